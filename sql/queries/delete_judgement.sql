@@ -1,0 +1,2 @@
+delete from judgements
+where model_id = $model_id

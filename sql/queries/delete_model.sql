@@ -1,0 +1,2 @@
+delete from models
+where model_id = $model_id

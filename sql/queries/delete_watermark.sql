@@ -1,0 +1,2 @@
+delete from watermarks
+where source = $source

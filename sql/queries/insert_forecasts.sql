@@ -1,0 +1,2 @@
+insert into forecasts by name
+select * from served

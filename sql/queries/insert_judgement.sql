@@ -1,0 +1,2 @@
+insert into judgements by name
+select * from judged

@@ -1,0 +1,2 @@
+insert into migrations
+values ($name, $checksum, $applied_at)

@@ -1,0 +1,2 @@
+insert into observation_versions by name
+select * from versions

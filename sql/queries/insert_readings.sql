@@ -1,0 +1,2 @@
+insert into readings by name
+select * from news

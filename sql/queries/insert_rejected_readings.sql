@@ -1,0 +1,2 @@
+insert into rejected_readings by name
+select * from refusals

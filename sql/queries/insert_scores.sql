@@ -1,0 +1,2 @@
+insert into scores by name
+select * from scored

@@ -1,0 +1,2 @@
+insert into stations by name
+select * from listed

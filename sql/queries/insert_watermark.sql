@@ -1,0 +1,2 @@
+insert into watermarks
+values ($source, $received_until)

@@ -1,0 +1,3 @@
+update models
+set role = 'retired'
+where role = 'champion'

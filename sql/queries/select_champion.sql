@@ -1,0 +1,3 @@
+select *
+from models
+where role = 'champion'

@@ -1,0 +1,24 @@
+-- Forecasts whose day of validity saw a new observation, a correction or a new forecast since scores were last written.
+with last_scored as (
+    select coalesce(max(scored_at), '-infinity'::timestamptz) as scored_at
+    from scores
+),
+changed as (
+    select observed_at::date as day
+    from observation_versions
+    where known_from > (select scored_at from last_scored)
+    union
+    select valid_at::date as day
+    from forecasts
+    where created_at > (select scored_at from last_scored)
+),
+final as (
+    select forecasts.*
+    from forecasts
+    join observations
+        on observations.station_id = forecasts.station_id
+        and observations.observed_at = forecasts.valid_at
+    where forecasts.valid_at::date in (select day from changed)
+)
+select * from final
+order by model_id, station_id, variable, issued_at, lead_hours

@@ -1,0 +1,5 @@
+select
+    name,
+    checksum
+from migrations
+order by name

@@ -1,0 +1,3 @@
+select *
+from models
+order by registered_at, model_id

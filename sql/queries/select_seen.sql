@@ -1,0 +1,4 @@
+select distinct fingerprint
+from batches
+where source = $source
+    and complete

@@ -1,0 +1,3 @@
+select received_until
+from watermarks
+where source = $source

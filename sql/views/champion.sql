@@ -1,0 +1,10 @@
+-- Which model's forecasts are served, and why?
+create or replace view champion as
+select
+    model_id,
+    forecaster,
+    trained_until,
+    promoted_at,
+    reason
+from models
+where role = 'champion';

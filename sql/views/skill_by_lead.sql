@@ -1,0 +1,54 @@
+-- How good are the forecasts at each lead, against the obvious alternatives?
+-- basis 'judged': the champion's judgement before promotion; 'verified': served forecasts against what came.
+-- skill: the share of the best naive baseline's mean absolute error that is saved (1 perfect, 0 no better, below 0 worse).
+create or replace view skill_by_lead as
+with verified as (
+    select
+        'verified' as basis,
+        model_id,
+        forecaster,
+        variable,
+        lead_hours,
+        sum(n) as n,
+        sum(n * mae) / sum(n) as mae,
+        sqrt(sum(n * rmse * rmse) / sum(n)) as rmse,
+        sum(n * bias) / sum(n) as bias,
+        sum(n * crps) / sum(n) as crps,
+        sum(n * coverage_50) / sum(n) as coverage_50,
+        sum(n * coverage_80) / sum(n) as coverage_80,
+        sum(n * coverage_90) / sum(n) as coverage_90
+    from scores
+    group by all
+),
+judged as (
+    select
+        'judged' as basis,
+        model_id,
+        forecaster,
+        variable,
+        lead_hours,
+        n,
+        mae,
+        rmse,
+        bias,
+        crps,
+        coverage_50,
+        coverage_80,
+        coverage_90
+    from judgements
+    semi join champion using (model_id)
+),
+every_row as (
+    select * from verified
+    union all by name
+    select * from judged
+),
+final as (
+    select
+        *,
+        1 - mae / nullif(min(mae) filter (forecaster in ('persistence', 'same_hour_yesterday', 'climatology')) over cell, 0) as skill
+    from every_row
+    window cell as (partition by basis, model_id, variable, lead_hours)
+)
+select * from final
+order by basis, model_id, forecaster, variable, lead_hours;

@@ -1,0 +1,38 @@
+"""Every error a user can meet, as one tree.
+
+DaycastError                 one line that names the offending value and the way out
+├── ConfigError              daycast.toml, an environment variable or an argument is wrong
+├── SourceError              a source cannot be read as configured
+├── ContractError            a frame breaks its contract; nothing of it was written
+├── WarehouseError           the warehouse is locked, altered or from a newer daycast
+├── NotEnoughDataError       there is too little history for what was asked
+└── ModelError               a checkpoint is missing, damaged or of another shape
+"""
+
+
+class DaycastError(Exception):
+    """Base of all expected errors: shown as one line, exit status 1."""
+
+
+class ConfigError(DaycastError):
+    """The configuration, the environment or an argument is wrong."""
+
+
+class SourceError(DaycastError):
+    """A source cannot be read as configured."""
+
+
+class ContractError(DaycastError):
+    """A frame breaks its contract; nothing of it was written."""
+
+
+class WarehouseError(DaycastError):
+    """The warehouse is locked, altered or from a newer daycast."""
+
+
+class NotEnoughDataError(DaycastError):
+    """There is too little history for what was asked."""
+
+
+class ModelError(DaycastError):
+    """A checkpoint is missing, damaged or of another shape."""

@@ -1,0 +1,71 @@
+"""The obvious alternatives, each a point forecast in scaled units; they stand in every score table."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daycast.model.windows import Batch
+from daycast.prepare.network import Network
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+
+NAIVE = ("persistence", "same_hour_yesterday", "climatology")
+RIDGE = "ridge"
+BASELINES = (*NAIVE, RIDGE)
+
+
+def persistence(batch: Batch, targets: int) -> Tensor:
+    """The last known value for every lead. (B, H, V)"""
+    return batch.last[:, None, :targets].expand(-1, HORIZON_HOURS, -1)
+
+
+def same_hour_yesterday(batch: Batch, targets: int) -> Tensor:
+    """The value 24 hours before each lead, or the last known before that where it is missing. (B, H, V)"""
+    return batch.filled[:, HISTORY_HOURS - HORIZON_HOURS :, :targets]
+
+
+def calendar_cells(network: Network, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Month (0 to 11) and hour of the day (UTC) of the network's first `hours` hours. Both (hours,) int64."""
+    times = np.datetime64(network.start.replace(tzinfo=None), "h") + np.arange(hours)
+    month = times.astype("datetime64[M]").astype(np.int64) % 12
+    return month, (times - times.astype("datetime64[D]")).astype(np.int64)
+
+
+def fit_climatology(scaled: np.ndarray, month: np.ndarray, hour: np.ndarray) -> np.ndarray:
+    """Mean of each station, month and hour of the day over scaled (S, T, V); returns (S + 1, 12, 24, V) float32.
+
+    Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the training mean.
+    The last row is the network's own, for stations that training did not know.
+    """
+    S, _, V = scaled.shape
+    cell = month * 24 + hour  # (T,)
+    sums = np.zeros((S, 288, V))
+    counts = np.zeros((S, 288, V))
+    for station in range(S):  # one station at a time bounds memory
+        there = ~np.isnan(scaled[station])
+        np.add.at(sums[station], cell, np.where(there, scaled[station], 0.0))
+        np.add.at(counts[station], cell, there)
+    sums, counts = (np.concatenate([part, part.sum(axis=0, keepdims=True)]).reshape(-1, 12, 24, V) for part in (sums, counts))
+    at_hour = _mean(sums.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True))
+    table = _first_there(_mean(sums, counts), at_hour, _mean(sums, counts)[-1:], at_hour[-1:])
+    return np.nan_to_num(table).astype(np.float32)
+
+
+def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def _first_there(table: np.ndarray, *fallbacks: np.ndarray) -> np.ndarray:
+    for fallback in fallbacks:
+        table = np.where(np.isnan(table), fallback, table)
+    return table
+
+
+def level_shift(point: Tensor, truth: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """For each lead, target and level, what to add to a forecast so that this share of the truth lies below it.
+
+    point (N, H, V, Q), truth (N, H, V) with NaN where missing; returns (H, V, Q), 0 where there was no truth. The split-conformal
+    correction of a quantile forecast: Romano, Patterson & Candès (2019), arXiv:1905.03222.
+    """
+    residual = truth[..., None] - point
+    shifts = [torch.nanquantile(residual[..., q], level, dim=0) for q, level in enumerate(levels)]
+    return torch.stack(shifts, dim=-1).nan_to_num(0.0)

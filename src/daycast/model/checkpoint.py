@@ -1,0 +1,103 @@
+"""Checkpoints: one safetensors file, its header holding all that is not a tensor. Nothing in it can run."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from daycast.errors import ModelError
+from daycast.model.config import ModelConfig
+from daycast.model.device import choose_device
+from daycast.model.forecaster import Forecaster, Header
+from daycast.model.seq2seq import Seq2Seq
+from daycast.prepare.channels import Channel
+from daycast.prepare.scaler import Scale
+
+_FORMAT = "daycast-1"
+
+
+def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
+    """Write the checkpoint beside `path` and move it into place: it is there whole or not at all."""
+    tensors: dict[str, Tensor] = {
+        "scale.mean": torch.from_numpy(forecaster.scale.mean),
+        "scale.deviation": torch.from_numpy(forecaster.scale.deviation),
+        "climatology": forecaster.climatology,
+        **{f"shift.{name}": shift for name, shift in forecaster.shifts.items()},
+    }
+    if forecaster.ridge is not None:
+        tensors["ridge"] = forecaster.ridge
+    if forecaster.network is not None:
+        tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    metadata = {"format": _FORMAT, "header": json.dumps(asdict(forecaster.header))}
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
+    os.replace(beside, path)
+
+
+def load_checkpoint(path: Path, device: str = "auto") -> Forecaster:
+    """The forecaster of a checkpoint. Raises ModelError where the file is missing, damaged or not one of daycast's."""
+    place = choose_device(device)
+    header = read_header(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    return Forecaster(
+        header=header,
+        scale=Scale(np.asarray(tensors["scale.mean"]), np.asarray(tensors["scale.deviation"])),
+        climatology=tensors["climatology"],
+        ridge=tensors.get("ridge"),
+        shifts={name: tensors[f"shift.{name}"] for name in _in_order(tensors, header)},
+        network=_load_network(header, tensors),
+        device=place,
+    )
+
+
+def read_header(path: Path) -> Header:
+    """What a checkpoint says of itself, without its tensors. Raises ModelError."""
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint {path}: retrain, or restore the file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ModelError(f"{path} is no readable checkpoint ({error}): retrain, or restore the file") from None
+    if metadata.get("format") != _FORMAT:
+        raise ModelError(f"{path} has format {metadata.get('format')!r}, not {_FORMAT!r}: retrain with this version")
+    return _header(json.loads(metadata["header"]))
+
+
+def _header(fields: dict[str, Any]) -> Header:
+    config = {**fields["config"], "targets": tuple(fields["config"]["targets"])}
+    return Header(
+        **{
+            **fields,
+            "channels": tuple(Channel(**channel) for channel in fields["channels"]),
+            "targets": tuple(fields["targets"]),
+            "limits": tuple((low, high) for low, high in fields["limits"]),
+            "stations": tuple(fields["stations"]),
+            "config": ModelConfig(**config),
+        }
+    )
+
+
+def _in_order(tensors: dict[str, Tensor], header: Header) -> list[str]:
+    """The names of the forecasters, the recurrent network last."""
+    names = [name.removeprefix("shift.") for name in tensors if name.startswith("shift.")]
+    order = ["persistence", "same_hour_yesterday", "climatology", "ridge", header.cell]
+    return sorted(names, key=order.index)
+
+
+def _load_network(header: Header, tensors: dict[str, Tensor]) -> Seq2Seq | None:
+    if not header.cell:
+        return None
+    config = header.config
+    net = Seq2Seq(header.cell, len(header.channels), len(header.targets), config.hidden, config.layers, config.dropout)
+    net.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    return net

@@ -1,0 +1,32 @@
+"""What can be chosen about the model and its training; every field is explained in the file `daycast init` writes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
+MEDIAN = QUANTILES.index(0.50)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture and training of one challenger."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    cell: Literal["gru", "lstm", "auto"] = "auto"
+    hidden: int = 64  # D
+    layers: int = 1
+    dropout: float = 0.2
+    targets: tuple[str, ...] = ()  # empty: every target variable the network reports
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    batch: int = 256  # B
+    steps_per_epoch: int = 60
+    epochs: int = 10
+    patience: int = 3  # epochs without a better validation loss before stopping
+    hidden_share: float = 0.2  # share of training windows in which an outage or scattered holes are simulated
+    validation_days: int = 60  # block of time for early stopping; shortened where there is little history
+    judgement_days: int = 60  # newest block, for the judgement alone
+    least_training_days: int = 30
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    seed: int = 1

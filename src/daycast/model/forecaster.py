@@ -1,0 +1,133 @@
+"""Everything that one fit produced, ready to forecast: scale, baselines, linear path, network, calibration."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
+from daycast.model.config import QUANTILES, ModelConfig
+from daycast.model.linear_path import linear_forecast
+from daycast.model.seq2seq import Seq2Seq
+from daycast.model.windows import Batch, Windows
+from daycast.prepare.channels import Channel
+from daycast.prepare.network import Network
+from daycast.prepare.scaler import Scale
+from daycast.times import HORIZON_HOURS
+
+_AT_ONCE = 2048  # windows of one forward pass, to bound memory
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself; all of it can be written as JSON."""
+
+    model_id: str
+    cell: str  # the recurrent network's cell; empty where there was too little history for one
+    channels: tuple[Channel, ...]  # the first V are the targets
+    targets: tuple[str, ...]  # V variable names
+    limits: tuple[tuple[float, float], ...]  # lowest and highest value of each target, in its unit
+    stations: tuple[str, ...]  # that training knew
+    config: ModelConfig
+    data_hash: str
+    trained_until: str  # ISO 8601: no row at or after it was used, but for early stopping and calibration
+    calibrated_until: str  # ISO 8601: no row at or after it was used at all
+    validation_loss: dict[str, float]
+    versions: dict[str, str]
+
+
+class Forecaster:
+    """The forecasters of one fit, by name: the naive baselines, `ridge`, and the recurrent network under its cell's name."""
+
+    def __init__(
+        self,
+        header: Header,
+        scale: Scale,
+        climatology: Tensor,
+        ridge: Tensor | None,
+        shifts: dict[str, Tensor],
+        network: Seq2Seq | None,
+        device: torch.device,
+    ) -> None:
+        self.header = header
+        self.scale = scale
+        self.climatology = climatology.to(device)  # (S + 1, 12, 24, V)
+        self.ridge = None if ridge is None else ridge.to(device)  # (P, H·V)
+        self.shifts = {name: shift.to(device) for name, shift in shifts.items()}  # of each forecaster, (H, V, Q)
+        self.network = None if network is None else network.to(device).eval()
+        self.device = device
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every forecaster this fit can offer."""
+        return tuple(self.shifts)
+
+    def open(self, network: Network) -> Windows:
+        """The windows of a network, scaled as in training. Its channels must be those of the header."""
+        return Windows(network, self.scale, self.device)
+
+    @torch.inference_mode()
+    def predict(
+        self, windows: Windows, stations: np.ndarray, origins: np.ndarray, names: Sequence[str]
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+        """Forecast for the windows (N,), some at a time: their slice, quantiles by name, truth, input regime.
+
+        Quantiles are (n, H, V, Q), truth (n, H, V) with NaN where missing, both in the variables' units; regime (n,) int.
+        """
+        rows = self.climatology_rows(windows.network)
+        for start in range(0, len(stations), _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, len(stations)))
+            at, t0 = (torch.from_numpy(index[part].astype(np.int64)).to(self.device) for index in (stations, origins))
+            batch = windows.gather(at, t0)
+            cells = self.cells_of(windows.network, t0)
+            points = {name: self.scaled_quantiles(name, batch, rows[at], cells) + self.shifts[name] for name in names}
+            quantiles = {name: self._in_units(point.sort(dim=-1).values).cpu().numpy() for name, point in points.items()}
+            truth = self._unscale(batch.truth[..., : len(self.header.targets)])
+            yield part, quantiles, truth.cpu().numpy(), batch.regime().cpu().numpy()
+
+    def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
+        """The uncalibrated forecast of one forecaster, scaled. (B, H, V, Q)"""
+        V = len(self.header.targets)
+        if name == "persistence":
+            point = persistence(batch, V)
+        elif name == "same_hour_yesterday":
+            point = same_hour_yesterday(batch, V)
+        elif name == "climatology":
+            point = self.climatology[rows[:, None], cells[0], cells[1]]
+        elif name == RIDGE and self.ridge is not None:
+            point = linear_forecast(self.ridge, batch, V)
+        elif self.network is not None and self.ridge is not None and name == self.header.cell:
+            quantiles: Tensor = self.network(batch, linear_forecast(self.ridge, batch, V))
+            return quantiles
+        else:
+            raise KeyError(name)
+        return point[..., None].expand(-1, -1, -1, len(QUANTILES))
+
+    def climatology_rows(self, network: Network) -> Tensor:
+        """Where each station of a network stands in the climatology; the last row for those training did not know. (S,)"""
+        known = {station: row for row, station in enumerate(self.header.stations)}
+        rows = [known.get(station, len(known)) for station in network.stations["station_id"]]
+        return torch.tensor(rows, device=self.device)
+
+    def cells_of(self, network: Network, origins: Tensor) -> tuple[Tensor, Tensor]:
+        """Month and hour of the day of each lead of each window, both (B, H)."""
+        base = np.datetime64(network.start.replace(tzinfo=None), "h")
+        leads = np.arange(1, HORIZON_HOURS + 1)
+        times = base + (origins.cpu().numpy()[:, None] + leads)
+        month = times.astype("datetime64[M]").astype(np.int64) % 12
+        hour = (times - times.astype("datetime64[D]")).astype(np.int64)
+        return torch.from_numpy(month).to(self.device), torch.from_numpy(hour).to(self.device)
+
+    def _unscale(self, values: Tensor) -> Tensor:
+        """From scaled targets (..., V) to their units."""
+        V = len(self.header.targets)
+        mean, deviation = (torch.from_numpy(part[:V]).to(self.device) for part in (self.scale.mean, self.scale.deviation))
+        return values * deviation + mean
+
+    def _in_units(self, quantiles: Tensor) -> Tensor:
+        """From scaled quantiles (..., V, Q) to units, within the variables' limits."""
+        lowest, highest = torch.tensor(self.header.limits, device=self.device).T
+        values = self._unscale(quantiles.transpose(-1, -2))
+        return torch.minimum(torch.maximum(values, lowest), highest).transpose(-1, -2)

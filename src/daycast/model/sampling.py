@@ -1,0 +1,57 @@
+"""Which windows to learn from and to judge by: drawn from a block of time, as index pairs."""
+
+import numpy as np
+import torch
+
+from daycast.prepare.network import Network
+from daycast.prepare.splits import Block
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+
+_LEAST_HISTORY_H = 24  # hours with a value, below which there is nothing to learn from
+
+
+def eligible_origins(network: Network, block: Block, targets: int) -> np.ndarray:
+    """Which (station, t0) have at least a day of history and some truth, all within the block. (S, T) bool"""
+    there = ~np.isnan(network.values[..., :targets]).all(axis=2)  # (S, T)
+    count = np.zeros((there.shape[0], there.shape[1] + 1), np.int32)
+    np.cumsum(there, axis=1, out=count[:, 1:])
+    eligible = np.zeros(there.shape, bool)
+    t0 = np.arange(max(block.first_origin, 0), block.last_origin + 1)
+    if len(t0):
+        history = count[:, t0 + 1] - count[:, np.maximum(t0 + 1 - HISTORY_HOURS, 0)]
+        horizon = count[:, t0 + 1 + HORIZON_HOURS] - count[:, t0 + 1]
+        eligible[:, t0] = (history >= _LEAST_HISTORY_H) & (horizon > 0)
+    return eligible
+
+
+def spread_evenly(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `most` of the eligible windows, evenly over stations and time: stations (N,) and origins (N,)."""
+    stations, origins = np.nonzero(eligible)
+    if len(stations) > most:
+        keep = np.linspace(0, len(stations) - 1, most).round().astype(np.int64)
+        stations, origins = stations[keep], origins[keep]
+    return stations, origins
+
+
+def draw(eligible: np.ndarray, size: int, block: Block, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """`size` windows at random, with replacement, all of them eligible: stations and origins, both (size,) int64.
+
+    By rejection, so that no list of all windows is ever made; at least one window of the block must be eligible.
+    """
+    stations, origins = np.empty(0, np.int64), np.empty(0, np.int64)
+    while len(stations) < size:
+        s = rng.integers(0, eligible.shape[0], 2 * size)
+        t = rng.integers(block.first_origin, block.last_origin + 1, 2 * size)
+        kept = eligible[s, t]
+        stations, origins = np.append(stations, s[kept]), np.append(origins, t[kept])
+    return torch.from_numpy(stations[:size]), torch.from_numpy(origins[:size])
+
+
+def draw_outages(size: int, share: float, rng: np.random.Generator) -> torch.Tensor:
+    """Hours to hide from `size` training windows: in a `share` of them the last 1 to 24 hours or a tenth at random. (size, T) bool"""
+    hours = np.arange(HISTORY_HOURS)
+    struck = rng.random(size) < share
+    newest = hours >= HISTORY_HOURS - rng.integers(1, 25, size)[:, None]
+    scattered = rng.random((size, HISTORY_HOURS)) < 0.1
+    hidden = np.where((rng.random(size) < 0.5)[:, None], newest, scattered)
+    return torch.from_numpy(hidden & struck[:, None])

@@ -1,0 +1,136 @@
+"""Windows by index: the observations stay one array on the device, and a batch is a pair of index vectors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daycast.prepare.network import Network
+from daycast.prepare.scaler import Scale
+from daycast.prepare.sun import make_sun_table
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
+
+KNOWN_FUTURE = 5  # F: sine of the sun's elevation; cosine and sine of the solar hour; cosine and sine of the day of the year
+REGIMES = ("full", "gappy", "stale", "cold_start")
+_STALE_AFTER_H = 3
+_GAPPY_BELOW = 0.9  # share of the history's hours with anything in them
+_COLD_BELOW_H = 24
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows, in scaled units; what was not known at its t0 is not in it."""
+
+    filled: Tensor  # (B, T, C) the last value known at each hour; 0, the training mean, before the first
+    mask: Tensor  # (B, T, C) bool: there was a value at this very hour
+    staleness: Tensor  # (B, T, C) hours since the last value; T where there was none
+    calendar: Tensor  # (B, T + H, F) known-future channels of the history and of the horizon
+    truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
+
+    @property
+    def last(self) -> Tensor:
+        """The last known value of each channel. (B, C)"""
+        return self.filled[:, -1]
+
+    def regime(self) -> Tensor:
+        """Index into REGIMES of each window. (B,)"""
+        seen = self.mask.any(dim=2)
+        hours = seen.sum(dim=1)
+        regime = (hours < _GAPPY_BELOW * HISTORY_HOURS).long()
+        regime[~seen[:, -_STALE_AFTER_H:].any(dim=1)] = REGIMES.index("stale")
+        regime[hours < _COLD_BELOW_H] = REGIMES.index("cold_start")
+        return regime
+
+
+class Windows:
+    """All windows of a network, gathered on demand. Memory is that of the network's values, whatever the number of windows."""
+
+    def __init__(self, network: Network, scale: Scale, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+        self.values = _on(device, (network.values - scale.mean) / scale.deviation)  # (S, T, C)
+        self.known_from = _on(device, network.known_from)  # (S, T)
+        self._load_revisions(scale)
+        self._load_calendar()
+        self._ages = torch.arange(1 - HISTORY_HOURS, HORIZON_HOURS + 1, device=device)  # hours from t0
+
+    def _load_revisions(self, scale: Scale) -> None:
+        revisions, T = self.network.revisions, self.network.hours
+        self._revised_at = _on(self.device, revisions.station.astype(np.int64) * T + revisions.hour)  # (R,) sorted
+        self._revised_from = _on(self.device, revisions.known_from)
+        self._revised_until = _on(self.device, revisions.known_until)
+        self._revised_values = _on(self.device, (revisions.values - scale.mean) / scale.deviation)
+
+    def _load_calendar(self) -> None:
+        start = self.network.start - HISTORY_HOURS * HOUR
+        sun = make_sun_table(start, HISTORY_HOURS + self.network.hours + HORIZON_HOURS)
+        self._declination, self._hour_angle, self._year_angle = (
+            _on(self.device, part) for part in (sun.declination, sun.hour_angle, sun.year_angle)
+        )
+        latitude = self.network.stations["latitude"].to_numpy().astype(np.float32)
+        longitude = self.network.stations["longitude"].to_numpy().astype(np.float32)
+        self._latitude = _on(self.device, np.radians(latitude))
+        self._longitude = _on(self.device, np.radians(np.nan_to_num(longitude)))
+
+    def gather(self, stations: Tensor, origins: Tensor, hide: Tensor | None = None) -> Batch:
+        """The windows of these stations and hours of issue t0, both (B,) int64.
+
+        A value is in a window only if it was observed at or before t0 and known by then; an hour that was revised later shows what
+        was believed at t0. `hide` (B, T) bool takes further hours out: a simulated outage.
+        """
+        hours = origins[:, None] + self._ages  # (B, T + H)
+        past, future = hours[:, :HISTORY_HOURS], hours[:, HISTORY_HOURS:]
+        x = self._read(stations, past)
+        unknown = self.known_from[stations[:, None], past.clamp(min=0)] > origins[:, None]
+        x[unknown] = torch.nan
+        self._overlay_revisions(x, stations, origins)
+        if hide is not None:
+            x[hide] = torch.nan
+        mask = ~x.isnan()
+        filled, staleness = _carry_forward(x, mask)
+        return Batch(filled, mask, staleness, self._calendar(stations, hours), self._read(stations, future))
+
+    def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
+        x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
+        x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
+        return x
+
+    def _overlay_revisions(self, x: Tensor, stations: Tensor, origins: Tensor) -> None:
+        """Write into x (B, T, C) what was believed at t0 of the hours that were revised later."""
+        base = stations * self.network.hours
+        low = torch.searchsorted(self._revised_at, base + (origins - HISTORY_HOURS + 1).clamp(min=0))
+        high = torch.searchsorted(self._revised_at, base + origins, right=True)
+        count = high - low
+        window = torch.repeat_interleave(torch.arange(len(count), device=self.device), count)  # (n,)
+        within = torch.arange(len(window), device=self.device) - torch.repeat_interleave(count.cumsum(0) - count, count)
+        row = low[window] + within
+        t0 = origins[window]
+        believed = (self._revised_from[row] <= t0) & (t0 < self._revised_until[row])
+        window, row = window[believed], row[believed]
+        position = self._revised_at[row] - base[window] - origins[window] + HISTORY_HOURS - 1
+        x[window, position] = self._revised_values[row]
+
+    def _calendar(self, stations: Tensor, hours: Tensor) -> Tensor:
+        index = hours + HISTORY_HOURS  # the tables begin that much earlier
+        latitude, longitude = self._latitude[stations][:, None], self._longitude[stations][:, None]
+        declination, year = self._declination[index], self._year_angle[index]
+        solar = self._hour_angle[index] + longitude
+        height = latitude.sin() * declination.sin() + latitude.cos() * declination.cos() * solar.cos()
+        height = height.nan_to_num(0.0)  # a station without a position
+        return torch.stack([height, solar.cos(), solar.sin(), year.cos(), year.sin()], dim=2)
+
+
+def _carry_forward(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The last value seen at each hour (0 before the first) and the hours since. x, mask (B, T, C)"""
+    T = x.shape[1]
+    position = torch.arange(T, device=x.device)[None, :, None]
+    last = torch.where(mask, position, -1).cummax(dim=1).values  # (B, T, C)
+    filled = x.nan_to_num(0.0).gather(1, last.clamp(min=0))
+    filled = torch.where(last >= 0, filled, 0.0)
+    staleness = torch.where(last >= 0, position - last, T)
+    return filled, staleness.to(x.dtype)
+
+
+def _on(device: torch.device, array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)

@@ -1,0 +1,110 @@
+"""A network's observations as arrays: one value array for all stations and hours, and since when each hour was known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from daycast.prepare.channels import Channel
+from daycast.times import HOUR, hours_between
+
+NEVER = np.int32(2**30)  # an hour index no forecast reaches
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """Versions of observations that were believed for a while; row r: (station, hour) had values[r] from hour to until hour.
+
+    Sorted by station and hour. `known_from` and `known_until` are hour indices: a forecast issued at hour t saw the version where
+    known_from <= t < known_until.
+    """
+
+    station: np.ndarray  # (R,) int32
+    hour: np.ndarray  # (R,) int32
+    known_from: np.ndarray  # (R,) int32
+    known_until: np.ndarray  # (R,) int32
+    values: np.ndarray  # (R, C) float32
+
+
+@dataclass(frozen=True)
+class Network:
+    """Stations × hours × channels; hour index t stands for start + t hours."""
+
+    stations: pl.DataFrame  # station_id, latitude, longitude, elevation_m, in the order of the arrays
+    start: datetime
+    channels: tuple[Channel, ...]
+    values: np.ndarray  # (S, T, C) float32, NaN where missing: the versions believed last
+    known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
+    revisions: Revisions  # the versions before those
+
+    @property
+    def hours(self) -> int:
+        """T, the number of hours."""
+        return self.values.shape[1]
+
+    def time_of(self, hour: int) -> datetime:
+        """The instant of an hour index."""
+        return self.start + hour * HOUR
+
+    def index_of(self, time: datetime) -> int:
+        """The hour index of an instant on the hour."""
+        return hours_between(self.start, time)
+
+
+def make_network(
+    versions: pl.DataFrame,
+    stations: pl.DataFrame,
+    channels: Sequence[Channel],
+    start: datetime,
+    end: datetime,
+) -> Network:
+    """Arrays over the hours from `start` to `end`, both included.
+
+    versions: station_id, observed_at, known_from, known_until (null: still believed), and every variable of `channels`; hours
+    outside and stations not in `stations` are left out.
+    """
+    stations = stations.sort("station_id")
+    S, T, C = len(stations), hours_between(start, end) + 1, len(channels)
+    rows = _as_indices(versions, stations, channels, start, T)
+    current = rows.filter(pl.col("known_until") == NEVER)
+    at = current["station"].to_numpy(), current["hour"].to_numpy()
+    values = np.full((S, T, C), np.nan, np.float32)
+    known_from = np.full((S, T), NEVER, np.int32)
+    values[at] = _values(current, C)
+    known_from[at] = current["known_from"].to_numpy()
+    return Network(stations, start, tuple(channels), values, known_from, _revisions(rows, C))
+
+
+def _as_indices(
+    versions: pl.DataFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
+) -> pl.DataFrame:
+    ids = stations.select("station_id").with_row_index("station")
+    hour = (pl.col("observed_at") - start).dt.total_hours()
+    return (
+        versions.join(ids, on="station_id")
+        .select(
+            pl.col("station").cast(pl.Int32),
+            hour.cast(pl.Int32).alias("hour"),
+            _hours_rounded_up(pl.col("known_from") - start).alias("known_from"),
+            _hours_rounded_up(pl.col("known_until") - start).fill_null(int(NEVER)).alias("known_until"),
+            *(channel.expression.cast(pl.Float32).alias(f"c{c}") for c, channel in enumerate(channels)),
+        )
+        .filter(pl.col("hour").is_between(0, T - 1))
+    )
+
+
+def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
+    return (duration.dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int32)
+
+
+def _revisions(rows: pl.DataFrame, C: int) -> Revisions:
+    past = rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until")))
+    past = past.sort("station", "hour", "known_from")
+    columns = [past[name].to_numpy() for name in ("station", "hour", "known_from", "known_until")]
+    return Revisions(*columns, values=_values(past, C))
+
+
+def _values(rows: pl.DataFrame, C: int) -> np.ndarray:
+    return np.column_stack([rows[f"c{c}"].fill_null(np.nan).to_numpy() for c in range(C)]).astype(np.float32, copy=False)

@@ -1,0 +1,199 @@
+"""The settings: daycast.toml, overridden by DAYCAST_* variables, over defaults that run the simulated network.
+
+Only this module and __main__ read the environment, and nothing below them reads it or the clock.
+"""
+
+import json
+import os
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from daycast.errors import ConfigError
+from daycast.model.config import ModelConfig
+from daycast.sources.csv import CsvSource
+from daycast.sources.nearest import did_you_mean
+from daycast.sources.simulated import SimulatedSource
+from daycast.times import parse_duration
+from daycast.variables import BUILT_IN, Variable
+
+DEFAULT_FILE = "daycast.toml"
+_PREFIX = "DAYCAST_"
+_NOT_SETTINGS = {"DAYCAST_CONFIG"}
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeclaredVariable(_Section):
+    """A variable this network measures beside the built-in ones; its name should end in its unit."""
+
+    unit: str
+    lowest: float
+    highest: float
+    label: str = ""
+    over_the_hour: Literal["instant", "sum"] = "instant"
+    circular: bool = False
+    target: bool = True
+
+
+class IngestSettings(_Section):
+    """How strict ingestion is."""
+
+    refuse_above: Annotated[float, Field(ge=0, le=1)] = 0.2  # share of bad rows above which a batch is refused whole
+
+
+class RetrainSettings(_Section):
+    """When a new challenger is due."""
+
+    every: str = "7d"
+
+    @field_validator("every")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+
+SourceSettings = Annotated[SimulatedSource | CsvSource, Field(discriminator="kind")]
+
+
+class Settings(_Section):
+    """Everything that can be configured; frozen, and unknown keys are refused."""
+
+    data: Path = Field(default=Path("data"), validate_default=True)  # the folder all state lives in, relative to the configuration file's
+    sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
+    variables: dict[str, DeclaredVariable] = {}
+    ingest: IngestSettings = IngestSettings()
+    model: ModelConfig = ModelConfig()
+    retrain: RetrainSettings = RetrainSettings()
+
+    @field_validator("data")
+    @classmethod
+    def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
+        return (Path((info.context or {}).get("folder", ".")) / data).resolve()
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Settings":
+        names = [source.name for source in self.sources]
+        if not names:
+            raise ValueError("there is no source: add a [[sources]] table")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sources are called {max(names, key=names.count)!r}: give each its own name")
+        taken = sorted(set(self.variables) & set(BUILT_IN))
+        if taken:
+            raise ValueError(f"variable {taken[0]!r} is built in: leave its declaration out")
+        unknown = sorted(set(self.model.targets) - set(self.glossary))
+        if unknown:
+            raise ValueError(f"model.targets names {unknown[0]!r}, no variable{did_you_mean(unknown[0], self.glossary)}")
+        return self
+
+    @property
+    def glossary(self) -> dict[str, Variable]:
+        """Every variable of the network by name: built-in and declared."""
+        declared = {
+            name: Variable(name=name, **{**declared.model_dump(), "label": declared.label or name.replace("_", " ")})
+            for name, declared in self.variables.items()
+        }
+        return {**BUILT_IN, **declared}
+
+    @property
+    def warehouse(self) -> Path:
+        """The pipeline's own database."""
+        return self.data / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The read-only database for analysts."""
+        return self.data / "published.duckdb"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of training snapshots (Parquet)."""
+        return self.data / "snapshots"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints (safetensors)."""
+        return self.data / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.data / "report.html"
+
+    def with_cell(self, cell: str | None) -> ModelConfig:
+        """The model configuration, with another cell where one is asked for."""
+        if cell is None:
+            return self.model
+        if cell not in ("gru", "lstm", "auto"):
+            raise ConfigError(f"{cell!r} is no cell: choose gru, lstm or auto")
+        return replace(self.model, cell=cell)
+
+
+def load_settings(file: str | None = None) -> Settings:
+    """Read the settings from `file`, else from DAYCAST_CONFIG, else from daycast.toml, else the built-in defaults.
+
+    Raises ConfigError naming the key, its value and the nearest valid key.
+    """
+    path = find_config(file)
+    table = _read_toml(path) if path else {}
+    folder = path.parent if path else Path.cwd()
+    try:
+        return Settings.model_validate(_override(table), context={"folder": folder})
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {_first_line(error)}") from None
+
+
+def find_config(file: str | None) -> Path | None:
+    """The configuration file to read; None for the built-in defaults."""
+    named = file or os.environ.get("DAYCAST_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    if path.is_file():
+        return path.resolve()
+    if named:
+        raise ConfigError(f"there is no configuration file {named!r}: write one with `daycast init --config {named}`")
+    return None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _override(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with every DAYCAST_SECTION__KEY of the environment in place of what it says."""
+    for name, text in sorted(os.environ.items()):
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        *sections, key = name.removeprefix(_PREFIX).lower().split("__")
+        if (top := [*sections, key][0]) not in Settings.model_fields:
+            raise ConfigError(f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, Settings.model_fields)}")
+        place = table
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = json.loads(text) if text.startswith("[") else text
+    return table
+
+
+def _first_line(error: ValidationError) -> str:
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] in _UNKNOWN_KEY), errors[0])  # a misspelt key also looks missing
+    place = ".".join(str(part) for part in first["loc"] if part != "function-after")
+    if first["type"] in _UNKNOWN_KEY:
+        return f"unknown key {place!r}{did_you_mean(str(first['loc'][-1]), _every_key())}"
+    value = "" if first["type"] == "missing" or isinstance(first["input"], dict | Settings) else f" (it is {first['input']!r})"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")
+
+
+def _every_key() -> set[str]:
+    schema = Settings.model_json_schema()
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {key for part in parts for key in part.get("properties", {})}

@@ -1,0 +1,113 @@
+"""Where a CSV file says when: one column of text, or year, month, day and hour apart."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+_WALL = pl.Datetime("us")
+_INSTANT = pl.Datetime("us", "UTC")
+_ISO_WALL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_ISO_INSTANT = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")
+_NAMES_INSTANT = re.compile(r"%(?:[:#]*z|s|\+)")  # an offset, or seconds since 1970
+_PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
+
+
+def parse_wall(text: pl.Expr, time_format: str | None) -> pl.Expr:
+    """The naive time in `text`, in `time_format` (None: ISO 8601); null where it shows none or names its offset."""
+    if time_format is None:
+        return pl.coalesce(_iso(text).str.strptime(_WALL, form, strict=False) for form in _ISO_WALL)
+    if _NAMES_INSTANT.search(time_format):
+        return pl.lit(None, _WALL)
+    return _strptime(text, _WALL, time_format)
+
+
+def parse_instant(text: pl.Expr, time_format: str | None) -> pl.Expr:
+    """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null where it names none."""
+    if time_format is None:
+        return pl.coalesce(_iso(text).str.strptime(_INSTANT, form, strict=False) for form in _ISO_INSTANT)
+    if _NAMES_INSTANT.search(time_format):
+        return _strptime(text, _INSTANT, time_format)
+    return pl.lit(None, _INSTANT)
+
+
+def _iso(text: pl.Expr) -> pl.Expr:
+    return text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z").str.replace("T", " ", literal=True)
+
+
+def _strptime(text: pl.Expr, dtype: pl.Datetime, time_format: str) -> pl.Expr:
+    if "%H" in time_format and "%M" not in time_format:  # polars wants minutes with its hours
+        text, time_format = text + " 0", time_format + " %M"
+    return text.str.strptime(dtype, time_format, strict=False)
+
+
+def _validate_format(time_format: str) -> str:
+    """Return the format if it reads back the day it wrote; raise ValueError if not."""
+    zone = "UTC" if _NAMES_INSTANT.search(time_format) else None
+    probe = pl.Series([_PROBE]).dt.replace_time_zone(zone)
+    try:
+        written = probe.dt.strftime(time_format).to_frame("text")
+        read = written.select(_strptime(pl.col("text"), pl.Datetime("us", zone), time_format)).item()
+    except pl.exceptions.PolarsError:
+        read = None
+    if read is None or read.date() != _PROBE.date():
+        raise ValueError(f"{time_format!r} is no format of a date and time: write for example '%d.%m.%Y %H:%M'")
+    return time_format
+
+
+class TimeColumn(BaseModel):
+    """One column of text in ISO 8601 or in `format`; an offset from UTC in it wins over the source's time zone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    format: Annotated[str, AfterValidator(_validate_format)] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that are read."""
+        return (self.column,)
+
+    @property
+    def form(self) -> str:
+        """What the text should look like, for a person."""
+        return self.format or "ISO 8601"
+
+    def as_written(self) -> pl.Expr:
+        """The text to read."""
+        return pl.col(self.column).str.strip_chars()
+
+
+class TimeParts(BaseModel):
+    """A column each for year, month, day, hour and perhaps minute, all whole numbers; hours count from 0 to 23."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    year: str
+    month: str
+    day: str
+    hour: str
+    minute: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that are read."""
+        parts = (self.year, self.month, self.day, self.hour)
+        return parts if self.minute is None else (*parts, self.minute)
+
+    @property
+    def format(self) -> str:
+        """How `as_written` is read."""
+        return "%Y %m %d %H" if self.minute is None else "%Y %m %d %H %M"
+
+    @property
+    def form(self) -> str:
+        """What the text should look like, for a person."""
+        return "year month day hour" if self.minute is None else "year month day hour minute"
+
+    def as_written(self) -> pl.Expr:
+        """The parts in a row; a missing one leaves too few to read."""
+        parts = [pl.col(column).str.strip_chars() for column in self.columns]
+        return pl.concat_str(parts, separator=" ", ignore_nulls=True)

@@ -1,0 +1,58 @@
+"""How good the forecasts would have been over a span of past hours, as things were known at each."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from daycast.errors import ConfigError, ModelError
+from daycast.model.checkpoint import load_checkpoint
+from daycast.quality.flags import keep_usable
+from daycast.settings import Settings
+from daycast.steps.evaluate import evaluate, open_block
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.models import find_model, read_champion
+from daycast.warehouse.observations import read_stations, read_versions
+
+
+def backtest(
+    settings: Settings, since: datetime, until: datetime, every: timedelta, now: datetime, model_id: str | None = None
+) -> tuple[pl.DataFrame, str | None]:
+    """Scores of a model (by default the champion) and the baselines of its fit, issued every so often in [since, until).
+
+    Returns a row for each model, variable and lead: model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50, _80, _90;
+    and a warning where the model was fitted on hours of that span. Raises ConfigError for an empty span, ModelError without a model.
+    """
+    _check_span(since, until, every)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        model = find_model(con, model_id) if model_id else read_champion(con)
+        first, last = since - (HISTORY_HOURS - 1) * HOUR, min(until + HORIZON_HOURS * HOUR, floor_hour(now))
+        versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
+        stations = read_stations(con)
+    if model is None:
+        raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
+    forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]), settings.model.device)
+    block = open_block(forecaster, versions, stations, every // HOUR, since, until, whole_history=False)
+    served = str(model["forecaster"])
+    labels = {name: (forecaster, name) for name in forecaster.names if name != served}
+    scores = evaluate(block, {str(model["model_id"]): (forecaster, served), **labels})
+    if scores.is_empty():
+        raise ConfigError(f"nothing was observed after any hour of issue from {since.isoformat()} to {until.isoformat()}")
+    return scores.rename({"forecaster": "model"}), _warn_if_seen(forecaster.header.calibrated_until, since)
+
+
+def _check_span(since: datetime, until: datetime, every: timedelta) -> None:
+    if until <= since:
+        raise ConfigError(f"--until {until.isoformat()} is not after --since {since.isoformat()}")
+    if floor_hour(since) != since or every < HOUR or every % HOUR:
+        raise ConfigError(f"forecasts are issued on full hours: --since {since.isoformat()} --every {every} does not fit")
+
+
+def _warn_if_seen(calibrated_until: str, since: datetime) -> str | None:
+    seen = datetime.fromisoformat(calibrated_until)
+    if seen <= since:
+        return None
+    return (
+        f"the model was fitted and calibrated on hours up to {seen:%Y-%m-%dT%H:%MZ}, so its scores from {since:%Y-%m-%dT%H:%MZ} "
+        f"flatter it: start later, or retrain with an earlier --until"
+    )

@@ -1,0 +1,69 @@
+"""Issue the next 24 hours: the champion reads what was known at t0 and its quantiles become rows."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from daycast.errors import ConfigError, ModelError, NotEnoughDataError
+from daycast.model.checkpoint import load_checkpoint
+from daycast.model.forecaster import Forecaster
+from daycast.model.windows import REGIMES
+from daycast.prepare.network import Network, make_network
+from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
+from daycast.quality.flags import keep_usable
+from daycast.settings import Settings
+from daycast.steps.long_rows import make_long_rows
+from daycast.times import HISTORY_HOURS, HOUR, UTC_TIME, floor_hour
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.forecasts import replace_forecasts
+from daycast.warehouse.models import read_champion
+from daycast.warehouse.observations import read_stations, read_versions
+
+
+def issue_forecasts(
+    settings: Settings, now: datetime, issued_at: datetime | None = None, stations: Collection[str] = ()
+) -> pl.DataFrame:
+    """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before; write and return it.
+
+    Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
+    ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
+    """
+    t0 = issued_at or floor_hour(now)
+    if t0 != floor_hour(t0) or t0 > now:
+        raise ConfigError(f"{t0.isoformat()} cannot be an hour of issue: give a full hour that is not in the future")
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+        known = read_stations(con)
+        versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
+    if champion is None:
+        raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
+    if unknown := sorted(set(stations) - set(known["station_id"])):
+        raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(known['station_id'].head(20))}")
+    heard = known.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
+    wanted = heard.filter(pl.col("station_id").is_in(list(stations))) if stations else heard
+    if wanted.is_empty():
+        raise NotEnoughDataError(f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first")
+    usable = keep_usable(versions, list(settings.glossary))
+    forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
+    start = t0 - (HISTORY_HOURS - 1) * HOUR
+    network = make_network(usable, wanted, forecaster.header.channels, start, t0)
+    rows = _forecast_rows(forecaster, str(champion["forecaster"]), network, t0).with_columns(
+        model_id=pl.lit(str(champion["model_id"])), created_at=pl.lit(now, UTC_TIME)
+    )
+    served = validate_frame(rows, forecasts_contract(), "forecasts")
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        replace_forecasts(con, served)
+    return served
+
+
+def _forecast_rows(forecaster: Forecaster, name: str, network: Network, t0: datetime) -> pl.DataFrame:
+    S = len(network.stations)
+    issues = network.stations.select("station_id").with_columns(issued_at=pl.lit(t0, UTC_TIME))
+    windows, origins = forecaster.open(network), np.full(S, network.index_of(t0))
+    parts = []
+    for part, quantiles, _, regime in forecaster.predict(windows, np.arange(S), origins, [name]):
+        keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
+        parts.append(make_long_rows(quantiles[name], QUANTILE_COLUMNS, keys, forecaster.header.targets))
+    return pl.concat(parts).with_columns(value=pl.col("q50"))

@@ -1,0 +1,153 @@
+"""Train a challenger and judge it: snapshot, fit (which needs no warehouse), judge, register."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+import daycast
+from daycast.errors import NotEnoughDataError
+from daycast.model.baselines import BASELINES
+from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.model.config import ModelConfig
+from daycast.model.fit import fit_forecaster
+from daycast.model.forecaster import Header
+from daycast.model.train import Progress
+from daycast.quality.flags import keep_usable
+from daycast.settings import Settings
+from daycast.steps.evaluate import evaluate, open_block
+from daycast.times import HORIZON_HOURS, floor_hour, parse_duration
+from daycast.variables import Variable
+from daycast.verify.promotion import CHAMPION, Decision, decide
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.models import ModelEntry, read_champion, register_model
+from daycast.warehouse.observations import read_extent, read_stations, read_versions
+
+JUDGE_EVERY_H = 5  # hours between the hours of issue of a judgement: no divisor of 24, so that every time of day takes part
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a retraining came to."""
+
+    model_id: str
+    decision: Decision
+
+
+def retrain_is_due(settings: Settings, now: datetime) -> bool:
+    """Whether there is no champion, or the newest model was registered at least retrain.every ago."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        if read_champion(con) is None:
+            return True
+        newest: datetime = con.sql("select max(registered_at) as at from models").pl().item()
+    return now - newest >= parse_duration(settings.retrain.every)
+
+
+def write_snapshot(settings: Settings, now: datetime) -> Path:
+    """Write what is known at `now` of all stations as a folder of Parquet files named after their content, and return it."""
+    variables = settings.glossary
+    with open_warehouse(settings.warehouse, variables.values(), now) as con:
+        first, last = read_extent(con, now)
+        if first is None or last is None:
+            raise NotEnoughDataError("there is no observation yet: ingest something first")
+        versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(variables))
+        stations = read_stations(con)
+    settings.snapshots.mkdir(parents=True, exist_ok=True)
+    beside = settings.snapshots / "observations.tmp"
+    versions.write_parquet(beside)
+    folder = settings.snapshots / hashlib.sha256(beside.read_bytes()).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
+    stations.write_parquet(folder / "stations.parquet")
+    beside.replace(folder / "observations.parquet")  # last: a snapshot with observations is whole
+    return folder
+
+
+def fit_snapshot(
+    snapshot: Path,
+    checkpoints: Path,
+    glossary: Mapping[str, Variable],
+    config: ModelConfig,
+    watch: Callable[[Progress], None],
+) -> Path:
+    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again."""
+    request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
+    path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        versions = pl.read_parquet(snapshot / "observations.parquet")
+        stations = pl.read_parquet(snapshot / "stations.parquet")
+        save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch), path)
+    return path
+
+
+def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
+    """Score the challenger, its baselines and the champion on the hours since the challenger was calibrated, and decide.
+
+    The scores are those of `judgements`: none of what they are made of was used in fitting the challenger.
+    """
+    header = read_header(checkpoint)
+    since = datetime.fromisoformat(header.calibrated_until)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+        versions, stations = read_versions(con, since, floor_hour(now), now), read_stations(con)
+    naive_only = not header.cell
+    if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
+        versions = _all_versions(settings, now)
+    versions = keep_usable(versions, list(settings.glossary))
+    forecaster = load_checkpoint(checkpoint, header.config.device)
+    block = open_block(forecaster, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
+    scores = evaluate(block, {name: (forecaster, name) for name in forecaster.names})
+    if champion is not None and champion["checkpoint"] != checkpoint.name:
+        rival = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), header.config.device)
+        other = open_block(rival, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
+        scores = pl.concat([scores, evaluate(other, {CHAMPION: (rival, str(champion["forecaster"]))})])
+    if scores.is_empty():
+        raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be judged yet: ingest more")
+    baselines = [name for name in BASELINES if name in forecaster.names]
+    shared = _shared_targets(scores)
+    decision = decide(scores.filter(pl.col("variable").is_in(shared)), header.cell, baselines)
+    return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
+
+
+def register(settings: Settings, checkpoint: Path, decision: Decision, scores: pl.DataFrame, now: datetime) -> Outcome:
+    """Register the challenger and, where the decision says so, the baseline that serves in its place; change the champion."""
+    header = read_header(checkpoint)
+    served = decision.winner if decision.promoted else header.cell
+    forecasters = dict.fromkeys(name for name in (header.cell, served) if name)  # the one that serves last
+    entries = [_entry(name, header, checkpoint, decision, now) for name in forecasters]
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+        for entry in entries:
+            if champion is None or champion["model_id"] != entry.model_id:  # else this was carried out before
+                register_model(con, entry, scores, promote=decision.promoted and entry is entries[-1])
+    return Outcome(entries[-1].model_id if entries else header.model_id, decision)
+
+
+def _entry(name: str, header: Header, checkpoint: Path, decision: Decision, now: datetime) -> ModelEntry:
+    numbers = {**asdict(decision), "validation_loss": header.validation_loss, "trained_until": header.trained_until}
+    return ModelEntry(
+        model_id=header.model_id if name == header.cell else f"{name}-{header.model_id.split('-', 1)[1]}",
+        forecaster=name,
+        checkpoint=checkpoint.name,
+        data_hash=header.data_hash,
+        trained_until=datetime.fromisoformat(header.trained_until),
+        registered_at=now,
+        reason=decision.reason,
+        decision=json.dumps(numbers),
+    )
+
+
+def _shared_targets(scores: pl.DataFrame) -> list[str]:
+    """The variables every judged forecaster was scored on."""
+    names = scores["forecaster"].n_unique()
+    counts = scores.group_by("variable").agg(pl.col("forecaster").n_unique().alias("names"))
+    return counts.filter(pl.col("names") == names)["variable"].to_list()
+
+
+def _all_versions(settings: Settings, now: datetime) -> pl.DataFrame:
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        first, last = read_extent(con, now)
+        return read_versions(con, first or now, last or now, now)

@@ -1,0 +1,74 @@
+"""Score served forecasts, and the baselines beside them, against what came."""
+
+from datetime import datetime
+
+import polars as pl
+
+from daycast.model.baselines import BASELINES
+from daycast.model.checkpoint import load_checkpoint
+from daycast.prepare.network import make_network
+from daycast.quality.contracts import QUANTILE_COLUMNS
+from daycast.quality.flags import keep_usable
+from daycast.settings import Settings
+from daycast.steps.long_rows import make_long_rows
+from daycast.times import HISTORY_HOURS, HOUR, UTC_TIME
+from daycast.verify.scores import score_rows
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
+from daycast.warehouse.models import find_model
+from daycast.warehouse.observations import read_stations, read_versions
+
+_KEY = ["station_id", "issued_at", "variable", "lead_hours"]
+_BY = ["model_id", "forecaster", "station_id", "variable", "lead_hours", "valid_on"]
+
+
+def verify_forecasts(settings: Settings, now: datetime) -> int:
+    """Bring `scores` up to date with what was observed by `now`; returns how many forecast rows were scored.
+
+    Days with a new observation, a correction or a new forecast since the last time are scored again, whole; others are not read.
+    """
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        served = read_forecasts_to_score(con)
+        if served.is_empty():
+            return 0
+        since, until = served["issued_at"].min(), served["valid_at"].max()
+        versions = read_versions(con, since - (HISTORY_HOURS - 1) * HOUR, until, now)  # type: ignore[operator,arg-type]
+        stations = read_stations(con)
+        models = {name: find_model(con, name) for name in served["model_id"].unique().sort()}
+    versions = keep_usable(versions, list(settings.glossary))
+    scores = [
+        _score_model(settings, model, served.filter(pl.col("model_id") == name), versions, stations)
+        for name, model in models.items()
+    ]
+    scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME))
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        replace_scores(con, scored)
+    return len(served)
+
+
+def _score_model(
+    settings: Settings, model: dict[str, object], served: pl.DataFrame, versions: pl.DataFrame, stations: pl.DataFrame
+) -> pl.DataFrame:
+    """Scores of one model's forecasts, and of the baselines of its fit, issued for the same stations and hours."""
+    name = str(model["forecaster"])
+    forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]), settings.model.device)
+    beside = [other for other in BASELINES if other in forecaster.names and other != name]
+    targets = forecaster.header.targets
+    start = served["issued_at"].min() - (HISTORY_HOURS - 1) * HOUR  # type: ignore[operator]
+    network = make_network(versions, stations, forecaster.header.channels, start, served["valid_at"].max())  # type: ignore[arg-type]
+    ids = network.stations.select("station_id").with_row_index("at")
+    issues = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
+    t0 = (issues["issued_at"] - start).dt.total_hours().to_numpy()
+    tables = []
+    for part, quantiles, truth, _ in forecaster.predict(forecaster.open(network), issues["at"].to_numpy(), t0, beside):
+        keys = issues[part].select("station_id", "issued_at")
+        came = make_long_rows(truth[..., None], ["observed"], keys, targets).fill_nan(None)
+        theirs = served.join(came, on=[*_KEY, "valid_at"]).with_columns(forecaster=pl.lit(name))
+        rows = [make_long_rows(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in beside]
+        others = [
+            row.with_columns(forecaster=pl.lit(other)).join(theirs.select(*_KEY, "observed"), on=_KEY)
+            for other, row in zip(beside, rows, strict=True)
+        ]
+        tables += [table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS) for table in [theirs, *others]]
+    scored = pl.concat(tables).with_columns(model_id=pl.lit(str(model["model_id"])), valid_on=pl.col("valid_at").dt.date())
+    return score_rows(scored, QUANTILE_COLUMNS, _BY)

@@ -1,0 +1,50 @@
+"""Time inside daycast: always UTC, always aware, on the hour wherever a grid is meant."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from daycast.errors import ConfigError
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+HISTORY_HOURS = 168  # T: what the encoder reads
+HORIZON_HOURS = 24  # H: what the decoder writes
+UTC_TIME = pl.Datetime("us", "UTC")  # the one time type of every frame
+
+_DURATION = re.compile(r"(\d+)\s*(s|min|h|d|w)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time; without an offset it is UTC.
+
+    Raises ConfigError naming the text.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time: write ISO 8601, for example 2026-02-01T00:00:00Z") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration such as `90s`, `15min`, `24h`, `7d` or `2w`.
+
+    Raises ConfigError naming the text.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ConfigError(f"{text!r} is no duration: write a number and s, min, h, d or w, for example 24h")
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def floor_hour(time: datetime) -> datetime:
+    """The full hour at or before `time`."""
+    return time.replace(minute=0, second=0, microsecond=0)
+
+
+def hours_between(start: datetime, end: datetime) -> int:
+    """Whole hours from `start` to `end`, rounded down; negative if `end` is earlier."""
+    return (end - start) // HOUR

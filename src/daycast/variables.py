@@ -1,0 +1,40 @@
+"""The glossary of measured quantities: names with their unit, limits, and how they add up over an hour.
+
+Limits are what no working sensor on Earth's surface reports; a value beyond them is an encoding or unit error, not weather.
+They stand outside the records kept by the WMO World Weather & Climate Extremes Archive (https://wmo.asu.edu/content/world-meteorological-organization-global-weather-climate-extremes-archive).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One measured quantity; `name` ends in its unit."""
+
+    name: str
+    label: str
+    unit: str
+    lowest: float  # in `unit`; a reading below is refused
+    highest: float  # in `unit`; a reading above is refused
+    over_the_hour: Literal["instant", "sum"] = "instant"  # the value at the hour, or the total of the hour ending there
+    circular: bool = False  # a direction: 359° and 1° are neighbours
+    target: bool = True  # forecast it, or only learn from it
+
+
+_BUILT_IN = (
+    Variable("air_temperature_c", "air temperature", "°C", -95.0, 65.0),
+    Variable("dew_point_c", "dew point", "°C", -100.0, 45.0),
+    Variable("relative_humidity_pct", "relative humidity", "%", 0.0, 110.0),
+    Variable("sea_level_pressure_hpa", "sea-level pressure", "hPa", 850.0, 1100.0),
+    Variable("station_pressure_hpa", "station pressure", "hPa", 400.0, 1100.0),
+    Variable("wind_speed_m_s", "wind speed", "m/s", 0.0, 120.0),
+    Variable("wind_from_deg", "wind direction", "°", 0.0, 360.0, circular=True, target=False),
+    Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, over_the_hour="sum"),
+)
+BUILT_IN: dict[str, Variable] = {variable.name: variable for variable in _BUILT_IN}
+
+
+def flag_column(variable: str) -> str:
+    """The column of `observations` that holds the quality flag of `variable`."""
+    return f"{variable}_flag"

@@ -1,0 +1,78 @@
+"""How good quantile forecasts are, element by element, and the mean over many of them.
+
+Quantile levels are those of every daycast forecast: 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+LEVELS = np.array([0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95])
+_MEDIAN = 3
+_INTERVALS = {"coverage_50": (2, 4), "coverage_80": (1, 5), "coverage_90": (0, 6)}
+_EDGES = np.concatenate([[0.0], (LEVELS[1:] + LEVELS[:-1]) / 2, [1.0]])
+CRPS_WEIGHTS = np.diff(_EDGES)  # the share of (0, 1) nearest to each level
+MEANS = ("mae", "mse", "bias", "crps", *_INTERVALS)
+
+
+def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of each forecast (..., Q) against its truth (...): arrays (...), NaN where the truth is missing.
+
+    mae, mse and bias (forecast minus truth) of the median; crps as twice the pinball loss integrated over the levels, each standing
+    for the part of (0, 1) nearest to it (Gneiting & Ranjan 2011, doi:10.1198/jbes.2010.08110); coverage as 1 inside, 0 outside.
+    """
+    error = quantiles[..., _MEDIAN] - truth
+    above = truth[..., None] - quantiles
+    pinball = np.maximum(LEVELS * above, (LEVELS - 1) * above)
+    scores = {"mae": np.abs(error), "mse": error**2, "bias": error, "crps": 2 * pinball @ CRPS_WEIGHTS}
+    missing = np.isnan(truth)
+    for name, (low, high) in _INTERVALS.items():
+        inside = (truth >= quantiles[..., low]) & (truth <= quantiles[..., high])
+        scores[name] = np.where(missing, np.nan, inside)
+    return scores
+
+
+class Tally:
+    """The scores of one forecaster, summed over windows that arrive in parts."""
+
+    def __init__(self) -> None:
+        self.count: np.ndarray | None = None  # (H, V)
+        self.sums: dict[str, np.ndarray] = {}  # each (H, V)
+
+    def add(self, quantiles: np.ndarray, truth: np.ndarray) -> None:
+        """Add windows: quantiles (N, H, V, Q), truth (N, H, V) with NaN where missing."""
+        parts = {name: np.nansum(score, axis=0, dtype=np.float64) for name, score in score_elements(quantiles, truth).items()}
+        count = (~np.isnan(truth)).sum(axis=0)
+        self.sums = {name: self.sums.get(name, 0.0) + part for name, part in parts.items()}
+        self.count = count if self.count is None else self.count + count
+
+    def table(self, forecaster: str, variables: Sequence[str]) -> pl.DataFrame:
+        """A row for each variable and lead: forecaster, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50, _80, _90."""
+        if self.count is None:
+            return pl.DataFrame()
+        H, V = self.count.shape
+        means = {name: (part / np.maximum(self.count, 1)).T.ravel() for name, part in self.sums.items()}
+        frame = pl.DataFrame(
+            {
+                "forecaster": [forecaster] * (H * V),
+                "variable": np.repeat(np.array(variables), H),
+                "lead_hours": np.tile(np.arange(1, H + 1, dtype=np.uint8), V),
+                "n": self.count.T.ravel(),
+                **means,
+            }
+        )
+        return with_rmse(frame.filter(pl.col("n") > 0))
+
+
+def with_rmse(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with rmse in place of mse."""
+    return frame.with_columns(pl.col("mse").sqrt()).rename({"mse": "rmse"})
+
+
+def score_rows(forecasts: pl.DataFrame, quantiles: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
+    """Mean scores of long rows that have a column `observed`, for each group of `by`: by, n, mae, rmse, bias, crps, coverages."""
+    rows = forecasts.filter(pl.col("observed").is_not_null())
+    scores = score_elements(rows.select(quantiles).to_numpy(), rows["observed"].to_numpy())
+    scored = rows.select(by).with_columns(pl.Series(name, score) for name, score in scores.items())
+    return with_rmse(scored.group_by(by, maintain_order=True).agg(pl.len().alias("n"), pl.col(*MEANS).mean())).sort(by)

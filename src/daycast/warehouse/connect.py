@@ -1,0 +1,78 @@
+"""Opening the warehouse: one process at a time, briefly, at the newest schema, in UTC."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from daycast.errors import WarehouseError
+from daycast.variables import Variable
+from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
+
+_SETTINGS = {"autoinstall_known_extensions": False}  # nothing is fetched behind the user's back
+
+
+@contextmanager
+def open_warehouse(
+    path: Path,
+    variables: Iterable[Variable],
+    now: datetime,
+    wait_s: float = 120.0,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse at `path`, created if absent, migrated, with a column for each of `variables`; closed at the end.
+
+    DuckDB lets one process in at a time: while another is inside this waits, up to `wait_s` seconds. Raises WarehouseError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    con = _connect(path, wait_s)
+    try:
+        con.execute("set TimeZone = 'UTC'")
+        migrate(con, now)
+        add_variable_columns(con, variables)
+        create_views(con)
+        yield con
+    finally:
+        con.close()
+
+
+def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return duckdb.connect(path, config=_SETTINGS)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WarehouseError(f"{path} cannot be opened as a warehouse: {error}") from error
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"{path} is held by another process after {wait_s:.0f} s of waiting: close it, or read the published file"
+                ) from error
+            time.sleep(0.1)
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the block, or nothing of it."""
+    con.execute("begin")
+    try:
+        yield
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+@contextmanager
+def frames(con: duckdb.DuckDBPyConnection, **named: pl.DataFrame) -> Iterator[None]:
+    """Polars frames under names that SQL can use, for the length of the block."""
+    for name, frame in named.items():
+        con.register(name, frame)
+    try:
+        yield
+    finally:
+        for name in named:
+            con.unregister(name)

@@ -1,0 +1,68 @@
+"""Bring a database to the schema this version knows: each migration once, each in one transaction, its checksum kept."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from daycast.errors import WarehouseError
+from daycast.variables import Variable, flag_column
+from daycast.warehouse.statements import quoted, sql_folder, statement
+
+
+def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
+    """Apply what is missing, in order; returns the names applied.
+
+    On a failure the failed migration leaves nothing behind and the ones before it stay. Raises WarehouseError where an applied
+    migration was edited afterwards, or where the file holds one that this version does not know.
+    """
+    con.execute(statement("create_migrations"))
+    applied = dict(con.execute(statement("select_migrations")).fetchall())
+    files = {path.stem: path for path in sorted((sql_folder() / "migrations").glob("*.sql"))}
+    _check_applied(applied, files)
+    missing = [name for name in files if name not in applied]
+    for name in missing:
+        _apply(con, name, files[name].read_text(), now)
+    return missing
+
+
+def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
+    for name, checksum in applied.items():
+        if name not in files:
+            raise WarehouseError(f"the warehouse holds migration {name!r}, from a newer daycast: upgrade daycast")
+        if checksum != _checksum(files[name].read_text()):
+            raise WarehouseError(f"migration {name!r} was edited after it was applied here: restore the released file")
+
+
+def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
+    con.execute("begin")
+    try:
+        con.execute(text)
+        con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
+        con.execute("commit")
+    except duckdb.Error as error:
+        con.execute("rollback")
+        raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
+    """Give each variable its column in readings, and its column and flag in observation_versions, where it has none."""
+    present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
+    for name in (variable.name for variable in variables if variable.name not in present):
+        con.execute(f"alter table readings add column {quoted(name)} double")
+        con.execute(f"alter table observation_versions add column {quoted(name)} double")
+        con.execute(f"alter table observation_versions add column {quoted(flag_column(name))} utinyint default 9")
+
+
+def create_views(con: duckdb.DuckDBPyConnection) -> None:
+    """(Re)create every view, in an order in which each finds what it reads."""
+    first = ["observations", "champion"]
+    names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
+    for name in names:
+        con.execute((sql_folder() / "views" / f"{name}.sql").read_text())

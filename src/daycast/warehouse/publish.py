@@ -1,0 +1,94 @@
+"""The published file: what analysts read. Made beside the old one and moved into its place, so that no reader is ever in the way."""
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from daycast.errors import WarehouseError
+from daycast.warehouse.migrate import create_views
+from daycast.warehouse.statements import quoted
+
+PUBLIC_TABLES = (
+    "stations",
+    "batches",
+    "rejected_readings",
+    "observation_versions",
+    "models",
+    "judgements",
+    "forecasts",
+    "scores",
+    "runs",
+)
+
+
+def publish(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Copy the public tables, their comments and the views into a new DuckDB file at `path`.
+
+    Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole.
+    """
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    _remove(beside)
+    con.execute(f"attach {_text(str(beside))} as published")
+    try:
+        con.execute("begin")
+        for table in PUBLIC_TABLES:
+            con.execute(f"create table published.{quoted(table)} as from {quoted(table)}")
+        con.execute("commit")
+        _comment(con)
+    finally:
+        con.execute("detach published")
+    _check_no_wal(beside)
+    os.replace(beside, path)
+
+
+def _comment(con: duckdb.DuckDBPyConnection) -> None:
+    """Carry the comments over and create the views, inside the published file."""
+    comments = con.execute(
+        "select table_name, null, comment from duckdb_tables() where database_name = current_database() and comment is not null "
+        "union all select table_name, column_name, comment from duckdb_columns() "
+        "where database_name = current_database() and comment is not null"
+    ).fetchall()
+    home = con.execute("select current_database()").fetchall()[0][0]
+    con.execute("use published")
+    try:
+        for table, column, comment in comments:
+            if table in PUBLIC_TABLES and column is None:
+                con.execute(f"comment on table {quoted(table)} is {_text(comment)}")
+            elif table in PUBLIC_TABLES:
+                con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {_text(comment)}")
+        create_views(con)
+        con.execute("checkpoint published")
+    finally:
+        con.execute(f"use {quoted(home)}")
+
+
+def _check_no_wal(path: Path) -> None:
+    wal = path.with_name(path.name + ".wal")
+    if wal.exists():
+        raise WarehouseError(f"{wal} was left behind while publishing: the published file was not replaced")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + ".wal").unlink(missing_ok=True)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def query_published(path: Path, sql: str) -> duckdb.DuckDBPyRelation:
+    """The result of one query on the published file, opened read-only and closed to the rest of the file system.
+
+    Raises WarehouseError where there is no such file, or the query is wrong.
+    """
+    if not path.is_file():
+        raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
+    con = duckdb.connect(path, read_only=True, config={"autoinstall_known_extensions": False})
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_external_access = false")
+    try:
+        return con.sql(sql)
+    except duckdb.Error as error:
+        raise WarehouseError(f"the query failed: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,363 @@
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from daycast.errors import ConfigError, SourceError
+from daycast.sources.csv import CsvSource
+from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.stations import STATION_SCHEMA
+from daycast.variables import BUILT_IN, Variable
+
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
+SOIL = Variable("soil_moisture_pct", "soil moisture", "vol%", 0.0, 100.0)
+MINIMAL = {
+    "name": "roof",
+    "files": "*.csv",
+    "station": {"constant": "roof"},
+    "time": "time",
+    "columns": {"air_temperature_c": "t"},
+}
+
+
+def source(folder: Path, **settings) -> CsvSource:
+    return CsvSource.model_validate(MINIMAL | settings, context={"folder": folder})
+
+
+def deliver(folder: Path, text: str, since=None, until=FOREVER, variables=BUILT_IN, **settings) -> Delivery:
+    (folder / "a.csv").write_text(text)
+    [delivery] = source(folder, **settings).fetch(since, until, variables, ())
+    return delivery
+
+
+def times(delivery: Delivery) -> list[str | None]:
+    return delivery.readings["observed_at"].dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
+
+
+def problems(delivery: Delivery) -> list[tuple[int, str, str | None, str]]:
+    assert delivery.problems.schema == PROBLEM_SCHEMA
+    return delivery.problems.rows()
+
+
+def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path):
+    table = tomllib.loads("""
+        kind = "csv"
+        name = "garden"
+        files = ["data/*.csv"]
+        separator = ";"
+        decimal = ","
+        missing = ["NA", -9999]
+        timezone = "Europe/Berlin"
+        reporting_delay = "15min"
+        station = { column = "station" }
+        time = { column = "timestamp", format = "%d.%m.%Y %H:%M" }
+        [columns]
+        air_temperature_c = { column = "temp_f", unit = "°F" }
+        wind_from_deg = { column = "wd", unit = "compass" }
+        soil_moisture_pct = "SM"
+    """)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text(
+        "timestamp;station;temp_f;wd;SM;remark\n"
+        "01.07.2024 14:30; north ;77,0;NNW;21,5;fine\n"
+        "01.07.2024 14:40;north;NA;calm;-9999,0;\n"
+    )
+    garden = CsvSource.model_validate(table, context={"folder": tmp_path})
+    variables = BUILT_IN | {SOIL.name: SOIL}
+    [delivery] = garden.fetch(None, FOREVER, variables, ())
+    assert delivery.origin == "data/a.csv"
+    assert delivery.complete
+    assert delivery.receipt == "assumed"
+    assert problems(delivery) == []
+    assert delivery.readings.schema == READING_KEYS | dict.fromkeys(variables, pl.Float64())
+    assert times(delivery) == ["2024-07-01 12:30:00", "2024-07-01 12:40:00"]
+    assert delivery.readings["received_at"][0] == datetime(2024, 7, 1, 12, 45, tzinfo=UTC)
+    assert delivery.readings["station_id"].to_list() == ["north", "north"]
+    assert delivery.readings["air_temperature_c"].to_list() == [pytest.approx(25.0), None]
+    assert delivery.readings["wind_from_deg"].to_list() == [337.5, None]
+    assert delivery.readings["soil_moisture_pct"].to_list() == [21.5, None]
+    assert delivery.readings["dew_point_c"].to_list() == [None, None]
+    assert delivery.raw.columns == ["timestamp", "station", "temp_f", "wd", "SM", "remark"]
+    assert delivery.raw.row(0) == ("01.07.2024 14:30", " north ", "77,0", "NNW", "21,5", "fine")
+
+
+def test_files_come_in_order_each_once_and_folders_may_be_left(tmp_path):
+    (tmp_path / "conf").mkdir()
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_text("time,t\n2024-01-01,1\n")
+    several = source(tmp_path / "conf", files=["../*.csv", "../a.csv", str(tmp_path / "b.csv")])
+    assert [delivery.origin for delivery in several.fetch(None, FOREVER, BUILT_IN, ())] == ["../a.csv", "../b.csv"]
+
+
+def test_a_glob_without_files_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text("time,t\n")
+    with pytest.raises(SourceError, match=r"no file matches 'b\*\.csv'"):
+        source(tmp_path, files=["a.csv", "b*.csv"]).fetch(None, FOREVER, BUILT_IN, ())
+
+
+def test_a_header_alone_is_a_delivery_without_rows(tmp_path):
+    delivery = deliver(tmp_path, "time,t\n")
+    assert delivery.readings.shape == (0, 3 + len(BUILT_IN))
+    assert delivery.readings.schema["observed_at"] == pl.Datetime("us", "UTC")
+    assert delivery.complete
+
+
+def test_rows_received_after_until_are_held_back_and_so_are_their_problems(tmp_path):
+    text = "time,t\n2024-01-01T00:00Z,x\n2024-01-01T01:00Z,1\n2024-01-01T02:00Z,y\n"
+    until = datetime(2024, 1, 1, 1, 10, tzinfo=UTC)
+    delivery = deliver(tmp_path, text, until=until, reporting_delay="10min")
+    assert times(delivery) == ["2024-01-01 00:00:00", "2024-01-01 01:00:00"]
+    assert delivery.raw["t"].to_list() == ["x", "1"]
+    assert [problem[2] for problem in problems(delivery)] == ["x"]
+    assert not delivery.complete
+
+
+def test_rows_received_up_to_since_are_not_delivered_again(tmp_path):
+    text = "time,t\n2024-01-01T00:00Z,0\nlater,5\n2024-01-01T01:00Z,1\n2024-01-01T02:00Z,y\n"
+    delivery = deliver(tmp_path, text, since=datetime(2024, 1, 1, 1, tzinfo=UTC))
+    assert delivery.raw["t"].to_list() == ["5", "y"]
+    assert [problem[:3] for problem in problems(delivery)] == [(0, "time", "later"), (1, "t", "y")]
+    assert delivery.complete
+
+
+def test_a_file_that_was_seen_is_not_read_and_another_mapping_makes_it_unseen(tmp_path):
+    first = deliver(tmp_path, "time,t,u\n2024-01-01,1,2\n")
+    assert list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, {first.fingerprint})) == []
+    for change in (
+        {"columns": {"air_temperature_c": "u"}},
+        {"columns": {"air_temperature_c": {"column": "t", "unit": "K"}}},
+        {"timezone": "Asia/Tokyo"},
+        {"missing": ["1"]},
+        {"reporting_delay": "1h"},
+        {"station": {"constant": "cellar"}},
+        {"name": "cellar"},
+    ):
+        assert len(list(source(tmp_path, **change).fetch(None, FOREVER, BUILT_IN, {first.fingerprint}))) == 1
+    (tmp_path / "a.csv").write_text("time,t,u\n2024-01-01,1,3\n")
+    assert len(list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, {first.fingerprint}))) == 1
+
+
+def test_two_files_of_equal_content_differ_where_their_names_are_the_stations(tmp_path):
+    for name in ("log_north_1.csv", "log_south_1.csv"):
+        (tmp_path / name).write_text("time,t\n2024-01-01,1\n")
+    named = source(tmp_path, station={"file_name": r"log_(.+?)_\d"})
+    deliveries = list(named.fetch(None, FOREVER, BUILT_IN, ()))
+    assert [delivery.readings["station_id"].item() for delivery in deliveries] == ["north", "south"]
+    assert len({delivery.fingerprint for delivery in deliveries}) == 2
+
+
+def test_a_file_name_without_its_station_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r"a\.csv: the name does not match"):
+        deliver(tmp_path, "time,t\n", station={"file_name": r"log_(.+)"})
+
+
+def test_text_where_a_number_belongs_is_a_problem_and_markers_are_not(tmp_path):
+    rows = ["1.5", "abc", "nan", "inf", "1e999", "-9999.0", "", " 2 ", "--", "1,5", "NA"]
+    text = "time;t\n" + "".join(f"2024-01-01T{hour:02}:00;{value}\n" for hour, value in enumerate(rows))
+    delivery = deliver(tmp_path, text, separator=";", missing=["-9999", "--", "NA"])
+    assert delivery.readings["air_temperature_c"].to_list() == [1.5, *[None] * 6, 2.0, *[None] * 3]
+    assert problems(delivery) == [
+        (row, "t", value, "no finite number")
+        for row, value in [(1, "abc"), (2, "nan"), (3, "inf"), (4, "1e999"), (9, "1,5")]
+    ]
+
+
+def test_a_point_is_no_decimal_comma(tmp_path):
+    delivery = deliver(tmp_path, "time;t\n2024-01-01;1.500\n2024-01-02;-0,5\n", separator=";", decimal=",")
+    assert delivery.readings["air_temperature_c"].to_list() == [None, -0.5]
+    assert problems(delivery) == [(0, "t", "1.500", "no finite number")]
+
+
+def test_a_word_that_is_no_point_of_the_compass_is_a_problem_and_calm_is_not(tmp_path):
+    text = "time,wd\n2024-01-01,sw\n2024-01-02,C\n2024-01-03,upwards\n"
+    delivery = deliver(tmp_path, text, columns={"wind_from_deg": {"column": "wd", "unit": "compass"}})
+    assert delivery.readings["wind_from_deg"].to_list() == [225.0, None, None]
+    assert problems(delivery) == [(2, "wd", "upwards", "no point of the compass")]
+
+
+def test_a_row_without_station_is_kept_as_a_problem(tmp_path):
+    text = "s,time,t\nNA,2024-01-01,1\n,2024-01-01,2\nx,2024-01-01,3\n"
+    delivery = deliver(tmp_path, text, station="s", missing="NA")
+    assert delivery.readings["station_id"].to_list() == [None, None, "x"]
+    assert problems(delivery) == [(0, "s", "NA", "no station"), (1, "s", None, "no station")]
+
+
+def test_iso_times_are_local_unless_they_name_their_offset(tmp_path):
+    written = [
+        "2024-01-01T12:00",
+        "2024-01-01 12:00:30",
+        "2024-01-01T12:00:00.000Z",
+        "2024-01-01T12:00:00-05:00",
+        "2024-01-01 12:00+0530",
+        "2024-01-01 12:00:00 UTC",
+        "2024-01-01",
+    ]
+    delivery = deliver(tmp_path, "time,t\n" + "".join(f"{time},1\n" for time in written), timezone="Asia/Shanghai")
+    assert problems(delivery) == []
+    assert times(delivery) == [
+        "2024-01-01 04:00:00",
+        "2024-01-01 04:00:30",
+        "2024-01-01 12:00:00",
+        "2024-01-01 17:00:00",
+        "2024-01-01 06:30:00",
+        "2024-01-01 12:00:00",
+        "2023-12-31 16:00:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("time_format", "written", "expected"),
+    [
+        ("%Y%m%d%H", "2024070114", "2024-07-01 12:00:00"),
+        ("%m/%d/%y %I:%M %p", "07/01/24 02:05 PM", "2024-07-01 12:05:00"),
+        ("%d.%m.%Y %H:%M %z", "01.07.2024 14:00 +0300", "2024-07-01 11:00:00"),
+        ("%s", "1719835200", "2024-07-01 12:00:00"),  # date -u -d @1719835200
+    ],
+)
+def test_a_format_says_how_times_are_written(tmp_path, time_format, written, expected):
+    time = {"column": "time", "format": time_format}
+    delivery = deliver(tmp_path, f"time,t\n{written},1\n", time=time, timezone="Europe/Berlin")
+    assert times(delivery) == [expected]
+    assert problems(delivery) == []
+
+
+def test_a_time_that_cannot_be_read_keeps_its_row_with_the_reason(tmp_path):
+    text = "time,t\n01.13.2024 00:00,1\n,2\n31.03.2024 02:30,3\n01.01.2024 24:00,4\n"
+    time = {"column": "time", "format": "%d.%m.%Y %H:%M"}
+    delivery = deliver(tmp_path, text, until=datetime(2000, 1, 1, tzinfo=UTC), time=time, timezone="Europe/Berlin")
+    assert times(delivery) == [None] * 4
+    assert delivery.readings["received_at"].to_list() == [None] * 4
+    assert problems(delivery) == [
+        (0, "time", "01.13.2024 00:00", "no time in the form %d.%m.%Y %H:%M"),
+        (1, "time", None, "no time"),
+        (2, "time", "31.03.2024 02:30", "02:30 does not exist in Europe/Berlin on that day"),
+        (3, "time", "01.01.2024 24:00", "no time in the form %d.%m.%Y %H:%M"),
+    ]
+
+
+def test_a_time_in_parts_is_read_and_its_faults_are_problems(tmp_path):
+    text = (
+        "y,m,d,h,min,t\n"
+        "2024,2,29,09,5,1\n"
+        "2023,2,29,9,5,1\n"
+        "2024,13,1,0,0,1\n"
+        "2024,1,1,24,0,1\n"
+        "2024,x,1,0,0,1\n"
+        "2024,,1,0,0,1\n"
+    )
+    parts = {"year": "y", "month": "m", "day": "d", "hour": "h", "minute": "min"}
+    delivery = deliver(tmp_path, text, time=parts, timezone="Asia/Shanghai")
+    assert times(delivery) == ["2024-02-29 01:05:00", *[None] * 5]
+    assert [(row, value) for row, _, value, _ in problems(delivery)] == [
+        (1, "2023 2 29 9 5"),
+        (2, "2024 13 1 0 0"),
+        (3, "2024 1 1 24 0"),
+        (4, "2024 x 1 0 0"),
+        (5, "2024 1 0 0"),
+    ]
+    assert problems(delivery)[0][1::2] == ("y, m, d, h, min", "no time in the form year month day hour minute")
+
+
+def test_parts_without_minutes_are_on_the_hour(tmp_path):
+    parts = {"year": "y", "month": "m", "day": "d", "hour": "h"}
+    assert times(deliver(tmp_path, "y,m,d,h,t\n2024,12,31,23,1\n", time=parts)) == ["2024-12-31 23:00:00"]
+
+
+def test_a_row_with_more_fields_than_the_header_is_a_problem_and_keeps_them(tmp_path):
+    delivery = deliver(tmp_path, "time,t\n2024-01-01,1\n2024-01-02,1,5\n2024-01-03\n")
+    assert [(row, value, reason) for row, _, value, reason in problems(delivery)] == [
+        (1, "5", "more fields than the header has")
+    ]
+    assert delivery.raw.row(1) == ("2024-01-02", "1", "5")
+    assert delivery.readings["air_temperature_c"].to_list() == [1.0, 1.0, None]
+
+
+def test_rows_that_a_quotation_mark_swallowed_are_a_problem(tmp_path):
+    delivery = deliver(tmp_path, 'time,t,remark\n2024-01-01,1,"a\n2024-01-02,2,b"\n2024-01-03,3,c\n')
+    [(row, column, value, reason)] = problems(delivery)
+    assert (row, column, value) == (0, "remark", "a\n2024-01-02,2,b")
+    assert "quotation mark" in reason
+
+
+def test_columns_named_like_daycast_s_own_do_no_harm(tmp_path):
+    text = "station_id,observed_at,received_at,time,t,row,text,wall,row_number\nx,y,z,2024-01-01,bad,1,2,3,4\n"
+    delivery = deliver(tmp_path, text)
+    assert delivery.readings["station_id"].to_list() == ["roof"]
+    assert times(delivery) == ["2024-01-01 00:00:00"]
+    assert problems(delivery) == [(0, "t", "bad", "no finite number")]
+
+
+def test_a_missing_column_names_the_file_and_what_it_has(tmp_path):
+    with pytest.raises(SourceError, match=r"^a\.csv has no column 't' .*it has: time, T2$"):
+        deliver(tmp_path, "time,T2\n")
+
+
+def test_an_unknown_variable_is_refused_before_any_file_is_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"'roof': 'air_temp_c' is no variable \(did you mean 'air_temperature_c'"):
+        source(tmp_path, columns={"air_temp_c": "t"}).fetch(None, FOREVER, BUILT_IN, ())
+
+
+def test_a_unit_that_cannot_be_is_refused_before_any_file_is_read(tmp_path):
+    columns = {"air_temperature_c": {"column": "t", "unit": "hPa"}}
+    with pytest.raises(ConfigError, match="source 'roof': unit 'hPa' of air_temperature_c"):
+        source(tmp_path, columns=columns).fetch(None, FOREVER, BUILT_IN, ())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"timezone": "Asia/Shangai"}, "did you mean 'Asia/Shanghai'"),
+        ({"reporting_delay": "soon"}, "'soon' is no duration"),
+        ({"station": {}}, "exactly one of column, file_name and constant"),
+        ({"station": {"column": "a", "constant": "b"}}, "exactly one of column, file_name and constant"),
+        ({"station": {"file_name": "log_.+"}}, "exactly one group"),
+        ({"station": {"file_name": "log_(.+"}}, "no regular expression"),
+        ({"time": {"column": "time", "format": "%H:%M"}}, "no format of a date and time"),
+        ({"time": {"column": "time", "format": "%Q"}}, "no format of a date and time"),
+        ({"time": {"year": "y"}}, "month"),
+        ({"separator": ";;"}, "';;' is no separator"),
+        ({"columns": {}}, "columns"),
+        ({"colums": {"air_temperature_c": "t"}}, "colums"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message):
+    with pytest.raises(ValidationError, match=message):
+        source(tmp_path, **setting)
+
+
+def test_without_a_station_list_there_are_no_stations(tmp_path):
+    assert source(tmp_path).stations().schema == STATION_SCHEMA
+    assert source(tmp_path).stations().is_empty()
+
+
+def test_a_station_list_may_name_its_columns_and_leave_others_out(tmp_path):
+    (tmp_path / "s.csv").write_text("id;lat;longitude\nx;52.5;NA\ny;-33,9;18.4\n".replace(",", "."))
+    listed = {"file": "s.csv", "separator": ";", "station": "id", "latitude": "lat"}
+    stations = source(tmp_path, station_list=listed, missing="NA").stations()
+    assert stations.schema == STATION_SCHEMA
+    assert stations.rows() == [("x", None, 52.5, None, None), ("y", None, -33.9, 18.4, None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("station_id,latitude\nx,91\n", "station 'x' has latitude '91'"),
+        ("station_id,latitude\nx,north\n", "station 'x' has latitude 'north'"),
+        ("station_id\nx\nx\n", "lists station 'x' more than once"),
+        ("station\nx\n", "no column 'station_id'"),
+        ("station_id,name\nx,y\n", "no column 'alt'"),
+    ],
+)
+def test_a_station_list_that_cannot_be_is_refused(tmp_path, text, message):
+    (tmp_path / "s.csv").write_text(text)
+    listed = {"file": "s.csv"} | ({"elevation_m": "alt"} if "alt" in message else {})
+    with pytest.raises(SourceError, match=message):
+        source(tmp_path, station_list=listed).stations()
+
+
+def test_a_station_list_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r"s\.csv cannot be read: No such file"):
+        source(tmp_path, station_list={"file": "s.csv"}).stations()
