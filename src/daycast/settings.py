@@ -7,17 +7,18 @@ import json
 import os
 import tomllib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from daycast.errors import ConfigError
-from daycast.model.config import ModelConfig
+from daycast.model.config import Cell, ModelConfig
 from daycast.sources.csv import CsvSource
 from daycast.sources.nearest import did_you_mean
 from daycast.sources.simulated import SimulatedSource
-from daycast.times import parse_duration
+from daycast.times import parse_duration, parse_time
 from daycast.variables import BUILT_IN, Variable
 
 DEFAULT_FILE = "daycast.toml"
@@ -66,7 +67,9 @@ SourceSettings = Annotated[SimulatedSource | CsvSource, Field(discriminator="kin
 class Settings(_Section):
     """Everything that can be configured; frozen, and unknown keys are refused."""
 
-    data: Path = Field(default=Path("data"), validate_default=True)  # the folder all state lives in, relative to the configuration file's
+    data: Path = Field(
+        default=Path("data"), validate_default=True
+    )  # the folder all state lives in, relative to the configuration file's
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
     variables: dict[str, DeclaredVariable] = {}
     ingest: IngestSettings = IngestSettings()
@@ -90,7 +93,9 @@ class Settings(_Section):
             raise ValueError(f"variable {taken[0]!r} is built in: leave its declaration out")
         unknown = sorted(set(self.model.targets) - set(self.glossary))
         if unknown:
-            raise ValueError(f"model.targets names {unknown[0]!r}, no variable{did_you_mean(unknown[0], self.glossary)}")
+            raise ValueError(
+                f"model.targets names {unknown[0]!r}, no variable{did_you_mean(unknown[0], self.glossary)}"
+            )
         return self
 
     @property
@@ -131,9 +136,25 @@ class Settings(_Section):
         """The model configuration, with another cell where one is asked for."""
         if cell is None:
             return self.model
-        if cell not in ("gru", "lstm", "auto"):
-            raise ConfigError(f"{cell!r} is no cell: choose gru, lstm or auto")
-        return replace(self.model, cell=cell)
+        if cell not in get_args(Cell):
+            raise ConfigError(f"{cell!r} is no cell: choose {', '.join(get_args(Cell))}")
+        return replace(self.model, cell=cast(Cell, cell))
+
+
+def clock(until: str | datetime | None = None) -> datetime:
+    """The present, in UTC; or the moment it is to be taken for.
+
+    Raises ConfigError where that moment lies ahead: nothing can be known of it.
+    """
+    now = datetime.now(UTC)
+    if until is None:
+        return now
+    moment = parse_time(until) if isinstance(until, str) else until
+    if moment > now:
+        raise ConfigError(
+            f"--until {moment.isoformat()} lies in the future: give a moment that has passed, or leave it out"
+        )
+    return moment
 
 
 def load_settings(file: str | None = None) -> Settings:
@@ -175,7 +196,9 @@ def _override(table: dict[str, Any]) -> dict[str, Any]:
             continue
         *sections, key = name.removeprefix(_PREFIX).lower().split("__")
         if (top := [*sections, key][0]) not in Settings.model_fields:
-            raise ConfigError(f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, Settings.model_fields)}")
+            raise ConfigError(
+                f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, Settings.model_fields)}"
+            )
         place = table
         for section in sections:
             place = place.setdefault(section, {})
@@ -189,7 +212,11 @@ def _first_line(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if part != "function-after")
     if first["type"] in _UNKNOWN_KEY:
         return f"unknown key {place!r}{did_you_mean(str(first['loc'][-1]), _every_key())}"
-    value = "" if first["type"] == "missing" or isinstance(first["input"], dict | Settings) else f" (it is {first['input']!r})"
+    value = (
+        ""
+        if first["type"] == "missing" or isinstance(first["input"], dict | Settings)
+        else f" (it is {first['input']!r})"
+    )
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")
 
 

@@ -33,20 +33,21 @@ def calendar_cells(network: Network, hours: int) -> tuple[np.ndarray, np.ndarray
 def fit_climatology(scaled: np.ndarray, month: np.ndarray, hour: np.ndarray) -> np.ndarray:
     """Mean of each station, month and hour of the day over scaled (S, T, V); returns (S + 1, 12, 24, V) float32.
 
-    Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the training mean.
-    The last row is the network's own, for stations that training did not know.
+    Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the
+    training mean. The last row is the network's own, for stations that training did not know.
     """
     S, _, V = scaled.shape
     cell = month * 24 + hour  # (T,)
-    sums = np.zeros((S, 288, V))
-    counts = np.zeros((S, 288, V))
+    sums = np.zeros((S + 1, 288, V))
+    counts = np.zeros((S + 1, 288, V))
     for station in range(S):  # one station at a time bounds memory
         there = ~np.isnan(scaled[station])
         np.add.at(sums[station], cell, np.where(there, scaled[station], 0.0))
         np.add.at(counts[station], cell, there)
-    sums, counts = (np.concatenate([part, part.sum(axis=0, keepdims=True)]).reshape(-1, 12, 24, V) for part in (sums, counts))
-    at_hour = _mean(sums.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True))
-    table = _first_there(_mean(sums, counts), at_hour, _mean(sums, counts)[-1:], at_hour[-1:])
+    sums[S], counts[S] = sums[:S].sum(axis=0), counts[:S].sum(axis=0)
+    by_month = sums.reshape(S + 1, 12, 24, V), counts.reshape(S + 1, 12, 24, V)
+    means, at_hour = _mean(*by_month), _mean(*(part.sum(axis=1, keepdims=True) for part in by_month))
+    table = _first_there(means, at_hour, means[-1:], at_hour[-1:])
     return np.nan_to_num(table).astype(np.float32)
 
 

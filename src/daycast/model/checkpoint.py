@@ -39,7 +39,7 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     metadata = {"format": _FORMAT, "header": json.dumps(asdict(forecaster.header))}
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def load_checkpoint(path: Path, device: str = "auto") -> Forecaster:
@@ -99,5 +99,7 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Seq2Seq | None:
         return None
     config = header.config
     net = Seq2Seq(header.cell, len(header.channels), len(header.targets), config.hidden, config.layers, config.dropout)
-    net.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    net.load_state_dict(
+        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    )
     return net

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
+Cell = Literal["gru", "lstm", "auto"]
 MEDIAN = QUANTILES.index(0.50)
 
 
@@ -13,7 +14,7 @@ class ModelConfig:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    cell: Literal["gru", "lstm", "auto"] = "auto"
+    cell: Cell = "auto"
     hidden: int = 64  # D
     layers: int = 1
     dropout: float = 0.2

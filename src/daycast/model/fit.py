@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from daycast.prepare.channels import make_channels
 from daycast.prepare.network import Network, make_network
 from daycast.prepare.scaler import fit_scale
 from daycast.prepare.splits import Block, Split, split_hours
-from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
 
 LINEAR_WINDOWS = 60_000  # that the linear path is fitted to; more change its error by less than a hundredth
@@ -51,8 +52,8 @@ def fit_forecaster(
     """
     if versions.is_empty():
         raise NotEnoughDataError("there is no observation yet: ingest something first")
-    start, end = versions["observed_at"].min(), versions["observed_at"].max()
-    hours = (end - start) // HOUR + 1  # type: ignore[operator]
+    start, end = _extent(versions)
+    hours = hours_between(start, end) + 1
     if hours < _NAIVE_NEEDS_H:
         raise NotEnoughDataError(f"there are {hours} hours of history and {_NAIVE_NEEDS_H} are the least: ingest more")
     try:
@@ -60,9 +61,9 @@ def fit_forecaster(
     except NotEnoughDataError:
         everything = Block(HORIZON_HOURS - HISTORY_HOURS, hours)  # windows that begin before the first hour
         return _fit_naive(versions, stations, glossary, config, data_hash, Split(everything, everything, everything))
-    training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)  # type: ignore[operator]
+    training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
     targets, others = choose_variables(training_rows, glossary, config)
-    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)  # type: ignore[arg-type]
+    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
     return _Fit(network, split, targets, config, data_hash, watch).run()
 
 
@@ -89,8 +90,8 @@ def _fit_naive(
     split: Split,
 ) -> Forecaster:
     targets, others = choose_variables(versions, glossary, config)
-    start, end = versions["observed_at"].min(), versions["observed_at"].max()
-    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)  # type: ignore[arg-type]
+    start, end = _extent(versions)
+    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
     fit = _Fit(network, split, targets, config, data_hash, lambda _: None)
     return fit.calibrated(fit.assemble("", None, None, {}))
 
@@ -135,7 +136,10 @@ class _Fit:
         return self.calibrated(self.assemble(best, weights, trained[best][0], losses))
 
     def fit_ridge(self) -> tuple[Tensor, Tensor]:
-        """The linear path's weights, its penalty chosen on the newest part of the training block, and the spread it leaves there."""
+        """The linear path's weights, and the spread it leaves on held-out rows.
+
+        The penalty is chosen on the newest part of the training block, then the whole block is fitted.
+        """
         train = self.split.train
         border = train.start + int(0.85 * (train.end - train.start))
         early, late = Block(train.start, border), Block(border, train.end)
@@ -144,7 +148,9 @@ class _Fit:
         V = len(self.targets)
         held_out = list(self._gather(*spread_evenly(self._eligible(late), VALIDATION_WINDOWS)))
         candidates = fit_linear_path(self._draw(early), V)
-        errors = [np.mean([_absolute_error(linear_forecast(w, batch, V), batch) for batch in held_out]) for w in candidates]
+        errors = [
+            np.mean([_absolute_error(linear_forecast(w, batch, V), batch) for batch in held_out]) for w in candidates
+        ]
         best = int(np.argmin(errors))
         point = torch.cat([linear_forecast(candidates[best], batch, V) for batch in held_out])
         truth = torch.cat([batch.truth[..., :V] for batch in held_out])
@@ -154,7 +160,9 @@ class _Fit:
         steps[..., :MEDIAN] = spread.diff(dim=-1)[..., :MEDIAN]
         return fit_linear_path(self._draw(train), V)[best], steps
 
-    def assemble(self, cell: str, weights: Tensor | None, net: torch.nn.Module | None, losses: dict[str, float]) -> Forecaster:
+    def assemble(
+        self, cell: str, weights: Tensor | None, net: torch.nn.Module | None, losses: dict[str, float]
+    ) -> Forecaster:
         """A forecaster of these parts, not yet calibrated: its intervals have no width but the network's own."""
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.network, end)
@@ -211,7 +219,9 @@ class _Fit:
 
     def _gather(self, stations: np.ndarray, origins: np.ndarray) -> Iterator[Batch]:
         for part in range(0, len(stations), _PART):
-            yield self.windows.gather(self._index(stations[part : part + _PART]), self._index(origins[part : part + _PART]))
+            yield self.windows.gather(
+                self._index(stations[part : part + _PART]), self._index(origins[part : part + _PART])
+            )
 
     def _draw(self, block: Block) -> Iterator[Batch]:
         """Windows of a block for the linear path: all of them if they are few, else as many at random."""
@@ -222,6 +232,12 @@ class _Fit:
         for _ in range(LINEAR_WINDOWS // _PART):
             stations, origins = draw(eligible, _PART, block, self.rng)
             yield self.windows.gather(stations.to(self.device), origins.to(self.device))
+
+
+def _extent(versions: pl.DataFrame) -> tuple[datetime, datetime]:
+    """The first and the last hour there is a version of."""
+    times = versions["observed_at"]
+    return cast(datetime, times.min()), cast(datetime, times.max())
 
 
 def _absolute_error(forecast: Tensor, batch: Batch) -> float:

@@ -83,7 +83,9 @@ class Forecaster:
             batch = windows.gather(at, t0)
             cells = self.cells_of(windows.network, t0)
             points = {name: self.scaled_quantiles(name, batch, rows[at], cells) + self.shifts[name] for name in names}
-            quantiles = {name: self._in_units(point.sort(dim=-1).values).cpu().numpy() for name, point in points.items()}
+            quantiles = {
+                name: self._in_units(point.sort(dim=-1).values).cpu().numpy() for name, point in points.items()
+            }
             truth = self._unscale(batch.truth[..., : len(self.header.targets)])
             yield part, quantiles, truth.cpu().numpy(), batch.regime().cpu().numpy()
 
@@ -123,7 +125,9 @@ class Forecaster:
     def _unscale(self, values: Tensor) -> Tensor:
         """From scaled targets (..., V) to their units."""
         V = len(self.header.targets)
-        mean, deviation = (torch.from_numpy(part[:V]).to(self.device) for part in (self.scale.mean, self.scale.deviation))
+        mean, deviation = (
+            torch.from_numpy(part[:V]).to(self.device) for part in (self.scale.mean, self.scale.deviation)
+        )
         return values * deviation + mean
 
     def _in_units(self, quantiles: Tensor) -> Tensor:

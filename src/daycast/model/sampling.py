@@ -48,7 +48,7 @@ def draw(eligible: np.ndarray, size: int, block: Block, rng: np.random.Generator
 
 
 def draw_outages(size: int, share: float, rng: np.random.Generator) -> torch.Tensor:
-    """Hours to hide from `size` training windows: in a `share` of them the last 1 to 24 hours or a tenth at random. (size, T) bool"""
+    """Hours to hide from training windows, (size, T) bool: in a `share` of them the last 1 to 24, or a tenth at random."""
     hours = np.arange(HISTORY_HOURS)
     struck = rng.random(size) < share
     newest = hours >= HISTORY_HOURS - rng.integers(1, 25, size)[:, None]

@@ -26,7 +26,9 @@ class Seq2Seq(nn.Module):
         self.decoder = kind(KNOWN_FUTURE + targets, hidden, layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, targets * len(QUANTILES))
-        self.spread = nn.Parameter(torch.zeros(HORIZON_HOURS, targets, len(QUANTILES)))  # before softplus; the median's is unused
+        self.spread = nn.Parameter(
+            torch.zeros(HORIZON_HOURS, targets, len(QUANTILES))
+        )  # before softplus; the median's is unused
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

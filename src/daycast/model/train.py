@@ -30,6 +30,7 @@ class Progress:
     training_loss: float
     validation_loss: float
     windows_per_s: float
+    epoch_seconds: float
 
 
 def train_seq2seq(
@@ -62,7 +63,7 @@ def train_seq2seq(
         seconds = time.perf_counter() - started
         loss = validation_loss(net, weights, validation)
         speed = config.steps_per_epoch * config.batch / seconds
-        watch(Progress(cell, epoch, config.epochs, training_loss, loss, speed))
+        watch(Progress(cell, epoch, config.epochs, training_loss, loss, speed, seconds))
         if loss < best_loss:
             best_loss, best_state, best_epoch = loss, copy.deepcopy(net.state_dict()), epoch
         elif epoch - best_epoch >= config.patience:
@@ -90,7 +91,7 @@ def _train_epoch(
         quantiles = net(batch, linear_forecast(weights, batch, net.targets))
         loss = pinball_loss(quantiles, batch.truth[..., : net.targets])
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
         optimizer.step()
         total += loss.item()

@@ -11,7 +11,9 @@ from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import make_sun_table
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 
-KNOWN_FUTURE = 5  # F: sine of the sun's elevation; cosine and sine of the solar hour; cosine and sine of the day of the year
+KNOWN_FUTURE = (
+    5  # F: sine of the sun's elevation; cosine and sine of the solar hour; cosine and sine of the day of the year
+)
 REGIMES = ("full", "gappy", "stale", "cold_start")
 _STALE_AFTER_H = 3
 _GAPPY_BELOW = 0.9  # share of the history's hours with anything in them
@@ -76,8 +78,8 @@ class Windows:
     def gather(self, stations: Tensor, origins: Tensor, hide: Tensor | None = None) -> Batch:
         """The windows of these stations and hours of issue t0, both (B,) int64.
 
-        A value is in a window only if it was observed at or before t0 and known by then; an hour that was revised later shows what
-        was believed at t0. `hide` (B, T) bool takes further hours out: a simulated outage.
+        A value is in a window only if it was observed at or before t0 and known by then; an hour that was revised
+        later shows what was believed at t0. `hide` (B, T) bool takes further hours out: a simulated outage.
         """
         hours = origins[:, None] + self._ages  # (B, T + H)
         past, future = hours[:, :HISTORY_HOURS], hours[:, HISTORY_HOURS:]

@@ -53,8 +53,12 @@ def _expand(stamped: pl.DataFrame) -> pl.DataFrame:
 def _merge(expanded: pl.DataFrame, variables: list[Variable]) -> pl.DataFrame:
     hour = ["station_id", "hour", "version"]
     last = [pl.col(variable.name).drop_nulls().last() for variable in variables]
-    instants = expanded.sort("observed_at", "received_at", "row_number").group_by(*hour, "observed_at", maintain_order=True)
-    hours = instants.agg(last).group_by(hour, maintain_order=True).agg(_over_the_hour(variable) for variable in variables)
+    instants = expanded.sort("observed_at", "received_at", "row_number").group_by(
+        *hour, "observed_at", maintain_order=True
+    )
+    hours = (
+        instants.agg(last).group_by(hour, maintain_order=True).agg(_over_the_hour(variable) for variable in variables)
+    )
     return hours.rename({"hour": "observed_at", "version": "known_from"})
 
 
@@ -68,8 +72,12 @@ def _over_the_hour(variable: Variable) -> pl.Expr:
 def _close(versions: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Drop versions that change nothing, and end each one where the next begins."""
     ordered = versions.sort(_VERSION_KEY)
-    first = pl.col("known_from") == pl.col("known_from").min().over(_HOUR_KEY)
-    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1).over(_HOUR_KEY)) for name in names)
-    kept = ordered.filter(first | changed)
-    ends = pl.col("known_from").shift(-1).over(_HOUR_KEY).alias("known_until")
+    changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in names)
+    kept = ordered.filter(~_same_hour_as_row(-1) | changed)
+    ends = pl.when(_same_hour_as_row(+1)).then(pl.col("known_from").shift(-1)).alias("known_until")
     return kept.with_columns(ends).select(*_VERSION_KEY, "known_until", *names)
+
+
+def _same_hour_as_row(offset: int) -> pl.Expr:
+    """Whether the row `offset` rows further, in sorted versions, is of the same station and hour."""
+    return pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-offset)) for name in _HOUR_KEY)

@@ -42,7 +42,7 @@ class Network:
     @property
     def hours(self) -> int:
         """T, the number of hours."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def time_of(self, hour: int) -> datetime:
         """The instant of an hour index."""
@@ -102,9 +102,11 @@ def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
 def _revisions(rows: pl.DataFrame, C: int) -> Revisions:
     past = rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until")))
     past = past.sort("station", "hour", "known_from")
-    columns = [past[name].to_numpy() for name in ("station", "hour", "known_from", "known_until")]
-    return Revisions(*columns, values=_values(past, C))
+    index = {name: past[name].to_numpy() for name in ("station", "hour", "known_from", "known_until")}
+    return Revisions(**index, values=_values(past, C))
 
 
 def _values(rows: pl.DataFrame, C: int) -> np.ndarray:
-    return np.column_stack([rows[f"c{c}"].fill_null(np.nan).to_numpy() for c in range(C)]).astype(np.float32, copy=False)
+    return np.column_stack([rows[f"c{c}"].fill_null(np.nan).to_numpy() for c in range(C)]).astype(
+        np.float32, copy=False
+    )

@@ -24,7 +24,7 @@ def keep_news(
     only assumed (observed_at plus a usual delay) pass `assumed_before`, the clock: a row is compared with the latest that is
     held, and a correction cannot have been known before that clock, so it gets it as received_at.
     """
-    if readings.is_empty():
+    if held.is_empty() and not readings.select(pl.struct(KEY).is_duplicated().any()).item():
         return readings
     if assumed_before is None:
         known, order = held.select(*KEY, "received_at", "row_number", *variables), [*KEY, "received_at", "new"]
@@ -37,7 +37,9 @@ def keep_news(
     )
     fresh = (
         receipts.sort(order)
-        .with_columns(*before, first=pl.int_range(pl.len()).over(KEY) == 0, is_held=(pl.col("new") == 0).any().over(KEY))
+        .with_columns(
+            *before, first=pl.int_range(pl.len()).over(KEY) == 0, is_held=(pl.col("new") == 0).any().over(KEY)
+        )
         .filter((pl.col("new") == 1) & (differs | pl.col("first")))
         .select(*KEY, "received_at", "is_held")
     )

@@ -1,6 +1,7 @@
 """The contracts at each border, as pandera schemas: raw readings, observations, forecasts."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pandera.polars as pa
 import polars as pl
@@ -42,13 +43,15 @@ def observations_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
         columns[variable.name] = pa.Column(pl.Float64, nullable=True)
         columns[flag_column(variable.name)] = pa.Column(pl.UInt8, pa.Check.isin(flags))
     key = ["station_id", "observed_at", "known_from"]
-    ordered = pa.Check(lambda data: data.lazyframe.select(_strictly_after_the_row_before(key)), error="one row a version")
+    ordered = pa.Check(
+        lambda data: data.lazyframe.select(_strictly_after_the_row_before(key)), error="one row a version"
+    )
     return pa.DataFrameSchema(columns, checks=[ordered], strict=True)
 
 
 def forecasts_contract() -> pa.DataFrameSchema:
     """Forecasts: whole hours, leads 1 to 24 that fit, finite quantiles that never cross."""
-    rising = [pl.col(low) <= pl.col(high) for low, high in zip(QUANTILE_COLUMNS, QUANTILE_COLUMNS[1:], strict=False)]
+    rising = [pl.col(low) <= pl.col(high) for low, high in pairwise(QUANTILE_COLUMNS)]
     lead = pl.col("valid_at") - pl.col("issued_at") == pl.duration(hours=pl.col("lead_hours"))
     finite = pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), error="not finite")
     return pa.DataFrameSchema(
@@ -79,7 +82,9 @@ def find_refusals(readings: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.Da
     """
     failures = _failures(readings, contract)
     if failures is None:
-        return pl.DataFrame(schema={"row_number": pl.UInt32, "column": pl.String, "value": pl.String, "reason": pl.String})
+        return pl.DataFrame(
+            schema={"row_number": pl.UInt32, "column": pl.String, "value": pl.String, "reason": pl.String}
+        )
     if failures["index"].null_count():
         raise ContractError(_first_failure("readings", failures))
     return failures.select(

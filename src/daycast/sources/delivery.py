@@ -66,7 +66,8 @@ class Source(Protocol):
     ) -> Iterator[Delivery]:
         """Yield what was received in (since, until], in pieces; `since` None means from the very first.
 
-        `variables` is the network's glossary: built-in and declared variables by name. Pieces whose fingerprint is in `seen` were ingested complete and need not be read again.
+        `variables` is the network's glossary: built-in and declared variables by name. Pieces whose fingerprint is in
+        `seen` were ingested complete and need not be read again.
         Raises SourceError, before the first piece if it can, naming the file and the value that cannot be read.
         """
 

@@ -20,8 +20,9 @@ def backtest(
 ) -> tuple[pl.DataFrame, str | None]:
     """Scores of a model (by default the champion) and the baselines of its fit, issued every so often in [since, until).
 
-    Returns a row for each model, variable and lead: model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50, _80, _90;
-    and a warning where the model was fitted on hours of that span. Raises ConfigError for an empty span, ModelError without a model.
+    Returns a row for each model, variable and lead: model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50,
+    _80, _90; and a warning where the model was fitted on hours of that span. Raises ConfigError for an empty span,
+    ModelError without a model.
     """
     _check_span(since, until, every)
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
@@ -37,7 +38,9 @@ def backtest(
     labels = {name: (forecaster, name) for name in forecaster.names if name != served}
     scores = evaluate(block, {str(model["model_id"]): (forecaster, served), **labels})
     if scores.is_empty():
-        raise ConfigError(f"nothing was observed after any hour of issue from {since.isoformat()} to {until.isoformat()}")
+        raise ConfigError(
+            f"nothing was observed after any hour of issue from {since.isoformat()} to {until.isoformat()}"
+        )
     return scores.rename({"forecaster": "model"}), _warn_if_seen(forecaster.header.calibrated_until, since)
 
 
@@ -45,7 +48,9 @@ def _check_span(since: datetime, until: datetime, every: timedelta) -> None:
     if until <= since:
         raise ConfigError(f"--until {until.isoformat()} is not after --since {since.isoformat()}")
     if floor_hour(since) != since or every < HOUR or every % HOUR:
-        raise ConfigError(f"forecasts are issued on full hours: --since {since.isoformat()} --every {every} does not fit")
+        raise ConfigError(
+            f"forecasts are issued on full hours: --since {since.isoformat()} --every {every} does not fit"
+        )
 
 
 def _warn_if_seen(calibrated_until: str, since: datetime) -> str | None:

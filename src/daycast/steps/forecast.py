@@ -25,7 +25,9 @@ from daycast.warehouse.observations import read_stations, read_versions
 def issue_forecasts(
     settings: Settings, now: datetime, issued_at: datetime | None = None, stations: Collection[str] = ()
 ) -> pl.DataFrame:
-    """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before; write and return it.
+    """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
+
+    The forecasts are written, and returned as they are in the table.
 
     Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
     ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
@@ -44,7 +46,9 @@ def issue_forecasts(
     heard = known.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
     wanted = heard.filter(pl.col("station_id").is_in(list(stations))) if stations else heard
     if wanted.is_empty():
-        raise NotEnoughDataError(f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first")
+        raise NotEnoughDataError(
+            f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
+        )
     usable = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
     start = t0 - (HISTORY_HOURS - 1) * HOUR

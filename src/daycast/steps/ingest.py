@@ -1,14 +1,14 @@
 """Take in what a source has: fetch, check, account for every row, store, and bring the observations up to date."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
 import polars as pl
 
-from daycast.errors import ContractError
+from daycast.errors import ConfigError, ContractError
 from daycast.prepare.hourly_versions import full_hour_after, make_hourly_versions
 from daycast.prepare.news import keep_news
 from daycast.quality.contracts import (
@@ -50,12 +50,29 @@ class Intake:
     repeated: int
     refused: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} of them known before), "
+            f"{self.refused:,} refused"
+        )
+
+
+def choose_sources(settings: Settings, name: str | None) -> Sequence[Source]:
+    """Every configured source, or the one of this name. Raises ConfigError where there is none."""
+    if name is None:
+        return settings.sources
+    chosen = [source for source in settings.sources if source.name == name]
+    if not chosen:
+        names = ", ".join(source.name for source in settings.sources)
+        raise ConfigError(f"there is no source {name!r}; configured are: {names}")
+    return chosen
+
 
 def ingest_source(settings: Settings, source: Source, now: datetime, since: datetime | None = None) -> Intake:
     """Take in everything `source` received up to `now`: from `since`, else from where the last ingest ended.
 
-    Each delivery is one transaction, so that a run killed anywhere continues where it stopped. Raises SourceError, and ContractError
-    where too large a share of a delivery is bad; what earlier deliveries brought stays.
+    Each delivery is one transaction, so that a run killed anywhere continues where it stopped. Raises SourceError, and
+    ContractError where too large a share of a delivery is bad; what earlier deliveries brought stays.
     """
     check_contracts_are_on()
     variables = settings.glossary
@@ -121,7 +138,8 @@ def ingest_delivery(
 
 def _batch_id(source: str, delivery: Delivery, now: datetime) -> str:
     held_back = "" if delivery.complete else now.isoformat()
-    return hashlib.sha256("\n".join([source, delivery.origin, delivery.fingerprint, held_back]).encode()).hexdigest()[:16]
+    text = f"{source}\n{delivery.origin}\n{delivery.fingerprint}\n{held_back}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _with_every_variable(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
@@ -140,9 +158,14 @@ def _refuse_whole(delivery: Delivery, problems: pl.DataFrame, refused: int, refu
     delivered = len(delivery.readings)
     if refused <= refuse_above * delivered or (delivered < FEW_ROWS and refused < delivered) or delivered == 1:
         return
-    common = problems.group_by("column", "reason").agg(pl.len(), pl.col("value").first()).sort("len", "column", descending=True)
+    common = (
+        problems.group_by("column", "reason")
+        .agg(pl.len(), pl.col("value").first())
+        .sort("len", "column", descending=True)
+    )
     reasons = "; ".join(
-        f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})" for row in common.head(3).to_dicts()
+        f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})"
+        for row in common.head(3).to_dicts()
     )
     raise ContractError(
         f"{delivery.origin}: {refused} of {delivered} rows are bad, more than ingest.refuse_above = {refuse_above:g} allows, "

@@ -27,7 +27,9 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import ModelEntry, read_champion, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
-JUDGE_EVERY_H = 5  # hours between the hours of issue of a judgement: no divisor of 24, so that every time of day takes part
+JUDGE_EVERY_H = (
+    5  # hours between the hours of issue of a judgement: no divisor of 24, so that every time of day takes part
+)
 
 
 @dataclass(frozen=True)

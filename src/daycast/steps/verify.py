@@ -69,6 +69,10 @@ def _score_model(
             row.with_columns(forecaster=pl.lit(other)).join(theirs.select(*_KEY, "observed"), on=_KEY)
             for other, row in zip(beside, rows, strict=True)
         ]
-        tables += [table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS) for table in [theirs, *others]]
-    scored = pl.concat(tables).with_columns(model_id=pl.lit(str(model["model_id"])), valid_on=pl.col("valid_at").dt.date())
+        tables += [
+            table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS) for table in [theirs, *others]
+        ]
+    scored = pl.concat(tables).with_columns(
+        model_id=pl.lit(str(model["model_id"])), valid_on=pl.col("valid_at").dt.date()
+    )
     return score_rows(scored, QUANTILE_COLUMNS, _BY)

@@ -17,7 +17,9 @@ class Decision:
     winner: str  # the forecaster to serve; CHAMPION if the old one stays
     promoted: bool
     reason: str
-    crps_ratio: dict[str, float]  # the challenger's CRPS over each rival's, geometric mean over variables: below 1 is better
+    crps_ratio: dict[
+        str, float
+    ]  # the challenger's CRPS over each rival's, geometric mean over variables: below 1 is better
 
 
 def decide(scores: pl.DataFrame, challenger: str, baselines: Sequence[str]) -> Decision:
@@ -31,6 +33,9 @@ def decide(scores: pl.DataFrame, challenger: str, baselines: Sequence[str]) -> D
     crps = {name: _crps_by_variable(scores, name) for name in names}
     judged = challenger or min(rivals, key=lambda name: _ratio(crps[name], crps[rivals[0]]))
     ratio = {name: _ratio(crps[judged], crps[name]) for name in names if name != judged}
+    if judged == CHAMPION:
+        reason = f"the champion is no worse than {_listed(ratio)}; the champion stays"
+        return Decision(CHAMPION, promoted=False, reason=reason, crps_ratio=ratio)
     ahead = [name for name, value in ratio.items() if value >= 1]
     if not ahead:
         return Decision(judged, promoted=True, reason=f"{judged} is better than {_listed(ratio)}", crps_ratio=ratio)

@@ -19,8 +19,9 @@ MEANS = ("mae", "mse", "bias", "crps", *_INTERVALS)
 def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of each forecast (..., Q) against its truth (...): arrays (...), NaN where the truth is missing.
 
-    mae, mse and bias (forecast minus truth) of the median; crps as twice the pinball loss integrated over the levels, each standing
-    for the part of (0, 1) nearest to it (Gneiting & Ranjan 2011, doi:10.1198/jbes.2010.08110); coverage as 1 inside, 0 outside.
+    mae, mse and bias (forecast minus truth) of the median; crps as twice the pinball loss integrated over the levels,
+    each standing for the part of (0, 1) nearest to it (Gneiting & Ranjan 2011,
+    doi:10.1198/jbes.2010.08110); coverage as 1 inside, 0 outside.
     """
     error = quantiles[..., _MEDIAN] - truth
     above = truth[..., None] - quantiles
@@ -42,9 +43,12 @@ class Tally:
 
     def add(self, quantiles: np.ndarray, truth: np.ndarray) -> None:
         """Add windows: quantiles (N, H, V, Q), truth (N, H, V) with NaN where missing."""
-        parts = {name: np.nansum(score, axis=0, dtype=np.float64) for name, score in score_elements(quantiles, truth).items()}
+        parts = {
+            name: np.asarray(np.nansum(score, axis=0, dtype=np.float64))
+            for name, score in score_elements(quantiles, truth).items()
+        }
         count = (~np.isnan(truth)).sum(axis=0)
-        self.sums = {name: self.sums.get(name, 0.0) + part for name, part in parts.items()}
+        self.sums = {name: self.sums[name] + part if name in self.sums else part for name, part in parts.items()}
         self.count = count if self.count is None else self.count + count
 
     def table(self, forecaster: str, variables: Sequence[str]) -> pl.DataFrame:

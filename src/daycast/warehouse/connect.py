@@ -13,7 +13,8 @@ from daycast.errors import WarehouseError
 from daycast.variables import Variable
 from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
 
-_SETTINGS = {"autoinstall_known_extensions": False}  # nothing is fetched behind the user's back
+# nothing is fetched behind the user's back
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return duckdb.connect(path, config=_SETTINGS)
+            return duckdb.connect(path, config=SETTINGS)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
                 raise WarehouseError(f"{path} cannot be opened as a warehouse: {error}") from error

@@ -62,12 +62,16 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
         con.execute(statement("insert_unlisted_stations"))
 
 
-def read_readings_at(con: duckdb.DuckDBPyConnection, instants: pl.DataFrame, variables: Collection[str]) -> pl.DataFrame:
+def read_readings_at(
+    con: duckdb.DuckDBPyConnection, instants: pl.DataFrame, variables: Collection[str]
+) -> pl.DataFrame:
     """The stored readings of the stations and instants (station_id, observed_at) in `instants`."""
     return _semi_join(con, instants, "select_readings_at", variables)
 
 
-def read_readings_of_hours(con: duckdb.DuckDBPyConnection, hours: pl.DataFrame, variables: Collection[str]) -> pl.DataFrame:
+def read_readings_of_hours(
+    con: duckdb.DuckDBPyConnection, hours: pl.DataFrame, variables: Collection[str]
+) -> pl.DataFrame:
     """The stored readings that make up the stations and hours (station_id, hour) in `hours`."""
     return _semi_join(con, hours, "select_readings_of_hours", variables)
 
@@ -88,7 +92,9 @@ def replace_versions(con: duckdb.DuckDBPyConnection, versions: pl.DataFrame) -> 
         con.execute(statement("insert_observation_versions"))
 
 
-def _semi_join(con: duckdb.DuckDBPyConnection, keys: pl.DataFrame, query: str, variables: Collection[str]) -> pl.DataFrame:
+def _semi_join(
+    con: duckdb.DuckDBPyConnection, keys: pl.DataFrame, query: str, variables: Collection[str]
+) -> pl.DataFrame:
     with frames(con, keys=keys):
         frame = con.sql(statement(query)).pl()
     return frame.select("station_id", "observed_at", "received_at", "row_number", *variables)

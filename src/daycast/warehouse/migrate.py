@@ -52,12 +52,16 @@ def _checksum(text: str) -> str:
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Give each variable its column in readings, and its column and flag in observation_versions, where it has none."""
+    """Give each variable its column in readings, and its column and flag in observation_versions, where it has none.
+
+    The column that is looked for comes last, so that what a killed process began is completed.
+    """
     present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
     for name in (variable.name for variable in variables if variable.name not in present):
-        con.execute(f"alter table readings add column {quoted(name)} double")
+        con.execute(f"alter table readings add column if not exists {quoted(name)} double")
+        flag = quoted(flag_column(name))
+        con.execute(f"alter table observation_versions add column if not exists {flag} utinyint default 9")
         con.execute(f"alter table observation_versions add column {quoted(name)} double")
-        con.execute(f"alter table observation_versions add column {quoted(flag_column(name))} utinyint default 9")
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:

@@ -1,11 +1,16 @@
-"""The published file: what analysts read. Made beside the old one and moved into its place, so that no reader is ever in the way."""
+"""The published file: what analysts read.
+
+Made beside the old one and moved into its place, so that no reader is ever in the way.
+"""
 
 import os
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from daycast.errors import WarehouseError
+from daycast.warehouse.connect import SETTINGS
 from daycast.warehouse.migrate import create_views
 from daycast.warehouse.statements import quoted
 
@@ -39,7 +44,7 @@ def publish(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     finally:
         con.execute("detach published")
     _check_no_wal(beside)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def _comment(con: duckdb.DuckDBPyConnection) -> None:
@@ -78,17 +83,18 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def query_published(path: Path, sql: str) -> duckdb.DuckDBPyRelation:
-    """The result of one query on the published file, opened read-only and closed to the rest of the file system.
+def query_published(path: Path, query: str) -> pl.DataFrame:
+    """The result of a query on the published file, opened read-only and with no way to the rest of the file system.
 
     Raises WarehouseError where there is no such file, or the query is wrong.
     """
     if not path.is_file():
         raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
-    con = duckdb.connect(path, read_only=True, config={"autoinstall_known_extensions": False})
-    con.execute("set TimeZone = 'UTC'")
-    con.execute("set enable_external_access = false")
-    try:
-        return con.sql(sql)
-    except duckdb.Error as error:
-        raise WarehouseError(f"the query failed: {str(error).splitlines()[0]}") from None
+    with duckdb.connect(path, read_only=True, config=SETTINGS) as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.execute("set enable_external_access = false")
+        try:
+            result = con.sql(query)
+            return pl.DataFrame() if result is None else result.pl()
+        except duckdb.Error as error:
+            raise WarehouseError(f"the query failed: {str(error).splitlines()[0]}") from None

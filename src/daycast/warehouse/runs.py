@@ -9,9 +9,7 @@ from daycast.warehouse.statements import statement
 
 def start_run(con: duckdb.DuckDBPyConnection, run_id: str, flow: str, as_of: datetime, started_at: datetime) -> None:
     """Note that a run began."""
-    con.execute(
-        statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at}
-    )
+    con.execute(statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at})
 
 
 def finish_run(

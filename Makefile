@@ -1,0 +1,27 @@
+# Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
+.POSIX:
+.PHONY: run test check clean
+
+PYTHON = python3
+BIN = .venv/bin
+
+run: .venv/ready
+	$(BIN)/daycast run
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml infra/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "daycast needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,28 @@
+"""Issue the next 24 hours."""
+
+import logging
+
+from prefect import flow, task
+
+from daycast.settings import clock, load_settings
+from daycast.steps import forecast as steps
+from daycast.steps.record_run import recorded
+from daycast.times import parse_time
+
+_log = logging.getLogger("daycast")
+issue_forecasts = task(steps.issue_forecasts, name="issue_forecasts", tags=["warehouse"])
+
+
+@flow
+def forecast(
+    config: str | None = None,
+    issued_at: str | None = None,
+    stations: list[str] | None = None,
+    until: str | None = None,
+) -> int:
+    """Forecast from `issued_at` (by default the last full hour) with the champion; returns the number of rows written."""
+    settings, now = load_settings(config), clock(until)
+    with recorded(settings, "forecast", now, clock):
+        rows = issue_forecasts(settings, now, parse_time(issued_at) if issued_at else None, stations or [])
+        _log.info("%d forecasts issued at %s", len(rows), rows["issued_at"][0].isoformat())
+    return len(rows)

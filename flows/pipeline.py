@@ -1,0 +1,57 @@
+"""The whole chain once: ingest, retrain if due, forecast, verify, publish, report."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from prefect import flow, task
+
+from daycast.errors import DaycastError
+from daycast.flows.forecast import forecast
+from daycast.flows.ingest import ingest
+from daycast.flows.retrain import retrain
+from daycast.flows.verify import verify
+from daycast.report.summary import Summary
+from daycast.settings import clock, load_settings
+from daycast.steps import publish as publishing
+from daycast.steps import report as reporting
+from daycast.steps import retrain as retraining
+from daycast.steps.record_run import recorded
+
+_log = logging.getLogger("daycast")
+retrain_is_due = task(retraining.retrain_is_due, name="retrain_is_due", tags=["warehouse"])
+publish_tables = task(publishing.publish_tables, name="publish_tables", tags=["warehouse"])
+summarise = task(reporting.summarise, name="summarise", tags=["warehouse"])
+write_report = task(reporting.write_report, name="write_report", tags=["warehouse"])
+
+
+@flow
+def pipeline(config: str | None = None, until: str | None = None, cell: str | None = None) -> Summary:
+    """Run the chain and return its summary.
+
+    A link that fails does not stop those after it, so that a broken source or a failed training never costs a forecast; the
+    first failure is raised at the end.
+    """
+    settings, now = load_settings(config), clock(until)
+    moment = now.isoformat()
+    errors: list[DaycastError] = []
+
+    def attempt(link: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        try:
+            return link(*arguments, **named)
+        except DaycastError as error:
+            _log.error("%s", error)
+            errors.append(error)
+            return None
+
+    with recorded(settings, "pipeline", now, clock):
+        intakes = attempt(ingest, config, until=moment)
+        due = attempt(retrain_is_due, settings, now)
+        outcome = attempt(retrain, config, moment, cell) if due else None
+        attempt(forecast, config, until=moment)
+        attempt(verify, config, moment)
+        attempt(publish_tables, settings, now)
+        attempt(write_report, settings, now)
+        if errors:
+            raise errors[0]
+        return summarise(settings, now, intakes, outcome)

@@ -1,0 +1,40 @@
+"""Train a challenger on a snapshot, judge it, and let the better one serve."""
+
+import logging
+from pathlib import Path
+
+from prefect import flow, task
+
+from daycast.model.config import ModelConfig
+from daycast.report.progress import show_training
+from daycast.settings import clock, load_settings
+from daycast.steps import retrain as steps
+from daycast.steps.record_run import recorded
+from daycast.variables import Variable
+
+_log = logging.getLogger("daycast")
+write_snapshot = task(steps.write_snapshot, name="write_snapshot", tags=["warehouse"])
+fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
+judge = task(steps.judge, name="judge", tags=["warehouse"])
+register = task(steps.register, name="register", tags=["warehouse"])
+
+
+@flow
+def fit(snapshot: Path, checkpoints: Path, variables: dict[str, Variable], model: ModelConfig) -> Path:
+    """Fit a challenger: a Parquet snapshot in, a checkpoint out; touches nothing else, so it can run on any machine."""
+    with show_training() as watch:
+        return fit_snapshot(snapshot, checkpoints, variables, model, watch)
+
+
+@flow
+def retrain(config: str | None = None, until: str | None = None, cell: str | None = None) -> steps.Outcome:
+    """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better."""
+    settings, now = load_settings(config), clock(until)
+    model = settings.with_cell(cell)
+    with recorded(settings, "retrain", now, clock):
+        snapshot = write_snapshot(settings, now)
+        checkpoint = fit(snapshot, settings.checkpoints, settings.glossary, model)
+        decision, scores = judge(settings, checkpoint, now)
+        outcome = register(settings, checkpoint, decision, scores, now)
+        _log.info("judged %s: %s", outcome.model_id, decision.reason)
+    return outcome

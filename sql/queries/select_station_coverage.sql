@@ -1,0 +1,3 @@
+select *
+from station_coverage
+order by station_id

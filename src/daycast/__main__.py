@@ -1,0 +1,247 @@
+"""The command line. It reads the arguments, and imports what a command needs only when it is called."""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from daycast import __version__
+from daycast.errors import ConfigError, DaycastError
+from daycast.times import parse_duration, parse_time
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 only when the work was done."""
+    args = _parser().parse_args(arguments)
+    _speak()
+    try:
+        command: Callable[[argparse.Namespace], None] = args.command
+        command(args)
+    except DaycastError as error:
+        print(f"daycast: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "daycast: interrupted; what was committed stays, and the same command continues from there", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _speak() -> None:
+    """Send daycast's own log to stderr, and nobody else's."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    log = logging.getLogger("daycast")
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--config", metavar="FILE", help="configuration (default: daycast.toml, or DAYCAST_CONFIG)")
+    timed = argparse.ArgumentParser(add_help=False, parents=[shared])
+    timed.add_argument("--until", metavar="T", help="as if the clock stood at T: nothing later is used")
+    parser = argparse.ArgumentParser(
+        prog="daycast", description="Tomorrow's weather at your own sensors, as SQL tables."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], None], text: str, parent: argparse.ArgumentParser = shared
+    ) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, parents=[parent])
+        sub.set_defaults(command=command)
+        return sub
+
+    add("init", _init, "write a commented daycast.toml")
+    run = add("run", _run, "the whole chain once: ingest, retrain if due, forecast, verify, publish, report", timed)
+    _add_cell(run)
+    ingest = add("ingest", _ingest, "take in what the sources have", timed)
+    ingest.add_argument("--source", metavar="NAME", help="only this source")
+    ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
+    _add_cell(add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", timed))
+    forecast = add("forecast", _forecast, "issue the next 24 hours with the champion", timed)
+    forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
+    forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
+    add("verify", _verify, "score past forecasts against what came", timed)
+    add("publish", _publish, "replace the published file by the newest tables", timed)
+    add("report", _report, "write the report page", timed)
+    add("doctor", _doctor, "check configuration, sources, warehouse and machine", timed)
+    backtest = add("backtest", _backtest, "score forecasts of past hours, as things were known at each", timed)
+    backtest.set_defaults(until=None)
+    backtest.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
+    backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
+    backtest.add_argument("--model", metavar="ID", help="instead of the champion")
+    backtest.add_argument("--format", choices=["table", "json"], default="table")
+    models = add("models", _models, "list the models, show one, promote one, or roll back to the champion before")
+    models.add_argument("action", choices=["list", "show", "promote", "rollback"])
+    models.add_argument("model_id", nargs="?", metavar="ID")
+    sql = add("sql", _sql, "query the published file, read-only")
+    sql.add_argument("query")
+    sql.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    return parser
+
+
+def _add_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cell", choices=["gru", "lstm", "auto"], help="the recurrent cell; auto trains both")
+
+
+def _init(args: argparse.Namespace) -> None:
+    from daycast.settings import DEFAULT_FILE
+
+    path = Path(args.config or DEFAULT_FILE)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write((Path(__file__).parent / "template.toml").read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already: edit it, or name another with --config") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+    print(f"wrote {path}: edit it, then `daycast run`")
+
+
+def _prepare_prefect(args: argparse.Namespace) -> None:
+    """Keep Prefect's own state in the data folder and its voice down, wherever the user has not said otherwise."""
+    from daycast.settings import load_settings
+
+    quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    if "PREFECT_API_URL" not in os.environ:
+        home = load_settings(args.config).data / "prefect"
+        home.mkdir(parents=True, exist_ok=True)
+        quiet["PREFECT_HOME"] = str(home)
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+
+
+def _run(args: argparse.Namespace) -> None:
+    _prepare_prefect(args)
+    from daycast.flows.pipeline import pipeline
+    from daycast.report.summary import render_summary
+
+    width = shutil.get_terminal_size((100, 40)).columns
+    print(render_summary(pipeline(args.config, args.until, args.cell), min(width, 120)))
+
+
+def _ingest(args: argparse.Namespace) -> None:
+    _prepare_prefect(args)
+    from daycast.flows.ingest import ingest
+
+    for intake in ingest(args.config, args.source, args.since, args.until):
+        print(intake)
+
+
+def _retrain(args: argparse.Namespace) -> None:
+    _prepare_prefect(args)
+    from daycast.flows.retrain import retrain
+
+    outcome = retrain(args.config, args.until, args.cell)
+    print(
+        f"{outcome.model_id} {'promoted' if outcome.decision.promoted else 'not promoted'}: {outcome.decision.reason}"
+    )
+
+
+def _forecast(args: argparse.Namespace) -> None:
+    _prepare_prefect(args)
+    from daycast.flows.forecast import forecast
+
+    print(f"{forecast(args.config, args.issued_at, args.station, args.until):,} forecasts written")
+
+
+def _verify(args: argparse.Namespace) -> None:
+    _prepare_prefect(args)
+    from daycast.flows.verify import verify
+
+    print(f"{verify(args.config, args.until):,} forecasts scored")
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.publish import publish_tables
+
+    print(publish_tables(load_settings(args.config), clock(args.until)))
+
+
+def _report(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.report import write_report
+
+    print(write_report(load_settings(args.config), clock(args.until)))
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.doctor import examine
+
+    findings = list(examine(load_settings(args.config), clock(args.until)))
+    for finding in findings:
+        print(finding)
+    if failed := [finding for finding in findings if not finding.well]:
+        raise ConfigError(f"{len(failed)} of {len(findings)} checks failed")
+
+
+def _backtest(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.backtest import backtest
+
+    if not args.until:
+        raise ConfigError("backtest needs --until T, the end of the hours of issue")
+    scores, warning = backtest(
+        load_settings(args.config),
+        parse_time(args.since),
+        parse_time(args.until),
+        parse_duration(args.every),
+        clock(),
+        args.model,
+    )
+    if warning:
+        print(f"daycast: {warning}", file=sys.stderr)
+    _print_frame(scores, args.format)
+
+
+def _models(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps import models
+
+    settings, now = load_settings(args.config), clock()
+    if args.action in ("show", "promote") and not args.model_id:
+        raise ConfigError(f"`daycast models {args.action}` needs the id of a model: see `daycast models list`")
+    if args.action == "list":
+        _print_frame(models.list_models(settings, now), "table")
+    elif args.action == "show":
+        print(json.dumps(models.show_model(settings, args.model_id, now), indent=2, default=str))
+    elif args.action == "promote":
+        print(f"{models.promote(settings, args.model_id, now)} is champion")
+    else:
+        print(f"{models.rollback(settings, now)} is champion again")
+
+
+def _sql(args: argparse.Namespace) -> None:
+    from daycast.settings import load_settings
+    from daycast.warehouse.publish import query_published
+
+    _print_frame(query_published(load_settings(args.config).published, args.query), args.format)
+
+
+def _print_frame(frame, form: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - polars is not imported for --help
+    import polars as pl
+
+    if form == "json":
+        print(json.dumps(frame.to_dicts(), default=str))
+    elif form == "csv":
+        print(frame.write_csv(), end="")
+    else:
+        with pl.Config(
+            tbl_rows=200, tbl_cols=30, tbl_width_chars=200, fmt_str_lengths=60, tbl_hide_dataframe_shape=True
+        ):
+            print(frame)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""The charts of the page, as Vega-Lite specifications. Colours of axes and text are the page's own, light or dark."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from daycast.report.skill import label
+from daycast.variables import Variable
+
+if TYPE_CHECKING:
+    import altair as alt  # takes a second to load, so it is loaded where a chart is made
+
+CHAMPION_COLOR = "#2f7fd1"
+BASELINE_COLORS = {
+    "persistence": "#c46a1b",
+    "same_hour_yesterday": "#2c9c74",
+    "climatology": "#9467c4",
+    "ridge": "#cc4f7b",
+}
+_QUANTILES = ("q05", "q25", "q50", "q75", "q95")
+_INK = "currentColor"  # understood because the page draws SVG
+_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": _INK,
+        "titleColor": _INK,
+        "gridColor": _INK,
+        "gridOpacity": 0.12,
+        "domainColor": _INK,
+        "domainOpacity": 0.3,
+        "tickColor": _INK,
+        "tickOpacity": 0.3,
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+    },
+    "axisY": {"minExtent": 34, "format": "~f"},
+    "legend": {"labelColor": _INK, "labelLimit": 0},
+    "title": {"color": _INK, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 8},
+}
+
+
+def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> dict[str, Any]:
+    """What was observed and what is forecast of one variable; the parameter `station` chooses the station.
+
+    forecasts: station_id, issued_at, valid_at and quantiles of this variable. observations: station_id, observed_at, and the
+    variable's own column; where an hour is missing the line is broken.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    fan = _rows(forecasts.select("station_id", "issued_at", at="valid_at", **{q: q for q in _QUANTILES}))
+    seen = observations.select("station_id", at="observed_at", value=variable.name).sort("station_id", "at")
+    came = _rows(seen.upsample("at", every="1h", group_by="station_id", maintain_order=True) if len(seen) else seen)
+    station = alt.param("station", value=forecasts["station_id"][0])
+    x = alt.X(
+        "at:T",
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(title=None, format="%d %b %Hh", labelOverlap=True, tickCount=6),
+    )
+    title = f"{variable.label} ({variable.unit})"
+    future = alt.Chart(fan).transform_filter("datum.station_id == station").encode(x=x)
+    past = alt.Chart(came).transform_filter("datum.station_id == station").encode(x=x)
+    tooltip = [
+        alt.Tooltip("at:T", format="%d %b %H:%M", title="UTC"),
+        *(alt.Tooltip(f"{q}:Q", format=".1f") for q in _QUANTILES),
+    ]
+    layers = [
+        future.mark_area(opacity=0.18, color=CHAMPION_COLOR).encode(
+            y=alt.Y("q05:Q", title=None, scale=alt.Scale(zero=False)), y2="q95:Q"
+        ),
+        future.mark_area(opacity=0.32, color=CHAMPION_COLOR).encode(y="q25:Q", y2="q75:Q"),
+        past.mark_line(color=_INK, strokeWidth=1.4, point=alt.OverlayMarkDef(color=_INK, size=6)).encode(y="value:Q"),
+        future.mark_line(color=CHAMPION_COLOR, strokeWidth=2.2).encode(y="q50:Q", tooltip=tooltip),
+        future.transform_aggregate(issued="max(issued_at)")
+        .mark_rule(color=_INK, opacity=0.5, strokeDash=[3, 3])
+        .encode(x="issued:T"),
+    ]
+    return _finish(alt.layer(*layers).add_params(station), title, 190)
+
+
+def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) -> dict[str, Any]:
+    """Mean absolute error by lead of the champion's forecaster and the baselines.
+
+    by_lead: forecaster, lead_hours, mae of this variable.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    colors = {**BASELINE_COLORS, forecaster: CHAMPION_COLOR}
+    names = [name for name in colors if name in set(by_lead["forecaster"])]
+    rows = by_lead.filter(pl.col("forecaster").is_in(names)).select(
+        "lead_hours", "mae", name=pl.col("forecaster").replace_strict({name: label(name) for name in names})
+    )
+    ours = alt.condition(alt.datum.name == label(forecaster), alt.value(3), alt.value(1.4))
+    chart = (
+        alt.Chart(_rows(rows))
+        .mark_line()
+        .encode(
+            x=alt.X(
+                "lead_hours:Q",
+                title="hours ahead",
+                axis=alt.Axis(values=[1, 6, 12, 18, 24]),
+                scale=alt.Scale(domain=[1, 24]),
+            ),
+            y=alt.Y("mae:Q", title=None, scale=alt.Scale(zero=True)),
+            color=alt.Color(
+                "name:N",
+                legend=None,
+                scale=alt.Scale(domain=[label(n) for n in names], range=[colors[n] for n in names]),
+            ),
+            strokeWidth=ours,
+            tooltip=[alt.Tooltip("name:N"), alt.Tooltip("lead_hours:Q"), alt.Tooltip("mae:Q", format=".2f")],
+        )
+    )
+    return _finish(chart, f"{variable.label} ({variable.unit})", 170)
+
+
+def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
+    """The share of observations inside each interval against the share that should be; on the diagonal the intervals are honest.
+
+    coverage: variable (as a reader calls it), nominal, observed, both in percent.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    scale = alt.Scale(domain=[40, 100])
+    x = alt.X("nominal:Q", title="promised: inside the interval (%)", scale=scale, axis=alt.Axis(values=[50, 80, 90]))
+    y = alt.Y("observed:Q", title="came true (%)", scale=alt.Scale(domain=[min(40.0, _floor_ten(coverage)), 100]))
+    diagonal = alt.Chart(alt.InlineData(values=[{"nominal": at, "observed": at} for at in (40, 100)]))
+    points = alt.Chart(_rows(coverage)).encode(
+        x=x,
+        y=y,
+        color=alt.Color("variable:N", title=None, sort=None),
+        tooltip=["variable:N", "nominal:Q", alt.Tooltip("observed:Q", format=".1f")],
+    )
+    layers = [
+        diagonal.mark_line(color=_INK, opacity=0.4, strokeDash=[4, 4]).encode(x=x, y=y),
+        points.mark_line(strokeWidth=1.2, opacity=0.6),
+        points.mark_point(filled=True, size=70, opacity=0.9),
+    ]
+    return _finish(alt.layer(*layers), "all leads together", 280)
+
+
+def _floor_ten(coverage: pl.DataFrame) -> float:
+    lowest: float = coverage["observed"].min()  # type: ignore[assignment]
+    return lowest // 10 * 10
+
+
+def _rows(frame: pl.DataFrame) -> "alt.InlineData":
+    """The frame inside the specification: times as milliseconds since 1970, numbers short."""
+    import altair as alt  # noqa: PLC0415
+    import polars.selectors as cs  # noqa: PLC0415
+
+    return alt.InlineData(values=frame.with_columns(cs.datetime().dt.epoch("ms"), cs.float().round(3)).to_dicts())
+
+
+def _finish(chart: "alt.Chart | alt.LayerChart | alt.FacetChart", title: str, height: int) -> dict[str, Any]:
+    made: dict[str, Any] = (
+        chart.properties(width="container", height=height, title=title).configure(**_CONFIG).to_dict()
+    )
+    return made

@@ -1,0 +1,238 @@
+"""The sections of the page, from top to bottom."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from daycast.report.charts import BASELINE_COLORS, CHAMPION_COLOR
+from daycast.report.html import Markup, bar, table, tag
+from daycast.report.skill import Champion, SkillLine, better, label
+
+LISTED_STATIONS = 12  # of a larger network the ones that report worst
+_REGIMES = {
+    "full": "full input",
+    "gappy": "holes in the last week",
+    "stale": "silent in the last 3 hours",
+    "cold_start": "new, under 24 hours of history",
+}
+
+
+def render_tiles(
+    issued_at: datetime | None, stations: int, silent: int, champion: Champion | None, lines: Sequence[SkillLine]
+) -> Markup:
+    """The page in four numbers."""
+    savings = [round(line.saving * 100) for line in lines if line.saving is not None]
+    span = f"{min(savings)} to {max(savings)} %".replace("-", "−") if savings else None
+    return tag(
+        "div",
+        _tile(
+            "Newest forecast issued",
+            f"{issued_at:%d %b %H:%M}" if issued_at else "none yet",
+            "the 24 hours after it",
+        ),
+        _tile("Stations", f"{stations:,}", f"{silent:,} silent for more than 24 h"),
+        _tile(
+            "Champion",
+            label(champion.forecaster) if champion else "none yet",
+            champion.model_id if champion else "nothing serves",
+        ),
+        _tile("Error saved", span, "against the best naive forecast, by variable"),
+        css="tiles",
+    )
+
+
+def _tile(name: str, value: object, note: str) -> Markup:
+    return tag("div", tag("span", name), tag("b", value), tag("span", note), css="tile")
+
+
+def render_fans(forecasts: pl.DataFrame, regimes: Mapping[str, int], ids: Sequence[str]) -> Markup:
+    """The next 24 hours at a few stations, one of which is chosen."""
+    heading = tag("h2", "The next 24 hours")
+    if not ids:
+        return Markup(
+            heading
+            + tag("p", "There is no forecast yet. Once a model serves, daycast forecast issues one.", css="soft")
+        )
+    stations = forecasts.select("station_id", "name").unique("station_id", maintain_order=True)
+    options = [tag("option", " · ".join(part for part in row if part), value=row[0]) for row in stations.iter_rows()]
+    issued: datetime = forecasts["issued_at"][0]
+    counts = ", ".join(f"{count:,} with {_REGIMES.get(regime, regime)}" for regime, count in regimes.items())
+    intro = tag(
+        "p",
+        f"Issued {issued:%Y-%m-%d %H:%M}, stations by what the model had to work with: {counts}.",
+        css="soft",
+    )
+    keys = [
+        _key("observed", "border-color:currentColor"),
+        _key("median", f"border-color:{CHAMPION_COLOR}"),
+        _key("50 % interval", "opacity:.5", "band"),
+        _key("90 % interval", "opacity:.2", "band"),
+    ]
+    chooser = tag("div", tag("label", "Station ", tag("select", *options, id="station")), *keys)
+    return Markup(heading + intro + chooser + _cards(ids, "grid"))
+
+
+def _key(text: str, style: str, css: str = "") -> Markup:
+    return tag("span", tag("i", css=css, style=style), text, css="key")
+
+
+def _cards(ids: Sequence[str], css: str) -> Markup:
+    return tag("div", *(tag("div", tag("div", id=name, css="chart"), css="card") for name in ids), css=css)
+
+
+def render_champion(champion: Champion | None, crps_ratio: Mapping[str, float]) -> Markup:
+    """Who serves, why, and the numbers of that decision."""
+    heading = tag("h2", "Who forecasts, and why")
+    if champion is None:
+        return Markup(heading + tag("p", "No model serves yet: daycast retrain trains one and judges it.", css="soft"))
+    ratios = ", ".join(f"{label(name)} ×{ratio:.3f}" for name, ratio in crps_ratio.items())
+    facts = {
+        "Champion": f"{label(champion.forecaster)} ({champion.model_id})",
+        "Trained up to": f"{champion.trained_until:%Y-%m-%d %H:%M}",
+        "Serving since": f"{champion.promoted_at:%Y-%m-%d %H:%M}" if champion.promoted_at else None,
+        "Why": champion.reason,
+        "Judgement": f"the challenger's CRPS over that of {ratios} (below 1 the challenger is better)"
+        if ratios
+        else None,
+    }
+    pairs = [part for name, fact in facts.items() for part in (tag("dt", name), tag("dd", fact))]
+    return Markup(heading + tag("div", tag("dl", *pairs), css="card"))
+
+
+def render_skill(lines: Sequence[SkillLine], skill: pl.DataFrame, champion: Champion | None, basis: str) -> Markup:
+    """The champion's error beside every baseline's."""
+    heading = tag("h2", "How good the forecasts are")
+    if not lines or champion is None:
+        return Markup(heading + tag("p", "Not judged yet.", css="soft"))
+    mae = {(row["variable"], row["forecaster"]): row["mae"] for row in skill.iter_rows(named=True)}
+    others = [name for name in BASELINE_COLORS if name != champion.forecaster and name in set(skill["forecaster"])]
+    headings = [
+        ("variable", ""),
+        (f"{label(champion.forecaster)} (serves)", "number"),
+        *((label(name), "number") for name in others),
+        ("against best naive", ""),
+        ("CRPS saved", "number"),
+        ("bias", "number"),
+        ("in 80 %", "number"),
+    ]
+    intro = tag("p", f"Mean absolute error over leads 1 to 24 h, {basis}. CRPS also scores the intervals.", css="soft")
+    rows = [[*_errors(line, others, mae), *_verdict(line)] for line in lines]
+    return Markup(heading + intro + table(headings, rows))
+
+
+def _errors(line: SkillLine, others: Sequence[str], mae: Mapping[tuple[str, str], float]) -> list[object]:
+    theirs = [mae.get((line.variable.name, name)) for name in others]
+    ours = tag("b", f"{line.mae:.2f}")
+    return [
+        f"{line.variable.label} ({line.variable.unit})",
+        ours,
+        *(None if value is None else f"{value:.2f}" for value in theirs),
+    ]
+
+
+def _verdict(line: SkillLine) -> list[object]:
+    css = "bad" if line.saving is not None and line.saving < 0 else "good"
+    saved = None if line.crps_saving is None else f"{line.crps_saving * 100:.0f} %"
+    return [tag("span", better(line.saving), css=css), saved, f"{line.bias:+.2f}", f"{line.coverage_80 * 100:.0f} %"]
+
+
+def render_leads(ids: Sequence[str], by_lead: pl.DataFrame, champion: Champion | None) -> Markup:
+    """The error by lead; nothing where there is no score."""
+    if not ids or champion is None:
+        return Markup("")
+    colors = {
+        champion.forecaster: CHAMPION_COLOR,
+        **{k: v for k, v in BASELINE_COLORS.items() if k != champion.forecaster},
+    }
+    there = set(by_lead["forecaster"])
+    keys = [_key(label(name), f"border-color:{color}") for name, color in colors.items() if name in there]
+    heading = tag("h2", "Error by hours ahead")
+    intro = tag("p", "Mean absolute error; the thick line serves. Lower is better.", css="soft")
+    return Markup(heading + intro + tag("div", *keys) + _cards(ids, "grid small"))
+
+
+def render_calibration(ids: Sequence[str]) -> Markup:
+    """Whether the intervals keep their promise; nothing where there is no score."""
+    if not ids:
+        return Markup("")
+    text = "Of 100 observations 80 should fall inside an 80 % interval: above the dashed line it is too wide, below too narrow."
+    return Markup(tag("h2", "Are the intervals honest?") + tag("p", text, css="soft") + _cards(ids, "grid narrow"))
+
+
+def render_coverage(coverage: pl.DataFrame, silent_before: datetime) -> Markup:
+    """Which stations report; of a larger network those that were silent longest and have the most holes."""
+    heading = tag("h2", "Stations")
+    if coverage.is_empty():
+        return Markup(heading + tag("p", "No station has been heard of yet.", css="soft"))
+    worst = coverage.sort("last_observed_at", "share_observed", "station_id", nulls_last=False)
+    many = len(coverage) > LISTED_STATIONS
+    shown = worst.head(LISTED_STATIONS) if many else coverage
+    text = (
+        f"{len(coverage):,} stations; shown are the {LISTED_STATIONS} that were silent longest, then those with most holes."
+        if many
+        else ""
+    )
+    headings = [
+        ("station", ""),
+        ("name", "text"),
+        ("first hour", ""),
+        ("last hour", ""),
+        ("hours", "number"),
+        ("of the hours between", ""),
+    ]
+    rows = [
+        [
+            row["station_id"],
+            row["name"],
+            _time(row["first_observed_at"]),
+            _last(row["last_observed_at"], silent_before),
+            f"{row['hours_observed']:,}",
+            bar(row["share_observed"]),
+        ]
+        for row in shown.iter_rows(named=True)
+    ]
+    return Markup(heading + (tag("p", text, css="soft") if text else "") + table(headings, rows))
+
+
+def _last(time: datetime | None, silent_before: datetime) -> Markup:
+    silent = time is None or time < silent_before
+    return tag("span", _time(time) or "never", css="bad" if silent else "")
+
+
+def render_ingestion(batches: pl.DataFrame, refusals: pl.DataFrame) -> Markup:
+    """What came in last, and what was wrong with it."""
+    heading = tag("h2", "What came in")
+    if batches.is_empty():
+        return Markup(heading + tag("p", "Nothing has been ingested yet.", css="soft"))
+    headings = [
+        ("ingested", ""),
+        ("source", ""),
+        ("from", "text"),
+        ("rows", "number"),
+        ("kept", "number"),
+        ("repeats", "number"),
+        ("refused", "number"),
+    ]
+    counts = ("rows_delivered", "rows_kept", "rows_repeated", "rows_refused")
+    rows = [
+        [_time(row["ingested_at"]), row["source"], row["origin"], *(f"{row[name]:,}" for name in counts)]
+        for row in batches.iter_rows(named=True)
+    ]
+    return Markup(heading + table(headings, rows) + _render_refusals(refusals))
+
+
+def _render_refusals(refusals: pl.DataFrame) -> Markup:
+    heading = tag("h2", "Why rows were refused in the last 7 days")
+    if refusals.is_empty():
+        return Markup(heading + tag("p", "None was.", css="soft"))
+    headings = [("column", ""), ("reason", "text"), ("rows", "number"), ("for example", "text")]
+    rows = [
+        [row["column_name"], row["reason"], f"{row['n']:,}", row["example"]]
+        for row in refusals.head(LISTED_STATIONS).iter_rows(named=True)
+    ]
+    return Markup(heading + table(headings, rows))
+
+
+def _time(time: datetime | None) -> str | None:
+    return f"{time:%Y-%m-%d %H:%M}" if time else None

@@ -1,0 +1,246 @@
+"""What a run did and what it left behind, on one screen of a terminal."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import polars as pl
+
+from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
+from daycast.variables import Variable
+
+FEW = 3  # refusal reasons and silent stations named; the rest is counted
+
+
+class Account(Protocol):
+    """What one source brought; delivered = kept + refused, and repeated rows are kept ones that brought no news."""
+
+    @property
+    def source(self) -> str:
+        """Its name."""
+
+    @property
+    def delivered(self) -> int:
+        """Rows it brought."""
+
+    @property
+    def kept(self) -> int:
+        """Rows that were taken in."""
+
+    @property
+    def repeated(self) -> int:
+        """Kept rows that brought no news."""
+
+    @property
+    def refused(self) -> int:
+        """Rows that were not taken in."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One thing that was wrong with rows, and how many of them."""
+
+    column: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A station that has not been heard of, and when it last was; None for never."""
+
+    station_id: str
+    last_observed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Issue:
+    """The newest forecasts there are."""
+
+    issued_at: datetime
+    stations: int
+    variables: int
+    rows: int
+    example_station: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything the summary tells; all times UTC."""
+
+    now: datetime
+    intakes: Sequence[Account]
+    refusals: tuple[Refusal, ...]  # of this run, the commonest first
+    silent: tuple[Silence, ...]  # longest first
+    retraining: str | None  # this run's decision; None where none was due
+    next_due: datetime | None
+    champion: Champion | None
+    skill: pl.DataFrame  # basis, variable, forecaster, n, mae, rmse, bias, crps, coverage_80
+    span: SkillSpan
+    issue: Issue | None
+    variables: Mapping[str, Variable]
+    published: Path
+    report: Path
+
+
+def render_summary(summary: Summary, width: int) -> str:
+    """The summary as plain text, in lines up to `width` long; paths and commands are never broken, so that they can be copied."""
+    parts = [
+        f"daycast, as of {_time(summary.now)}",
+        _render_intakes(summary, width),
+        _render_champion(summary, width),
+        _render_skill(summary, width),
+        _render_issue(summary),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _render_intakes(summary: Summary, width: int) -> str:
+    lines = [("Rows", _count(intake)) for intake in summary.intakes]
+    if summary.refusals and any(intake.refused for intake in summary.intakes):
+        reasons = [
+            f"{_label(refusal.column, summary)} {refusal.reason} ({refusal.n:,}×)" for refusal in summary.refusals
+        ]
+        lines.append(("  refused", _few(reasons, "; ")))
+    if summary.silent:
+        names = [
+            f"{one.station_id} (since {_time(one.last_observed_at) if one.last_observed_at else 'ever'})"
+            for one in summary.silent
+        ]
+        lines.append(("  silent", f"{_plural(len(summary.silent), 'station')} for more than 24 h: {_few(names, ', ')}"))
+    return _render_pairs(lines, width)
+
+
+def _count(intake: Account) -> str:
+    repeated = f", {intake.repeated:,} of them repeats" if intake.repeated else ""
+    return f"{intake.source}: {intake.delivered:,} in, {intake.kept:,} kept{repeated}, {intake.refused:,} refused"
+
+
+def _render_champion(summary: Summary, width: int) -> str:
+    champion = summary.champion
+    lines = [("Champion", "none yet: nothing can be forecast until `daycast retrain` has found one")]
+    if champion:
+        since = f", serving since {_time(champion.promoted_at)}" if champion.promoted_at else ""
+        lines = [
+            (
+                "Champion",
+                f"{label(champion.forecaster)} ({champion.model_id}), trained up to {champion.trained_until:%Y-%m-%d}{since}",
+            ),
+            ("  why", champion.reason),
+        ]
+    if summary.retraining is None:
+        lines.append(("Retraining", f"not due before {_time(summary.next_due)}" if summary.next_due else "none yet"))
+    elif not champion or summary.retraining != champion.reason:
+        lines.append(("Retraining", summary.retraining))
+    else:
+        lines.append(("Retraining", "done: this champion is the outcome"))
+    return _render_pairs(lines, width)
+
+
+def _render_skill(summary: Summary, width: int) -> str:
+    champion = summary.champion
+    if champion is None:
+        return ""
+    lines = compare_with_naive(summary.skill, champion.forecaster, summary.variables)
+    if not lines:
+        return "Skill       not judged yet"
+    basis = describe_basis(summary.skill["basis"][0], summary.span, champion.trained_until)
+    return _render_pairs([("Skill", basis)], width) + "\n" + _render_table(lines, width)
+
+
+_HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("variable", "left"),
+    ("error", "right"),
+    ("", "left"),
+    ("than", "left"),
+    ("at", "right"),
+    ("CRPS", "right"),
+    ("in 80 %", "right"),
+)
+_LEGEND = (
+    "error: mean absolute, leads 1 to 24 h; than, at: the best naive forecast and its error; CRPS: saving where intervals count "
+    "too; in 80 %: share of what came inside that interval"
+)
+
+
+def _render_table(lines: Sequence[SkillLine], width: int) -> str:
+    from rich.table import Table  # noqa: PLC0415 – a summary is printed once, at the end
+
+    table = Table(box=None, padding=(0, 2 if width > 90 else 1, 0, 0), pad_edge=False)
+    for heading, justify in _HEADINGS:
+        table.add_column(heading, justify=justify)
+    for line in lines:
+        table.add_row(
+            line.variable.label,
+            f"{line.mae:.2f} {line.variable.unit}",
+            better(line.saving),
+            label(line.rival) if line.rival else "–",
+            "–" if line.rival_mae is None else f"{line.rival_mae:.2f}",
+            _percent(line.crps_saving),
+            _percent(line.coverage_80),
+        )
+    return f"{_print(table, width)}\n{_print(_LEGEND, width)}"
+
+
+def _render_issue(summary: Summary) -> str:
+    issue, where = summary.issue, f"Tables      {summary.published}\nReport      {summary.report}"
+    if issue is None:
+        return f"Forecasts   none yet\n{where}"
+    count = (
+        f"{_plural(issue.stations, 'station')} × {_plural(issue.variables, 'variable')} × 24 h = {issue.rows:,} rows"
+    )
+    return f"Forecasts   issued {_time(issue.issued_at)}: {count}\n{where}\nSee them with\n{example_query(issue.example_station)}"
+
+
+def example_query(station_id: str) -> str:
+    """A command that shows forecasts; it names the station where its id needs no quoting in a shell."""
+    where = f" where station_id = '{station_id}'" if re.fullmatch(r"[\w .:-]+", station_id) else ""
+    return f'daycast sql "select * from latest_forecasts{where} limit 5"'
+
+
+def _render_pairs(pairs: Sequence[tuple[str, str]], width: int) -> str:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=10)
+    table.add_column()
+    for i, (name, text) in enumerate(pairs):
+        repeated = i > 0 and pairs[i - 1][0] == name
+        table.add_row(Text("" if repeated else name), Text(text))  # Text: nothing in it is markup
+    return _print(table, width)
+
+
+def _print(table: object, width: int) -> str:
+    from rich.console import Console  # noqa: PLC0415
+
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False).print(
+        table
+    )
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def _few(texts: Sequence[str], between: str) -> str:
+    more = f"{between}and {len(texts) - FEW:,} more" if len(texts) > FEW else ""
+    return between.join(texts[:FEW]) + more
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.0f} %"
+
+
+def _label(column: str, summary: Summary) -> str:
+    return summary.variables[column].label if column in summary.variables else column
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,72 @@
+"""Is everything in order? One line a check, and what to do about each that fails."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from daycast.errors import DaycastError, SourceError
+from daycast.model.device import choose_device
+from daycast.quality.contracts import check_contracts_are_on
+from daycast.settings import Settings
+from daycast.sources.delivery import Source
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.models import read_champion
+
+_LEAST_FREE_GB = 1.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check and what came of it."""
+
+    check: str
+    well: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.well else 'FAIL'} {self.check}: {self.detail}"
+
+
+def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Check contracts, device, disk, warehouse, champion and each source; every check is made, whatever the others say."""
+    yield _check("contracts", _contracts)
+    yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
+    yield _check("disk", lambda: _free_space(settings))
+    yield _check("warehouse", lambda: _champion(settings, now))
+    for source in settings.sources:
+        yield _check(f"source {source.name}", lambda source=source: _first_delivery(settings, source, now))  # type: ignore[misc]
+
+
+def _check(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, well=True, detail=check())
+    except DaycastError as error:
+        return Finding(name, well=False, detail=str(error))
+
+
+def _contracts() -> str:
+    check_contracts_are_on()
+    return "pandera checks values"
+
+
+def _free_space(settings: Settings) -> str:
+    place = next(folder for folder in (settings.data, *settings.data.parents) if folder.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    if free < _LEAST_FREE_GB:
+        raise SourceError(f"only {free:.1f} GB free under {place}: make room")
+    return f"{free:.0f} GB free under {place}"
+
+
+def _champion(settings: Settings, now: datetime) -> str:
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
+        champion = read_champion(con)
+    return f"{settings.warehouse}, champion {champion['model_id'] if champion else 'not trained yet'}"
+
+
+def _first_delivery(settings: Settings, source: Source, now: datetime) -> str:
+    listed = len(source.stations())
+    delivery = next(iter(source.fetch(None, now, settings.glossary, ())), None)
+    if delivery is None:
+        return f"{listed} stations listed, nothing delivered up to {now.isoformat()}"
+    return f"{listed} stations listed; {delivery.origin} has {len(delivery.readings):,} rows, {len(delivery.problems):,} problems"

@@ -1,0 +1,88 @@
+"""The documentation is true: commands, tables, settings and files are those of the code."""
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+from daycast.__main__ import _parser
+from daycast.model.config import ModelConfig
+from daycast.settings import Settings
+from daycast.warehouse.publish import PUBLIC_TABLES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> set[str]:
+    actions = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    return set(actions.choices)
+
+
+def test_the_readme_lists_exactly_the_commands_there_are():
+    assert set(re.findall(r"^\| `daycast (\w+)` \|", README, re.MULTILINE)) == commands()
+
+
+def test_every_option_the_readme_shows_exists():
+    actions = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    for name, text in re.findall(r"^\| `daycast (\w+)` \| (.*) \|$", README, re.MULTILINE):
+        known = {option for action in actions.choices[name]._actions for option in action.option_strings}
+        assert set(re.findall(r"--[a-z-]+", text)) <= known, name
+
+
+def test_every_table_and_view_the_readme_names_exists_and_none_is_missing():
+    section = README.split("## Tables")[1].split("## ")[0]
+    named = set(re.findall(r"`(\w+)(?:\(t\))?`", "".join(re.findall(r"^\|(.*?)\|", section, re.MULTILINE))))
+    views = {path.stem for path in (ROOT / "sql" / "views").glob("*.sql")}
+    assert named == (set(PUBLIC_TABLES) - {"stations", "observation_versions"}) | views | {"observations_as_of"}
+
+
+def test_the_template_is_the_defaults_it_claims_to_show():
+    table = tomllib.loads((ROOT / "src/daycast/template.toml").read_text())
+    shown, default = Settings.model_validate(table), Settings()
+    assert shown == default
+
+
+def test_every_default_of_the_model_is_explained_in_the_template():
+    text = (ROOT / "src/daycast/template.toml").read_text()
+    for field in fields(ModelConfig):
+        assert re.search(rf"^{field.name} = ", text, re.MULTILINE), field.name
+
+
+def test_every_setting_and_csv_key_of_the_template_is_accepted_when_uncommented(tmp_path):
+    text = (ROOT / "src/daycast/template.toml").read_text()
+    uncommented = re.sub(r"^# ?(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    settings = Settings.model_validate(tomllib.loads(uncommented), context={"folder": tmp_path})
+    assert [source.kind for source in settings.sources] == ["simulated", "csv"]
+    assert settings.glossary["soil_moisture_pct"].unit == "%"
+
+
+def test_the_csv_example_of_the_readme_is_a_configuration(tmp_path):
+    example = README.split("```toml\n")[1].split("```")[0]
+    settings = Settings.model_validate(tomllib.loads(example), context={"folder": tmp_path})
+    assert settings.sources[0].name == "garden"
+    assert len(example.strip().splitlines()) <= 11
+
+
+def test_no_file_is_left_in_the_top_folder_beyond_the_agreed_ones():
+    agreed = {
+        "pyproject.toml",
+        "flows",
+        "src",
+        "sql",
+        "tests",
+        "infra",
+        "README.md",
+        "Makefile",
+        ".ci",
+        ".gitignore",
+        "LICENSE",
+        "CHANGELOG.md",
+    }
+    generated = {".git", ".venv", "data", "build", "daycast.toml"}
+    there = {
+        path.name
+        for path in ROOT.iterdir()
+        if not path.name.endswith(("_cache", ".egg-info")) and path.name != ".hypothesis"
+    }
+    assert there - generated <= agreed

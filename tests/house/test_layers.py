@@ -1,0 +1,94 @@
+"""The layers: imports go downwards only, and each third-party edge has one owner."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "daycast"
+LAYERS = [  # lowest first; a module may import from its own folder and from the layers below
+    {"errors"},
+    {"times", "variables", "stations"},
+    {"quality", "prepare", "model", "verify"},
+    {"sources", "warehouse", "report"},
+    {"settings"},
+    {"steps"},
+    {"__main__", "flows"},
+]
+SIDEWAYS = {("model", "prepare")}
+ALSO = {("__main__", "flows")}  # the command line calls the flows
+OWNERS = {
+    "pandera": {"quality"},
+    "torch": {"model"},
+    "safetensors": {"model"},
+    "sklearn": {"prepare"},
+    "duckdb": {"warehouse", "steps"},  # steps hand connections on, for annotations
+    "httpx": {"sources"},
+    "altair": {"report"},
+    "vl_convert": {"report"},
+    "rich": {"report"},
+    "pydantic": {"sources", "settings"},
+    "prefect": {"flows"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "flows").glob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The layer's part a file belongs to: its folder in the package, or its own name."""
+    if path.is_relative_to(ROOT / "flows"):
+        return "flows"
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def height(part: str) -> int:
+    return next(level for level, parts in enumerate(LAYERS) if part in parts)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.name != "__init__.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_module_imports_downwards_only(path):
+    own = part_of(path)
+    for name in imports_of(path):
+        if not name.startswith("daycast.") or name == "daycast.__version__":
+            continue
+        other = name.split(".")[1]
+        allowed = other == own or height(other) < height(own) or (own, other) in SIDEWAYS | ALSO
+        assert allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_third_party_edge_has_one_owner(path):
+    for name in imports_of(path):
+        owners = OWNERS.get(name.split(".")[0])
+        assert owners is None or part_of(path) in owners, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_no_module_of_the_library_reads_clock_or_environment_below_the_entry_points():
+    for path in MODULES:
+        if part_of(path) in {"settings", "__main__", "flows"}:
+            continue
+        text = path.read_text()
+        for forbidden in ("datetime.now", "utcnow", "date.today", "time.time()", "os.environ", "getenv"):
+            assert forbidden not in text, f"{path.relative_to(ROOT)} has {forbidden}"
+
+
+def test_nothing_is_pickled_or_evaluated():
+    for path in MODULES:
+        text = path.read_text()
+        for forbidden in ("import pickle", "torch.load", "joblib", "eval(", "exec("):
+            found = [line for line in text.splitlines() if forbidden in line and ".eval()" not in line]
+            assert not found, f"{path.relative_to(ROOT)}: {found}"

@@ -1,0 +1,173 @@
+"""`daycast run` from beginning to end, and again, and an hour later, and killed."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from integration.chain.conftest import CHAIN, UNTIL
+from integration.chain.tables import copy_of, every_table, rows_of
+
+
+def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
+    forecasts = rows_of(chain, "forecasts")
+    assert len(forecasts) == 3 * 6 * 24  # six of the seven simulated variables are targets: not wind direction
+    assert {row[2] for row in forecasts} == {"2026-06-01 00:00:00+00"}
+    assert (chain / "data" / "published.duckdb").is_file()
+    assert (chain / "data" / "report.html").is_file()
+
+
+def test_the_summary_is_the_last_thing_printed_and_says_where_the_forecasts_are(chain):
+    summary = (chain / "summary.txt").read_text()
+    assert "refused" in summary
+    assert 'daycast sql "select * from latest_forecasts' in summary
+    assert len(summary.splitlines()) <= 45
+
+
+def test_every_delivered_row_is_kept_or_refused(chain):
+    batches = rows_of(chain, "batches")
+    delivered, kept, repeated, refused = (sum(int(row[column]) for row in batches) for column in (6, 7, 8, 9))
+    assert delivered == kept + refused
+    assert len(rows_of(chain, "readings")) == kept - repeated
+    assert refused > 0  # the simulated network sends a few impossible values
+    assert len({row[:2] for row in rows_of(chain, "rejected_readings")}) == refused
+
+
+def test_running_again_at_the_same_moment_changes_nothing(chain, daycast, tmp_path):
+    before = every_table(chain)
+    folder = copy_of(chain, tmp_path)
+    done = daycast(folder, "run", "--until", UNTIL)
+    assert done.returncode == 0, done.stderr
+    assert every_table(folder) == before
+
+
+def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chain, daycast, tmp_path):
+    folder = copy_of(chain, tmp_path)
+    before = every_table(folder)
+    started = time.monotonic()
+    done = daycast(folder, "run", "--until", "2026-06-01T02:00:00Z")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 60
+    after = every_table(folder)
+    assert 3 <= len(after["readings"]) - len(before["readings"]) <= 12
+    assert len(after["models"]) == len(before["models"])  # no retraining is due
+    assert len(after["forecasts"]) == 2 * len(before["forecasts"])
+    assert {row[5] for row in after["scores"]} == {"2026-06-01"}
+    assert {row[4] for row in after["scores"]} == {"1", "2"}
+
+
+POINTS = ("warehouse", "rows delivered", "training lstm", "judged", "forecasts issued")
+
+
+def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undisturbed_run(
+    chain, daycast, environment, tmp_path
+):
+    (tmp_path / "daycast.toml").write_text(CHAIN)
+    for point in POINTS:
+        kill_at(point, tmp_path, environment)
+    done = daycast(tmp_path, "run", "--until", UNTIL)
+    assert done.returncode == 0, done.stderr
+    disturbed, undisturbed = every_table(tmp_path), every_table(chain)
+    for table, rows in undisturbed.items():
+        assert disturbed[table] == rows, table
+
+
+def kill_at(point: str, folder, environment) -> None:
+    """Start `daycast run` and kill it with SIGKILL as soon as it gets to `point`: a line of its log, or its first file."""
+    command = [sys.executable, "-m", "daycast", "run", "--until", UNTIL]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=lambda: [lines.put(line) for line in process.stderr], daemon=True).start()
+    deadline = time.monotonic() + 120
+    seen = []
+    while time.monotonic() < deadline:
+        if point == "warehouse" and (folder / "data" / "warehouse.duckdb").exists():
+            break
+        try:
+            seen.append(lines.get(timeout=0.02))
+        except queue.Empty:
+            if process.poll() is not None:
+                break
+            continue
+        if point in seen[-1]:
+            break
+    assert process.poll() is None, f"the run ended before {point!r}: {''.join(seen)}"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n432\n"),
+        (
+            [
+                "sql",
+                "select count(*) as n from observations_as_of('2026-05-01T00:00:00Z'::timestamptz)",
+                "--format",
+                "json",
+            ],
+            r'\[\{"n": \d{4}\}\]',
+        ),
+        (["models", "list"], "champion"),
+        (["doctor"], "ok   warehouse"),
+        (["verify", "--until", UNTIL], "0 forecasts scored"),
+        (["publish", "--until", UNTIL], "published.duckdb"),
+        (["report", "--until", UNTIL], "report.html"),
+        (["ingest", "--until", UNTIL], "simulated: 0 rows delivered"),
+        (
+            ["forecast", "--until", UNTIL, "--issued-at", "2026-05-31T12:00:00Z", "--station", "S0001"],
+            "144 forecasts written",
+        ),
+        (["retrain", "--until", UNTIL, "--cell", "gru"], r"gru-\d{8}-|persistence|ridge"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_command_does_its_work(chain, daycast, tmp_path, command, expected):
+    done = daycast(copy_of(chain, tmp_path), *command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(expected, done.stdout)
+
+
+def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, tmp_path):
+    import json
+
+    arguments = [
+        "--since",
+        "2026-05-25T00:00:00Z",
+        "--until",
+        "2026-05-30T00:00:00Z",
+        "--every",
+        "24h",
+        "--format",
+        "json",
+    ]
+    done = daycast(copy_of(chain, tmp_path), "backtest", *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    models = {row["model"] for row in rows}
+    assert {"persistence", "same_hour_yesterday", "climatology"} <= models
+    assert len(models) == 5
+    assert len(rows) == 5 * 6 * 24
+    assert all(row["n"] <= 5 * 3 for row in rows)
+    assert set(rows[0]) == {
+        "model",
+        "variable",
+        "lead_hours",
+        "n",
+        "mae",
+        "rmse",
+        "bias",
+        "crps",
+        "coverage_50",
+        "coverage_80",
+        "coverage_90",
+    }

@@ -1,0 +1,83 @@
+"""A small simulated network in a real warehouse, with a champion; made once, copied for each test that alters it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from daycast.model.checkpoint import read_header
+from daycast.settings import Settings
+from daycast.steps.ingest import ingest_source
+from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.models import promote_model
+
+TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
+MODEL = {
+    "cell": "gru",
+    "hidden": 16,
+    "epochs": 1,
+    "steps_per_epoch": 5,
+    "batch": 32,
+    "validation_days": 10,
+    "judgement_days": 10,
+    "least_training_days": 30,
+    "targets": ["air_temperature_c", "precipitation_mm"],
+    "device": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A warehouse that was filled, and a champion that was made, at the moment `at`."""
+
+    settings: Settings
+    at: datetime
+
+
+def small_settings(folder: Path) -> Settings:
+    """Four simulated stations with 120 days of history, and a model that is fitted in a second."""
+    source = {"kind": "simulated", "stations": 4, "history": "120d"}
+    return Settings.model_validate({"sources": [source], "model": MODEL}, context={"folder": folder})
+
+
+@pytest.fixture(scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors are quickest on one thread, and the same to the bit everywhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> Trained:
+    """Read only: use `trained` to write."""
+    settings = small_settings(tmp_path_factory.mktemp("trained"))
+    ingest_source(settings, settings.sources[0], TRAINED_AT)
+    snapshot = write_snapshot(settings, TRAINED_AT)
+    checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
+    register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_AT), TRAINED_AT)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
+        promote_model(con, read_header(checkpoint).model_id, TRAINED_AT)  # whoever won, the network is what is tested
+    return Trained(settings, TRAINED_AT)
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Settings, str], Settings]:
+    """Copy all state of some settings into a folder of this name, and return the settings of the copy."""
+
+    def copy(settings: Settings, name: str) -> Settings:
+        shutil.copytree(settings.data, tmp_path / name / "data")
+        return small_settings(tmp_path / name)
+
+    return copy
+
+
+@pytest.fixture
+def trained(trained_once: Trained, copy_of: Callable[[Settings, str], Settings]) -> Trained:
+    return Trained(copy_of(trained_once.settings, "own"), trained_once.at)

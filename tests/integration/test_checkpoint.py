@@ -1,0 +1,119 @@
+"""Checkpoints: what is read is what was written, and what is no checkpoint says so."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from daycast.errors import ModelError
+from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.model.forecaster import Forecaster
+from daycast.prepare.network import Network, make_network
+from daycast.quality.flags import keep_usable
+from daycast.times import DAY
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.observations import read_stations, read_versions
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained_once) -> Path:
+    (path,) = trained_once.settings.checkpoints.glob("*.safetensors")
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(trained_once, checkpoint: Path) -> Network:
+    """The newest ten days."""
+    settings, now = trained_once.settings, trained_once.at
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        versions = keep_usable(read_versions(con, now - 10 * DAY, now, now), list(settings.glossary))
+        stations = read_stations(con)
+    start, end = versions["observed_at"].min(), versions["observed_at"].max()
+    return make_network(versions, stations, read_header(checkpoint).channels, start, end)
+
+
+def forecasts(forecaster: Forecaster, network: Network) -> dict[str, np.ndarray]:
+    at, origins = np.repeat(np.arange(4), 3), np.tile([170, 190, 210], 4)
+    parts = list(forecaster.predict(forecaster.open(network), at, origins, forecaster.names))
+    return {name: np.concatenate([quantiles[name] for _, quantiles, _, _ in parts]) for name in forecaster.names}
+
+
+def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(
+    checkpoint: Path, network: Network, tmp_path: Path
+) -> None:
+    first = load_checkpoint(checkpoint, "cpu")
+    save_checkpoint(first, tmp_path / "again" / "copy.safetensors")
+    second = load_checkpoint(tmp_path / "again" / "copy.safetensors", "cpu")
+    assert second.header == first.header
+    assert second.names == first.names == ("persistence", "same_hour_yesterday", "climatology", "ridge", "gru")
+    expected, got = forecasts(first, network), forecasts(second, network)
+    for name in first.names:
+        np.testing.assert_array_equal(got[name], expected[name])
+        assert np.isfinite(got[name]).all()
+        assert (np.diff(got[name], axis=-1) >= 0).all()
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["copy.safetensors"]  # nothing is left beside
+
+
+def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, network: Network) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    rain = forecaster.header.targets.index("precipitation_mm")
+    quantiles = forecasts(forecaster, network)["gru"][:, :, rain]
+    assert quantiles.min() >= 0.0
+    forecaster.shifts["gru"] = forecaster.shifts["gru"] - 1e6
+    assert (forecasts(forecaster, network)["gru"][:, :, rain] == 0.0).all()
+
+
+def test_a_station_that_training_did_not_know_gets_the_networks_climatology(checkpoint: Path, network: Network) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    assert forecaster.climatology_rows(network).tolist() == [0, 1, 2, 3]
+    strangers = network.stations.with_columns(station_id=network.stations["station_id"] + "x")
+    foreign = Network(strangers, network.start, network.channels, network.values, network.known_from, network.revisions)
+    assert forecaster.climatology_rows(foreign).tolist() == [4, 4, 4, 4]
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no checkpoint .*gone.safetensors"):
+        load_checkpoint(tmp_path / "gone.safetensors", "cpu")
+
+
+def cut_short(checkpoint: Path, path: Path) -> None:
+    path.write_bytes(checkpoint.read_bytes()[:-100])
+
+
+def words(_: Path, path: Path) -> None:
+    path.write_text("this is no checkpoint, it is a letter to whoever reads it")
+
+
+def empty(_: Path, path: Path) -> None:
+    path.touch()
+
+
+def foreign(_: Path, path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def newer(_: Path, path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path, {"format": "daycast-99", "header": "{}"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut_short, "no readable checkpoint"),
+        (words, "no readable checkpoint"),
+        (empty, "no readable checkpoint"),
+        (foreign, "has format None, not 'daycast-1'"),
+        (newer, "has format 'daycast-99', not 'daycast-1'"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_header, load_checkpoint])
+def test_what_is_no_checkpoint_of_ours_is_a_model_error(
+    spoil: Callable[[Path, Path], None], message: str, read: Callable, checkpoint: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.safetensors"
+    spoil(checkpoint, path)
+    with pytest.raises(ModelError, match=message):
+        read(path)

@@ -1,0 +1,155 @@
+"""Migrations: each once, whole or not at all, and never over a file that another version made."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from daycast.errors import WarehouseError
+from daycast.quality.contracts import QUANTILE_COLUMNS
+from daycast.variables import BUILT_IN, Variable, flag_column
+from daycast.warehouse import migrate as module
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
+from daycast.warehouse.publish import PUBLIC_TABLES
+from daycast.warehouse.statements import sql_folder
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
+
+
+@pytest.fixture
+def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect(tmp_path / "warehouse.duckdb")
+    yield con
+    con.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of migrations that holds the released first one, in place of the real folder."""
+    folder = tmp_path / "sql" / "migrations"
+    folder.mkdir(parents=True)
+    released = sql_folder() / "migrations" / "0001_tables.sql"
+    (folder / released.name).write_text(released.read_text())
+    monkeypatch.setattr(module, "sql_folder", lambda: tmp_path / "sql")
+    return folder
+
+
+def tables(con: duckdb.DuckDBPyConnection) -> set[str]:
+    return {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
+
+
+def columns(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    query = "select column_name from duckdb_columns() where table_name = $table order by column_index"
+    return [name for (name,) in con.execute(query, {"table": table}).fetchall()]
+
+
+def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> None:
+    assert migrate(con, NOW) == sorted(path.stem for path in (sql_folder() / "migrations").glob("*.sql"))
+    assert set(PUBLIC_TABLES) | {"readings", "watermarks", "migrations"} == tables(con)
+    before = con.execute("select * from migrations").fetchall()
+    assert migrate(con, NOW.replace(year=2027)) == []
+    assert con.execute("select * from migrations").fetchall() == before
+
+
+def test_an_empty_file_migrated_has_the_columns_of_the_contracts(con: duckdb.DuckDBPyConnection) -> None:
+    migrate(con, NOW)
+    keys = ["station_id", "observed_at", "known_from", "known_until"]
+    flagged = [column for name in BUILT_IN for column in (name, flag_column(name))]
+    assert columns(con, "observation_versions") == [*keys, *flagged]
+    assert columns(con, "readings") == ["station_id", "observed_at", "received_at", "batch_id", "row_number", *BUILT_IN]
+    assert [name for name in columns(con, "forecasts") if name in QUANTILE_COLUMNS] == list(QUANTILE_COLUMNS)
+
+
+def test_every_table_says_what_it_is_for(con: duckdb.DuckDBPyConnection) -> None:
+    migrate(con, NOW)
+    silent = con.execute("select table_name from duckdb_tables() where comment is null").fetchall()
+    assert silent == [("migrations",)]
+
+
+def test_a_migration_that_was_edited_after_it_was_applied_is_refused(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    migrate(con, NOW)
+    with (folder / "0001_tables.sql").open("a") as file:
+        file.write("\n-- an afterthought\n")
+    with pytest.raises(WarehouseError, match="'0001_tables' was edited"):
+        migrate(con, NOW)
+
+
+def test_a_file_with_a_migration_from_a_newer_version_is_refused(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    (folder / "0002_more.sql").write_text("create table more (x integer)")
+    assert migrate(con, NOW) == ["0001_tables", "0002_more"]
+    (folder / "0002_more.sql").unlink()
+    with pytest.raises(WarehouseError, match="'0002_more', from a newer daycast: upgrade daycast"):
+        migrate(con, NOW)
+
+
+def test_a_migration_whose_second_statement_fails_leaves_nothing_and_can_be_mended(
+    con: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    later = folder / "0002_more.sql"
+    later.write_text("create table more (x integer);\ninsert into more values ('no number');")
+    with pytest.raises(WarehouseError, match="'0002_more' failed and was undone"):
+        migrate(con, NOW)
+    assert "more" not in tables(con)
+    assert con.execute("select name from migrations").fetchall() == [("0001_tables",)]  # what came before stays
+    later.write_text("create table more (x integer);\ninsert into more values (3);")
+    assert migrate(con, NOW) == ["0002_more"]
+    assert con.execute("select x from more").fetchall() == [(3,)]
+
+
+def test_a_declared_variable_gets_its_columns_once(con: duckdb.DuckDBPyConnection) -> None:
+    migrate(con, NOW)
+    for _ in range(2):
+        add_variable_columns(con, [*BUILT_IN.values(), SOIL])
+    assert columns(con, "readings").count(SOIL.name) == 1
+    assert {SOIL.name, flag_column(SOIL.name)} <= set(columns(con, "observation_versions"))
+
+
+def test_rows_from_before_a_variable_was_declared_have_it_missing(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        flags = ", ".join(f"1 as {flag_column(name)}" for name in BUILT_IN)
+        con.execute(
+            f"insert into observation_versions by name select 'a' as station_id, $at as observed_at, $at as known_from, {flags}",
+            {"at": NOW},
+        )
+    with open_warehouse(path, [*BUILT_IN.values(), SOIL], NOW) as con:
+        row = con.execute(f"select {SOIL.name}, {flag_column(SOIL.name)} from observations").fetchall()
+    assert row == [(None, 9)]
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_columns_that_were_half_added_when_the_process_died_are_completed(
+    con: duckdb.DuckDBPyConnection, done: int
+) -> None:
+    migrate(con, NOW)
+
+    class Dying:
+        """The connection, until it has done so many statements that alter."""
+
+        altered = 0
+
+        def execute(self, text: str, *rest: object) -> duckdb.DuckDBPyConnection:
+            self.altered += text.startswith("alter")
+            if self.altered > done:
+                raise KeyboardInterrupt
+            return con.execute(text, *rest)
+
+    with pytest.raises(KeyboardInterrupt):
+        add_variable_columns(Dying(), [SOIL])
+    add_variable_columns(con, [SOIL])
+    assert SOIL.name in columns(con, "readings")
+    assert {SOIL.name, flag_column(SOIL.name)} <= set(columns(con, "observation_versions"))
+
+
+def test_every_view_is_made_and_can_be_read_when_empty(con: duckdb.DuckDBPyConnection) -> None:
+    migrate(con, NOW)
+    create_views(con)
+    for view in (path.stem for path in (sql_folder() / "views").glob("*.sql")):
+        assert con.execute(f"select count(*) from {view}").fetchall() == [(0,)]
+    assert con.execute("select count(*) from observations_as_of(now())").fetchall() == [(0,)]

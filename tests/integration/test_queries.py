@@ -1,0 +1,77 @@
+"""Every query of the project can be planned against the migrated schema, and something calls it."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import daycast
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.statements import sql_folder, statement
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+QUERIES = sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))
+FRAMES = {  # the frames that callers register, as the tables whose columns they have
+    "keys": "select station_id, observed_at, observed_at as hour from readings",
+    "news": "from readings",
+    "refusals": "from rejected_readings",
+    "hours": "select station_id, observed_at from observation_versions",
+    "versions": "from observation_versions",
+    "listed": "from stations",
+    "unlisted": "from stations",
+    "served": "from forecasts",
+    "scored": "from scores",
+    "judged": "from judgements",
+}
+TIMES = {
+    "since",
+    "until",
+    "as_of",
+    "started_at",
+    "finished_at",
+    "applied_at",
+    "ingested_at",
+    "registered_at",
+    "promoted_at",
+}
+TIMES |= {"trained_until", "received_until"}
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_warehouse(tmp_path_factory.mktemp("queries") / "w.duckdb", BUILT_IN.values(), NOW) as con:
+        for name, like in FRAMES.items():
+            con.register(name, con.execute(f"{like} limit 0" if like.startswith("select") else f"{like} limit 0").pl())
+        yield con
+
+
+def value_of(parameter: str) -> object:
+    if parameter in TIMES:
+        return NOW
+    return 1 if parameter.startswith("rows_") else parameter == "complete" or "text"
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_can_be_planned_against_the_migrated_schema(name: str, con: duckdb.DuckDBPyConnection) -> None:
+    text = statement(name)
+    parameters = {parameter: value_of(parameter) for parameter in re.findall(r"\$(\w+)", text)}
+    assert con.execute(f"explain {text}", parameters or None).fetchall()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_is_one_statement(name: str, con: duckdb.DuckDBPyConnection) -> None:
+    assert len(con.extract_statements(statement(name))) == 1
+
+
+def test_every_query_has_a_caller_and_every_caller_a_query() -> None:
+    sources = [path.read_text() for path in Path(daycast.__file__).parent.rglob("*.py")]
+    named = {
+        name
+        for text in sources
+        for name in re.findall(r'"((?:select|insert|delete|update|create|promote|retire)_\w+)"', text)
+    }
+    assert named == set(QUERIES)

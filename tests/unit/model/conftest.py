@@ -1,0 +1,70 @@
+"""Networks and windows made at random, for comparison with slow oracles."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from daycast.model.windows import KNOWN_FUTURE, Batch
+from daycast.prepare.channels import Channel
+from daycast.prepare.network import Network, Revisions
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+
+START = datetime(2025, 12, 20, 5, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors are quickest on one thread, and the same to the bit everywhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Batch]:
+    """Windows of independent standard normal values, each hour of each channel missing with the given chance."""
+
+    def make(size: int, channels: int = 2, missing: float = 0.2, seed: int = 0, truth_missing: float = 0.0) -> Batch:
+        rng = np.random.default_rng(seed)
+        mask = rng.random((size, HISTORY_HOURS, channels)) >= missing
+        truth = rng.normal(size=(size, HORIZON_HOURS, channels))
+        truth[rng.random(truth.shape) < truth_missing] = np.nan
+        normal = [
+            rng.normal(size=shape)
+            for shape in ((size, HISTORY_HOURS, channels), (size, HISTORY_HOURS + HORIZON_HOURS, KNOWN_FUTURE))
+        ]
+        staleness = rng.integers(0, HISTORY_HOURS + 1, mask.shape)
+        filled, calendar, stale, came = (
+            torch.tensor(part, dtype=torch.float32) for part in (*normal, staleness, truth)
+        )
+        return Batch(filled, torch.from_numpy(mask), stale, calendar, came)
+
+    return make
+
+
+@pytest.fixture
+def make_plain_network() -> Callable[[np.ndarray], Network]:
+    """A network of values (S, T, C), NaN where missing, each known at its hour and never revised."""
+
+    def make(values: np.ndarray) -> Network:
+        S, T, C = values.shape
+        stations = pl.DataFrame(
+            {
+                "station_id": [f"s{s}" for s in range(S)],
+                "latitude": [47.0 + s for s in range(S)],
+                "longitude": [8.0 - s for s in range(S)],
+                "elevation_m": [400.0] * S,
+            }
+        )
+        none = np.empty(0, np.int32)
+        known_from = np.tile(np.arange(T, dtype=np.int32), (S, 1))
+        channels = tuple(Channel(f"v{c}") for c in range(C))
+        revisions = Revisions(none, none, none, none, np.empty((0, C), np.float32))
+        return Network(stations, START, channels, values.astype(np.float32), known_from, revisions)
+
+    return make

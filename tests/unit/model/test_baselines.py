@@ -1,0 +1,99 @@
+"""The baselines, on cases small enough to see through."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daycast.model.baselines import calendar_cells, fit_climatology, level_shift, persistence, same_hour_yesterday
+from daycast.model.windows import Batch, Windows
+from daycast.prepare.network import Network
+from daycast.prepare.scaler import Scale
+
+LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+nan = np.nan
+
+
+def window(make_plain_network: Callable[[np.ndarray], Network], values: np.ndarray, t0: int) -> Batch:
+    """The unscaled window of one series (T,)."""
+    scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
+    network = make_plain_network(values[None, :, None])
+    return Windows(network, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([t0]))
+
+
+def test_persistence_is_the_last_known_value_at_every_lead(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+    series = np.arange(240.0)
+    series[199:201] = nan
+    forecast = persistence(window(make_plain_network, series, 200), 1)
+    assert forecast[0, :, 0].tolist() == [198.0] * 24
+
+
+def test_the_same_hour_yesterday_is_24_hours_before_each_lead(
+    make_plain_network: Callable[[np.ndarray], Network],
+) -> None:
+    series = np.arange(240.0)
+    series[180] = nan  # 24 hours before lead 4: the hour before stands in
+    forecast = same_hour_yesterday(window(make_plain_network, series, 200), 1)
+    expected = [200.0 + lead - 24 for lead in range(1, 25)]
+    expected[3] = 179.0
+    assert forecast[0, :, 0].tolist() == expected
+
+
+def test_before_any_value_both_are_the_training_mean(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+    batch = window(make_plain_network, np.full(240, nan), 200)
+    assert (persistence(batch, 1) == 0).all()
+    assert (same_hour_yesterday(batch, 1) == 0).all()
+
+
+def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+    month, hour = calendar_cells(make_plain_network(np.zeros((1, 300, 1))), 300)  # from 20 December, 5 o'clock
+    assert (month[0], hour[0]) == (11, 5)
+    assert (month[19], hour[19]) == (11, 0)
+    assert (month[282], hour[282]) == (11, 23)
+    assert (month[283], hour[283]) == (0, 0)  # 11 days and 19 hours later: 1 January
+
+
+def test_climatology_is_the_mean_of_station_month_and_hour() -> None:
+    scaled = np.array([[[1.0], [3.0], [nan], [8.0]], [[5.0], [nan], [2.0], [6.0]]])  # (2, 4, 1)
+    month, hour = np.array([0, 0, 0, 1]), np.array([7, 7, 9, 7])
+    table = fit_climatology(scaled, month, hour)[..., 0]
+    assert table.shape == (3, 12, 24)
+    assert table.dtype == np.float32
+    assert (table[0, 0, 7], table[1, 0, 7]) == (2.0, 5.0)
+    assert (table[0, 1, 7], table[1, 1, 7]) == (8.0, 6.0)
+    assert table[2, 0, 7] == 3.0  # the network's: (1 + 3 + 5) / 3
+
+
+def test_climatology_falls_back_from_the_month_to_the_hour_to_the_network_to_the_mean() -> None:
+    scaled = np.array([[[1.0], [3.0], [nan], [8.0]], [[5.0], [nan], [2.0], [6.0]]])
+    month, hour = np.array([0, 0, 0, 1]), np.array([7, 7, 9, 7])
+    table = fit_climatology(scaled, month, hour)[..., 0]
+    assert table[0, 5, 7] == 4.0  # its own mean at 7 o'clock: (1 + 3 + 8) / 3
+    assert table[0, 0, 9] == 2.0  # the network's in that month and hour
+    assert table[0, 5, 9] == 2.0  # the network's at that hour
+    assert table[0, 0, 12] == 0.0  # nobody has anything at noon
+    assert table[2, 5, 7] == pytest.approx(23 / 5)  # (1 + 3 + 8 + 5 + 6) / 5
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(20, 120), st.integers(0, 10_000), st.floats(-5, 5))
+def test_after_the_shift_the_share_of_the_truth_below_is_the_level(size: int, seed: int, bias: float) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.randn(size, 2, 1, generator=rng)
+    truth[torch.rand(truth.shape, generator=rng) < 0.2] = torch.nan
+    point = truth.nan_to_num(0.0)[..., None] + bias + torch.randn(size, 2, 1, 7, generator=rng)
+    shifted = point + level_shift(point, truth, LEVELS)
+    for lead in range(2):
+        there = ~truth[:, lead, 0].isnan()
+        for q, level in enumerate(LEVELS):
+            share = (truth[there, lead, 0] < shifted[there, lead, 0, q]).double().mean().item()
+            assert share == pytest.approx(level, abs=1.01 / there.sum().item())
+
+
+def test_without_truth_there_is_no_shift() -> None:
+    shift = level_shift(torch.randn(5, 2, 1, 7), torch.full((5, 2, 1), torch.nan), LEVELS)
+    assert shift.shape == (2, 1, 7)
+    assert (shift == 0).all()

@@ -1,0 +1,89 @@
+"""Training: it can learn anything at all, and the same seed learns the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from daycast.model.config import ModelConfig
+from daycast.model.sampling import eligible_origins
+from daycast.model.seq2seq import Seq2Seq
+from daycast.model.train import Progress, train_seq2seq
+from daycast.model.windows import Windows
+from daycast.prepare.network import Network
+from daycast.prepare.scaler import Scale
+from daycast.prepare.splits import Block
+
+TINY = ModelConfig(hidden=12, dropout=0.0, batch=8, steps_per_epoch=4, epochs=2, hidden_share=0.5)
+BLOCK = Block(0, 168 + 24 + 3)  # four windows a station
+
+
+def train(
+    make_plain_network: Callable[[np.ndarray], Network],
+    config: ModelConfig,
+    cell: str = "gru",
+    watch: Callable = lambda _: None,
+) -> tuple[Seq2Seq, float, float]:
+    """Train on the four windows of a station of noise, validated on those; the network, its loss, and the loss at the start."""
+    noise = np.random.default_rng(6).normal(size=(1, BLOCK.end, 1))
+    network = make_plain_network(noise)
+    windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
+    eligible = eligible_origins(network, BLOCK, 1)
+    assert eligible.sum() == 4
+    validation = [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
+    steps, weights = torch.full((24, 1, 7), 0.3), torch.zeros(168 + 121, 24)
+
+    def loss_after(epochs: int) -> tuple[Seq2Seq, float]:
+        chosen = replace(config, epochs=epochs)
+        return train_seq2seq(cell, steps, weights, windows, BLOCK, eligible, validation, chosen, watch)
+
+    return *loss_after(config.epochs), loss_after(0)[1]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_four_windows_can_be_learnt_to_nearly_nothing(
+    cell: str, make_plain_network: Callable[[np.ndarray], Network]
+) -> None:
+    config = replace(
+        TINY,
+        hidden=32,
+        learning_rate=2e-2,
+        weight_decay=0.0,
+        hidden_share=0.0,
+        steps_per_epoch=40,
+        epochs=8,
+        patience=8,
+    )
+    _, loss, before = train(make_plain_network, config, cell)
+    print(cell, loss, before)
+    assert loss < 0.05 * before
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_one_others(
+    cell: str, make_plain_network: Callable[[np.ndarray], Network]
+) -> None:
+    config = replace(TINY, dropout=0.3, learning_rate=1e-2)
+    first, second, other = (
+        train(make_plain_network, c, cell)[0].state_dict() for c in (config, config, replace(config, seed=2))
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["encoder.weight_ih_l0"], other["encoder.weight_ih_l0"])
+
+
+def test_the_network_returned_is_the_one_of_the_best_epoch(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+    seen: list[Progress] = []
+    config = replace(TINY, learning_rate=0.3, epochs=6, patience=6)  # so fast that it does not settle
+    _, loss, before = train(make_plain_network, config, watch=seen.append)
+    assert len(seen) == 6
+    assert loss == min([before, *(progress.validation_loss for progress in seen)])
+
+
+def test_it_stops_when_patience_has_run_out(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+    seen: list[Progress] = []
+    train(
+        make_plain_network, replace(TINY, learning_rate=0.0, weight_decay=0.0, epochs=9, patience=2), watch=seen.append
+    )
+    assert [progress.epoch for progress in seen] == [1, 2]

@@ -1,0 +1,164 @@
+"""Windows by index, against a Python loop that asks of each hour what was believed at t0."""
+
+import math
+from datetime import UTC, datetime
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daycast.model.windows import REGIMES, Batch, Windows
+from daycast.prepare.channels import Channel
+from daycast.prepare.network import make_network
+from daycast.prepare.scaler import Scale
+from daycast.prepare.sun import make_sun_table
+from daycast.times import HOUR, UTC_TIME
+
+START = datetime(2025, 12, 20, 5, tzinfo=UTC)
+S, T = 3, 260
+NAMES = ("air_temperature_c", "dew_point_c")
+SCALE = Scale(np.array([2.0, -1.0], np.float32), np.array([4.0, 0.5], np.float32))
+STATIONS = pl.DataFrame(
+    {
+        "station_id": ["a", "b", "c"],
+        "latitude": [47.0, -60.0, None],
+        "longitude": [8.0, 170.0, None],
+        "elevation_m": [0.0, 0.0, 0.0],
+    }
+)
+Version = tuple[float, list[float | None]]  # known from (hours after START), values
+
+
+@cache
+def history(seed: int) -> dict[tuple[int, int], list[Version]]:
+    """The versions of each station and hour: holes, delays of minutes to days, corrections, values that came and went."""
+    rng = np.random.default_rng(seed)
+    versions: dict[tuple[int, int], list[Version]] = {}
+    for s in range(S):
+        for hour in range(T):
+            if rng.random() < 0.25:
+                continue
+            known = float(hour)
+            for _ in range(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
+                known += float(rng.choice([0.0, 0.25, 0.5, 1.0, 2.5, 30.0, 100.0]))
+                values = [None if rng.random() < 0.2 else float(rng.integers(-20, 20)) for _ in NAMES]
+                if versions.get((s, hour)) and versions[s, hour][-1][0] == known:
+                    known += 0.125
+                versions.setdefault((s, hour), []).append((known, values))
+    return versions
+
+
+@cache
+def windows(seed: int) -> Windows:
+    rows = []
+    for (s, hour), versions in history(seed).items():
+        ends = [known for known, _ in versions[1:]] + [None]
+        for (known, values), end in zip(versions, ends, strict=True):
+            until = None if end is None else START + end * HOUR
+            rows.append(("abc"[s], START + hour * HOUR, START + known * HOUR, until, *values))
+    schema = {"station_id": pl.String, "observed_at": UTC_TIME, "known_from": UTC_TIME, "known_until": UTC_TIME}
+    frame = pl.DataFrame(rows, schema={**schema, **dict.fromkeys(NAMES, pl.Float64)}, orient="row")
+    network = make_network(frame, STATIONS, [Channel(name) for name in NAMES], START, START + (T - 1) * HOUR)
+    return Windows(network, SCALE, torch.device("cpu"))
+
+
+def scaled(value: float | None, c: int) -> float:
+    return math.nan if value is None else (value - float(SCALE.mean[c])) / float(SCALE.deviation[c])
+
+
+def believed(seed: int, s: int, hour: int, t0: int, c: int) -> float:
+    """The value of an hour as a forecast issued at t0 could know it, scaled; NaN where it could not."""
+    values = [values for known, values in history(seed).get((s, hour), []) if known <= t0]
+    return scaled(values[-1][c], c) if values and hour <= t0 else math.nan
+
+
+def came(seed: int, s: int, hour: int, c: int) -> float:
+    versions = history(seed).get((s, hour))
+    return scaled(versions[-1][1][c], c) if versions else math.nan
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, S - 1), st.integers(0, T - 1)), min_size=1, max_size=4))
+def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: int, at: list[tuple[int, int]]) -> None:
+    stations, origins = (torch.tensor(part) for part in zip(*at, strict=True))
+    batch = windows(seed).gather(stations, origins)
+    for b, (s, t0) in enumerate(at):
+        for c in range(len(NAMES)):
+            last, age = 0.0, 168
+            for t in range(168):
+                value = believed(seed, s, t0 - 167 + t, t0, c)
+                there = not math.isnan(value)
+                last, age = (value, 0) if there else (last, 168 if age == 168 else age + 1)
+                assert bool(batch.mask[b, t, c]) is there
+                assert batch.filled[b, t, c].item() == pytest.approx(last)
+                assert batch.staleness[b, t, c].item() == age
+            assert batch.last[b, c].item() == pytest.approx(last)
+            expected = [came(seed, s, t0 + lead, c) for lead in range(1, 25)]
+            np.testing.assert_allclose(batch.truth[b, :, c].numpy(), expected, rtol=1e-6)
+
+
+def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
+    stations, origins = torch.tensor([0, 1]), torch.tensor([200, 230])
+    hide = torch.zeros(2, 168, dtype=torch.bool)
+    hide[0, 150:] = True
+    plain, hidden = windows(0).gather(stations, origins), windows(0).gather(stations, origins, hide)
+    assert not hidden.mask[0, 150:].any()
+    assert torch.equal(hidden.mask[0, :150], plain.mask[0, :150])
+    assert torch.equal(hidden.filled[1], plain.filled[1])
+    assert torch.equal(hidden.truth.nan_to_num(9.0), plain.truth.nan_to_num(9.0))
+    assert plain.mask[0, 150:].any()  # or the outage would hide nothing
+
+
+def test_the_calendar_is_the_height_of_the_sun_and_the_two_clocks() -> None:
+    """The sine of the sun's elevation is the product of the unit vectors towards the sun and the zenith."""
+    batch = windows(0).gather(torch.tensor([0, 1]), torch.tensor([200, 3]))
+    for b, (latitude, longitude, t0) in enumerate([(47.0, 8.0, 200), (-60.0, 170.0, 3)]):
+        table = make_sun_table(START + (t0 - 167) * HOUR, 192)
+        for t in (0, 55, 167, 168, 191):
+            declination, solar = float(table.declination[t]), float(table.hour_angle[t]) + math.radians(longitude)
+            phi, year = math.radians(latitude), float(table.year_angle[t])
+            sun = (
+                math.cos(declination) * math.cos(solar),
+                math.cos(declination) * math.sin(solar),
+                math.sin(declination),
+            )
+            zenith = (math.cos(phi), 0.0, math.sin(phi))
+            height = sum(x * y for x, y in zip(sun, zenith, strict=True))
+            expected = (height, math.cos(solar), math.sin(solar), math.cos(year), math.sin(year))
+            assert batch.calendar[b, t].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_station_without_a_position_has_a_calendar_all_the_same() -> None:
+    calendar = windows(0).gather(torch.tensor([2]), torch.tensor([200])).calendar
+    assert torch.isfinite(calendar).all()
+    assert (calendar[..., 0] == 0).all()
+
+
+def regime(seen: list[int]) -> str:
+    """The regime of a window in which these hours of the 168 have a value."""
+    mask = torch.zeros(1, 168, 2, dtype=torch.bool)
+    mask[0, seen, 1] = True
+    empty = torch.zeros(1, 168, 2)
+    return REGIMES[Batch(empty, mask, empty, empty, empty).regime().item()]
+
+
+@pytest.mark.parametrize(
+    ("seen", "name"),
+    [
+        (range(168), "full"),
+        (range(16, 168), "full"),  # 152 of 168 is above nine tenths
+        (range(17, 168), "gappy"),  # 151 is below
+        (range(166), "full"),  # the newest is two hours old
+        (range(165), "stale"),  # nothing in the last three hours
+        (range(144, 168), "gappy"),  # a day in all
+        (range(145, 168), "cold_start"),
+        (range(20), "cold_start"),
+        (range(0), "cold_start"),
+    ],
+)
+def test_the_regime_says_what_the_model_had_to_work_with(seen: range, name: str) -> None:
+    assert regime(list(seen)) == name

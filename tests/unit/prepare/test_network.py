@@ -1,0 +1,97 @@
+"""A network as arrays: holes are NaN, knowledge rounds up to the hour, what was believed before stands aside."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from daycast.prepare.channels import Channel
+from daycast.prepare.network import NEVER, Network, make_network
+from daycast.times import HOUR, UTC_TIME
+
+START = datetime(2026, 2, 1, tzinfo=UTC)
+SCHEMA = {
+    "station_id": pl.String,
+    "observed_at": UTC_TIME,
+    "known_from": UTC_TIME,
+    "known_until": UTC_TIME,
+    "air_temperature_c": pl.Float64,
+    "dew_point_c": pl.Float64,
+}
+CHANNELS = (Channel("air_temperature_c"), Channel("dew_point_c"))
+TWO = pl.DataFrame(
+    {"station_id": ["b", "a"], "latitude": [2.0, 1.0], "longitude": [0.0, 0.0], "elevation_m": [0.0, 0.0]}
+)
+
+
+def network(*rows: tuple[str, int, float, float | None, float | None, float | None], hours: int = 5) -> Network:
+    """Rows of (station, hour, hours known from, hours known until or None, temperature, dew point)."""
+    frame = pl.DataFrame(
+        [
+            (s, START + o * HOUR, START + f * HOUR, None if u is None else START + u * HOUR, t, d)
+            for s, o, f, u, t, d in rows
+        ],
+        schema=SCHEMA,
+        orient="row",
+    )
+    return make_network(frame, TWO, CHANNELS, START, START + (hours - 1) * HOUR)
+
+
+def test_every_value_stands_at_its_station_hour_and_channel() -> None:
+    made = network(("a", 0, 0, None, 1.0, 2.0), ("b", 4, 4, None, 3.0, None))
+    expected = np.full((2, 5, 2), np.nan, np.float32)
+    expected[0, 0] = 1.0, 2.0
+    expected[1, 4, 0] = 3.0
+    np.testing.assert_array_equal(made.values, expected)
+    assert made.stations["station_id"].to_list() == ["a", "b"]
+    assert made.values.dtype == np.float32
+
+
+def test_an_hour_without_a_row_is_never_known() -> None:
+    made = network(("a", 1, 1, None, 1.0, 2.0))
+    assert made.known_from[0].tolist() == [NEVER, 1, NEVER, NEVER, NEVER]
+
+
+@pytest.mark.parametrize(
+    ("known_after", "index"),
+    [(timedelta(0), 2), (timedelta(microseconds=1), 3), (timedelta(minutes=59), 3), (timedelta(hours=1), 3)],
+)
+def test_knowledge_rounds_up_to_the_hour(known_after: timedelta, index: int) -> None:
+    assert network(("a", 2, 2 + known_after / HOUR, None, 1.0, 2.0)).known_from[0, 2] == index
+
+
+def test_a_former_version_is_a_revision_and_the_current_one_the_value() -> None:
+    made = network(("a", 1, 1.25, 3.5, 1.0, None), ("a", 1, 3.5, None, 9.0, 2.0))
+    assert made.values[0, 1].tolist() == [9.0, 2.0]
+    assert made.known_from[0, 1] == 4
+    past = made.revisions
+    assert (past.station.tolist(), past.hour.tolist()) == ([0], [1])
+    assert (past.known_from.tolist(), past.known_until.tolist()) == ([2], [4])
+    np.testing.assert_array_equal(past.values, [[1.0, np.nan]])
+
+
+def test_a_version_that_no_full_hour_saw_is_left_out() -> None:
+    assert len(network(("a", 1, 1.25, 1.5, 1.0, None), ("a", 1, 1.5, None, 9.0, 2.0)).revisions.hour) == 0
+
+
+def test_revisions_are_sorted_by_station_hour_and_time() -> None:
+    made = network(
+        ("b", 0, 0, 1, 1.0, 1.0),
+        ("a", 2, 4, 5, 4.0, 1.0),
+        ("a", 2, 3, 4, 3.0, 1.0),
+        ("a", 1, 1, 3, 2.0, 1.0),
+    )
+    assert made.revisions.values[:, 0].tolist() == [2.0, 3.0, 4.0, 1.0]
+
+
+def test_hours_outside_and_unlisted_stations_are_left_out() -> None:
+    made = network(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
+    assert np.isnan(made.values).all()
+
+
+def test_indices_and_instants_are_inverse() -> None:
+    made = network()
+    assert made.hours == 5
+    assert [made.index_of(made.time_of(hour)) for hour in (0, 3, 7)] == [0, 3, 7]
+    assert made.time_of(3) == datetime(2026, 2, 1, 3, tzinfo=UTC)

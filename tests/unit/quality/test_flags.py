@@ -1,0 +1,32 @@
+"""Quality flags: missing is 9, what passed is 1, and what failed no model reads."""
+
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from daycast.quality.flags import FAIL, GOOD, MISSING, NOT_EVALUATED, SUSPECT, add_flags, keep_usable
+
+A, B = "air_temperature_c", "dew_point_c"
+
+
+def test_the_flags_are_those_of_qartod() -> None:
+    assert (GOOD, NOT_EVALUATED, SUSPECT, FAIL, MISSING) == (1, 2, 3, 4, 9)
+
+
+def test_what_is_there_is_good_and_what_is_not_is_missing() -> None:
+    flagged = add_flags(pl.DataFrame({A: [1.0, None], B: [None, 0.0]}), [A, B])
+    expected = pl.DataFrame(
+        {A: [1.0, None], B: [None, 0.0], f"{A}_flag": [1, 9], f"{B}_flag": [9, 1]},
+        schema_overrides={f"{A}_flag": pl.UInt8, f"{B}_flag": pl.UInt8},
+    )
+    assert_frame_equal(flagged, expected)
+
+
+def test_failed_values_are_missing_to_a_model_and_all_others_stand() -> None:
+    frame = pl.DataFrame({A: [1.0, 2.0, 3.0, 4.0, None], f"{A}_flag": [1, 2, 3, 4, 9], "station_id": list("vwxyz")})
+    expected = pl.DataFrame({A: [1.0, 2.0, 3.0, None, None], "station_id": list("vwxyz")})
+    assert_frame_equal(keep_usable(frame, [A]), expected)
+
+
+def test_each_variable_is_judged_by_its_own_flag() -> None:
+    frame = pl.DataFrame({A: [1.0], B: [2.0], f"{A}_flag": [FAIL], f"{B}_flag": [GOOD]})
+    assert keep_usable(frame, [A, B]).to_dicts() == [{A: None, B: 2.0}]

@@ -1,0 +1,63 @@
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from daycast.report.charts import CHAMPION_COLOR, make_calibration_chart, make_fan_chart, make_lead_chart
+from daycast.variables import BUILT_IN
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+WIND = BUILT_IN["wind_speed_m_s"]
+
+
+def _forecasts(stations):
+    quantiles = {"q05": 1.0, "q25": 2.0, "q50": 3.0, "q75": 4.0, "q95": 5.123456}
+    rows = [
+        {"station_id": name, "issued_at": T0, "valid_at": T0 + timedelta(hours=h), **quantiles}
+        for name in stations
+        for h in (1, 2)
+    ]
+    return pl.DataFrame(rows).cast({"issued_at": pl.Datetime("us", "UTC"), "valid_at": pl.Datetime("us", "UTC")})
+
+
+def _observations(values):
+    times = [T0 - timedelta(hours=h) for h in range(len(values))]
+    return pl.DataFrame(
+        {"station_id": ["a"] * len(values), "observed_at": times, WIND.name: values},
+        schema_overrides={"observed_at": pl.Datetime("us", "UTC"), WIND.name: pl.Float64},
+    )
+
+
+def _datasets(spec):
+    return list(spec.get("datasets", {}).values()) or [layer["data"]["values"] for layer in spec["layer"]]
+
+
+def test_a_fan_chart_holds_its_data_as_instants_and_starts_with_the_first_station():
+    spec = make_fan_chart(_forecasts(["a", "b"]), _observations([2.0, None]), WIND)
+    assert {param["name"]: param.get("value") for param in spec["params"]}["station"] == "a"
+    fan = next(rows for rows in _datasets(spec) if "q05" in rows[0])
+    assert fan[0]["at"] == 1_767_229_200_000  # 2026-01-01T01:00Z
+    assert fan[0]["q95"] == 5.123
+    assert spec["title"] == "wind speed (m/s)"
+
+
+def test_the_line_is_broken_where_an_hour_or_a_value_is_missing():
+    observed = _observations([5.0, 4.0, None, 2.0, 1.0])  # newest first
+    spec = make_fan_chart(_forecasts(["a"]), observed.filter(pl.col(WIND.name).ne_missing(4.0)), WIND)
+    came = next(rows for rows in _datasets(spec) if "value" in rows[0])
+    assert [row["value"] for row in came] == [1.0, 2.0, None, None, 5.0]
+
+
+def test_the_lead_chart_leaves_out_challengers_that_do_not_serve():
+    names = ["gru", "lstm", "champion", "ridge"]
+    by_lead = pl.DataFrame({"forecaster": names, "lead_hours": [1] * 4, "mae": [1.0, 2.0, 3.0, 4.0]})
+    scale = make_lead_chart(by_lead, "gru", WIND)["encoding"]["color"]["scale"]
+    assert dict(zip(scale["domain"], scale["range"], strict=True))["GRU"] == CHAMPION_COLOR
+    assert set(scale["domain"]) == {"GRU", "ridge regression"}
+
+
+@pytest.mark.parametrize(("lowest", "bottom"), [(78.0, 40), (23.0, 20)])
+def test_the_calibration_chart_reaches_down_to_the_lowest_coverage(lowest, bottom):
+    coverage = pl.DataFrame({"variable": ["wind", "wind"], "nominal": [50, 80], "observed": [lowest, 80.0]})
+    y = make_calibration_chart(coverage)["layer"][1]["encoding"]["y"]
+    assert y["scale"]["domain"] == [bottom, 100]

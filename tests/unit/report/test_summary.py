@@ -1,0 +1,125 @@
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from daycast.report.skill import Champion, SkillSpan
+from daycast.report.summary import Issue, Refusal, Silence, Summary, example_query, render_summary
+from daycast.variables import BUILT_IN, Variable
+
+NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
+TARGETS = ["air_temperature_c", "dew_point_c", "relative_humidity_pct", "sea_level_pressure_hpa", "wind_speed_m_s"]
+
+
+@dataclass(frozen=True)
+class Brought:
+    source: str
+    delivered: int
+    kept: int
+    repeated: int
+    refused: int
+
+
+def _skill():
+    rows = [
+        ("judged", name, who, mae, mae, 0.0, 0.79)
+        for name in TARGETS
+        for who, mae in [("gru", 0.72), ("same_hour_yesterday", 1.0)]
+    ]
+    return pl.DataFrame(
+        rows, schema=["basis", "variable", "forecaster", "mae", "crps", "bias", "coverage_80"], orient="row"
+    )
+
+
+def _summary(**changes):
+    full = Summary(
+        now=NOW,
+        intakes=(Brought("roofs", 24_000, 23_995, 7, 5),),
+        refusals=(Refusal("air_temperature_c", "outside -95 to 65 °C", 5),),
+        silent=(Silence("S0009", datetime(2026, 3, 1, tzinfo=UTC)),),
+        retraining=None,
+        next_due=datetime(2026, 3, 27, 10, 3, tzinfo=UTC),
+        champion=Champion(
+            "gru-20260301-ab12", "gru", datetime(2026, 3, 1, tzinfo=UTC), NOW, "gru is better than ridge"
+        ),
+        skill=_skill(),
+        span=SkillSpan(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC), 0),
+        issue=Issue(datetime(2026, 3, 20, 10, tzinfo=UTC), 12, 5, 1440, "S0001"),
+        variables=BUILT_IN,
+        published=Path("/srv/" + "long/" * 30 + "published.duckdb"),
+        report=Path("/srv/report.html"),
+    )
+    return replace(full, **changes)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_summary_of_five_variables_fits_a_screen(width):
+    text = render_summary(_summary(), width)
+    assert len(text.splitlines()) <= 40
+    wide = [
+        line
+        for line in text.splitlines()
+        if len(line) > width and "/" not in line and "sql" not in line and "×" not in line
+    ]
+    assert wide == []
+    assert "\x1b" not in text
+
+
+def test_rows_in_kept_and_refused_are_told_with_the_reason():
+    text = render_summary(_summary(), 120)
+    assert "roofs: 24,000 in, 23,995 kept, 7 of them repeats, 5 refused" in text
+    assert "air temperature outside -95 to 65 °C (5×)" in text
+
+
+def test_more_than_a_few_silent_stations_are_counted():
+    silent = tuple(Silence(f"S{i}", None) for i in range(1000))
+    text = render_summary(_summary(silent=silent), 200)
+    assert "1,000 stations for more than 24 h: S0 (since ever), S1 (since ever), S2 (since ever), and 997 more" in text
+
+
+def test_the_saving_is_told_against_the_best_naive_forecast():
+    line = next(line for line in render_summary(_summary(), 120).splitlines() if line.startswith("wind speed"))
+    cells = ["wind speed", "0.72 m/s", "28 % better", "same hour yesterday", "1.00", "28 %", "79 %"]
+    assert re.split(r"\s{2,}", line) == cells  # 1 - 0.72 / 1.00 = 28 %
+
+
+def test_the_unit_of_a_declared_variable_is_told():
+    moisture = Variable("soil_moisture_pct", "soil moisture", "vol %", 0, 100)
+    skill = _skill().with_columns(variable=pl.lit("soil_moisture_pct")).unique("forecaster")
+    text = render_summary(_summary(skill=skill, variables={**BUILT_IN, moisture.name: moisture}), 120)
+    assert "0.72 vol %" in text
+
+
+def test_paths_and_the_query_are_never_broken():
+    text = render_summary(_summary(), 40)
+    assert str(_summary().published) in text
+    assert "\ndaycast sql \"select * from latest_forecasts where station_id = 'S0001' limit 5\"\n" in text
+
+
+def test_a_station_id_that_a_shell_would_read_is_left_out_of_the_query():
+    assert example_query("x'; rm $HOME") == 'daycast sql "select * from latest_forecasts limit 5"'
+
+
+def test_without_champion_and_forecasts_the_summary_says_so():
+    text = render_summary(_summary(champion=None, skill=pl.DataFrame(), issue=None, intakes=(), silent=()), 80)
+    assert "Champion    none yet" in text
+    assert "Forecasts   none yet" in text
+    assert "Skill" not in text
+
+
+def test_retraining_is_told_with_its_outcome_or_when_it_is_due():
+    assert "not due before 2026-03-27 10:03 UTC" in render_summary(_summary(), 120)
+    kept = render_summary(_summary(retraining="lstm is not better than champion; the champion stays"), 120)
+    assert "Retraining  lstm is not better than champion; the champion stays" in kept
+    assert "Retraining  done: this champion is the outcome" in render_summary(
+        _summary(retraining="gru is better than ridge"), 120
+    )
+
+
+def test_text_in_brackets_is_shown_as_it_is():
+    assert "gru [red]is[/red] better" in render_summary(
+        _summary(champion=Champion("m", "gru", NOW, NOW, "gru [red]is[/red] better")), 120
+    )
