@@ -27,32 +27,24 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "scored": "from scores",
     "judged": "from judgements",
 }
-TIMES = {
-    "since",
-    "until",
-    "as_of",
-    "started_at",
-    "finished_at",
-    "applied_at",
-    "ingested_at",
-    "registered_at",
-    "promoted_at",
-}
-TIMES |= {"trained_until", "received_until"}
+TYPES = [  # the first pattern a parameter's name matches says its type
+    (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
+    (r"complete", True),
+    (r"since|until|as_of|at|now|\w+_(at|until|from)", NOW),
+    (r"\w+", "text"),
+]
 
 
 @pytest.fixture(scope="module")
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with open_warehouse(tmp_path_factory.mktemp("queries") / "w.duckdb", BUILT_IN.values(), NOW) as con:
         for name, like in FRAMES.items():
-            con.register(name, con.execute(f"{like} limit 0" if like.startswith("select") else f"{like} limit 0").pl())
+            con.register(name, con.execute(f"{like} limit 0").pl())
         yield con
 
 
 def value_of(parameter: str) -> object:
-    if parameter in TIMES:
-        return NOW
-    return 1 if parameter.startswith("rows_") else parameter == "complete" or "text"
+    return next(value for pattern, value in TYPES if re.fullmatch(pattern, parameter))
 
 
 @pytest.mark.parametrize("name", QUERIES)
