@@ -238,7 +238,7 @@ def _print_frame(frame, form: str) -> None:  # type: ignore[no-untyped-def]  # n
         print(frame.write_csv(), end="")
     else:
         with pl.Config(
-            tbl_rows=200, tbl_cols=30, tbl_width_chars=200, fmt_str_lengths=60, tbl_hide_dataframe_shape=True
+            tbl_rows=200, tbl_cols=30, tbl_width_chars=220, fmt_str_lengths=200, tbl_hide_dataframe_shape=True
         ):
             print(frame)
 

@@ -75,7 +75,7 @@ def test_a_station_that_training_did_not_know_gets_the_networks_climatology(chec
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no checkpoint .*gone.safetensors"):
+    with pytest.raises(ModelError, match=r"there is no checkpoint .*gone\.safetensors"):
         load_checkpoint(tmp_path / "gone.safetensors", "cpu")
 
 

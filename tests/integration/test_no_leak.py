@@ -128,8 +128,8 @@ def predicted(
     assert len(block.origins) > 50
     parts: dict[str, list[np.ndarray]] = {name: [] for name in forecaster.names}
     for _, quantiles, _, _ in forecaster.predict(block.windows, block.stations, block.origins, forecaster.names):
-        for name in parts:
-            parts[name].append(quantiles[name])
+        for name, of in parts.items():
+            of.append(quantiles[name])
     return {name: np.concatenate(part) for name, part in parts.items()}
 
 

@@ -23,8 +23,8 @@ class ModelConfig:
     weight_decay: float = 1e-2
     batch: int = 256  # B
     steps_per_epoch: int = 60
-    epochs: int = 10
-    patience: int = 3  # epochs without a better validation loss before stopping
+    epochs: int = 8
+    patience: int = 2  # epochs without a better validation loss before stopping
     hidden_share: float = 0.2  # share of training windows in which an outage or scattered holes are simulated
     validation_days: int = 60  # block of time for early stopping; shortened where there is little history
     judgement_days: int = 60  # newest block, for the judgement alone

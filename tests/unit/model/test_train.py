@@ -57,7 +57,6 @@ def test_four_windows_can_be_learnt_to_nearly_nothing(
         patience=8,
     )
     _, loss, before = train(make_plain_network, config, cell)
-    print(cell, loss, before)
     assert loss < 0.05 * before
 
 

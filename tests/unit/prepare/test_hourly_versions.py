@@ -1,6 +1,7 @@
 """The hourly grid and the history of belief, against the rule spelled out slowly for one hour and one moment at a time."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -183,6 +184,6 @@ def test_news_taken_in_pieces_makes_the_same_versions_as_every_reading_at_once(
     frame = frame.sort("received_at", "row_number").with_columns(row_number=pl.int_range(pl.len(), dtype=pl.UInt32))
     held = frame.clear()
     edges = [0, *sorted(cuts), len(frame)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         held = pl.concat([held, keep_news(frame[start:end], held, [WARMTH, RAIN])])
     assert_frame_equal(make_hourly_versions(held, VARIABLES), make_hourly_versions(frame, VARIABLES))

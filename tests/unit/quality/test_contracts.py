@@ -137,12 +137,12 @@ def test_versions_in_order_pass_and_come_back_as_they_are() -> None:
     ],
 )
 def test_doubled_or_unordered_versions_are_refused(keys: tuple) -> None:
-    with pytest.raises(ContractError, match="observations break their contract: .*one row a version"):
+    with pytest.raises(ContractError, match=r"observations break their contract: .*one row a version"):
         validated(observations(*keys))
 
 
 def test_an_observation_off_the_hour_is_refused() -> None:
-    with pytest.raises(ContractError, match="observed_at: on_the_hour.* in row 1"):
+    with pytest.raises(ContractError, match=r"observed_at: on_the_hour.* in row 1"):
         validated(observations(("a", 0, 0), ("a", 1.5, 2)))
 
 

@@ -1,0 +1,206 @@
+"""Ingestion: every delivered row is accounted for, nothing counts twice, and bad deliveries leave no trace."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from daycast.errors import ContractError
+from daycast.settings import Settings
+from daycast.sources.delivery import READING_KEYS, Delivery, no_problems
+from daycast.steps.ingest import Intake, ingest_source
+from daycast.times import HOUR
+from daycast.warehouse.connect import open_warehouse
+from integration.by_hand import ByHand, by_hand
+
+START = datetime(2026, 2, 1, tzinfo=UTC)
+NOW = START + timedelta(days=3)
+WARMTH, RAIN = "air_temperature_c", "precipitation_mm"
+SCHEMA = {**READING_KEYS, WARMTH: pl.Float64(), RAIN: pl.Float64()}
+Row = tuple[str, float, float | None, float | None]  # station, hours after START, warmth, rain
+
+
+def delivery(*rows: Row, origin: str = "a page", receipt: str = "stated") -> Delivery:
+    """Rows received a minute after they were observed; as they came, each has a `word` beside it."""
+    frame = pl.DataFrame(
+        [(s, START + o * HOUR, START + o * HOUR + timedelta(minutes=1), w, p) for s, o, w, p in rows],
+        schema=SCHEMA,
+        orient="row",
+    )
+    raw = frame.select("station_id", pl.col(WARMTH).cast(pl.String).alias("word"))
+    return by_hand(frame, raw=raw, origin=origin, receipt=receipt)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.model_validate({}, context={"folder": tmp_path})
+
+
+def ingest(settings: Settings, *deliveries: Delivery, now: datetime = NOW) -> Intake:
+    return ingest_source(settings, ByHand(deliveries), now)
+
+
+def rows_of(settings: Settings, query: str) -> list[tuple]:
+    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+        return con.execute(query).fetchall()
+
+
+def everything(settings: Settings) -> dict[str, list[tuple]]:
+    names = ("batches", "readings", "rejected_readings", "observation_versions", "stations", "watermarks")
+    return {name: sorted(map(repr, rows_of(settings, f"from {name}"))) for name in names}
+
+
+def test_readings_become_observations_of_the_hour_with_flags(settings: Settings) -> None:
+    ingest(settings, delivery(("a", 0.5, 1.0, 0.2), ("a", 1.0, 2.0, 0.3), ("a", 3.0, None, 0.0)))
+    query = f"select observed_at, known_from, {WARMTH}, {WARMTH}_flag, {RAIN} from observations order by observed_at"
+    minute = timedelta(minutes=1)
+    assert rows_of(settings, query) == [
+        (START + HOUR, START + HOUR + minute, 2.0, 1, 0.5),
+        (START + 3 * HOUR, START + 3 * HOUR + minute, None, 9, 0.0),
+    ]
+    assert rows_of(settings, "select station_id, latitude from stations") == [("a", None)]
+
+
+def test_what_was_believed_at_a_moment_can_be_asked_of_the_warehouse(settings: Settings) -> None:
+    first, second = delivery(("a", 1.0, 2.0, 0.3)), delivery(("a", 1.0, 7.0, 0.3), origin="later")
+    late = second.readings.with_columns(pl.col("received_at") + 5 * HOUR)
+    ingest(settings, first, replace(second, readings=late))
+    as_of = f"select {WARMTH} from observations_as_of(timestamptz '2026-02-01 %s:00Z')"
+    assert [rows_of(settings, as_of % time) for time in ("01:00", "01:01", "06:00", "06:01")] == [
+        [],
+        [(2.0,)],
+        [(2.0,)],
+        [(7.0,)],
+    ]
+
+
+def test_ingesting_twice_adds_nothing(settings: Settings) -> None:
+    pieces = delivery(("a", 1.0, 2.0, 0.3), ("a", 2.0, 99.0, 0.3), ("b", 1.0, 2.0, None))
+    first = ingest(settings, pieces)
+    before = everything(settings)
+    assert (first.delivered, first.kept, first.repeated, first.refused) == (3, 2, 0, 1)
+    assert ingest(settings, pieces) == Intake("by hand", 0, 0, 0, 0)
+    assert everything(settings) == before
+
+
+def test_a_delivery_that_is_offered_again_is_known_by_its_content(settings: Settings) -> None:
+    pieces = replace(delivery(("a", 1.0, 2.0, 0.3)), complete=False)
+    ingest(settings, pieces)
+    before = everything(settings)
+    assert ingest(settings, pieces).delivered == 0
+    assert everything(settings) == before
+
+
+@pytest.mark.parametrize("receipt", ["stated", "assumed"])
+def test_the_same_readings_from_elsewhere_are_kept_as_repeated_and_change_no_observation(
+    settings: Settings, receipt: str
+) -> None:
+    rows = (("a", 1.0, 2.0, 0.3), ("a", 2.0, None, 0.3))
+    ingest(settings, delivery(*rows, receipt=receipt))
+    before = everything(settings)
+    again = ingest(settings, delivery(*rows, ("a", 3.0, 4.0, 0.0), origin="elsewhere", receipt=receipt))
+    assert (again.delivered, again.kept, again.repeated) == (3, 3, 2)
+    assert len(everything(settings)["readings"]) == len(before["readings"]) + 1
+    assert set(before["observation_versions"]) < set(everything(settings)["observation_versions"])
+
+
+def test_a_correction_whose_receipt_is_assumed_is_known_from_the_clock(settings: Settings) -> None:
+    ingest(settings, delivery(("a", 1.0, 2.0, None), receipt="assumed"))
+    ingest(settings, delivery(("a", 1.0, 5.0, None), origin="corrected", receipt="assumed"), now=NOW + HOUR)
+    query = f"select known_from, known_until, {WARMTH} from observation_versions order by known_from"
+    known = START + HOUR + timedelta(minutes=1)
+    assert rows_of(settings, query) == [(known, NOW + HOUR, 2.0), (NOW + HOUR, None, 5.0)]
+
+
+def test_delivered_is_kept_and_refused(settings: Settings) -> None:
+    good = [("a", float(hour), 1.0, 0.0) for hour in range(1, 30)]
+    bad = [("a", 30.0, 99.0, 0.0), ("a", 31.0, 1.0, -1.0), ("", 32.0, 1.0, 0.0)]
+    taken = ingest(
+        settings, delivery(*good, *bad), delivery(("b", 1.0, 99.0, -9.0), ("b", 2.0, 1.0, 0.0), origin="two")
+    )
+    assert (taken.delivered, taken.kept, taken.refused) == (34, 30, 4)
+    account = "select origin, rows_delivered, rows_kept, rows_refused, rows_repeated from batches order by origin"
+    assert rows_of(settings, account) == [("a page", 32, 29, 3, 0), ("two", 2, 1, 1, 0)]
+    assert rows_of(settings, "select count(*) from readings") == [(30,)]
+
+
+def test_a_refused_row_is_quarantined_as_it_came_with_each_reason(settings: Settings) -> None:
+    ingest(settings, delivery(("b", 1.0, 99.0, -9.0), ("b", 2.0, 1.0, 0.0)))
+    query = "select row_number, column_name, value, reason, reading, rejected_at from rejected_readings order by column_name"
+    rejected = rows_of(settings, query)
+    assert [row[:4] for row in rejected] == [
+        (0, WARMTH, "99.0", "outside -95 to 65 °C"),
+        (0, RAIN, "-9.0", "outside 0 to 350 mm"),
+    ]
+    assert all(json.loads(row[4]) == {"station_id": "b", "word": "99.0"} for row in rejected)
+    assert all(row[5] == NOW for row in rejected)
+
+
+def test_a_row_that_the_source_could_not_read_is_refused_whatever_else_it_holds(settings: Settings) -> None:
+    problem = pl.DataFrame(
+        {"row_number": [1], "column": ["Temp"], "value": ["warm"], "reason": ["no number"]}, schema=no_problems().schema
+    )
+    ingest(settings, replace(delivery(("a", 1.0, 1.0, 0.0), ("a", 2.0, None, 0.0)), problems=problem))
+    assert rows_of(settings, "select row_number, column_name, value, reason from rejected_readings") == [
+        (1, "Temp", "warm", "no number")
+    ]
+    assert rows_of(settings, "select count(*) from observations") == [(1,)]
+
+
+def test_a_delivery_with_too_many_bad_rows_leaves_the_warehouse_as_it_was_and_names_the_commonest_reasons(
+    settings: Settings,
+) -> None:
+    ingest(settings, delivery(("z", 1.0, 1.0, 0.0)))
+    before = everything(settings)
+    bad: list[Row] = [("a", float(h), 99.0, 0.0) for h in range(1, 6)]
+    bad += [("a", float(h), 1.0, -1.0) for h in range(6, 10)]
+    bad += [("", float(h), 1.0, 0.0) for h in range(10, 13)]
+    bad += [("a", 13.0, float("nan"), 0.0)]
+    good: list[Row] = [("a", float(h), 1.0, 0.0) for h in range(20, 50)]
+    spoilt = delivery(*bad, *good, origin="page 2")
+    with pytest.raises(ContractError) as caught:
+        ingest(settings, spoilt)
+    message = str(caught.value)
+    assert "page 2: 13 of 43 rows are bad" in message
+    reasons = [
+        f"{WARMTH} outside -95 to 65 °C (6×",
+        f"{RAIN} outside 0 to 350 mm (4×",
+        "station_id empty station id (3×",
+    ]
+    assert [message.index(reason) for reason in reasons] == sorted(message.index(reason) for reason in reasons)
+    assert everything(settings) == before
+
+
+def test_earlier_deliveries_stay_where_a_later_one_is_refused(settings: Settings) -> None:
+    spoilt = delivery(*[("a", float(h), 99.0, 0.0) for h in range(30)], origin="spoilt")
+    with pytest.raises(ContractError):
+        ingest(settings, delivery(("a", 1.0, 1.0, 0.0)), spoilt)
+    assert rows_of(settings, "select origin from batches") == [("a page",)]
+    assert rows_of(settings, "select count(*) from watermarks") == [(0,)]
+
+
+def test_in_a_small_delivery_bad_rows_are_refused_one_by_one(settings: Settings) -> None:
+    taken = ingest(settings, delivery(*[("a", float(h), 99.0, 0.0) for h in range(18)], ("a", 20.0, 1.0, 0.0)))
+    assert (taken.kept, taken.refused) == (1, 18)
+
+
+def test_readings_in_pieces_make_the_same_observations_as_all_at_once(tmp_path: Path) -> None:
+    """The simulated network in hours, in an odd order of moments, against one ingest of all of it."""
+    pieces, whole = (
+        Settings.model_validate(
+            {"sources": [{"kind": "simulated", "stations": 3, "history": "9d"}]}, context={"folder": tmp_path / name}
+        )
+        for name in ("pieces", "whole")
+    )
+    until = START + timedelta(days=9)
+    for hours in (-31, -30, -7, 0):
+        ingest_source(pieces, pieces.sources[0], until + hours * HOUR)
+    first = until - 31 * HOUR - timedelta(days=9)
+    ingest_source(whole, whole.sources[0], until, since=first)
+    columns = "station_id, observed_at, known_from, known_until, air_temperature_c, precipitation_mm, wind_from_deg"
+    query = f"select {columns} from observation_versions order by all"
+    assert rows_of(pieces, query) == rows_of(whole, query)
+    assert len(rows_of(whole, query)) > 3 * 9 * 24

@@ -1,0 +1,138 @@
+"""Publishing: readers keep what they opened, see all or nothing, and can alter nothing."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from daycast.errors import WarehouseError
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.publish import PUBLIC_TABLES, publish, query_published
+from daycast.warehouse.statements import sql_folder
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+READ = """
+import duckdb, sys
+con = duckdb.connect(sys.argv[1], read_only=True)
+for _ in sys.stdin:
+    print([name for (name,) in con.execute("select station_id from stations order by all").fetchall()], flush=True)
+"""
+
+
+@pytest.fixture
+def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+        con.execute("insert into stations (station_id) values ('first')")
+        yield con
+
+
+@pytest.fixture
+def published(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Path:
+    publish(con, tmp_path / "published.duckdb")
+    return tmp_path / "published.duckdb"
+
+
+def test_a_reader_keeps_the_old_file_while_the_new_one_is_moved_into_place(
+    con: duckdb.DuckDBPyConnection, published: Path
+) -> None:
+    command = [sys.executable, "-c", READ, str(published)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+
+        def read() -> str:
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+            return reader.stdout.readline().strip()
+
+        assert read() == "['first']"
+        con.execute("insert into stations (station_id) values ('second')")
+        publish(con, published)
+        assert read() == "['first']"
+        reader.communicate()
+    fresh = subprocess.run([*command], input="\n", capture_output=True, text=True, check=True)
+    assert fresh.stdout.strip() == "['first', 'second']"
+
+
+def test_nothing_is_left_beside_the_published_file(published: Path) -> None:
+    names = {path.name for path in published.parent.iterdir()}
+    assert names - {"warehouse.duckdb", "warehouse.duckdb.wal"} == {"published.duckdb"}
+
+
+def test_what_a_killed_publication_left_behind_is_cleared_away(con: duckdb.DuckDBPyConnection, published: Path) -> None:
+    import os
+
+    published.with_suffix(f".{os.getpid()}.tmp").write_text("half a database")
+    publish(con, published)
+    assert query_published(published, "select station_id from stations").rows() == [("first",)]
+    assert not list(published.parent.glob("*.tmp"))
+
+
+def test_public_tables_and_every_view_are_there_and_private_ones_are_not(published: Path) -> None:
+    views = {path.stem for path in (sql_folder() / "views").glob("*.sql")}
+    listed = query_published(published, "select table_name from information_schema.tables").rows()
+    assert {name for (name,) in listed} == set(PUBLIC_TABLES) | views
+    for view in views:
+        assert query_published(published, f"select count(*) from {view}").rows() == [
+            (0 if view != "station_coverage" else 1,)
+        ]
+    assert query_published(published, "select count(*) from observations_as_of(now())").rows() == [(0,)]
+
+
+def test_the_comments_are_carried_over(con: duckdb.DuckDBPyConnection, published: Path) -> None:
+    tables = f"select table_name, comment from duckdb_tables() where table_name in {PUBLIC_TABLES} order by all"
+    of_columns = "select table_name, column_name, comment from duckdb_columns() where comment is not null order by all"
+    assert query_published(published, tables).rows() == con.execute(tables).fetchall()
+    commented = query_published(published, of_columns).rows()
+    assert ("forecasts", "input_regime") in {row[:2] for row in commented}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "insert into stations (station_id) values ('x')",
+        "delete from stations",
+        "drop table stations",
+        "create table mine as select 1 as x",
+        "create or replace view champion as select 1 as x",
+    ],
+)
+def test_a_query_may_not_write(published: Path, sql: str) -> None:
+    with pytest.raises(WarehouseError, match="the query failed"):
+        query_published(published, sql)
+    assert query_published(published, "select station_id from stations").rows() == [("first",)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from read_csv('{folder}/secret.csv')",
+        "from '{folder}/secret.csv'",
+        "from read_text('{folder}/secret.csv')",
+        "from glob('{folder}/*')",
+        "attach '{folder}/warehouse.duckdb' as w",
+        "copy stations to '{folder}/stolen.csv'",
+        "set enable_external_access = true",
+        "install httpfs",
+        "export database '{folder}/dump'",
+    ],
+)
+def test_a_query_may_not_reach_other_files(published: Path, sql: str) -> None:
+    folder = published.parent
+    (folder / "secret.csv").write_text("word\nhush\n")
+    with pytest.raises(WarehouseError, match="the query failed"):
+        query_published(published, sql.format(folder=folder))
+    assert not (folder / "stolen.csv").exists()
+    assert not (folder / "dump").exists()
+
+
+def test_a_wrong_query_and_a_missing_file_are_said_in_one_line(published: Path) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        query_published(published, "select no_such_column from stations")
+    assert "no_such_column" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(WarehouseError, match=r"there is no published file .*gone\.duckdb yet"):
+        query_published(published.with_name("gone.duckdb"), "select 1")
