@@ -1,9 +1,14 @@
--- Forecasts whose day of validity saw a new observation, a correction or a new forecast since scores were last written.
+-- Forecasts whose day of validity saw a new reading, a correction or a new forecast since scores were last written.
 with last_scored as (
     select coalesce(max(scored_at), '-infinity'::timestamptz) as scored_at
     from scores
 ),
 changed as (
+    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date as day
+    from readings
+    join batches using (batch_id)
+    where batches.ingested_at > (select scored_at from last_scored)
+    union
     select observed_at::date as day
     from observation_versions
     where known_from > (select scored_at from last_scored)

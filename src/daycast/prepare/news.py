@@ -20,25 +20,26 @@ def keep_news(
     stored for those instants, the same columns. Rows of one receipt (same station, instant and received_at) stand or fall
     together. A missing value is no news: it never erases one.
 
-    Where the source states when each row was received, a row is compared with what was known at that moment. Where receipt is
-    only assumed (observed_at plus a usual delay) pass `assumed_before`, the clock: a row is compared with the latest that is
-    held, and a correction cannot have been known before that clock, so it gets it as received_at.
+    Where the source states when each row was received, only the very same receipt is known already: a later one may matter,
+    whatever it says. Where receipt is only assumed (observed_at plus a usual delay) pass `assumed_before`, the clock: a row is
+    compared with the latest that is held, and a correction cannot have been known before that clock, so it gets it as
+    received_at.
     """
     if held.is_empty() and not readings.select(pl.struct(KEY).is_duplicated().any()).item():
         return readings
     if assumed_before is None:
-        known, order = held.select(*KEY, "received_at", "row_number", *variables), [*KEY, "received_at", "new"]
+        known, rival = held.select(*KEY, "received_at", "row_number", *variables), [*KEY, "received_at"]
     else:
-        known, order = _latest(held, variables), [*KEY, "new", "received_at"]
+        known, rival = _latest(held, variables), KEY
     receipts = _merge_receipts(pl.concat([_mark(known, 0), _mark(readings, 1)], how="diagonal"), variables)
-    before = [pl.col(name).forward_fill().shift(1).over(KEY).alias(f"{name}_before") for name in variables]
+    before = [pl.col(name).forward_fill().shift(1).over(rival).alias(f"{name}_before") for name in variables]
     differs = pl.any_horizontal(
         pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in variables
     )
     fresh = (
-        receipts.sort(order)
+        receipts.sort(*KEY, "new", "received_at")
         .with_columns(
-            *before, first=pl.int_range(pl.len()).over(KEY) == 0, is_held=(pl.col("new") == 0).any().over(KEY)
+            *before, first=pl.int_range(pl.len()).over(rival) == 0, is_held=(pl.col("new") == 0).any().over(KEY)
         )
         .filter((pl.col("new") == 1) & (differs | pl.col("first")))
         .select(*KEY, "received_at", "is_held")

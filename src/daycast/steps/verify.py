@@ -19,6 +19,7 @@ from daycast.warehouse.models import find_model
 from daycast.warehouse.observations import read_stations, read_versions
 
 _KEY = ["station_id", "issued_at", "variable", "lead_hours"]
+_MODEL = {"model_id": pl.String(), "forecaster": pl.String()}
 _BY = ["model_id", "forecaster", "station_id", "variable", "lead_hours", "valid_on"]
 
 
@@ -43,7 +44,10 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
     scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME))
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         replace_scores(con, scored)
-    return len(served)
+    forecasters = pl.DataFrame(
+        [(name, model["forecaster"]) for name, model in models.items()], schema=_MODEL, orient="row"
+    )
+    return int(scored.join(forecasters, on=list(_MODEL))["n"].sum())
 
 
 def _score_model(

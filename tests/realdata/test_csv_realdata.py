@@ -11,7 +11,7 @@ from daycast.sources.csv import CsvSource
 from daycast.sources.delivery import Delivery
 from daycast.variables import BUILT_IN
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
     pytest.mark.realdata,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"the folder of real sensor data is not at {DATA}"),

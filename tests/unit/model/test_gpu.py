@@ -1,0 +1,36 @@
+"""The same on a GPU: these tests need one, and say so where there is none."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from daycast.model.linear_path import fit_linear_path, linear_forecast
+from daycast.model.seq2seq import Seq2Seq
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+]
+
+
+def on_gpu(batch):
+    return type(batch)(*(getattr(batch, field.name).cuda() for field in dataclasses.fields(batch)))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_network_forecasts_on_the_gpu_what_it_forecasts_on_the_cpu(make_batch, cell):
+    batch = make_batch(8)
+    net = Seq2Seq(cell, channels=2, targets=2, hidden=16, layers=2, dropout=0.0).eval()
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    linear = torch.zeros(8, 24, 2)
+    expected = net(batch, linear)
+    torch.testing.assert_close(net.cuda()(on_gpu(batch), linear.cuda()).cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_linear_path_fitted_on_the_gpu_forecasts_what_the_one_fitted_on_the_cpu_does(make_batch):
+    batch = make_batch(64)
+    (cpu,) = fit_linear_path([batch], targets=2, penalties=[0.1])
+    (gpu,) = fit_linear_path([on_gpu(batch)], targets=2, penalties=[0.1])
+    forecast = linear_forecast(gpu, on_gpu(batch), 2).cpu()
+    torch.testing.assert_close(forecast, linear_forecast(cpu, batch, 2), rtol=1e-2, atol=1e-3)
