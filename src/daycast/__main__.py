@@ -40,6 +40,8 @@ def _speak() -> None:
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     logging.getLogger().addHandler(logging.NullHandler())
+    for worker in ("EventsWorker", "APILogWorker"):  # Prefect's, which say at exit that they are not done yet
+        logging.getLogger(worker).setLevel(logging.CRITICAL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,11 +111,12 @@ def _init(args: argparse.Namespace) -> None:
 
 def _prepare_prefect(args: argparse.Namespace) -> None:
     """Keep Prefect's own state in the data folder and its voice down, wherever the user has not said otherwise."""
-    from daycast.settings import load_settings
+    from daycast.settings import clock, load_settings
 
+    settings, _ = load_settings(args.config), clock(args.until)  # what is wrong here is said before Prefect is started
     quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     if "PREFECT_API_URL" not in os.environ:
-        home = load_settings(args.config).data / "prefect"
+        home = settings.data / "prefect"
         home.mkdir(parents=True, exist_ok=True)
         quiet["PREFECT_HOME"] = str(home)
     for name, value in quiet.items():

@@ -20,12 +20,13 @@ class Variable:
     over_the_hour: Literal["instant", "sum"] = "instant"  # the value at the hour, or the total of the hour ending there
     circular: bool = False  # a direction: 359° and 1° are neighbours
     target: bool = True  # forecast it, or only learn from it
+    saturates_at: float | None = None  # no forecast lies above this, though a sensor may report it
 
 
 _BUILT_IN = (
     Variable("air_temperature_c", "air temperature", "°C", -95.0, 65.0),
     Variable("dew_point_c", "dew point", "°C", -100.0, 45.0),
-    Variable("relative_humidity_pct", "relative humidity", "%", 0.0, 110.0),
+    Variable("relative_humidity_pct", "relative humidity", "%", 0.0, 110.0, saturates_at=100.0),
     Variable("sea_level_pressure_hpa", "sea-level pressure", "hPa", 850.0, 1100.0),
     Variable("station_pressure_hpa", "station pressure", "hPa", 400.0, 1100.0),
     Variable("wind_speed_m_s", "wind speed", "m/s", 0.0, 120.0),

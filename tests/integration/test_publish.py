@@ -63,9 +63,7 @@ def test_nothing_is_left_beside_the_published_file(published: Path) -> None:
 
 
 def test_what_a_killed_publication_left_behind_is_cleared_away(con: duckdb.DuckDBPyConnection, published: Path) -> None:
-    import os
-
-    published.with_suffix(f".{os.getpid()}.tmp").write_text("half a database")
+    published.with_suffix(".tmp").write_text("half a database")
     publish(con, published)
     assert query_published(published, "select station_id from stations").rows() == [("first",)]
     assert not list(published.parent.glob("*.tmp"))

@@ -1,7 +1,6 @@
 """Checkpoints: one safetensors file, its header holding all that is not a tensor. Nothing in it can run."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     if forecaster.network is not None:
         tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside = path.with_suffix(".tmp")
     metadata = {"format": _FORMAT, "header": json.dumps(asdict(forecaster.header))}
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
     beside.replace(path)

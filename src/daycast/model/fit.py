@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -31,6 +32,7 @@ from daycast.prepare.splits import Block, Split, split_hours
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
 
+_log = logging.getLogger("daycast")
 LINEAR_WINDOWS = 60_000  # that the linear path is fitted to; more change its error by less than a hundredth
 VALIDATION_WINDOWS = 3_000
 _PART = 2_000  # windows gathered at a time
@@ -58,7 +60,8 @@ def fit_forecaster(
         raise NotEnoughDataError(f"there are {hours} hours of history and {_NAIVE_NEEDS_H} are the least: ingest more")
     try:
         split = split_hours(hours, config.validation_days, config.judgement_days, config.least_training_days)
-    except NotEnoughDataError:
+    except NotEnoughDataError as error:
+        _log.info("%s", error)
         everything = Block(HORIZON_HOURS - HISTORY_HOURS, hours)  # windows that begin before the first hour
         return _fit_naive(versions, stations, glossary, config, data_hash, Split(everything, everything, everything))
     training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
@@ -201,7 +204,7 @@ class _Fit:
             cell=cell,
             channels=self.network.channels,
             targets=tuple(variable.name for variable in self.targets),
-            limits=tuple((variable.lowest, variable.highest) for variable in self.targets),
+            limits=tuple((variable.lowest, variable.saturates_at or variable.highest) for variable in self.targets),
             stations=tuple(self.network.stations["station_id"]),
             config=self.config,
             data_hash=self.data_hash,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
-from daycast.errors import ConfigError
+from daycast.errors import ConfigError, SourceError
 from daycast.sources.csv_file import Separator, parse_table, read_bytes
 from daycast.sources.csv_problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
 from daycast.sources.csv_station import StationKey
@@ -106,7 +106,7 @@ class CsvSource(BaseModel):
 
         Rows whose time cannot be read are in every delivery of their file.
         Raises ConfigError for a variable or unit that does not exist and SourceError for a glob without files, both
-        before any file is read; SourceError for a bad file when its turn comes.
+        before any file is read; SourceError for a bad file after all the others were delivered.
         """
         readers = self._readers(variables)
         files = matched_files(self.files, self._folder)
@@ -141,13 +141,18 @@ class CsvSource(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[Delivery]:
+        needed = [*self.station.columns, *self.time.columns, *(reader.column for reader in readers)]
+        errors = []
         for origin, path in files:
-            content = read_bytes(path, origin)
-            fingerprint = self._fingerprint(content, path.name, variables)
-            if fingerprint in seen:
+            try:
+                content = read_bytes(path, origin)
+                fingerprint = self._fingerprint(content, path.name, variables)
+                if fingerprint in seen:
+                    continue
+                table = parse_table(content, self.separator, needed, origin)
+            except SourceError as error:
+                errors.append(error)
                 continue
-            needed = [*self.station.columns, *self.time.columns, *(reader.column for reader in readers)]
-            table = parse_table(content, self.separator, needed, origin)
             keys = self._keys(table, path.name)
             received = keys["received_at"]
             held_back = (received > span[1]).fill_null(value=False)
@@ -162,6 +167,9 @@ class CsvSource(BaseModel):
                 complete=not (held_back | old).any(),
                 receipt="assumed",
             )
+        if errors:
+            others = f" (and {len(errors) - 1} more files cannot be read)" if errors[1:] else ""
+            raise SourceError(f"{errors[0]}{others}")
 
     def _keys(self, table: pl.DataFrame, file_name: str) -> pl.DataFrame:
         """READING_KEYS of every row, with the steps to them: `written`, `text` and `wall`."""

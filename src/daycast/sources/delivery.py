@@ -68,7 +68,8 @@ class Source(Protocol):
 
         `variables` is the network's glossary: built-in and declared variables by name. Pieces whose fingerprint is in
         `seen` were ingested complete and need not be read again.
-        Raises SourceError, before the first piece if it can, naming the file and the value that cannot be read.
+        Raises SourceError naming the file and the value that cannot be read: before the first piece where nothing can be
+        read, else after the last, so that a bad piece keeps no good one back.
         """
 
     def stations(self) -> pl.DataFrame:

@@ -72,18 +72,23 @@ def ingest_source(settings: Settings, source: Source, now: datetime, since: date
     """Take in everything `source` received up to `now`: from `since`, else from where the last ingest ended.
 
     Each delivery is one transaction, so that a run killed anywhere continues where it stopped. Raises SourceError, and
-    ContractError where too large a share of a delivery is bad; what earlier deliveries brought stays.
+    ContractError where too large a share of a delivery is bad, both after every delivery that can be taken in was.
     """
     check_contracts_are_on()
     variables = settings.glossary
     with open_warehouse(settings.warehouse, variables.values(), now) as con:
         start = since or read_watermark(con, source.name)
         seen = read_seen(con, source.name)
-    batches, stated = [], False
+    batches, stated, errors = [], False, []
     for delivery in source.fetch(start, now, variables, seen):
         stated = delivery.receipt == "stated"  # else a late row is never behind the watermark
         with open_warehouse(settings.warehouse, variables.values(), now) as con:
-            batches.append(ingest_delivery(con, source, delivery, variables, now, settings.ingest.refuse_above))
+            try:
+                batches.append(ingest_delivery(con, source, delivery, variables, now, settings.ingest.refuse_above))
+            except ContractError as error:
+                errors.append(error)  # it keeps the other deliveries from nothing
+    if errors:
+        raise errors[0]
     with open_warehouse(settings.warehouse, variables.values(), now) as con:
         if stated and since is None and (start is None or now > start):
             write_watermark(con, source.name, now)

@@ -3,7 +3,6 @@
 Made beside the old one and moved into its place, so that no reader is ever in the way.
 """
 
-import os
 from pathlib import Path
 
 import duckdb
@@ -32,7 +31,7 @@ def publish(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
     Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole.
     """
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside = path.with_suffix(".tmp")  # whoever publishes holds the warehouse, so there is only one
     _remove(beside)
     con.execute(f"attach {_text(str(beside))} as published")
     try:

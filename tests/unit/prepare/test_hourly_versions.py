@@ -177,13 +177,14 @@ def test_the_order_of_the_rows_makes_no_difference(frame: pl.DataFrame, random) 
 
 
 @settings(max_examples=60, deadline=None)
-@given(many_readings(), st.lists(st.integers(0, 13), max_size=4))
-def test_news_taken_in_pieces_makes_the_same_versions_as_every_reading_at_once(
-    frame: pl.DataFrame, cuts: list[int]
+@given(many_readings(), st.lists(st.integers(0, 13), max_size=4), st.randoms(use_true_random=False))
+def test_news_taken_in_pieces_in_any_order_makes_the_same_versions_as_every_reading_at_once(
+    frame: pl.DataFrame, cuts: list[int], random
 ) -> None:
     frame = frame.sort("received_at", "row_number").with_columns(row_number=pl.int_range(pl.len(), dtype=pl.UInt32))
     held = frame.clear()
-    edges = [0, *sorted(cuts), len(frame)]
-    for start, end in pairwise(edges):
+    pieces = list(pairwise([0, *sorted(cuts), len(frame)]))
+    random.shuffle(pieces)
+    for start, end in pieces:
         held = pl.concat([held, keep_news(frame[start:end], held, [WARMTH, RAIN])])
     assert_frame_equal(make_hourly_versions(held, VARIABLES), make_hourly_versions(frame, VARIABLES))
