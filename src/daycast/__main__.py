@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -129,7 +130,13 @@ def _run(args: argparse.Namespace) -> None:
     from daycast.report.summary import render_summary
 
     width = shutil.get_terminal_size((100, 40)).columns
-    print(render_summary(pipeline(args.config, args.until, args.cell), min(width, 120)))
+    print(render_summary(pipeline(args.config, args.until, args.cell), min(width, 120), _sql_command(args)))
+
+
+def _sql_command(args: argparse.Namespace) -> str:
+    """How this very user calls `daycast sql` from this very place."""
+    program = "daycast" if shutil.which("daycast") or Path(sys.argv[0]).stem != "daycast" else sys.argv[0]
+    return shlex.join([program, "sql", *(["--config", args.config] if args.config else [])])
 
 
 def _ingest(args: argparse.Namespace) -> None:

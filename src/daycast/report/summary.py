@@ -87,14 +87,17 @@ class Summary:
     report: Path
 
 
-def render_summary(summary: Summary, width: int) -> str:
-    """The summary as plain text, in lines up to `width` long; paths and commands are never broken, so that they can be copied."""
+def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql") -> str:
+    """The summary as plain text, in lines up to `width` long; paths and commands are never broken, so that they can be copied.
+
+    sql_command: how whoever reads it calls `daycast sql`.
+    """
     parts = [
         f"daycast, as of {_time(summary.now)}",
         _render_intakes(summary, width),
         _render_champion(summary, width),
         _render_skill(summary, width),
-        _render_issue(summary),
+        _render_issue(summary, sql_command),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -186,20 +189,21 @@ def _render_table(lines: Sequence[SkillLine], width: int) -> str:
     return f"{_print(table, width)}\n{_print(_LEGEND, width)}"
 
 
-def _render_issue(summary: Summary) -> str:
+def _render_issue(summary: Summary, sql_command: str) -> str:
     issue, where = summary.issue, f"Tables      {summary.published}\nReport      {summary.report}"
     if issue is None:
         return f"Forecasts   none yet\n{where}"
     count = (
         f"{_plural(issue.stations, 'station')} × {_plural(issue.variables, 'variable')} × 24 h = {issue.rows:,} rows"
     )
-    return f"Forecasts   issued {_time(issue.issued_at)}: {count}\n{where}\nSee them with\n{example_query(issue.example_station)}"
+    query = example_query(issue.example_station, sql_command)
+    return f"Forecasts   issued {_time(issue.issued_at)}: {count}\n{where}\nSee them with\n{query}"
 
 
-def example_query(station_id: str) -> str:
+def example_query(station_id: str, sql_command: str = "daycast sql") -> str:
     """A command that shows forecasts; it names the station where its id needs no quoting in a shell."""
     where = f" where station_id = '{station_id}'" if re.fullmatch(r"[\w .:-]+", station_id) else ""
-    return f'daycast sql "select * from latest_forecasts{where} limit 5"'
+    return f'{sql_command} "select * from latest_forecasts{where} limit 5"'
 
 
 def _render_pairs(pairs: Sequence[tuple[str, str]], width: int) -> str:
