@@ -8,7 +8,9 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from daycast import __version__
 from daycast.errors import ConfigError, DaycastError
@@ -110,23 +112,26 @@ def _init(args: argparse.Namespace) -> None:
     print(f"wrote {path}: edit it, then `daycast run`")
 
 
-def _prepare_prefect(args: argparse.Namespace) -> None:
-    """Keep Prefect's own state in the data folder and its voice down, wherever the user has not said otherwise."""
+def _load_flow(args: argparse.Namespace, flow: str) -> Any:
+    """The flow of this name, with a Prefect server to run on: the user's, or one of our own with its state in the data folder."""
+    from daycast.own_server import OwnServer
     from daycast.settings import clock, load_settings
 
     settings, _ = load_settings(args.config), clock(args.until)  # what is wrong here is said before Prefect is started
     quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
-    if "PREFECT_API_URL" not in os.environ:
-        home = settings.data / "prefect"
-        home.mkdir(parents=True, exist_ok=True)
-        quiet["PREFECT_HOME"] = str(home)
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    server = None if "PREFECT_API_URL" in os.environ else OwnServer(settings.data / "prefect")
+    if server:
+        os.environ |= {"PREFECT_HOME": str(settings.data / "prefect"), "PREFECT_API_URL": server.url}
+    module = import_module(f"daycast.flows.{flow}")  # takes as long as the server
+    if server:
+        server.wait()
+    return getattr(module, flow)
 
 
 def _run(args: argparse.Namespace) -> None:
-    _prepare_prefect(args)
-    from daycast.flows.pipeline import pipeline
+    pipeline = _load_flow(args, "pipeline")
     from daycast.report.summary import render_summary
 
     width = shutil.get_terminal_size((100, 40)).columns
@@ -140,17 +145,13 @@ def _sql_command(args: argparse.Namespace) -> str:
 
 
 def _ingest(args: argparse.Namespace) -> None:
-    _prepare_prefect(args)
-    from daycast.flows.ingest import ingest
-
+    ingest = _load_flow(args, "ingest")
     for intake in ingest(args.config, args.source, args.since, args.until):
         print(intake)
 
 
 def _retrain(args: argparse.Namespace) -> None:
-    _prepare_prefect(args)
-    from daycast.flows.retrain import retrain
-
+    retrain = _load_flow(args, "retrain")
     outcome = retrain(args.config, args.until, args.cell)
     print(
         f"{outcome.model_id} {'promoted' if outcome.decision.promoted else 'not promoted'}: {outcome.decision.reason}"
@@ -158,16 +159,12 @@ def _retrain(args: argparse.Namespace) -> None:
 
 
 def _forecast(args: argparse.Namespace) -> None:
-    _prepare_prefect(args)
-    from daycast.flows.forecast import forecast
-
+    forecast = _load_flow(args, "forecast")
     print(f"{forecast(args.config, args.issued_at, args.station, args.until):,} forecasts written")
 
 
 def _verify(args: argparse.Namespace) -> None:
-    _prepare_prefect(args)
-    from daycast.flows.verify import verify
-
+    verify = _load_flow(args, "verify")
     print(f"{verify(args.config, args.until):,} forecasts scored")
 
 

@@ -1,0 +1,66 @@
+"""A Prefect server of one's own, on loopback, for the length of a command: for those who run none.
+
+Prefect can start one by itself, but leaves it behind when the command is killed, and gives it 20 seconds to come up.
+This one ends with the command however that ends, because it listens to a pipe that only the command holds open.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from daycast.errors import ConfigError
+
+_PATIENCE_S = 120
+_SERVE = """
+import os, signal, sys, threading, time, uvicorn
+
+def end_with_the_command():
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    os._exit(1)
+
+threading.Thread(target=end_with_the_command, daemon=True).start()
+uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
+"""
+
+
+class OwnServer:
+    """A server that is coming up: do something else, then `wait`. Its state lies in `home`, its log beside it."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/api"
+        self.log = home / "server.log"
+        quiet = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-c", _SERVE, str(port)],
+                env={**os.environ, **quiet},
+                stdin=subprocess.PIPE,  # never written to: its end is the signal
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # an interrupt is for the command; the server ends after it
+            )
+
+    def wait(self) -> None:
+        """Return once the server answers. Raises ConfigError where it does not come up."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310 - loopback
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+            else:
+                return
+        raise ConfigError(
+            f"Prefect's own server did not start: see {self.log}, or set PREFECT_API_URL to a running one"
+        )

@@ -1,0 +1,60 @@
+"""Without a Prefect server of the user's, a command brings its own, which ends with it however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from integration.chain.test_own_csv import UNTIL, write_garden
+
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
+
+
+@pytest.fixture
+def alone(environment):
+    """The environment of a user who runs no Prefect server."""
+    return {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}
+
+
+def servers_of(folder: Path) -> list[int]:
+    """The processes whose Prefect state lies in `folder`, but for the command itself."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environ, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"PREFECT_HOME={folder}".encode() in environ and b"uvicorn" in command:
+            found.append(int(process.name))
+    return found
+
+
+def wait_until(condition, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.1)
+    return condition()
+
+
+def test_its_state_is_in_the_data_folder_and_it_is_gone_afterwards(alone, tmp_path):
+    write_garden(tmp_path, 30)
+    command = [sys.executable, "-m", "daycast", "ingest", "--until", UNTIL]
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "30 rows delivered" in done.stdout
+    assert (tmp_path / "data" / "prefect" / "prefect.db").is_file()
+    assert wait_until(lambda: not servers_of(tmp_path), 10)
+
+
+def test_it_is_gone_even_when_the_command_was_killed(alone, tmp_path):
+    write_garden(tmp_path, 30)
+    command = [sys.executable, "-m", "daycast", "ingest", "--until", UNTIL]
+    process = subprocess.Popen(command, cwd=tmp_path, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert wait_until(lambda: bool(servers_of(tmp_path)), 60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert wait_until(lambda: not servers_of(tmp_path), 15)
