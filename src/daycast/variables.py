@@ -21,6 +21,7 @@ class Variable:
     circular: bool = False  # a direction: 359° and 1° are neighbours
     target: bool = True  # forecast it, or only learn from it
     saturates_at: float | None = None  # no forecast lies above this, though a sensor may report it
+    trace: float = 0.0  # a forecast that is less than this is none at all
 
 
 _BUILT_IN = (
@@ -31,7 +32,7 @@ _BUILT_IN = (
     Variable("station_pressure_hpa", "station pressure", "hPa", 400.0, 1100.0),
     Variable("wind_speed_m_s", "wind speed", "m/s", 0.0, 120.0),
     Variable("wind_from_deg", "wind direction", "°", 0.0, 360.0, circular=True, target=False),
-    Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, over_the_hour="sum"),
+    Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, over_the_hour="sum", trace=0.05),
 )
 BUILT_IN: dict[str, Variable] = {variable.name: variable for variable in _BUILT_IN}
 

@@ -66,6 +66,15 @@ def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, ne
     assert (forecasts(forecaster, network)["gru"][:, :, rain] == 0.0).all()
 
 
+def test_a_trace_of_rain_is_forecast_as_none(checkpoint: Path, network: Network) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    rain = forecaster.header.targets.index("precipitation_mm")
+    for quantiles in forecasts(forecaster, network).values():
+        some = quantiles[:, :, rain][quantiles[:, :, rain] != 0]
+        assert len(some)
+        assert some.min() >= np.float32(0.05)
+
+
 def test_a_station_that_training_did_not_know_gets_the_networks_climatology(checkpoint: Path, network: Network) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     assert forecaster.climatology_rows(network).tolist() == [0, 1, 2, 3]

@@ -80,6 +80,7 @@ def _header(fields: dict[str, Any]) -> Header:
             "channels": tuple(Channel(**channel) for channel in fields["channels"]),
             "targets": tuple(fields["targets"]),
             "limits": tuple((low, high) for low, high in fields["limits"]),
+            "traces": tuple(fields["traces"]),
             "stations": tuple(fields["stations"]),
             "config": ModelConfig(**config),
         }

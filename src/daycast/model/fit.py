@@ -205,6 +205,7 @@ class _Fit:
             channels=self.network.channels,
             targets=tuple(variable.name for variable in self.targets),
             limits=tuple((variable.lowest, variable.saturates_at or variable.highest) for variable in self.targets),
+            traces=tuple(variable.trace for variable in self.targets),
             stations=tuple(self.network.stations["station_id"]),
             config=self.config,
             data_hash=self.data_hash,

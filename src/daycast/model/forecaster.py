@@ -29,6 +29,7 @@ class Header:
     channels: tuple[Channel, ...]  # the first V are the targets
     targets: tuple[str, ...]  # V variable names
     limits: tuple[tuple[float, float], ...]  # lowest and highest value of each target, in its unit
+    traces: tuple[float, ...]  # of each target, in its unit: a forecast that is less is none
     stations: tuple[str, ...]  # that training knew
     config: ModelConfig
     data_hash: str
@@ -131,7 +132,9 @@ class Forecaster:
         return values * deviation + mean
 
     def _in_units(self, quantiles: Tensor) -> Tensor:
-        """From scaled quantiles (..., V, Q) to units, within the variables' limits."""
+        """From scaled quantiles (..., V, Q) to units, within the variables' limits; a mere trace is nothing."""
         lowest, highest = torch.tensor(self.header.limits, device=self.device).T
+        traces = torch.tensor(self.header.traces, device=self.device)
         values = self._unscale(quantiles.transpose(-1, -2))
+        values = torch.where(values.abs() < traces, 0.0, values)
         return torch.minimum(torch.maximum(values, lowest), highest).transpose(-1, -2)

@@ -23,6 +23,17 @@ def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
     assert (chain / "data" / "report.html").is_file()
 
 
+def test_forecasts_are_possible_weather(chain):
+    rows = rows_of(chain, "forecasts")
+    highest = {
+        variable: max(float(row[12]) for row in rows if row[1] == variable) for variable in {row[1] for row in rows}
+    }
+    lowest = {variable: min(float(row[6]) for row in rows if row[1] == variable) for variable in highest}
+    assert highest["relative_humidity_pct"] <= 100  # though sensors may report 110
+    assert lowest["precipitation_mm"] == 0
+    assert lowest["wind_speed_m_s"] >= 0
+
+
 def test_the_summary_is_the_last_thing_printed_and_says_where_the_forecasts_are(chain):
     summary = (chain / "summary.txt").read_text()
     assert "refused" in summary

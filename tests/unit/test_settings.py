@@ -1,0 +1,109 @@
+"""What a configuration may say, and what it hears when it says something else."""
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from daycast.errors import ConfigError
+from daycast.settings import Settings, clock, load_settings
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a daycast.toml into an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_file(text: str, name: str = "daycast.toml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write_file
+
+
+def test_without_a_file_the_simulated_network_runs_with_its_state_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert [source.kind for source in settings.sources] == ["simulated"]
+    assert settings.data == tmp_path / "data"
+
+
+def test_paths_are_relative_to_the_file_wherever_it_is_read_from(write, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    path = write('data = "state"')
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_settings(str(path)).warehouse == tmp_path / "state" / "warehouse.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nhiden = 3", r"unknown key 'model\.hiden'.*'hidden'"),
+        ("[modle]\nhidden = 3", r"unknown key 'modle'.*'model'"),
+        ('[[sources]]\nkind = "csv"\nname = "a"\nfiels = "x"', "fiels.*files"),
+        ('[[sources]]\nkind = "ftp"', "ftp.*simulated.*csv"),
+        ("[model]\nhidden = 'many'", r"model\.hidden: .*integer.*'many'"),
+        ("[ingest]\nrefuse_above = 2", r"ingest\.refuse_above: .*1.*2"),
+        ("[retrain]\nevery = 'weekly'", "'weekly' is no duration"),
+        ("sources = []", "there is no source"),
+        ("[variables.air_temperature_c]\nunit = 'K'\nlowest = 0\nhighest = 1", "air_temperature_c.*built in"),
+        ("[model]\ntargets = ['air_temperatur_c']", "air_temperatur_c.*air_temperature_c"),
+        ("[model\n", "not valid TOML"),
+    ],
+)
+def test_a_wrong_configuration_is_told_the_value_and_the_way_out_in_one_line(write, text, message):
+    write(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+
+
+def test_two_sources_of_one_name_are_refused(write):
+    write('[[sources]]\nkind = "simulated"\n[[sources]]\nkind = "simulated"')
+    with pytest.raises(ConfigError, match="two sources are called 'simulated'"):
+        load_settings()
+
+
+def test_the_environment_overrides_the_file_value_by_value(write, monkeypatch):
+    write('data = "state"\n[model]\nhidden = 32\nlayers = 2')
+    monkeypatch.setenv("DAYCAST_MODEL__HIDDEN", "16")
+    monkeypatch.setenv("DAYCAST_MODEL__TARGETS", '["dew_point_c"]')
+    settings = load_settings()
+    assert (settings.model.hidden, settings.model.layers, settings.model.targets) == (16, 2, ("dew_point_c",))
+
+
+def test_a_misspelt_variable_of_the_environment_is_refused(write, monkeypatch):
+    write("")
+    monkeypatch.setenv("DAYCAST_MODLE__HIDDEN", "16")
+    with pytest.raises(ConfigError, match=r"DAYCAST_MODLE__HIDDEN.*'model'"):
+        load_settings()
+
+
+def test_daycast_config_names_the_file(write, monkeypatch):
+    monkeypatch.setenv("DAYCAST_CONFIG", str(write("[model]\nseed = 9", "other.toml")))
+    assert load_settings().model.seed == 9
+
+
+def test_a_file_that_was_named_and_is_not_there_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no configuration file 'x\.toml'"):
+        load_settings("x.toml")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().data = "x"
+
+
+def test_a_declared_variable_joins_the_glossary_with_its_unit_and_label(write):
+    write("[variables.soil_moisture_pct]\nunit = '%'\nlowest = 0\nhighest = 100")
+    variable = load_settings().glossary["soil_moisture_pct"]
+    assert (variable.unit, variable.label, variable.target) == ("%", "soil moisture pct", True)
+
+
+def test_the_clock_is_the_present_or_the_past_it_is_told_to_be_but_never_the_future():
+    now = clock()
+    assert clock("2026-01-01T02:00:00+02:00").isoformat() == "2026-01-01T00:00:00+00:00"
+    assert now <= clock() <= now + timedelta(minutes=1)
+    with pytest.raises(ConfigError, match="lies in the future"):
+        clock((now + timedelta(days=1)).isoformat())
