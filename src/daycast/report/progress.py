@@ -13,26 +13,44 @@ _log = logging.getLogger("daycast")
 @contextmanager
 def show_training() -> Iterator[Callable[[Progress], None]]:
     """What to hand to the training loop as `watch`."""
-    if not sys.stderr.isatty():
-        yield lambda progress: _log.info("%s", _line(progress))
-        return
-    from rich.console import Console  # noqa: PLC0415 - only where a terminal shows it
-    from rich.progress import Progress as Bar  # noqa: PLC0415
+    if sys.stderr.isatty():
+        with _bar() as watch:
+            yield watch
+    else:
+        yield lambda progress: _log.info("%s", describe(progress))
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, int] = {}
+
+def describe(progress: Progress) -> str:
+    """The progress in a line."""
+    return (
+        f"training {progress.cell}: epoch {progress.epoch} of at most {progress.epochs}, "
+        f"loss {progress.training_loss:.4f}, validation {progress.validation_loss:.4f}, "
+        f"{progress.windows_per_s:,.0f} windows/s, at most {_seconds_left(progress):.0f} s left"
+    )
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich import progress as rich  # noqa: PLC0415 - only where a terminal shows it
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        rich.TextColumn("training {task.description}"),
+        rich.BarColumn(bar_width=20),
+        rich.TextColumn("epoch {task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, rich.TaskID] = {}
 
         def watch(progress: Progress) -> None:
             if progress.cell not in tasks:
-                tasks[progress.cell] = bar.add_task(progress.cell, total=progress.epochs)
-            bar.update(tasks[progress.cell], completed=progress.epoch, description=_line(progress))  # type: ignore[arg-type]
+                tasks[progress.cell] = bar.add_task(progress.cell, total=progress.epochs, state="")
+            state = f"loss {progress.validation_loss:.4f}  {progress.windows_per_s:,.0f} windows/s  {_seconds_left(progress):.0f} s"
+            bar.update(tasks[progress.cell], completed=progress.epoch, state=state)
 
         yield watch
 
 
-def _line(progress: Progress) -> str:
-    left = (progress.epochs - progress.epoch) * progress.epoch_seconds
-    return (
-        f"training {progress.cell}: epoch {progress.epoch} of at most {progress.epochs}, loss {progress.training_loss:.4f}, "
-        f"validation {progress.validation_loss:.4f}, {progress.windows_per_s:,.0f} windows/s, at most {left:.0f} s left"
-    )
+def _seconds_left(progress: Progress) -> float:
+    """At most: training may stop earlier."""
+    return (progress.epochs - progress.epoch) * progress.epoch_seconds
