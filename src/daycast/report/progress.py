@@ -45,7 +45,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         def watch(progress: Progress) -> None:
             if progress.cell not in tasks:
                 tasks[progress.cell] = bar.add_task(progress.cell, total=progress.epochs, state="")
-            state = f"loss {progress.validation_loss:.4f}  {progress.windows_per_s:,.0f} windows/s  {_seconds_left(progress):.0f} s"
+            speed = f"{progress.windows_per_s:,.0f} windows/s"
+            state = f"loss {progress.validation_loss:.4f}  {speed}  {_seconds_left(progress):.0f} s"
             bar.update(tasks[progress.cell], completed=progress.epoch, state=state)
 
         yield watch
