@@ -37,6 +37,7 @@ def pipeline(config: str | None = None, until: str | None = None, cell: str | No
     errors: list[DaycastError] = []
 
     def attempt(link: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """What the link returns; None where it fails, which is noted."""
         try:
             return link(*arguments, **named)
         except DaycastError as error:

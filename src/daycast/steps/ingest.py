@@ -86,7 +86,7 @@ def ingest_source(settings: Settings, source: Source, now: datetime, since: date
             try:
                 batches.append(ingest_delivery(con, source, delivery, variables, now, settings.ingest.refuse_above))
             except ContractError as error:
-                errors.append(error)  # it keeps the other deliveries from nothing
+                errors.append(error)  # the other deliveries are taken in all the same
     if errors:
         raise errors[0]
     with open_warehouse(settings.warehouse, variables.values(), now) as con:

@@ -38,7 +38,7 @@ def test_the_example_of_the_readme_ends_with_forecasts_and_says_that_a_baseline_
     assert len(forecasts) == 2 * 24
     assert {row[13].split("-")[0] for row in forecasts} <= {"persistence", "same_hour_yesterday", "climatology"}
     observed = {row[1]: row for row in rows_of(tmp_path, "observation_versions")}
-    # 29 March 2026, 03:00 in Berlin is the hour after 01:59, 01:00 UTC; 12 h - 9 h after the mean: 8 + 5 sin(2π·3/24... by hand
+    # on 29 March 2026 the clocks of Berlin go from 01:59 to 03:00, which is 01:00 UTC
     hour = (datetime(2026, 3, 29, 1, tzinfo=UTC) - START) // timedelta(hours=1)
     expected = round((8 + 5 * math.sin(2 * math.pi * (hour - 9) / 24)) * 9 / 5 + 32, 1)
     assert float(observed["2026-03-29 01:00:00+00"][4]) == pytest.approx((expected - 32) * 5 / 9)
