@@ -3,35 +3,48 @@
 import logging
 
 from prefect import flow, task
+from prefect.events import emit_event
 
 from daycast.errors import DaycastError
+from daycast.report.ingest_progress import show_ingest
 from daycast.settings import clock, load_settings
 from daycast.steps import ingest as steps
+from daycast.steps import warnings
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
 ingest_source = task(steps.ingest_source, name="ingest_source", tags=["warehouse"])
+find_warnings = task(warnings.find_warnings, name="find_warnings", tags=["warehouse"])
 
 
 @flow
 def ingest(
     config: str | None = None, source: str | None = None, since: str | None = None, until: str | None = None
-) -> list[steps.Intake]:
+) -> list[steps.Ingested]:
     """Ingest every source, or the one named: from `since`, else from where the last run ended.
 
-    A source that fails does not stop the others; the first failure is raised at the end.
+    A source that fails does not stop the others; the first failure is raised at the end. A station that is silent, or whose
+    clock is not UTC, is an event of the orchestrator.
     """
     settings, now = load_settings(config), clock(until)
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", now, clock):
-        intakes, errors = [], []
-        for one in steps.choose_sources(settings, source):
-            try:
-                intakes.append(ingest_source(settings, one, now, start))
-                _log.info("%s", intakes[-1])
-            except DaycastError as error:
-                errors.append(error)
+        ingested, errors = [], []
+        with show_ingest() as watch:
+            for one in steps.choose_sources(settings, source):
+                try:
+                    ingested.append(ingest_source(settings, one, now, start, watch))
+                    _log.info("%s", ingested[-1])
+                except DaycastError as error:
+                    errors.append(error)
+        for warning in find_warnings(settings, now):
+            emit_event(
+                warning.event,
+                {"prefect.resource.id": f"daycast.station.{warning.station_id}"},
+                payload=warning.payload(),
+            )
+            _log.warning("%s", warning)
         if errors:
             raise errors[0]
-    return intakes
+    return ingested

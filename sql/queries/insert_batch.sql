@@ -9,5 +9,6 @@ select
     $rows_delivered as rows_delivered,
     $rows_kept as rows_kept,
     $rows_repeated as rows_repeated,
+    $rows_revised as rows_revised,
     $rows_refused as rows_refused,
     $ingested_at::timestamptz as ingested_at

@@ -1,13 +1,16 @@
--- Forecasts whose day of validity saw a new reading, a correction or a new forecast since scores were last written.
+-- Forecasts whose day of validity saw a new reading, a correction, another flag or a new forecast since scores were last written.
+-- A reading that reached us later than it says gives values up to a day before and after it flags that date from then too.
 with last_scored as (
     select coalesce(max(scored_at), '-infinity'::timestamptz) as scored_at
     from scores
 ),
 changed as (
-    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date as day
+    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
     from readings
     join batches using (batch_id)
+    cross join (values (-1), (0), (1)) as around (shift)
     where batches.ingested_at > (select scored_at from last_scored)
+        and (shift = 0 or readings.received_at <= (select scored_at from last_scored))
     union
     select observed_at::date as day
     from observation_versions

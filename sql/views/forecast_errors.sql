@@ -1,15 +1,25 @@
--- How far off were the forecasts? Each one beside what came; error is forecast minus observation.
+-- How far off were the forecasts? Each one beside what came; error is forecast minus observation. A value that failed its
+-- checks (flag 4) is no truth, and a forecast that has no other is not here.
 create or replace view forecast_errors as
 with observed as (
     unpivot (
         select
             station_id,
             observed_at,
-            columns(name -> name not in ('station_id', 'observed_at', 'known_from') and name not like '%\_flag' escape '\')
+            columns(name -> name not in ('station_id', 'observed_at', 'known_from') and not regexp_matches(name, '_(flag|check)$'))
         from observations
     )
     on columns(* exclude (station_id, observed_at))
     into name variable value observed
+),
+failed as (
+    select
+        station_id,
+        observed_at,
+        variable
+    from observations
+    unpivot include nulls ((flag, "check") for variable in ({marks}))
+    where flag >= 4
 ),
 final as (
     select
@@ -21,5 +31,9 @@ final as (
         on observed.station_id = forecasts.station_id
         and observed.variable = forecasts.variable
         and observed.observed_at = forecasts.valid_at
+    anti join failed
+        on failed.station_id = forecasts.station_id
+        and failed.variable = forecasts.variable
+        and failed.observed_at = forecasts.valid_at
 )
 select * from final;

@@ -6,7 +6,7 @@ Only this module and __main__ read the environment, and nothing below them reads
 import json
 import os
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
@@ -15,9 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from daycast.errors import ConfigError
 from daycast.model.config import Cell, ModelConfig
+from daycast.quality.limits import DEFAULTS, Limits
 from daycast.sources.csv import CsvSource
+from daycast.sources.ghcnh import GhcnhSource
+from daycast.sources.isd_lite import IsdLiteSource
 from daycast.sources.nearest import did_you_mean
+from daycast.sources.open_meteo import OpenMeteoSource
+from daycast.sources.parquet import ParquetSource
+from daycast.sources.sensorthings import SensorThingsSource
 from daycast.sources.simulated import SimulatedSource
+from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration, parse_time
 from daycast.variables import BUILT_IN, Variable
 
@@ -38,7 +45,7 @@ class DeclaredVariable(_Section):
     lowest: float
     highest: float
     label: str = ""
-    over_the_hour: Literal["instant", "sum"] = "instant"
+    over_the_hour: Literal["instant", "sum", "max"] = "instant"
     circular: bool = False
     target: bool = True
 
@@ -47,6 +54,16 @@ class IngestSettings(_Section):
     """How strict ingestion is."""
 
     refuse_above: Annotated[float, Field(ge=0, le=1)] = 0.2  # share of bad rows above which a batch is refused whole
+    earliest: datetime = datetime(
+        1900, 1, 1, tzinfo=UTC
+    )  # rows observed before are refused: a clock that was never set
+    silent_after: str = "24h"  # a station not heard of for longer is a warning
+
+    @field_validator("silent_after")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
 
 
 class RetrainSettings(_Section):
@@ -61,7 +78,17 @@ class RetrainSettings(_Section):
         return text
 
 
-SourceSettings = Annotated[SimulatedSource | CsvSource, Field(discriminator="kind")]
+SourceSettings = Annotated[
+    SimulatedSource
+    | CsvSource
+    | ParquetSource
+    | SqlSource
+    | IsdLiteSource
+    | GhcnhSource
+    | OpenMeteoSource
+    | SensorThingsSource,
+    Field(discriminator="kind"),
+]
 
 
 class Settings(_Section):
@@ -73,6 +100,7 @@ class Settings(_Section):
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
     variables: dict[str, DeclaredVariable] = {}
     ingest: IngestSettings = IngestSettings()
+    quality: dict[str, dict[str, Annotated[float, Field(ge=0)] | Literal["off"]]] = {}  # by variable, over the defaults
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
 
@@ -96,7 +124,31 @@ class Settings(_Section):
             raise ValueError(
                 f"model.targets names {unknown[0]!r}, no variable{did_you_mean(unknown[0], self.glossary)}"
             )
+        self._check_quality()
         return self
+
+    def _check_quality(self) -> None:
+        keys = [field.name for field in fields(Limits)]
+        for name, given in self.quality.items():
+            if name not in self.glossary:
+                raise ValueError(f"quality names {name!r}, no variable{did_you_mean(name, self.glossary)}")
+            for key in given:
+                if key not in keys:
+                    near = did_you_mean(key, keys)
+                    raise ValueError(f"quality.{name}: unknown key {key!r}{near}; there are: {', '.join(keys)}")
+        try:
+            _ = self.limits
+        except ConfigError as error:
+            raise ValueError(f"quality: {error}") from None
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What each variable is checked by: the defaults with what is configured in their place."""
+        limits = {name: DEFAULTS.get(name, Limits()) for name in self.glossary}
+        for name, given in self.quality.items():
+            chosen = {key: None if value == "off" else value for key, value in given.items()}
+            limits[name] = replace(limits[name], **chosen)
+        return limits
 
     @property
     def glossary(self) -> dict[str, Variable]:
@@ -166,7 +218,7 @@ def load_settings(file: str | None = None) -> Settings:
     table = _read_toml(path) if path else {}
     folder = path.parent if path else Path.cwd()
     try:
-        return Settings.model_validate(_override(table), context={"folder": folder})
+        return Settings.model_validate(_override(table), context={"folder": folder, "environment": dict(os.environ)})
     except ValidationError as error:
         raise ConfigError(f"{path or 'settings'}: {_first_line(error)}") from None
 

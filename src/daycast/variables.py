@@ -15,13 +15,20 @@ class Variable:
     name: str
     label: str
     unit: str
-    lowest: float  # in `unit`; a reading below is refused
-    highest: float  # in `unit`; a reading above is refused
-    over_the_hour: Literal["instant", "sum"] = "instant"  # the value at the hour, or the total of the hour ending there
+    lowest: float  # in `unit`; a reading below is an error, not weather
+    highest: float  # in `unit`; a reading above is an error, not weather
+    over_the_hour: Literal["instant", "sum", "max"] = (
+        "instant"  # at the hour, or the total or highest of the hour ending there
+    )
     circular: bool = False  # a direction: 359° and 1° are neighbours
     target: bool = True  # forecast it, or only learn from it
     saturates_at: float | None = None  # no forecast lies above this, though a sensor may report it
     trace: float = 0.0  # a forecast that is less than this is none at all
+
+    @property
+    def outside(self) -> str:
+        """What is wrong with a value beyond the limits, in words."""
+        return f"outside {self.lowest:g} to {self.highest:g} {self.unit}"
 
 
 _BUILT_IN = (
@@ -31,6 +38,7 @@ _BUILT_IN = (
     Variable("sea_level_pressure_hpa", "sea-level pressure", "hPa", 850.0, 1100.0),
     Variable("station_pressure_hpa", "station pressure", "hPa", 400.0, 1100.0),
     Variable("wind_speed_m_s", "wind speed", "m/s", 0.0, 120.0),
+    Variable("wind_gust_m_s", "wind gust", "m/s", 0.0, 150.0, over_the_hour="max"),
     Variable("wind_from_deg", "wind direction", "°", 0.0, 360.0, circular=True, target=False),
     Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, over_the_hour="sum", trace=0.05),
 )
@@ -40,3 +48,8 @@ BUILT_IN: dict[str, Variable] = {variable.name: variable for variable in _BUILT_
 def flag_column(variable: str) -> str:
     """The column of `observations` that holds the quality flag of `variable`."""
     return f"{variable}_flag"
+
+
+def check_column(variable: str) -> str:
+    """The column of `observations` that names the check which decided the flag of `variable`; null where none found fault."""
+    return f"{variable}_check"

@@ -4,10 +4,12 @@ import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 from daycast.__main__ import _parser
 from daycast.model.config import ModelConfig
-from daycast.settings import Settings
+from daycast.quality.limits import DEFAULTS
+from daycast.settings import Settings, SourceSettings
 from daycast.warehouse.publish import PUBLIC_TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +51,16 @@ def test_every_default_of_the_model_is_explained_in_the_template():
         assert re.search(rf"^{field.name} = ", text, re.MULTILINE), field.name
 
 
-def test_every_setting_and_csv_key_of_the_template_is_accepted_when_uncommented(tmp_path):
+def test_every_source_and_setting_of_the_template_is_accepted_when_uncommented(tmp_path):
     text = (ROOT / "src/daycast/template.toml").read_text()
     uncommented = re.sub(r"^# ?(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
     settings = Settings.model_validate(tomllib.loads(uncommented), context={"folder": tmp_path})
-    assert [source.kind for source in settings.sources] == ["simulated", "csv"]
+    kinds = {get_args(source.model_fields["kind"].annotation)[0] for source in get_args(get_args(SourceSettings)[0])}
+    assert {source.kind for source in settings.sources} == kinds
+    assert (
+        set(re.findall(r"^\| `(\w+)` \|", README.split("| kind | reads |")[1].split("\n\n")[0], re.MULTILINE)) == kinds
+    )
+    assert settings.limits["air_temperature_c"] == DEFAULTS["air_temperature_c"]
     assert settings.glossary["soil_moisture_pct"].unit == "%"
 
 

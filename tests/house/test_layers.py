@@ -24,7 +24,11 @@ OWNERS = {
     "torch": {"model"},
     "safetensors": {"model"},
     "sklearn": {"prepare"},
-    "duckdb": {"warehouse", "steps"},  # steps hand connections on, for annotations
+    "duckdb": {
+        "warehouse",
+        "steps",
+        "sources",
+    },  # steps hand connections on, for annotations; the source sql asks with it
     "httpx": {"sources"},
     "altair": {"report"},
     "vl_convert": {"report"},

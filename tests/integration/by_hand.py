@@ -32,6 +32,7 @@ class ByHand:
 
     deliveries: tuple[Delivery, ...]
     name: str = "by hand"
+    resumes: bool = False
 
     def fetch(
         self,

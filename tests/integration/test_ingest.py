@@ -11,7 +11,7 @@ import pytest
 from daycast.errors import ContractError
 from daycast.settings import Settings
 from daycast.sources.delivery import READING_KEYS, Delivery, no_problems
-from daycast.steps.ingest import Intake, ingest_source
+from daycast.steps.ingest import Ingested, ingest_source
 from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
@@ -19,6 +19,7 @@ from integration.by_hand import ByHand, by_hand
 START = datetime(2026, 2, 1, tzinfo=UTC)
 NOW = START + timedelta(days=3)
 WARMTH, RAIN = "air_temperature_c", "precipitation_mm"
+INF = float("inf")
 SCHEMA = {**READING_KEYS, WARMTH: pl.Float64(), RAIN: pl.Float64()}
 Row = tuple[str, float, float | None, float | None]  # station, hours after START, warmth, rain
 
@@ -39,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate({}, context={"folder": tmp_path})
 
 
-def ingest(settings: Settings, *deliveries: Delivery, now: datetime = NOW) -> Intake:
+def ingest(settings: Settings, *deliveries: Delivery, now: datetime = NOW) -> Ingested:
     return ingest_source(settings, ByHand(deliveries), now)
 
 
@@ -78,11 +79,11 @@ def test_what_was_believed_at_a_moment_can_be_asked_of_the_warehouse(settings: S
 
 
 def test_ingesting_twice_adds_nothing(settings: Settings) -> None:
-    pieces = delivery(("a", 1.0, 2.0, 0.3), ("a", 2.0, 99.0, 0.3), ("b", 1.0, 2.0, None))
+    pieces = delivery(("a", 1.0, 2.0, 0.3), ("a", 2.0, INF, 0.3), ("b", 1.0, 2.0, None))
     first = ingest(settings, pieces)
     before = everything(settings)
     assert (first.delivered, first.kept, first.repeated, first.refused) == (3, 2, 0, 1)
-    assert ingest(settings, pieces) == Intake("by hand", 0, 0, 0, 0)
+    assert ingest(settings, pieces) == Ingested("by hand", 0, 0, 0, 0, 0)
     assert everything(settings) == before
 
 
@@ -117,10 +118,8 @@ def test_a_correction_whose_receipt_is_assumed_is_known_from_the_clock(settings:
 
 def test_delivered_is_kept_and_refused(settings: Settings) -> None:
     good = [("a", float(hour), 1.0, 0.0) for hour in range(1, 30)]
-    bad = [("a", 30.0, 99.0, 0.0), ("a", 31.0, 1.0, -1.0), ("", 32.0, 1.0, 0.0)]
-    taken = ingest(
-        settings, delivery(*good, *bad), delivery(("b", 1.0, 99.0, -9.0), ("b", 2.0, 1.0, 0.0), origin="two")
-    )
+    bad = [("a", 30.0, INF, 0.0), ("a", 31.0, 1.0, -INF), ("", 32.0, 1.0, 0.0)]
+    taken = ingest(settings, delivery(*good, *bad), delivery(("b", 1.0, INF, -INF), ("b", 2.0, 1.0, 0.0), origin="two"))
     assert (taken.delivered, taken.kept, taken.refused) == (34, 30, 4)
     account = "select origin, rows_delivered, rows_kept, rows_refused, rows_repeated from batches order by origin"
     assert rows_of(settings, account) == [("a page", 32, 29, 3, 0), ("two", 2, 1, 1, 0)]
@@ -128,15 +127,25 @@ def test_delivered_is_kept_and_refused(settings: Settings) -> None:
 
 
 def test_a_refused_row_is_quarantined_as_it_came_with_each_reason(settings: Settings) -> None:
-    ingest(settings, delivery(("b", 1.0, 99.0, -9.0), ("b", 2.0, 1.0, 0.0)))
+    ingest(settings, delivery(("b", 1.0, INF, -INF), ("b", 2.0, 1.0, 0.0)))
     query = "select row_number, column_name, value, reason, reading, rejected_at from rejected_readings order by column_name"
     rejected = rows_of(settings, query)
     assert [row[:4] for row in rejected] == [
-        (0, WARMTH, "99.0", "outside -95 to 65 °C"),
-        (0, RAIN, "-9.0", "outside 0 to 350 mm"),
+        (0, WARMTH, "inf", "not finite"),
+        (0, RAIN, "-inf", "not finite"),
     ]
-    assert all(json.loads(row[4]) == {"station_id": "b", "word": "99.0"} for row in rejected)
+    assert all(json.loads(row[4]) == {"station_id": "b", "word": "inf"} for row in rejected)
     assert all(row[5] == NOW for row in rejected)
+
+
+def test_an_impossible_value_is_kept_and_failed_and_the_rest_of_its_row_is_good(settings: Settings) -> None:
+    taken = ingest(settings, delivery(("a", 1.0, -999.9, 0.2), ("a", 2.0, 1.0, 0.0)))
+    assert (taken.kept, taken.refused, dict(taken.flagged)) == (2, 0, {"gross_range": 1})
+    columns = f"{WARMTH}, {WARMTH}_flag, {WARMTH}_check, {RAIN}, {RAIN}_flag, {RAIN}_check"
+    assert rows_of(settings, f"select {columns} from observations order by observed_at") == [
+        (-999.9, 4, "gross_range", 0.2, 1, None),
+        (1.0, 1, None, 0.0, 1, None),
+    ]
 
 
 def test_a_row_that_the_source_could_not_read_is_refused_whatever_else_it_holds(settings: Settings) -> None:
@@ -158,7 +167,7 @@ def test_a_delivery_with_too_many_bad_rows_leaves_the_warehouse_as_it_was_and_na
     bad: list[Row] = [("a", float(h), 99.0, 0.0) for h in range(1, 6)]
     bad += [("a", float(h), 1.0, -1.0) for h in range(6, 10)]
     bad += [("", float(h), 1.0, 0.0) for h in range(10, 13)]
-    bad += [("a", 13.0, float("nan"), 0.0)]
+    bad += [("a", 13.0, 99.0, 0.0)]
     good: list[Row] = [("a", float(h), 1.0, 0.0) for h in range(20, 50)]
     spoilt = delivery(*bad, *good, origin="page 2")
     with pytest.raises(ContractError) as caught:
@@ -183,7 +192,7 @@ def test_earlier_deliveries_stay_where_a_later_one_is_refused(settings: Settings
 
 
 def test_in_a_small_delivery_bad_rows_are_refused_one_by_one(settings: Settings) -> None:
-    taken = ingest(settings, delivery(*[("a", float(h), 99.0, 0.0) for h in range(18)], ("a", 20.0, 1.0, 0.0)))
+    taken = ingest(settings, delivery(*[("a", float(h), INF, 0.0) for h in range(18)], ("a", 20.0, 1.0, 0.0)))
     assert (taken.kept, taken.refused) == (1, 18)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from daycast.errors import WarehouseError
 from daycast.quality.contracts import QUANTILE_COLUMNS
-from daycast.variables import BUILT_IN, Variable, flag_column
+from daycast.variables import BUILT_IN, Variable, check_column, flag_column
 from daycast.warehouse import migrate as module
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
@@ -49,7 +49,14 @@ def columns(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 
 def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> None:
     assert migrate(con, NOW) == sorted(path.stem for path in (sql_folder() / "migrations").glob("*.sql"))
-    assert set(PUBLIC_TABLES) | {"readings", "watermarks", "migrations"} == tables(con)
+    assert set(PUBLIC_TABLES) | {
+        "readings",
+        "watermarks",
+        "migrations",
+        "stale_hours",
+        "neighbours",
+        "month_statistics",
+    } == tables(con)
     before = con.execute("select * from migrations").fetchall()
     assert migrate(con, NOW.replace(year=2027)) == []
     assert con.execute("select * from migrations").fetchall() == before
@@ -59,8 +66,11 @@ def test_an_empty_file_migrated_has_the_columns_of_the_contracts(con: duckdb.Duc
     migrate(con, NOW)
     keys = ["station_id", "observed_at", "known_from", "known_until"]
     flagged = [column for name in BUILT_IN for column in (name, flag_column(name))]
-    assert columns(con, "observation_versions") == [*keys, *flagged]
-    assert columns(con, "readings") == ["station_id", "observed_at", "received_at", "batch_id", "row_number", *BUILT_IN]
+    found = columns(con, "observation_versions")
+    assert found[:4] == keys
+    assert sorted(found[4:]) == sorted([*flagged, *map(check_column, BUILT_IN)])
+    keys = ["station_id", "observed_at", "received_at", "batch_id", "row_number"]
+    assert sorted(columns(con, "readings")) == sorted([*keys, *BUILT_IN])
     assert [name for name in columns(con, "forecasts") if name in QUANTILE_COLUMNS] == list(QUANTILE_COLUMNS)
 
 
@@ -107,7 +117,7 @@ def test_a_declared_variable_gets_its_columns_once(con: duckdb.DuckDBPyConnectio
     for _ in range(2):
         add_variable_columns(con, [*BUILT_IN.values(), SOIL])
     assert columns(con, "readings").count(SOIL.name) == 1
-    assert {SOIL.name, flag_column(SOIL.name)} <= set(columns(con, "observation_versions"))
+    assert {SOIL.name, flag_column(SOIL.name), check_column(SOIL.name)} <= set(columns(con, "observation_versions"))
 
 
 def test_rows_from_before_a_variable_was_declared_have_it_missing(tmp_path: Path) -> None:
@@ -144,7 +154,7 @@ def test_columns_that_were_half_added_when_the_process_died_are_completed(
         add_variable_columns(Dying(), [SOIL])
     add_variable_columns(con, [SOIL])
     assert SOIL.name in columns(con, "readings")
-    assert {SOIL.name, flag_column(SOIL.name)} <= set(columns(con, "observation_versions"))
+    assert {SOIL.name, flag_column(SOIL.name), check_column(SOIL.name)} <= set(columns(con, "observation_versions"))
 
 
 def test_every_view_is_made_and_can_be_read_when_empty(con: duckdb.DuckDBPyConnection) -> None:

@@ -30,9 +30,12 @@ def calendar_cells(network: Network, hours: int) -> tuple[np.ndarray, np.ndarray
     return month, (times - times.astype("datetime64[D]")).astype(np.int64)
 
 
-def fit_climatology(scaled: np.ndarray, month: np.ndarray, hour: np.ndarray) -> np.ndarray:
+def fit_climatology(
+    scaled: np.ndarray, month: np.ndarray, hour: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Mean of each station, month and hour of the day over scaled (S, T, V); returns (S + 1, 12, 24, V) float32.
 
+    weight (S, T, V), above 0: how much each value counts in the means; None counts all alike.
     Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the
     training mean. The last row is the network's own, for stations that training did not know.
     """
@@ -42,8 +45,9 @@ def fit_climatology(scaled: np.ndarray, month: np.ndarray, hour: np.ndarray) -> 
     counts = np.zeros((S + 1, 288, V))
     for station in range(S):  # one station at a time bounds memory
         there = ~np.isnan(scaled[station])
-        np.add.at(sums[station], cell, np.where(there, scaled[station], 0.0))
-        np.add.at(counts[station], cell, there)
+        counted = there if weight is None else there * weight[station].astype(np.float64)
+        np.add.at(sums[station], cell, np.where(there, scaled[station], 0.0) * counted)
+        np.add.at(counts[station], cell, counted)
     sums[S], counts[S] = sums[:S].sum(axis=0), counts[:S].sum(axis=0)
     by_month = sums.reshape(S + 1, 12, 24, V), counts.reshape(S + 1, 12, 24, V)
     means, at_hour = _mean(*by_month), _mean(*(part.sum(axis=1, keepdims=True) for part in by_month))
@@ -64,8 +68,9 @@ def _first_there(table: np.ndarray, *fallbacks: np.ndarray) -> np.ndarray:
 def level_shift(point: Tensor, truth: Tensor, levels: tuple[float, ...]) -> Tensor:
     """For each lead, target and level, what to add to a forecast so that this share of the truth lies below it.
 
-    point (N, H, V, Q), truth (N, H, V) with NaN where missing; returns (H, V, Q), 0 where there was no truth. The split-conformal
-    correction of a quantile forecast: Romano, Patterson & Candès (2019), arXiv:1905.03222.
+    point (N, H, V, Q), truth (N, H, V) with NaN where missing; returns (H, V, Q), 0 where there was no truth. All truth counts
+    alike, suspect or not, as it does in the coverage that this is to bring about. The split-conformal correction of a quantile
+    forecast: Romano, Patterson & Candès (2019), arXiv:1905.03222.
     """
     residual = truth[..., None] - point
     shifts = [torch.nanquantile(residual[..., q], level, dim=0) for q, level in enumerate(levels)]

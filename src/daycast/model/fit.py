@@ -20,7 +20,7 @@ from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatolog
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.forecaster import Forecaster, Header
-from daycast.model.linear_path import fit_linear_path, linear_forecast
+from daycast.model.linear_path import fit_linear_path, linear_error, linear_forecast
 from daycast.model.sampling import draw, eligible_origins, spread_evenly
 from daycast.model.seq2seq import CELLS
 from daycast.model.train import Progress, train_seq2seq
@@ -47,7 +47,7 @@ def fit_forecaster(
     data_hash: str,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Forecaster:
-    """Fit everything to the observation versions (station_id, observed_at, known_from, known_until, variables).
+    """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
 
     Where there is too little history for the linear path and the networks, the naive baselines are fitted alone. Raises
     NotEnoughDataError where even those have nothing to stand on, ConfigError where a target is not in the data.
@@ -151,9 +151,7 @@ class _Fit:
         V = len(self.targets)
         held_out = list(self._gather(*spread_evenly(self._eligible(late), VALIDATION_WINDOWS)))
         candidates = fit_linear_path(self._draw(early), V)
-        errors = [
-            np.mean([_absolute_error(linear_forecast(w, batch, V), batch) for batch in held_out]) for w in candidates
-        ]
+        errors = [np.mean([linear_error(weights, batch, V) for batch in held_out]) for weights in candidates]
         best = int(np.argmin(errors))
         point = torch.cat([linear_forecast(candidates[best], batch, V) for batch in held_out])
         truth = torch.cat([batch.truth[..., :V] for batch in held_out])
@@ -170,7 +168,8 @@ class _Fit:
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.network, end)
         scaled = (self.network.values[:, :end, :V] - self.scale.mean[:V]) / self.scale.deviation[:V]
-        climatology = torch.from_numpy(fit_climatology(scaled, month, hour))
+        weight = None if self.network.weight is None else self.network.weight[:, :end, :V]
+        climatology = torch.from_numpy(fit_climatology(scaled, month, hour, weight))
         names = (*NAIVE, *((RIDGE,) if weights is not None else ()), *((cell,) if cell else ()))
         zero = torch.zeros(HORIZON_HOURS, V, len(QUANTILES))
         header = self._header(cell, losses)
@@ -242,10 +241,6 @@ def _extent(versions: pl.DataFrame) -> tuple[datetime, datetime]:
     """The first and the last hour there is a version of."""
     times = versions["observed_at"]
     return cast(datetime, times.min()), cast(datetime, times.max())
-
-
-def _absolute_error(forecast: Tensor, batch: Batch) -> float:
-    return (forecast - batch.truth[..., : forecast.shape[2]]).abs().nanmean().item()
 
 
 def _model_id(cell: str, trained_until: datetime, data_hash: str, config: ModelConfig) -> str:

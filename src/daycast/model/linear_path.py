@@ -23,11 +23,20 @@ def linear_forecast(weights: Tensor, batch: Batch, targets: int) -> Tensor:
     return batch.last[:, None, :targets] + departure
 
 
+def linear_error(weights: Tensor, batch: Batch, targets: int) -> float:
+    """Mean absolute error of the linear path in scaled units, over the truth that is there, each by what it counts."""
+    truth, weight = batch.truth_of(targets)
+    error = (linear_forecast(weights, batch, targets) - truth).abs()
+    if weight is None:
+        return error.nanmean().item()
+    return ((error * weight).nansum() / weight[~error.isnan()].sum()).item()
+
+
 def fit_linear_path(batches: Iterable[Batch], targets: int, penalties: Sequence[float] = PENALTIES) -> list[Tensor]:
     """Ridge weights (P, H·V) for each penalty, from one pass over the batches.
 
     Targets that are missing in some windows share the features' second moments with the others, scaled by their own count: exact
-    where nothing is missing, and otherwise right if what is missing is so at random.
+    where nothing is missing, and otherwise right if what is missing is so at random. A weight of 0.5 is half a missing value.
     """
     gram: Tensor | float = 0.0
     moment: Tensor | float = 0.0
@@ -35,14 +44,24 @@ def fit_linear_path(batches: Iterable[Batch], targets: int, penalties: Sequence[
     windows = 0
     for batch in batches:
         x = linear_features(batch)  # (B, P)
-        y = (batch.truth[..., :targets] - batch.last[:, None, :targets]).flatten(1)  # (B, H·V)
+        y, weight = _weighted_departure(batch, targets)
         gram = gram + (x.T @ x).double()
-        moment = moment + (x.T @ y.nan_to_num(0.0)).double()
-        count = count + (~y.isnan()).sum(dim=0)
+        moment = moment + (x.T @ y).double()
+        count = count + weight.sum(dim=0)
         windows += len(x)
     mean_gram = torch.as_tensor(gram) / windows
-    mean_moment = torch.as_tensor(moment) / torch.as_tensor(count).clamp(min=1)
+    mean_moment = torch.as_tensor(moment) / torch.as_tensor(count).double().clamp(min=torch.finfo(torch.double).tiny)
     return [_solve(mean_gram, mean_moment, penalty) for penalty in penalties]
+
+
+def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
+    """What came less the last value, times what it counts; and what it counts, nothing where missing. Both (B, H·V)"""
+    truth, weight = batch.truth_of(targets)
+    departure = (truth - batch.last[:, None, :targets]).flatten(1)
+    there = ~departure.isnan()
+    if weight is None:
+        return departure.nan_to_num(0.0), there
+    return departure.nan_to_num(0.0) * weight.flatten(1), there * weight.flatten(1)
 
 
 def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:

@@ -89,7 +89,7 @@ def _train_epoch(
         hide = draw_outages(config.batch, config.hidden_share, rng)
         batch = windows.gather(*(part.to(windows.device) for part in (stations, origins, hide)))
         quantiles = net(batch, linear_forecast(weights, batch, net.targets))
-        loss = pinball_loss(quantiles, batch.truth[..., : net.targets])
+        loss = pinball_loss(quantiles, *batch.truth_of(net.targets))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
@@ -105,6 +105,6 @@ def validation_loss(net: Seq2Seq, weights: Tensor, validation: Sequence[Batch]) 
     losses, sizes = [], []
     for batch in validation:
         quantiles = net(batch, linear_forecast(weights, batch, net.targets))
-        losses.append(pinball_loss(quantiles, batch.truth[..., : net.targets]).item())
+        losses.append(pinball_loss(quantiles, *batch.truth_of(net.targets)).item())
         sizes.append(len(batch.filled))
     return float(np.average(losses, weights=sizes))

@@ -29,11 +29,16 @@ class Batch:
     staleness: Tensor  # (B, T, C) hours since the last value; T where there was none
     calendar: Tensor  # (B, T + H, F) known-future channels of the history and of the horizon
     truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
+    weight: Tensor | None = None  # (B, H, C) how much the truth counts in a fit, above 0; None: all of it whole
 
     @property
     def last(self) -> Tensor:
         """The last known value of each channel. (B, C)"""
         return self.filled[:, -1]
+
+    def truth_of(self, targets: int) -> tuple[Tensor, Tensor | None]:
+        """What came of the first channels, and how much of it counts in a fit. Both (B, H, V)"""
+        return self.truth[..., :targets], None if self.weight is None else self.weight[..., :targets]
 
     def regime(self) -> Tensor:
         """Index into REGIMES of each window. (B,)"""
@@ -52,6 +57,7 @@ class Windows:
         self.network = network
         self.device = device
         self.values = _on(device, (network.values - scale.mean) / scale.deviation)  # (S, T, C)
+        self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
         self.known_from = _on(device, network.known_from)  # (S, T)
         self._load_revisions(scale)
         self._load_calendar()
@@ -91,12 +97,19 @@ class Windows:
             x[hide] = torch.nan
         mask = ~x.isnan()
         filled, staleness = _carry_forward(x, mask)
-        return Batch(filled, mask, staleness, self._calendar(stations, hours), self._read(stations, future))
+        truth, weight = self._read(stations, future), self._weigh(stations, future)
+        return Batch(filled, mask, staleness, self._calendar(stations, hours), truth, weight)
 
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
         x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
         x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
         return x
+
+    def _weigh(self, stations: Tensor, hours: Tensor) -> Tensor | None:
+        """How much what came at these hours (B, H) counts; beyond the last one nothing did."""
+        if self.weight is None:
+            return None
+        return self.weight[stations[:, None], hours.clamp(0, self.network.hours - 1)].float()
 
     def _overlay_revisions(self, x: Tensor, stations: Tensor, origins: Tensor) -> None:
         """Write into x (B, T, C) what was believed at t0 of the hours that were revised later."""

@@ -17,6 +17,11 @@ class Channel:
     part: Literal["value", "sin", "cos"] = "value"
 
     @property
+    def weight_column(self) -> str:
+        """The column that says how much the variable's values count as truth; both parts of a direction follow theirs."""
+        return f"{self.variable}_truth_weight"
+
+    @property
     def expression(self) -> pl.Expr:
         """The channel of a frame that has the variable's column."""
         value = pl.col(self.variable)

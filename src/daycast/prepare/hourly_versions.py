@@ -19,8 +19,9 @@ def full_hour_after(instant: pl.Expr) -> pl.Expr:
 def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) -> pl.DataFrame:
     """What could be believed of each station and hour, and from when until when, given all readings of those hours.
 
-    The rule: hour h is made of the readings observed in (h - 1 h, h]. An instantaneous quantity is the last of them; a sum is
-    their total; of several readings of one instant the last received counts, value by value, and a missing value erases none.
+    The rule: hour h is made of the readings observed in (h - 1 h, h]. An instantaneous quantity is the last of them, a sum
+    their total, a gust the highest; of several readings of one instant the last received counts, value by value, and a
+    missing value erases none.
     Nothing observed after h enters, and a gap stays missing.
 
     readings: station_id, observed_at, received_at, row_number, a column for each variable.
@@ -66,6 +67,8 @@ def _over_the_hour(variable: Variable) -> pl.Expr:
     value = pl.col(variable.name).drop_nulls()
     if variable.over_the_hour == "instant":
         return value.last()
+    if variable.over_the_hour == "max":
+        return value.max()
     return pl.when(value.len() > 0).then(value.sum())
 
 

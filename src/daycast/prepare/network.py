@@ -38,6 +38,7 @@ class Network:
     values: np.ndarray  # (S, T, C) float32, NaN where missing: the versions believed last
     known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
     revisions: Revisions  # the versions before those
+    weight: np.ndarray | None = None  # (S, T, C) float16: how much each value counts as truth; None: all whole
 
     @property
     def hours(self) -> int:
@@ -62,8 +63,8 @@ def make_network(
 ) -> Network:
     """Arrays over the hours from `start` to `end`, both included.
 
-    versions: station_id, observed_at, known_from, known_until (null: still believed), and every variable of `channels`; hours
-    outside and stations not in `stations` are left out.
+    versions: station_id, observed_at, known_from, known_until (null: still believed), every variable of `channels`, and where
+    not all values count whole as truth the channel's `weight_column`; hours outside and stations not in `stations` are left out.
     """
     stations = stations.sort("station_id")
     S, T, C = len(stations), hours_between(start, end) + 1, len(channels)
@@ -74,7 +75,8 @@ def make_network(
     known_from = np.full((S, T), NEVER, np.int32)
     values[at] = _values(current, C)
     known_from[at] = current["known_from"].to_numpy()
-    return Network(stations, start, tuple(channels), values, known_from, _revisions(rows, C))
+    weight = _weight(current, at, values.shape)
+    return Network(stations, start, tuple(channels), values, known_from, _revisions(rows, C), weight)
 
 
 def _as_indices(
@@ -82,6 +84,7 @@ def _as_indices(
 ) -> pl.DataFrame:
     ids = stations.select("station_id").with_row_index("station")
     hour = (pl.col("observed_at") - start).dt.total_hours()
+    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in versions.columns]
     return (
         versions.join(ids, on="station_id")
         .select(
@@ -90,6 +93,7 @@ def _as_indices(
             _hours_rounded_up(pl.col("known_from") - start).alias("known_from"),
             _hours_rounded_up(pl.col("known_until") - start).fill_null(int(NEVER)).alias("known_until"),
             *(channel.expression.cast(pl.Float32).alias(f"c{c}") for c, channel in enumerate(channels)),
+            *(pl.col(channel.weight_column).alias(f"w{c}") for c, channel in weighed),
         )
         .filter(pl.col("hour").is_between(0, T - 1))
     )
@@ -97,6 +101,17 @@ def _as_indices(
 
 def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
     return (duration.dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int32)
+
+
+def _weight(current: pl.DataFrame, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, int, int]) -> np.ndarray | None:
+    """The weights (S, T, C) of the rows that stand `at` (station, hour), or None where none is other than 1."""
+    columns = [c for c in range(shape[2]) if f"w{c}" in current.columns and (current[f"w{c}"] != 1).any()]
+    if not columns:
+        return None
+    weight = np.ones(shape, np.float16)
+    for c in columns:
+        weight[*at, c] = current[f"w{c}"].to_numpy()
+    return weight
 
 
 def _revisions(rows: pl.DataFrame, C: int) -> Revisions:

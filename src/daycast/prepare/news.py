@@ -13,6 +13,7 @@ def keep_news(
     held: pl.DataFrame,
     variables: Sequence[str],
     assumed_before: datetime | None = None,
+    asked_until: datetime | None = None,
 ) -> pl.DataFrame:
     """The readings that bring a value differing from what was already known of their station and instant.
 
@@ -23,10 +24,25 @@ def keep_news(
     Where the source states when each row was received, only the very same receipt is known already: a later one may matter,
     whatever it says. Where receipt is only assumed (observed_at plus a usual delay) pass `assumed_before`, the clock: a row is
     compared with the latest that is held, and a correction cannot have been known before that clock, so it gets it as
-    received_at.
+    received_at. So does a row that was asked for before (up to `asked_until`) and was not there then.
     """
-    if held.is_empty() and not readings.select(pl.struct(KEY).is_duplicated().any()).item():
-        return readings
+    if held.is_empty() and _is_strictly_ordered(readings):
+        return _dated(readings.with_columns(is_held=False), assumed_before, asked_until).select(readings.columns)
+    seen_before = readings.select(KEY).join(held.select(KEY).unique().with_columns(held=True), on=KEY, how="left")[
+        "held"
+    ]
+    alone = ~readings.select(pl.struct(KEY).is_duplicated()).to_series() & seen_before.is_null()
+    first = _dated(readings.filter(alone).with_columns(is_held=False), assumed_before, asked_until)
+    several = readings.filter(~alone)
+    rivals = _keep_different(several, held.join(several, on=KEY, how="semi"), variables, assumed_before)
+    news = pl.concat([first, _dated(rivals, assumed_before, asked_until)], how="diagonal")
+    return news.select(readings.columns).sort("row_number")
+
+
+def _keep_different(
+    readings: pl.DataFrame, held: pl.DataFrame, variables: Sequence[str], assumed_before: datetime | None
+) -> pl.DataFrame:
+    """The news among readings of instants that have several, or that are held already; with `is_held`."""
     if assumed_before is None:
         known, rival = held.select(*KEY, "received_at", "row_number", *variables), [*KEY, "received_at"]
     else:
@@ -44,11 +60,26 @@ def keep_news(
         .filter((pl.col("new") == 1) & (differs | pl.col("first")))
         .select(*KEY, "received_at", "is_held")
     )
-    news = readings.join(fresh, on=[*KEY, "received_at"], how="inner")
-    if assumed_before is not None:
-        corrected = pl.when("is_held").then(pl.max_horizontal("received_at", pl.lit(assumed_before)))
-        news = news.with_columns(corrected.otherwise("received_at").alias("received_at"))
-    return news.select(readings.columns).sort("row_number")
+    return readings.join(fresh, on=[*KEY, "received_at"], how="inner")
+
+
+def _is_strictly_ordered(readings: pl.DataFrame) -> bool:
+    """Whether each row is of a later instant than the one before, or of another station, each station in one run."""
+    station, observed = (pl.col(name) for name in KEY)
+    changes = station != station.shift()
+    if not readings.select((changes | (observed > observed.shift())).all()).item():
+        return False
+    return bool(readings.select((changes.sum() + 1 == station.n_unique()) | (pl.len() == 0)).item())
+
+
+def _dated(news: pl.DataFrame, assumed_before: datetime | None, asked_until: datetime | None) -> pl.DataFrame:
+    """The news, with the clock as receipt where it cannot have been known earlier."""
+    if assumed_before is None:
+        return news
+    received = pl.col("received_at")
+    late = pl.col("is_held") if asked_until is None else pl.col("is_held") | (received <= asked_until)
+    clock = pl.max_horizontal(received, pl.lit(assumed_before))
+    return news.with_columns(pl.when(late).then(clock).otherwise(received).alias("received_at"))
 
 
 def _mark(readings: pl.DataFrame, new: int) -> pl.DataFrame:

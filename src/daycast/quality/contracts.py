@@ -1,6 +1,7 @@
 """The contracts at each border, as pandera schemas: raw readings, observations, forecasts."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pandera.polars as pa
@@ -11,20 +12,35 @@ from pandera.errors import SchemaErrors
 from daycast.errors import ConfigError, ContractError
 from daycast.quality.flags import FAIL, GOOD, MISSING, NOT_EVALUATED, SUSPECT
 from daycast.times import HORIZON_HOURS, UTC_TIME
-from daycast.variables import Variable, flag_column
+from daycast.variables import Variable, check_column, flag_column
 
 QUANTILE_COLUMNS = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
+_CLOCK_ERROR = timedelta(hours=1)  # how far ahead a sensor's clock may be
 _REASONS = {"not_nullable": "missing", "station": "empty station id", "on_the_hour": "not on the full hour"}
 
 
-def readings_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
-    """Raw readings: a station, an instant, a receipt, and each variable missing or within its limits (NaN is not)."""
+def readings_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
+    """Raw readings: a station, an instant from `earliest` to its receipt, and each variable missing or a finite number.
+
+    Whether a number can be true is a matter of flags, not of this contract.
+    """
+    times = [
+        _holds(pl.col("observed_at") >= earliest, f"before {earliest:%Y-%m-%d}: is the clock set?"),
+        _holds(
+            pl.col("observed_at") <= pl.col("received_at") + _CLOCK_ERROR, "later than its receipt: is the clock right?"
+        ),
+    ]
     return pa.DataFrameSchema(
         {
             "station_id": pa.Column(pl.String, pa.Check.str_length(min_value=1, name="station", error="station")),
-            "observed_at": pa.Column(UTC_TIME),
+            "observed_at": pa.Column(UTC_TIME, times),
             "received_at": pa.Column(UTC_TIME),
-            **{variable.name: pa.Column(pl.Float64, _within_limits(variable), nullable=True) for variable in variables},
+            **{
+                variable.name: pa.Column(
+                    pl.Float64, _holds(pl.col(variable.name).is_finite(), "not finite"), nullable=True
+                )
+                for variable in variables
+            },
         },
         strict=True,
     )
@@ -42,6 +58,7 @@ def observations_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
     for variable in variables:
         columns[variable.name] = pa.Column(pl.Float64, nullable=True)
         columns[flag_column(variable.name)] = pa.Column(pl.UInt8, pa.Check.isin(flags))
+        columns[check_column(variable.name)] = pa.Column(pl.String, nullable=True)
     key = ["station_id", "observed_at", "known_from"]
     ordered = pa.Check(
         lambda data: data.lazyframe.select(_strictly_after_the_row_before(key)), error="one row a version"
@@ -126,9 +143,8 @@ def _first_failure(what: str, failures: pl.DataFrame) -> str:
     return f"{what} break their contract: {first['column']}: {first['check']}: {first['failure_case']!r}{where}"
 
 
-def _within_limits(variable: Variable) -> pa.Check:
-    reason = f"outside {variable.lowest:g} to {variable.highest:g} {variable.unit}"
-    return pa.Check.in_range(variable.lowest, variable.highest, name="limits", error=reason)
+def _holds(condition: pl.Expr, otherwise: str) -> pa.Check:
+    return pa.Check(lambda data: data.lazyframe.select(condition), error=otherwise)
 
 
 def _on_the_hour() -> pa.Check:

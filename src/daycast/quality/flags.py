@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from daycast.variables import flag_column
+from daycast.variables import check_column, flag_column
 
 GOOD, NOT_EVALUATED, SUSPECT, FAIL, MISSING = 1, 2, 3, 4, 9
+# How much a suspect value counts as truth. A loss should count by the chance that the value is right: extremes of real weather
+# are suspect as often as faults are, so to leave them out would teach the model that there are none, and of the chance itself
+# nothing more is known than that it is neither.
+SUSPECT_WEIGHT = 0.5
 
 
 def add_flags(observations: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
@@ -23,6 +27,17 @@ def add_flags(observations: pl.DataFrame, variables: Sequence[str]) -> pl.DataFr
 
 
 def keep_usable(observations: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
-    """The observations as a model may read them: failed values are missing, flags are gone. The one place of this rule."""
+    """The observations as a model may read them. The one place of this rule:
+
+    A failed value is missing. A suspect one stands, as input like any other and as truth with SUSPECT_WEIGHT: beside a variable
+    that has one comes a column `<variable>_truth_weight` (Float32, 1 where nothing is suspect). Flags and checks are gone.
+    """
     values = [pl.when(pl.col(flag_column(name)) < FAIL).then(pl.col(name)).alias(name) for name in variables]
-    return observations.with_columns(values).drop(flag_column(name) for name in variables)
+    suspect = observations.select((pl.col(flag_column(name)) == SUSPECT).alias(name) for name in variables)
+    weights = [
+        pl.when(suspect[name]).then(SUSPECT_WEIGHT).otherwise(1.0).cast(pl.Float32).alias(f"{name}_truth_weight")
+        for name in variables
+        if suspect[name].any()
+    ]
+    marks = [column for name in variables for column in (flag_column(name), check_column(name))]
+    return observations.with_columns(*values, *weights).drop(marks, strict=False)

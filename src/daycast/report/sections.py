@@ -31,7 +31,7 @@ def render_tiles(
             f"{issued_at:%d %b %H:%M}" if issued_at else "none yet",
             "the 24 hours after it",
         ),
-        _tile("Stations", f"{stations:,}", f"{silent:,} silent for more than 24 h"),
+        _tile("Stations", f"{stations:,}", f"{silent:,} silent"),
         _tile(
             "Champion",
             label(champion.forecaster) if champion else "none yet",

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,8 +37,20 @@ class Account(Protocol):
         """Kept rows that brought no news."""
 
     @property
+    def revised(self) -> int:
+        """Kept rows that say something new of an instant that was known already."""
+
+    @property
     def refused(self) -> int:
         """Rows that were not taken in."""
+
+    @property
+    def waiting(self) -> int:
+        """Rows stamped later than the moment of the run, which stay with the source until then."""
+
+    @property
+    def flagged(self) -> Mapping[str, int]:
+        """Hourly values in which each check newly found fault."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Summary:
     intakes: Sequence[Account]
     refusals: tuple[Refusal, ...]  # of this run, the commonest first
     silent: tuple[Silence, ...]  # longest first
+    silent_after: str  # for how long a station is, as configured
     retraining: str | None  # this run's decision; None where none was due
     next_due: datetime | None
     champion: Champion | None
@@ -109,18 +123,26 @@ def _render_intakes(summary: Summary, width: int) -> str:
             f"{_label(refusal.column, summary)} {refusal.reason} ({refusal.n:,}×)" for refusal in summary.refusals
         ]
         lines.append(("  refused", _few(reasons, "; ")))
+    flagged = sum((Counter(intake.flagged) for intake in summary.intakes), Counter())
+    if flagged:
+        checks = [f"{check} {count:,}" for check, count in flagged.most_common()]
+        lines.append(("  flagged", f"{_plural(flagged.total(), 'value')}: {', '.join(checks)}"))
     if summary.silent:
         names = [
             f"{one.station_id} (since {_time(one.last_observed_at) if one.last_observed_at else 'ever'})"
             for one in summary.silent
         ]
-        lines.append(("  silent", f"{_plural(len(summary.silent), 'station')} for more than 24 h: {_few(names, ', ')}"))
+        who = _plural(len(summary.silent), "station")
+        lines.append(("  silent", f"{who} for more than {summary.silent_after}: {_few(names, ', ')}"))
     return _render_pairs(lines, width)
 
 
 def _count(intake: Account) -> str:
     repeated = f", {intake.repeated:,} of them repeats" if intake.repeated else ""
-    return f"{intake.source}: {intake.delivered:,} in, {intake.kept:,} kept{repeated}, {intake.refused:,} refused"
+    revised = f", {intake.revised:,} corrections" if intake.revised else ""
+    waiting = f", {intake.waiting:,} wait (stamped later than now)" if intake.waiting else ""
+    kept = f"{intake.kept:,} kept{repeated}{revised}"
+    return f"{intake.source}: {intake.delivered:,} in, {kept}, {intake.refused:,} refused{waiting}"
 
 
 def _render_champion(summary: Summary, width: int) -> str:

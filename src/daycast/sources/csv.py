@@ -1,47 +1,30 @@
 """Readings in CSV files: any logger's export, told apart from any other by its configuration alone."""
 
-import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PrivateAttr, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from daycast.errors import ConfigError, SourceError
-from daycast.sources.csv_file import Separator, parse_table, read_bytes
+from daycast.sources.csv_file import Separator, ends_mid_line, may_be_quoted, parse_table, read_bytes
 from daycast.sources.csv_problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
 from daycast.sources.csv_station import StationKey
 from daycast.sources.csv_station_list import StationList
 from daycast.sources.csv_time import TimeColumn, TimeParts, parse_instant, parse_wall
 from daycast.sources.csv_values import ValueReader, present
 from daycast.sources.delivery import READING_KEYS, Delivery
+from daycast.sources.drop_folder import HOW_FILES_COME, DropFolder
+from daycast.sources.dropped_file import DroppedFile
+from daycast.sources.fingerprint import fingerprint
 from daycast.sources.local_time import local_to_utc, validate_timezone
-from daycast.sources.matched_files import matched_files
-from daycast.sources.nearest import did_you_mean
-from daycast.sources.units import COMPASS, unit_of
+from daycast.sources.mapped_columns import MappedColumns, declared_units, units_of
+from daycast.sources.short_forms import Duration, column_if_bare, list_if_bare
+from daycast.sources.units import COMPASS
 from daycast.stations import STATION_SCHEMA
-from daycast.times import parse_duration
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 _READER_VERSION = 1  # raise it when the same file and configuration give other readings: then files are read again
-
-
-def _column_if_bare(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
-def _list_if_bare(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _duration_if_text(value: Any) -> Any:
-    try:
-        return parse_duration(value) if isinstance(value, str) else value
-    except ConfigError as error:
-        raise ValueError(str(error)) from None  # so that pydantic adds where it stands
 
 
 def _time_tag(value: Any) -> str:
@@ -52,48 +35,27 @@ Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 Time = Annotated[
     Annotated[TimeColumn, Tag("text")] | Annotated[TimeParts, Tag("parts")],
     Discriminator(_time_tag),
-    BeforeValidator(_column_if_bare),
+    BeforeValidator(column_if_bare),
 ]
 
 
-class ValueColumn(BaseModel):
-    """The column of one variable; without a unit it is in daycast's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    column: str
-    unit: str | None = None
-
-
-class CsvSource(BaseModel):
+class CsvSource(DropFolder):
     """A `[[sources]]` table of kind "csv", and the Source that reads as it says.
 
-    Files are relative to the folder of the configuration, which comes in the validation context as `folder`.
+    Which files are read, and when, DropFolder says; all paths are relative to the folder in the validation context.
     Every row is delivered or held back; what cannot be read in it is a problem with a reason, and is kept as it came.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["csv"] = "csv"
-    name: str
-    files: Annotated[tuple[str, ...], BeforeValidator(_list_if_bare), Field(min_length=1)]  # globs
     separator: Separator = ","
     decimal: Literal[".", ","] = "."
-    missing: Annotated[tuple[Text, ...], BeforeValidator(_list_if_bare)] = ()  # markers beside the empty field
+    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # markers beside the empty field
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times that name no offset
-    reporting_delay: Annotated[timedelta, BeforeValidator(_duration_if_text)] = timedelta(0)
-    station: Annotated[StationKey, BeforeValidator(_column_if_bare)]
+    reporting_delay: Duration = timedelta(0)
+    station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Time
-    columns: Annotated[
-        dict[str, Annotated[ValueColumn, BeforeValidator(_column_if_bare)]], Field(min_length=1)
-    ]  # by variable
+    columns: MappedColumns
     station_list: StationList | None = None
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that `files` and `station_list` are relative to."""
-        self._folder = Path((context or {}).get("folder", "."))
 
     def fetch(
         self,
@@ -109,8 +71,22 @@ class CsvSource(BaseModel):
         before any file is read; SourceError for a bad file after all the others were delivered.
         """
         readers = self._readers(variables)
-        files = matched_files(self.files, self._folder)
-        return self._deliveries(files, readers, (since, until), variables, seen)
+        needed = [*self.station.columns, *self.time.columns, *(reader.column for reader in readers)]
+
+        def deliver(file: DroppedFile) -> Delivery | None:
+            content = read_bytes(file.path, file.origin)
+            if ends_mid_line(content) and file.may_be_unfinished():
+                return None
+            read_as = self._fingerprint(content, file.path.name, variables)
+            if read_as in seen:
+                file.put_away()  # a run that was killed between the commit and this
+                return None
+            table = parse_table(content, self.separator, needed, file.origin)
+            return self._delivery(
+                table, file, read_as, (since, until), readers, variables, quoted=may_be_quoted(content)
+            )
+
+        return self.deliver_each(self.arrived(), deliver)
 
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA), empty if none is configured; raises SourceError if it cannot be read."""
@@ -119,108 +95,91 @@ class CsvSource(BaseModel):
         return self.station_list.read(self._folder, self.missing, self.decimal)
 
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
-        readers = []
-        for name, given in self.columns.items():
-            if name not in variables:
-                matches = did_you_mean(name, variables)
-                raise ConfigError(
-                    f"source {self.name!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}"
-                )
-            try:
-                unit = unit_of(variables[name], given.unit)
-            except ConfigError as error:
-                raise ConfigError(f"source {self.name!r}: {error}") from None
-            readers.append(ValueReader(name, given.column, unit, given.unit == COMPASS, self.missing, self.decimal))
-        return readers
+        return [
+            ValueReader(name, given.column, unit, given.unit == COMPASS, self.missing, self.decimal)
+            for name, given, unit in units_of(self.name, self.columns, variables)
+        ]
 
-    def _deliveries(
+    def _delivery(
         self,
-        files: list[tuple[str, Path]],
-        readers: list[ValueReader],
+        table: pl.DataFrame,
+        file: DroppedFile,
+        read_as: str,
         span: tuple[datetime | None, datetime],
+        readers: list[ValueReader],
         variables: Mapping[str, Variable],
-        seen: Collection[str],
-    ) -> Iterator[Delivery]:
-        needed = [*self.station.columns, *self.time.columns, *(reader.column for reader in readers)]
-        errors = []
-        for origin, path in files:
-            try:
-                content = read_bytes(path, origin)
-                fingerprint = self._fingerprint(content, path.name, variables)
-                if fingerprint in seen:
-                    continue
-                table = parse_table(content, self.separator, needed, origin)
-            except SourceError as error:
-                errors.append(error)
-                continue
-            keys = self._keys(table, path.name)
-            received = keys["received_at"]
-            held_back = (received > span[1]).fill_null(value=False)
-            old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
-            raw, keys = table.filter(~held_back & ~old), keys.filter(~held_back & ~old)
-            yield Delivery(
-                origin=origin,
-                fingerprint=fingerprint,
-                readings=self._readings(raw, keys, readers, variables),
-                raw=raw,
-                problems=self._problems(raw, keys, readers),
-                complete=not (held_back | old).any(),
-                receipt="assumed",
-            )
-        if errors:
-            others = f" (and {len(errors) - 1} more files cannot be read)" if errors[1:] else ""
-            raise SourceError(f"{errors[0]}{others}")
+        *,
+        quoted: bool,
+    ) -> Delivery:
+        keys = self._keys(table, file.path.name)
+        received = keys["received_at"]
+        held_back = (received > span[1]).fill_null(value=False)
+        old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
+        waiting = int((held_back & (keys["observed_at"] > span[1])).sum())
+        raw, keys = table.filter(~held_back & ~old), keys.filter(~held_back & ~old)
+        read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
+        return Delivery(
+            origin=file.origin,
+            fingerprint=read_as,
+            readings=self._readings(read, keys, variables),
+            raw=raw,
+            problems=self._problems(raw, read, keys, readers, quoted=quoted),
+            complete=not (held_back | old).any(),
+            receipt="assumed",
+            waiting=waiting,
+            finish=file.put_away,
+        )
 
     def _keys(self, table: pl.DataFrame, file_name: str) -> pl.DataFrame:
         """READING_KEYS of every row, with the steps to them: `written`, `text` and `wall`."""
-        text, wall, observed = pl.col("text"), pl.col("wall"), pl.col("observed_at")
-        utc = local_to_utc(wall, self.timezone, pl.col("station_id"))
-        return (
-            table.select(
-                row=pl.int_range(pl.len()),  # a constant station alone would make one row
-                station_id=self.station.read(file_name, self.missing),
-                written=self.time.as_written(),
-            )
-            .with_columns(text=present(pl.col("written"), self.missing))
-            .with_columns(wall=parse_wall(text, self.time.format))
-            .with_columns(observed_at=pl.coalesce(parse_instant(text, self.time.format), utc))
-            .with_columns(received_at=observed + self.reporting_delay)
-        )
+        keys = table.select(
+            row=pl.int_range(pl.len()),  # a constant station alone would make one row
+            station_id=self.station.read(file_name, self.missing),
+            written=self.time.as_written(),
+        ).with_columns(text=present(pl.col("written"), self.missing))
+        instant = parse_instant(keys["text"], self.time.format)
+        said_all = instant.null_count() == keys["text"].null_count()
+        keys = keys.with_columns(instant.alias("observed_at"), wall=pl.lit(None, pl.Datetime("us")))
+        if not said_all:
+            utc = local_to_utc(pl.col("wall"), self.timezone, pl.col("station_id"))
+            keys = keys.with_columns(wall=parse_wall(keys["text"], self.time.format))
+            keys = keys.with_columns(observed_at=pl.coalesce("observed_at", utc))
+        return keys.with_columns(received_at=pl.col("observed_at") + self.reporting_delay)
 
-    def _readings(
-        self, raw: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader], variables: Mapping[str, Variable]
-    ) -> pl.DataFrame:
-        values = raw.select(reader.value() for reader in readers)
+    def _readings(self, read: pl.DataFrame, keys: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
-        return keys.select(READING_KEYS.keys()).hstack(values).with_columns(unmapped).select(*READING_KEYS, *variables)
+        return keys.select(READING_KEYS.keys()).hstack(read).with_columns(unmapped).select(*READING_KEYS, *variables)
 
-    def _problems(self, raw: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader]) -> pl.DataFrame:
-        text, wall = pl.col("text"), pl.col("wall")
-        skipped = pl.format("{} does not exist in {} on that day", wall.dt.strftime("%H:%M"), pl.lit(self.timezone))
-        reasons = keys.select(
-            pl.when(text.is_null()).then(pl.lit("no time"))
-            .when(wall.is_null()).then(pl.lit(f"no time in the form {self.time.form}"))
-            .otherwise(skipped)
-        ).to_series()  # fmt: skip
+    def _problems(
+        self, raw: pl.DataFrame, read: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader], *, quoted: bool
+    ) -> pl.DataFrame:
         no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
         station = raw[self.station.column] if self.station.column else keys["station_id"]
+        reasons = self._reasons(keys) if no_time.any() else "no time"
         return list_problems(
             [
                 Complaint(", ".join(self.station.columns), no_station, station, "no station"),
                 Complaint(", ".join(self.time.columns), no_time, keys["written"], reasons),
-                *complaints_about_values(raw, readers),
-                *complaints_about_layout(raw),
+                *complaints_about_values(raw, read, readers),
+                *complaints_about_layout(raw, quoted=quoted),
             ]
         )
 
+    def _reasons(self, keys: pl.DataFrame) -> pl.Series:
+        """Why the time of each row cannot be read, if it cannot."""
+        text, wall = pl.col("text"), pl.col("wall")
+        skipped = pl.format("{} does not exist in {} on that day", wall.dt.strftime("%H:%M"), pl.lit(self.timezone))
+        return keys.select(
+            pl.when(text.is_null()).then(pl.lit("no time"))
+            .when(wall.is_null()).then(pl.lit(f"no time in the form {self.time.form}"))
+            .otherwise(skipped)
+        ).to_series()  # fmt: skip
+
     def _fingerprint(self, content: bytes, file_name: str, variables: Mapping[str, Variable]) -> str:
-        """SHA-256 of the file and of all that decides how it is read."""
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={"files", "station_list"}),
+            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list"}),
             "station": self.station.of_file(file_name),
-            "declared": {name: variables[name].unit for name in self.columns if name not in BUILT_IN},
+            "declared": declared_units(self.columns, variables),
         }
-        digest = hashlib.sha256(json.dumps(reading, sort_keys=True).encode())
-        digest.update(content)
-        return digest.hexdigest()
+        return fingerprint(content, reading)

@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import AfterValidator
 
 from daycast.errors import SourceError
+from daycast.sources.dropped_file import UnfinishedFileError
 from daycast.sources.nearest import did_you_mean, listed
 
 BEYOND = "(beyond the header"  # how the columns begin that hold what stands behind the last named one
@@ -36,12 +37,24 @@ def read_bytes(path: Path, origin: str) -> bytes:
         raise SourceError(f"{origin} cannot be read: {error.strerror}") from None
 
 
+def ends_mid_line(content: bytes) -> bool:
+    """Whether plain text ends without a line break, as it does while it is being copied."""
+    plain = not content.startswith(b"\x1f\x8b")
+    return plain and not content.rstrip(b"\x00").endswith((b"\n", b"\r"))  # a line break in UTF-16 may end in a zero
+
+
+def may_be_quoted(content: bytes) -> bool:
+    """Whether a quotation mark stands anywhere in the text; of compressed text nobody knows."""
+    return content.startswith(b"\x1f\x8b") or b'"' in content
+
+
 def parse_table(content: bytes, separator: str, needed: Collection[str], origin: str) -> pl.DataFrame:
     """The rows of `content`, plain or gzip, every column a string under the name in its header, null where empty.
 
     Short rows end in nulls, fields beyond the header stand in columns that begin with BEYOND, and lines without any
     value are left out.
-    Raises SourceError naming `origin` for what is empty, damaged, no text, badly quoted or without a `needed` column.
+    Raises SourceError naming `origin` for what is no text, badly quoted or without a `needed` column, and its
+    UnfinishedFileError for what is empty or a gzip file that ends too early.
     """
     header_line, _, body = _as_text(content, origin).lstrip(b"\r\n").partition(b"\n")
     names = _parse_header(header_line.decode(), separator, origin)
@@ -69,9 +82,9 @@ def _as_text(content: bytes, origin: str) -> bytes:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
-            raise SourceError(f"{origin} is a damaged or incomplete gzip file") from None
+            raise UnfinishedFileError(f"{origin} is a damaged or incomplete gzip file") from None
     if not content.strip():
-        raise SourceError(f"{origin} is empty: a header was expected")
+        raise UnfinishedFileError(f"{origin} is empty: a header was expected")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace").encode()
     if _BINARY.search(content[:1024]):

@@ -36,21 +36,25 @@ def list_problems(complaints: Iterable[Complaint]) -> pl.DataFrame:
     return pl.concat([empty, *frames]).sort("row_number", maintain_order=True)
 
 
-def complaints_about_values(raw: pl.DataFrame, readers: Iterable[ValueReader]) -> list[Complaint]:
-    """Text where a number or a point of the compass belongs."""
+def complaints_about_values(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[ValueReader]) -> list[Complaint]:
+    """Text where a number or a point of the compass belongs; `read` has what the readers' `unreadable` found."""
     return [
-        Complaint(reader.column, raw.select(reader.unreadable()).to_series(), raw[reader.column], reader.reason)
-        for reader in readers
+        Complaint(reader.column, read[reader.unreadable_name], raw[reader.column], reader.reason) for reader in readers
     ]
 
 
-def complaints_about_layout(raw: pl.DataFrame) -> list[Complaint]:
-    """Fields beyond the header, and fields over several lines, where an open quotation mark may have swallowed rows."""
+def complaints_about_layout(raw: pl.DataFrame, *, quoted: bool) -> list[Complaint]:
+    """Fields beyond the header, and fields over several lines, where an open quotation mark may have swallowed rows.
+
+    quoted: whether there is a quotation mark in the file at all; without one no field can go on over a line.
+    """
     beyond = [
         Complaint(name, raw[name].is_not_null(), raw[name], "more fields than the header has")
         for name in beyond_columns(raw)
     ]
     reason = "goes on over several lines: a quotation mark that was never closed may have swallowed rows"
+    if not quoted:
+        return beyond
     return beyond + [
         Complaint(column.name, column.str.contains("\n", literal=True).fill_null(value=False), column, reason)
         for column in raw

@@ -1,6 +1,7 @@
 """Where a CSV file says when: one column of text, or year, month, day and hour apart."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,26 +16,36 @@ _NAMES_INSTANT = re.compile(r"%(?:[:#]*z|s|\+)")  # an offset, or seconds since 
 _PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
 
 
-def parse_wall(text: pl.Expr, time_format: str | None) -> pl.Expr:
+def parse_wall(text: pl.Series, time_format: str | None) -> pl.Series:
     """The naive time in `text`, in `time_format` (None: ISO 8601); null where it shows none or names its offset."""
     if time_format is None:
-        return pl.coalesce(_iso(text).str.strptime(_WALL, form, strict=False) for form in _ISO_WALL)
+        return _parse_iso(text, _WALL, _ISO_WALL)
     if _NAMES_INSTANT.search(time_format):
-        return pl.lit(None, _WALL)
-    return _strptime(text, _WALL, time_format)
+        return _nothing(text, _WALL)
+    return text.to_frame("text").select(_strptime(pl.col("text"), _WALL, time_format)).to_series()
 
 
-def parse_instant(text: pl.Expr, time_format: str | None) -> pl.Expr:
+def parse_instant(text: pl.Series, time_format: str | None) -> pl.Series:
     """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null where it names none."""
     if time_format is None:
-        return pl.coalesce(_iso(text).str.strptime(_INSTANT, form, strict=False) for form in _ISO_INSTANT)
+        return _parse_iso(text, _INSTANT, _ISO_INSTANT)
     if _NAMES_INSTANT.search(time_format):
-        return _strptime(text, _INSTANT, time_format)
-    return pl.lit(None, _INSTANT)
+        return text.to_frame("text").select(_strptime(pl.col("text"), _INSTANT, time_format)).to_series()
+    return _nothing(text, _INSTANT)
 
 
-def _iso(text: pl.Expr) -> pl.Expr:
-    return text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z").str.replace("T", " ", literal=True)
+def _parse_iso(text: pl.Series, dtype: pl.Datetime, forms: Iterable[str]) -> pl.Series:
+    """By the first of `forms` that fits each; the later ones are tried only while something is left."""
+    plain = text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z").str.replace("T", " ", literal=True)
+    found = _nothing(text, dtype)
+    for form in forms:
+        if found.null_count() > text.null_count():
+            found = found.zip_with(found.is_not_null(), plain.str.strptime(dtype, form, strict=False))
+    return found
+
+
+def _nothing(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
+    return pl.repeat(None, len(text), dtype=dtype, eager=True)
 
 
 def _strptime(text: pl.Expr, dtype: pl.Datetime, time_format: str) -> pl.Expr:

@@ -42,10 +42,15 @@ class ValueReader:
         return self.unit.to_daycast(number).alias(self.variable)
 
     def unreadable(self) -> pl.Expr:
-        """True where there is text that is neither a value nor a word for none."""
+        """True where there is text that is neither a value nor a word for none; named `unreadable_name`."""
         text = self._text()
         no_direction = says_no_direction(text) if self.compass else pl.lit(value=False)
-        return text.is_not_null() & self._number().is_null() & ~no_direction
+        return (text.is_not_null() & self._number().is_null() & ~no_direction).alias(self.unreadable_name)
+
+    @property
+    def unreadable_name(self) -> str:
+        """The column that `unreadable` makes."""
+        return f"{self.variable} unreadable"
 
     @property
     def reason(self) -> str:

@@ -1,6 +1,6 @@
 """What every source hands over: deliveries of raw readings, and the protocol it does so by."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -28,6 +28,10 @@ def no_problems() -> pl.DataFrame:
     return pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
+def nothing_to_do() -> None:
+    """What most deliveries want done after they were taken in."""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One piece of a source, in full or up to the moment asked for: a file, a page, a span of time.
@@ -39,6 +43,8 @@ class Delivery:
     `complete` is False where rows received after the moment asked for were held back.
     `receipt` says whether received_at is "stated" by the source or "assumed" (observed_at plus a usual delay); an assumed one
     is replaced by the clock where the row corrects what an earlier delivery brought.
+    `waiting` counts rows held back because they are stamped later than the moment asked for.
+    `finish` is called once the delivery was committed, so that a file can be moved away.
     """
 
     origin: str
@@ -48,6 +54,8 @@ class Delivery:
     problems: pl.DataFrame
     complete: bool
     receipt: Literal["stated", "assumed"] = "stated"
+    waiting: int = 0
+    finish: Callable[[], None] = nothing_to_do
 
 
 class Source(Protocol):
@@ -56,6 +64,10 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """The name given in the configuration."""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it answers for a span of time, so that each fetch goes on where the last one ended."""
 
     def fetch(
         self,

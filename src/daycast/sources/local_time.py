@@ -24,6 +24,8 @@ def local_to_utc(wall: pl.Expr, zone: str, station: pl.Expr) -> pl.Expr:
     When the clock is set back, the times of an hour happen twice. The first row of a station with such a time is the
     earlier instant, any further row with it the later one: rows must stand in the order they were measured.
     """
+    if zone == "UTC":
+        return wall.dt.replace_time_zone("UTC")
     earlier, later = (
         wall.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
         for which in ("earliest", "latest")

@@ -14,18 +14,16 @@ from daycast.report.page import Page, write_page
 from daycast.report.skill import Champion, SkillSpan
 from daycast.report.summary import Account, Issue, Refusal, Silence, Summary
 from daycast.settings import Settings
-from daycast.times import DAY, HOUR, parse_duration
-from daycast.warehouse.connect import open_warehouse
+from daycast.times import HOUR, parse_duration
+from daycast.warehouse.connect import open_warehouse, read_frame
 from daycast.warehouse.forecasts import read_forecast_count, read_skill
 from daycast.warehouse.models import read_champion, read_models
-from daycast.warehouse.statements import statement
 
 if TYPE_CHECKING:
     import duckdb
 
     from daycast.steps.retrain import Outcome  # loads torch, which a report does not need
 
-SILENT_AFTER = DAY
 SHOWN_STATIONS = 6  # with their forecasts on the page
 SHOWN_HISTORY = 48 * HOUR  # of observations before them
 SHOWN_BATCHES = 10
@@ -37,15 +35,18 @@ def summarise(settings: Settings, now: datetime, intakes: Sequence[Account], ret
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion, skill, span = read_champion(con), read_skill(con), _read_span(con)
         registered: datetime | None = read_models(con)["registered_at"].max()  # type: ignore[assignment]
-        refusals = _read(con, "select_refusals", since=now, until=now)
-        silent = _read(con, "select_silent_stations", now=now, since=now - SILENT_AFTER)
+        refusals = read_frame(con, "select_refusals", since=now, until=now)
+        silent = read_frame(
+            con, "select_silent_stations", now=now, since=now - parse_duration(settings.ingest.silent_after)
+        )
         count = read_forecast_count(con)
-        first = _read(con, "select_forecasts_of_first_stations", stations=1)
+        first = read_frame(con, "select_forecasts_of_first_stations", stations=1)
     return Summary(
         now=now,
         intakes=tuple(intakes),
         refusals=tuple(Refusal(row["column_name"], row["reason"], row["n"]) for row in refusals.to_dicts()),
         silent=tuple(Silence(**row) for row in silent.to_dicts()),
+        silent_after=settings.ingest.silent_after,
         retraining=retrained.decision.reason if retrained else None,
         next_due=registered + parse_duration(settings.retrain.every) if registered else None,
         champion=_champion(champion),
@@ -63,40 +64,36 @@ def write_report(settings: Settings, now: datetime) -> Path:
     glossary = settings.glossary
     with open_warehouse(settings.warehouse, glossary.values(), now) as con:
         champion, skill = read_champion(con), read_skill(con)
-        forecasts = _read(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS)
+        forecasts = read_frame(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS)
         page = Page(
             now=now,
             champion=_champion(champion),
             crps_ratio=json.loads(str(champion["decision"])).get("crps_ratio", {}) if champion else {},
             skill=skill,
-            by_lead=_read(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
+            by_lead=read_frame(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
             span=_read_span(con),
             forecasts=forecasts,
             observations=keep_usable(_read_history(con, forecasts, now), list(glossary)),
-            regimes=dict(_read(con, "select_forecast_regimes").iter_rows()),
-            coverage=_read(con, "select_station_coverage"),
-            silent_before=now - SILENT_AFTER,
-            batches=_read(con, "select_last_batches", batches=SHOWN_BATCHES),
-            refusals=_read(con, "select_refusals", since=now - REFUSALS_OF, until=now),
+            regimes=dict(read_frame(con, "select_forecast_regimes").iter_rows()),
+            coverage=read_frame(con, "select_station_coverage"),
+            silent_before=now - parse_duration(settings.ingest.silent_after),
+            batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
+            refusals=read_frame(con, "select_refusals", since=now - REFUSALS_OF, until=now),
             variables=glossary,
         )
     write_page(settings.report, page)
     return settings.report
 
 
-def _read(con: "duckdb.DuckDBPyConnection", query: str, **params: object) -> pl.DataFrame:
-    return con.sql(statement(query), params=params or None).pl()
-
-
 def _read_span(con: "duckdb.DuckDBPyConnection") -> SkillSpan:
-    return SkillSpan(**_read(con, "select_skill_span").row(0, named=True))
+    return SkillSpan(**read_frame(con, "select_skill_span").row(0, named=True))
 
 
 def _read_history(con: "duckdb.DuckDBPyConnection", forecasts: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """Observations of the stations of `forecasts`, from before their hour of issue up to `now`."""
     since: Any = forecasts["issued_at"].min() or now
     stations = forecasts["station_id"].unique().to_list()
-    return _read(con, "select_recent_observations", stations=stations, since=since - SHOWN_HISTORY, until=now)
+    return read_frame(con, "select_recent_observations", stations=stations, since=since - SHOWN_HISTORY, until=now)
 
 
 def _champion(row: dict[str, Any] | None) -> Champion | None:

@@ -27,6 +27,7 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
     """Bring `scores` up to date with what was observed by `now`; returns how many forecast rows were scored.
 
     Days with a new observation, a correction or a new forecast since the last time are scored again, whole; others are not read.
+    What was found to be wrong since is no truth any more, and scores that rested on nothing else are gone.
     """
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         served = read_forecasts_to_score(con)
@@ -43,7 +44,7 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
     ]
     scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME))
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        replace_scores(con, scored)
+        replace_scores(con, scored, served.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique())
     forecasters = pl.DataFrame(
         [(name, model["forecaster"]) for name, model in models.items()], schema=_MODEL, orient="row"
     )

@@ -3,7 +3,7 @@
 import duckdb
 import polars as pl
 
-from daycast.warehouse.connect import frames, transaction
+from daycast.warehouse.connect import frames, read_frame, transaction
 from daycast.warehouse.statements import statement
 
 
@@ -16,21 +16,23 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> N
 
 def read_forecasts_to_score(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """All forecasts of the days on which a score is missing or out of date, and whose hour has been observed."""
-    return con.sql(statement("select_forecasts_to_score")).pl()
+    return read_frame(con, "select_forecasts_to_score")
 
 
-def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame) -> None:
-    """Write scores in place of those of the same station and day of validity."""
-    with frames(con, scored=scored), transaction(con):
-        con.execute(statement("delete_scores"))
-        con.execute(statement("insert_scores"))
+def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame, days: pl.DataFrame) -> None:
+    """Write scores in place of all those of `days` (station_id, valid_on), also of days that have none now."""
+    with transaction(con):
+        with frames(con, scored=days):
+            con.execute(statement("delete_scores"))
+        with frames(con, scored=scored):
+            con.execute(statement("insert_scores"))
 
 
 def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """The champion and the baselines beside it, all leads together: verified if anything is, else as judged."""
-    return con.sql(statement("select_skill")).pl()
+    return read_frame(con, "select_skill")
 
 
 def read_forecast_count(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
     """The newest hour of issue, and how many stations, variables and rows the latest forecasts have."""
-    return con.sql(statement("select_forecast_count")).pl().row(0, named=True)
+    return read_frame(con, "select_forecast_count").row(0, named=True)

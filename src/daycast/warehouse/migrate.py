@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from daycast.errors import WarehouseError
-from daycast.variables import Variable, flag_column
+from daycast.variables import Variable, check_column, flag_column
 from daycast.warehouse.statements import quoted, sql_folder, statement
 
 
@@ -52,21 +52,30 @@ def _checksum(text: str) -> str:
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Give each variable its column in readings, and its column and flag in observation_versions, where it has none.
+    """Give each variable its column in readings, and its column, flag and check in observation_versions, where it has none.
 
     The column that is looked for comes last, so that what a killed process began is completed.
     """
     present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
-    for name in (variable.name for variable in variables if variable.name not in present):
+    for name in (variable.name for variable in variables if check_column(variable.name) not in present):
         con.execute(f"alter table readings add column if not exists {quoted(name)} double")
-        flag = quoted(flag_column(name))
-        con.execute(f"alter table observation_versions add column if not exists {flag} utinyint default 9")
-        con.execute(f"alter table observation_versions add column {quoted(name)} double")
+        add = "alter table observation_versions add column if not exists"
+        con.execute(f"{add} {quoted(name)} double")
+        con.execute(f"{add} {quoted(flag_column(name))} utinyint default 9")
+        con.execute(f"{add} {quoted(check_column(name))} varchar")
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """(Re)create every view, in an order in which each finds what it reads."""
+    """(Re)create every view, in an order in which each finds what it reads.
+
+    Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
+    """
     first = ["observations", "champion"]
     names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
+    columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
+    variables = [name for name in columns if check_column(name) in columns]
+    marks = ", ".join(
+        f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
+    )
     for name in names:
-        con.execute((sql_folder() / "views" / f"{name}.sql").read_text())
+        con.execute((sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks))

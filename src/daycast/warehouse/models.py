@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 
 from daycast.errors import ModelError
-from daycast.warehouse.connect import frames, transaction
+from daycast.warehouse.connect import frames, read_frame, transaction
 from daycast.warehouse.statements import statement
 
 
@@ -41,13 +41,13 @@ def register_model(con: duckdb.DuckDBPyConnection, entry: ModelEntry, judged: pl
 
 def read_champion(con: duckdb.DuckDBPyConnection) -> dict[str, object] | None:
     """The champion's row of `models`, or None where nothing serves yet."""
-    rows = con.sql(statement("select_champion")).pl().to_dicts()
+    rows = read_frame(con, "select_champion").to_dicts()
     return rows[0] if rows else None
 
 
 def read_models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """The register, oldest first."""
-    return con.sql(statement("select_models")).pl()
+    return read_frame(con, "select_models")
 
 
 def find_model(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[str, object]:
@@ -69,7 +69,7 @@ def promote_model(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime) 
 
 def rollback_model(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
     """Make the champion before this one champion again and return its id. Raises ModelError where there was none."""
-    rows = con.sql(statement("select_previous_champion")).pl()
+    rows = read_frame(con, "select_previous_champion")
     if rows.is_empty():
         raise ModelError("there was no champion before this one: nothing to roll back to")
     promote_model(con, rows.item(), now)

@@ -46,8 +46,12 @@ def test_every_delivered_row_is_kept_or_refused(chain):
     delivered, kept, repeated, refused = (sum(int(row[column]) for row in batches) for column in (6, 7, 8, 9))
     assert delivered == kept + refused
     assert len(rows_of(chain, "readings")) == kept - repeated
-    assert refused > 0  # the simulated network sends a few impossible values
     assert len({row[:2] for row in rows_of(chain, "rejected_readings")}) == refused
+
+
+def test_impossible_values_of_the_simulated_network_are_kept_and_failed(chain):
+    failed = {row[3] for row in rows_of(chain, "flag_counts") if row[2] == "4"}
+    assert "gross_range" in failed
 
 
 def test_running_again_at_the_same_moment_changes_nothing(chain, daycast, tmp_path):

@@ -1,6 +1,7 @@
 """Someone points daycast at their own CSV files, rightly and wrongly."""
 
 import math
+import os
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -47,7 +48,7 @@ def test_the_example_of_the_readme_ends_with_forecasts_and_says_that_a_baseline_
 def test_a_file_that_grew_brings_only_its_new_rows(daycast, tmp_path):
     daycast(write_garden(tmp_path, 200), "ingest", "--until", UNTIL)
     done = daycast(write_garden(tmp_path, 260), "ingest", "--until", UNTIL)
-    assert "260 rows delivered, 260 kept (200 of them known before), 0 refused" in done.stdout
+    assert "260 rows delivered, 260 kept (200 known before, 0 revised), 0 refused" in done.stdout
     assert len(rows_of(tmp_path, "readings")) == 260
 
 
@@ -58,7 +59,7 @@ def test_two_rows_for_one_hour_become_one_observation_and_the_last_counts(daycas
     assert daycast(write_garden(tmp_path, change=double), "ingest", "--until", UNTIL).returncode == 0
     hour = f"{START + timedelta(hours=99):%Y-%m-%d %H:%M:%S+00}"
     versions = [row for row in rows_of(tmp_path, "observation_versions") if row[1] == hour]
-    assert [float(row[4]) for row in versions] == [pytest.approx(10.0)]
+    assert {round(float(row[4]), 6) for row in versions} == {10.0}  # twice: once the next hour came it was a spike
     assert len(rows_of(tmp_path, "readings")) == 301
 
 
@@ -68,7 +69,7 @@ def test_a_word_where_a_number_belongs_is_quarantined_as_it_came(daycast, tmp_pa
 
     done = daycast(write_garden(tmp_path, change=spoil), "ingest", "--until", UNTIL)
     assert done.returncode == 0
-    assert "300 rows delivered, 299 kept (0 of them known before), 1 refused" in done.stdout
+    assert "300 rows delivered, 299 kept (0 known before, 0 revised), 1 refused" in done.stdout
     (rejected,) = rows_of(tmp_path, "rejected_readings")
     assert rejected[2:4] == ("temp", "broken")
     assert '"battery":"3.7"' in rejected[5]
@@ -84,7 +85,7 @@ def garden(daycast, tmp_path_factory):
 
 BAD = {
     "no file matches": (lambda f: (f / "readings" / "garden.csv").unlink(), r"readings/\*\.csv"),
-    "an empty file": (lambda f: (f / "readings" / "garden.csv").write_text(""), "garden.csv"),
+    "an empty file": (lambda f: empty_since_long(f / "readings" / "garden.csv"), "garden.csv"),
     "a picture": (
         lambda f: (f / "readings" / "garden.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00" * 40),
         "garden.csv",
@@ -103,6 +104,12 @@ BAD = {
     "a broken file": (lambda f: edit(f, "daycast.toml", r"\[\[sources\]\]", "[[sources"), "not valid TOML"),
     "no such variable": (lambda f: edit(f, "daycast.toml", "precipitation_mm", "rain_mm"), "rain_mm"),
 }
+
+
+def empty_since_long(path: Path) -> None:
+    """Empty the file; one that was emptied just now may still be being written, and would be left for the next run."""
+    path.write_text("")
+    os.utime(path, (0, 0))
 
 
 def edit(folder: Path, file: str, old: str, new: str) -> None:

@@ -78,6 +78,21 @@ def test_climatology_falls_back_from_the_month_to_the_hour_to_the_network_to_the
     assert table[2, 5, 7] == pytest.approx(23 / 5)  # (1 + 3 + 8 + 5 + 6) / 5
 
 
+def test_a_suspect_value_counts_by_its_weight_in_climatology() -> None:
+    scaled = np.array([[[1.0], [4.0], [nan]], [[10.0], [nan], [nan]]])  # (2, 3, 1)
+    weight = np.array([[[1.0], [0.5], [0.5]], [[0.5], [1.0], [1.0]]], np.float16)
+    table = fit_climatology(scaled, np.zeros(3, int), np.full(3, 7), weight)[:, 0, 7, 0]
+    assert table.tolist() == pytest.approx([(1 + 2) / 1.5, 10.0, (1 + 2 + 5) / 2])
+
+
+def test_a_climatology_of_equal_weights_is_the_one_without_bit_for_bit() -> None:
+    rng = np.random.default_rng(5)
+    scaled = np.where(rng.random((3, 900, 2)) < 0.3, nan, rng.normal(size=(3, 900, 2))).astype(np.float32)
+    month, hour = rng.integers(0, 12, 900), rng.integers(0, 24, 900)
+    plain, weighed = (fit_climatology(scaled, month, hour, w) for w in (None, np.ones(scaled.shape, np.float16)))
+    np.testing.assert_array_equal(weighed, plain)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(20, 120), st.integers(0, 10_000), st.floats(-5, 5))
 def test_after_the_shift_the_share_of_the_truth_below_is_the_level(size: int, seed: int, bias: float) -> None:

@@ -15,7 +15,8 @@ pytestmark = [
 
 
 def on_gpu(batch):
-    return type(batch)(*(getattr(batch, field.name).cuda() for field in dataclasses.fields(batch)))
+    parts = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    return dataclasses.replace(batch, **{name: part.cuda() for name, part in parts.items() if part is not None})
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

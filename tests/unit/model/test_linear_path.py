@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from daycast.model.linear_path import fit_linear_path, linear_features, linear_forecast
+from daycast.model.linear_path import fit_linear_path, linear_error, linear_features, linear_forecast
 from daycast.model.windows import Batch
 
 P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a constant
@@ -17,6 +17,12 @@ P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a co
 def with_truth(batch: Batch, departure: np.ndarray) -> Batch:
     """The windows, with the last value and a departure (B, H, 1) as what came."""
     return replace(batch, truth=batch.last[:, None] + torch.tensor(departure, dtype=torch.float32))
+
+
+def with_half_weights(truth: torch.Tensor) -> torch.Tensor:
+    """Weights of 1 and, in a third of the places, of 0.5."""
+    doubted = torch.rand(truth.shape, generator=torch.Generator().manual_seed(7)) < 1 / 3
+    return torch.where(doubted, 0.5, 1.0)
 
 
 def test_it_reads_the_whole_history_the_calendar_to_come_and_a_constant(make_batch: Callable[..., Batch]) -> None:
@@ -67,6 +73,7 @@ def test_on_complete_data_it_is_ridge_with_an_unpenalised_constant(
 
 def test_the_windows_may_come_in_any_pieces(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(120, channels=1, truth_missing=0.2)
+    batch = replace(batch, weight=with_half_weights(batch.truth))
 
     def piece(start: int, end: int) -> Batch:
         return Batch(*(getattr(batch, part)[start:end] for part in Batch.__dataclass_fields__))
@@ -94,3 +101,47 @@ def test_missing_truth_weighs_by_what_is_there(make_batch: Callable[..., Batch])
     batch.truth[::2] = torch.nan
     (weights,) = fit_linear_path([batch], 1, penalties=(10.0,))
     assert linear_forecast(weights, batch, 1).mean().item() == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_suspect_truth_weighs_half(make_batch: Callable[..., Batch]) -> None:
+    """A departure of 2 in half of the windows and a suspect one of 8 in the others: (2 + 0.5 × 8) / 1.5 = 4 on average."""
+    departure = np.where(np.arange(400) % 2, 8.0, 2.0)[:, None, None].repeat(24, axis=1)
+    batch = make_batch(400, channels=1)
+    batch = with_truth(replace(batch, filled=torch.zeros_like(batch.filled)), departure)
+    batch = replace(batch, weight=torch.where(batch.truth == 8, 0.5, 1.0))
+    (weights,) = fit_linear_path([batch], 1, penalties=(1000.0,))
+    torch.testing.assert_close(weights[-1], torch.full((24,), 4.0), atol=0.02, rtol=0)
+
+
+def test_the_weighted_fit_is_that_of_weighted_moments(make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch(60, channels=1, truth_missing=0.2)
+    batch = replace(batch, weight=with_half_weights(batch.truth))
+    batch.truth[1:, 5] = torch.nan
+    batch.weight[0, 5] = 0.5  # the only truth of its lead
+    (weights,) = fit_linear_path([batch], 1, penalties=(0.5,))
+    x = linear_features(batch).double().numpy()
+    gram = x.T @ x / 60 + np.diag([0.5] * (P - 1) + [1e-9])
+    for lead in range(24):
+        pairs = [
+            (batch.weight[b, lead, 0].item(), x[b] * (batch.truth[b, lead, 0] - batch.last[b, 0]).item())
+            for b in range(60)
+            if not batch.truth[b, lead, 0].isnan()
+        ]
+        moment = sum(w * xy for w, xy in pairs) / sum(w for w, _ in pairs)
+        np.testing.assert_allclose(weights[:, lead].numpy(), np.linalg.solve(gram, moment), atol=1e-4)
+
+
+def test_equal_weights_give_the_fit_without_bit_for_bit(make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch(80, channels=1, truth_missing=0.2)
+    weighed = replace(batch, weight=torch.ones_like(batch.truth))
+    (plain,), (equal,) = (fit_linear_path([one], 1, penalties=(0.1,)) for one in (batch, weighed))
+    assert torch.equal(equal, plain)
+
+
+def test_the_error_of_the_linear_path_counts_each_truth_by_its_weight(make_batch: Callable[..., Batch]) -> None:
+    departure = np.array([1.0, 5.0, np.nan] * 8)[None, :, None]
+    batch = with_truth(make_batch(1, channels=1), departure)
+    persistence = torch.zeros(P, 24)
+    assert linear_error(persistence, batch, 1) == pytest.approx(3.0, rel=1e-5)
+    weight = torch.tensor([1.0, 0.5, 0.5] * 8)[None, :, None]
+    assert linear_error(persistence, replace(batch, weight=weight), 1) == pytest.approx((1 + 2.5) / 1.5, rel=1e-5)

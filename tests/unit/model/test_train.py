@@ -72,6 +72,36 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_one_others
     assert not torch.equal(first["encoder.weight_ih_l0"], other["encoder.weight_ih_l0"])
 
 
+@pytest.mark.parametrize("loss", ["training_loss", "validation_loss"])
+def test_suspect_truth_counts_half_in_both_losses(
+    loss: str, make_plain_network: Callable[[np.ndarray], Network]
+) -> None:
+    """One window: twelve leads that are good and twelve suspect; alone, each half has a loss of its own."""
+    block, scale = Block(0, 192), Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
+    still = replace(TINY, learning_rate=0.0, weight_decay=0.0, hidden_share=0.0, epochs=1)
+
+    def loss_over(leads: slice, weight: float | None = None) -> float:
+        values = np.random.default_rng(3).normal(size=(1, 192, 1))
+        kept = values[:, 168:][:, leads].copy()
+        values[:, 168:] = np.nan
+        values[:, 168:][:, leads] = kept
+        network = make_plain_network(values)
+        if weight is not None:
+            weights = np.ones(values.shape, np.float16)
+            weights[:, 180:] = weight
+            network = replace(network, weight=weights)
+        windows, seen = Windows(network, scale, torch.device("cpu")), []
+        validation = [windows.gather(torch.tensor([0]), torch.tensor([167]))]
+        spread, linear = torch.full((24, 1, 7), 0.3), torch.zeros(168 + 121, 24)
+        eligible = eligible_origins(network, block, 1)
+        train_seq2seq("gru", spread, linear, windows, block, eligible, validation, still, seen.append)
+        return getattr(seen[0], loss)
+
+    good, suspect = loss_over(slice(0, 12)), loss_over(slice(12, 24))
+    assert good != pytest.approx(suspect, rel=0.05)
+    assert loss_over(slice(0, 24), 0.5) == pytest.approx((good + 0.5 * suspect) / 1.5, rel=1e-5)
+
+
 def test_the_network_returned_is_the_one_of_the_best_epoch(make_plain_network: Callable[[np.ndarray], Network]) -> None:
     seen: list[Progress] = []
     config = replace(TINY, learning_rate=0.3, epochs=6, patience=6)  # so fast that it does not settle

@@ -1,6 +1,8 @@
 """Windows by index, against a Python loop that asks of each hour what was believed at t0."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from daycast.model.windows import REGIMES, Batch, Windows
 from daycast.prepare.channels import Channel
-from daycast.prepare.network import make_network
+from daycast.prepare.network import Network, make_network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import make_sun_table
 from daycast.times import HOUR, UTC_TIME
@@ -111,6 +113,39 @@ def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
     assert torch.equal(hidden.filled[1], plain.filled[1])
     assert torch.equal(hidden.truth.nan_to_num(9.0), plain.truth.nan_to_num(9.0))
     assert plain.mask[0, 150:].any()  # or the outage would hide nothing
+
+
+def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
+    make_plain_network: Callable[[np.ndarray], Network],
+) -> None:
+    rng = np.random.default_rng(2)
+    plain = make_plain_network(rng.normal(size=(2, 230, 3)))
+    weight = rng.choice([1.0, 0.5], size=(2, 230, 3))
+    scale = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
+    stations, origins = torch.tensor([1, 0, 1]), torch.tensor([200, 180, 3])
+    bare, weighed = (
+        Windows(network, scale, torch.device("cpu")).gather(stations, origins)
+        for network in (plain, replace(plain, weight=weight.astype(np.float16)))
+    )
+    assert bare.weight is None
+    assert weighed.weight.dtype == torch.float32
+    for b, (s, t0) in enumerate([(1, 200), (0, 180), (1, 3)]):
+        np.testing.assert_array_equal(weighed.weight[b].numpy(), weight[s, t0 + 1 : t0 + 25])
+    for part in ("filled", "mask", "staleness", "calendar", "truth"):
+        assert torch.equal(getattr(weighed, part), getattr(bare, part))
+    truth, first = weighed.truth_of(2)
+    assert torch.equal(truth, weighed.truth[..., :2])
+    assert torch.equal(first, weighed.weight[..., :2])
+
+
+def test_truth_after_the_last_hour_is_missing_and_its_weight_finite(
+    make_plain_network: Callable[[np.ndarray], Network],
+) -> None:
+    network = replace(make_plain_network(np.zeros((1, 230, 1))), weight=np.full((1, 230, 1), 0.5, np.float16))
+    scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
+    batch = Windows(network, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([229]))
+    assert batch.truth.isnan().all()
+    assert (batch.weight == 0.5).all()
 
 
 def test_the_calendar_is_the_height_of_the_sun_and_the_two_clocks() -> None:

@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from daycast.prepare.channels import Channel
+from daycast.prepare.channels import Channel, make_channels
 from daycast.prepare.network import NEVER, Network, make_network
+from daycast.quality.flags import keep_usable
 from daycast.times import HOUR, UTC_TIME
+from daycast.variables import BUILT_IN, flag_column
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
 SCHEMA = {
@@ -88,6 +90,63 @@ def test_revisions_are_sorted_by_station_hour_and_time() -> None:
 def test_hours_outside_and_unlisted_stations_are_left_out() -> None:
     made = network(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
     assert np.isnan(made.values).all()
+
+
+def flagged(*rows: tuple[str, int, int, int | None, int, int]) -> Network:
+    """Rows of (station, hour, known from, known until or None, flag of the wind's speed, flag of its direction)."""
+    names = ("wind_speed_m_s", "wind_from_deg")
+    frame = pl.DataFrame(
+        [
+            (s, START + o * HOUR, START + f * HOUR, None if u is None else START + u * HOUR, 5.0, 90.0, *of)
+            for s, o, f, u, *of in rows
+        ],
+        schema={
+            **dict(list(SCHEMA.items())[:4]),
+            **dict.fromkeys(names, pl.Float64),
+            **{flag_column(n): pl.UInt8 for n in names},
+        },
+        orient="row",
+    )
+    return make_network(
+        keep_usable(frame, names), TWO, make_channels(BUILT_IN[n] for n in names), START, START + 2 * HOUR
+    )
+
+
+def test_a_suspect_value_stands_and_counts_half_as_truth() -> None:
+    made = flagged(("a", 0, 0, None, 1, 1), ("a", 1, 1, None, 3, 1), ("b", 2, 2, None, 2, 1))
+    expected = np.ones((2, 3, 3), np.float16)
+    expected[0, 1, 0] = 0.5
+    np.testing.assert_array_equal(made.weight, expected)
+    assert made.weight.dtype == np.float16
+    assert made.values[0, 1, 0] == 5.0
+
+
+def test_both_parts_of_a_direction_have_its_weight() -> None:
+    made = flagged(("a", 1, 1, None, 1, 3))
+    assert made.channels == (
+        Channel("wind_speed_m_s"),
+        Channel("wind_from_deg", "sin"),
+        Channel("wind_from_deg", "cos"),
+    )
+    assert made.weight[0, 1].tolist() == [1.0, 0.5, 0.5]
+    assert (np.delete(made.weight[0], 1, axis=0) == 1).all()
+
+
+def test_a_failed_value_is_missing_and_needs_no_weight() -> None:
+    made = flagged(("a", 1, 1, None, 4, 1))
+    assert np.isnan(made.values[0, 1, 0])
+    assert not np.isnan(made.values[0, 1, 1:]).any()
+    assert made.weight is None
+
+
+def test_where_only_a_former_version_is_suspect_every_truth_counts_whole() -> None:
+    assert flagged(("a", 1, 1, 2, 3, 3), ("a", 1, 2, None, 1, 1)).weight is None
+
+
+def test_a_value_that_failed_later_is_still_what_was_believed_before() -> None:
+    made = flagged(("a", 1, 1, 2, 1, 1), ("a", 1, 2, None, 4, 1))
+    assert np.isnan(made.values[0, 1, 0])
+    assert made.revisions.values[0, 0] == 5.0
 
 
 def test_indices_and_instants_are_inverse() -> None:

@@ -23,8 +23,16 @@ def test_what_is_there_is_good_and_what_is_not_is_missing() -> None:
 
 def test_failed_values_are_missing_to_a_model_and_all_others_stand() -> None:
     frame = pl.DataFrame({A: [1.0, 2.0, 3.0, 4.0, None], f"{A}_flag": [1, 2, 3, 4, 9], "station_id": list("vwxyz")})
-    expected = pl.DataFrame({A: [1.0, 2.0, 3.0, None, None], "station_id": list("vwxyz")})
+    expected = pl.DataFrame(
+        {A: [1.0, 2.0, 3.0, None, None], "station_id": list("vwxyz"), f"{A}_truth_weight": [1.0, 1.0, 0.5, 1.0, 1.0]},
+        schema_overrides={f"{A}_truth_weight": pl.Float32},
+    )
     assert_frame_equal(keep_usable(frame, [A]), expected)
+
+
+def test_where_nothing_is_suspect_there_is_no_weight_and_no_mark_is_left() -> None:
+    frame = pl.DataFrame({A: [1.0, 4.0, None], f"{A}_flag": [1, 4, 9], f"{A}_check": [None, "spike", None]})
+    assert_frame_equal(keep_usable(frame, [A]), pl.DataFrame({A: [1.0, None, None]}))
 
 
 def test_each_variable_is_judged_by_its_own_flag() -> None:

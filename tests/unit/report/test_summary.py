@@ -20,7 +20,10 @@ class Brought:
     delivered: int
     kept: int
     repeated: int
+    revised: int
     refused: int
+    waiting: int
+    flagged: dict[str, int]
 
 
 def _skill():
@@ -37,9 +40,10 @@ def _skill():
 def _summary(**changes):
     full = Summary(
         now=NOW,
-        intakes=(Brought("roofs", 24_000, 23_995, 7, 5),),
+        intakes=(Brought("roofs", 24_000, 23_995, 7, 2, 5, 3, {"spike": 4, "flat_line": 1_200}),),
         refusals=(Refusal("air_temperature_c", "outside -95 to 65 °C", 5),),
         silent=(Silence("S0009", datetime(2026, 3, 1, tzinfo=UTC)),),
+        silent_after="24h",
         retraining=None,
         next_due=datetime(2026, 3, 27, 10, 3, tzinfo=UTC),
         champion=Champion(
@@ -70,14 +74,15 @@ def test_the_summary_of_five_variables_fits_a_screen(width):
 
 def test_rows_in_kept_and_refused_are_told_with_the_reason():
     text = render_summary(_summary(), 120)
-    assert "roofs: 24,000 in, 23,995 kept, 7 of them repeats, 5 refused" in text
+    assert "roofs: 24,000 in, 23,995 kept, 7 of them repeats, 2 corrections, 5 refused, 3 wait" in text
+    assert "1,204 values: flat_line 1,200, spike 4" in text
     assert "air temperature outside -95 to 65 °C (5×)" in text
 
 
 def test_more_than_a_few_silent_stations_are_counted():
     silent = tuple(Silence(f"S{i}", None) for i in range(1000))
     text = render_summary(_summary(silent=silent), 200)
-    assert "1,000 stations for more than 24 h: S0 (since ever), S1 (since ever), S2 (since ever), and 997 more" in text
+    assert "1,000 stations for more than 24h: S0 (since ever), S1 (since ever), S2 (since ever), and 997 more" in text
 
 
 def test_the_saving_is_told_against_the_best_naive_forecast():

@@ -113,6 +113,9 @@ def test_rows_received_after_until_are_held_back_and_so_are_their_problems(tmp_p
     assert delivery.raw["t"].to_list() == ["x", "1"]
     assert [problem[2] for problem in problems(delivery)] == ["x"]
     assert not delivery.complete
+    assert delivery.waiting == 1
+    on_its_way = deliver(tmp_path, text, until=until, reporting_delay="15min")
+    assert (times(on_its_way), on_its_way.waiting) == (["2024-01-01 00:00:00"], 1)
 
 
 def test_rows_received_up_to_since_are_not_delivered_again(tmp_path):
@@ -163,6 +166,12 @@ def test_text_where_a_number_belongs_is_a_problem_and_markers_are_not(tmp_path):
         (row, "t", value, "no finite number")
         for row, value in [(1, "abc"), (2, "nan"), (3, "inf"), (4, "1e999"), (9, "1,5")]
     ]
+
+
+def test_a_single_marker_may_be_a_number(tmp_path):
+    delivery = deliver(tmp_path, "time,t\n2024-01-01,-9999\n", missing=-9999)
+    assert delivery.readings["air_temperature_c"].to_list() == [None]
+    assert problems(delivery) == []
 
 
 def test_a_point_is_no_decimal_comma(tmp_path):
@@ -311,6 +320,8 @@ def test_a_unit_that_cannot_be_is_refused_before_any_file_is_read(tmp_path):
     [
         ({"timezone": "Asia/Shangai"}, "did you mean 'Asia/Shanghai'"),
         ({"reporting_delay": "soon"}, "'soon' is no duration"),
+        ({"reporting_delay": -60}, "reporting_delay"),
+        ({"settle": "-5s"}, "'-5s' is no duration"),
         ({"station": {}}, "exactly one of column, file_name and constant"),
         ({"station": {"column": "a", "constant": "b"}}, "exactly one of column, file_name and constant"),
         ({"station": {"file_name": "log_.+"}}, "exactly one group"),

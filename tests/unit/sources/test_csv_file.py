@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.csv_file import beyond_columns, parse_table
+from daycast.sources.csv_file import beyond_columns, ends_mid_line, parse_table
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -55,6 +55,23 @@ def test_a_header_alone_is_a_table_without_rows():
 
 def test_a_quoted_separator_is_text():
     assert parse(b'a,b\n"1,5",2\n').rows() == [("1,5", "2")]
+
+
+@pytest.mark.parametrize(
+    ("content", "ends"),
+    [
+        (b"a\n1", True),
+        (b"a\n1\n", False),
+        (b"a\r1\r", False),
+        ("a\n1\n".encode("utf-16-le"), False),
+        ("a\n1\n".encode("utf-16-be"), False),
+        ("a\n1".encode("utf-16-le"), True),
+        (b"", True),
+        (gzip.compress(b"a\n1"), False),  # gzip knows its own end
+    ],
+)
+def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
+    assert ends_mid_line(content) is ends
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,3 @@
 select batch_id
 from batches
-where batch_id = $batch_id
+where source = $source

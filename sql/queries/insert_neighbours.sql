@@ -1,0 +1,2 @@
+insert into neighbours by name
+select * from nearest

@@ -1,0 +1,2 @@
+insert into stale_hours by name
+select * from ranges

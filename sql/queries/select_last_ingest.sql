@@ -1,0 +1,2 @@
+select max(ingested_at)
+from batches

@@ -1,0 +1,40 @@
+-- How much of each station's day can be trusted? Hours of a UTC day by flag; an hour that never came is missing too.
+create or replace view data_quality_daily as
+with marks as (
+    from observations
+    unpivot include nulls ((flag, "check") for variable in ({marks}))
+),
+spans as (
+    select
+        station_id,
+        min(observed_at) as first_observed_at,
+        max(observed_at) as last_observed_at
+    from observations
+    group by station_id
+),
+days as (
+    select
+        station_id,
+        variable,
+        make_timestamp(epoch_us(observed_at))::date as day,  -- of a UTC day: ten times as fast as by the calendar of time zones
+        count(*) filter (flag in (1, 2)) as good,
+        count(*) filter (flag = 3) as suspect,
+        count(*) filter (flag = 4) as failed
+    from marks
+    group by all
+),
+final as (
+    select
+        station_id,
+        variable,
+        day,
+        good,
+        suspect,
+        failed,
+        date_diff('hour', greatest(day::timestamptz, first_observed_at), least((day + interval 23 hour)::timestamptz, last_observed_at)) + 1
+            - good - suspect - failed as missing
+    from days
+    join spans using (station_id)
+)
+select * from final
+order by station_id, variable, day;

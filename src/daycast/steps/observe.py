@@ -1,0 +1,138 @@
+"""Make the observations of every stale hour again from the readings: versions, flags, and nothing where nothing changed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import duckdb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from daycast.prepare.hourly_versions import make_hourly_versions
+from daycast.prepare.neighbours import nearest_stations
+from daycast.quality.contracts import observations_contract, validate_frame
+from daycast.quality.finding import LOOK_BACK_HOURS
+from daycast.quality.flagging import Surroundings, flag_versions
+from daycast.quality.limits import Limits
+from daycast.settings import Settings
+from daycast.times import HOUR
+from daycast.variables import Variable, check_column
+from daycast.warehouse.climatology import read_climatology
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.observations import read_stations
+from daycast.warehouse.staleness import read_readings_of, replace_versions, settle_stale_hours
+
+Neighbours = NDArray[np.int32]  # (S, K), as of prepare.neighbours
+
+_REACH = LOOK_BACK_HOURS * HOUR  # how far a reading can change flags, before its hour and after
+_DUE = HOUR  # after which the neighbours are asked
+_MOST_HOURS = 1_500_000  # station-hours at once: about 1 GB
+
+
+def make_observations(
+    settings: Settings, now: datetime, watch: Callable[[int, int], None] = lambda *_: None
+) -> Counter[str]:
+    """Bring the observations up to date with the readings, as far as they can be judged `now`; a month at a time.
+
+    Each piece is one transaction, and what a killed run left is done by the next. The result depends on the readings, the
+    stations and the limits alone, not on the order in which readings came. Returns how many hourly values each check newly
+    found fault with. `watch` is told how many pieces are done, of how many.
+    """
+    variables = settings.glossary
+    with open_warehouse(settings.warehouse, variables.values(), now) as con:
+        stations = read_stations(con)
+        neighbours = nearest_stations(stations)
+        stale = settle_stale_hours(con, _as_pairs(stations, neighbours))
+    found: Counter[str] = Counter()
+    pieces = list(_pieces(stale))
+    for number, piece in enumerate(pieces, 1):
+        with open_warehouse(settings.warehouse, variables.values(), now) as con:
+            found += _make_again(con, piece, variables, stations, neighbours, settings.limits, now)
+        watch(number, len(pieces))
+    return found
+
+
+def _as_pairs(stations: pl.DataFrame, neighbours: Neighbours) -> pl.DataFrame:
+    """The neighbours as a table: station_id, neighbour_id, rank from 0."""
+    station, rank = (neighbours >= 0).nonzero()
+    ids = stations["station_id"]
+    return pl.DataFrame(
+        {"station_id": ids[station], "neighbour_id": ids[neighbours[station, rank]], "rank": rank},
+        schema={"station_id": pl.String, "neighbour_id": pl.String, "rank": pl.UInt8},
+    )
+
+
+def _pieces(stale: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The ranges month by month, so that each month finds the climatology of those before it, and not too many at once."""
+    if stale.is_empty():
+        return
+    hours = (pl.col("until") - pl.col("since")).dt.total_hours() + 4 * LOOK_BACK_HOURS
+    sized = stale.with_columns(
+        pl.col("since").dt.truncate("1mo").alias("month"),
+    ).with_columns((hours.cum_sum().over("month") // _MOST_HOURS).alias("part"))
+    for _, piece in sized.group_by("month", "part", maintain_order=True):
+        yield piece.select("station_id", "since", "until")
+
+
+def _make_again(
+    con: duckdb.DuckDBPyConnection,
+    piece: pl.DataFrame,
+    variables: Mapping[str, Variable],
+    stations: pl.DataFrame,
+    neighbours: Neighbours,
+    limits: Mapping[str, Limits],
+    now: datetime,
+) -> Counter[str]:
+    rewritten = _widened(piece, _REACH)
+    readings = read_readings_of(con, _needed(piece, stations, neighbours))
+    versions = make_hourly_versions(readings, variables.values())
+    around = Surroundings(stations, neighbours, _climatology(con, rewritten, limits), limits)
+    flagged = _within(flag_versions(versions, list(variables.values()), around, now), rewritten)
+    validate_frame(flagged, observations_contract(variables.values()), "observations")
+    fresh = replace_versions(con, flagged, rewritten, piece, _not_due(piece, now))
+    current = fresh.filter(pl.col("known_until").is_null())
+    return sum((_counts(current[check_column(name)]) for name in variables), Counter())
+
+
+def _needed(piece: pl.DataFrame, stations: pl.DataFrame, neighbours: Neighbours) -> pl.DataFrame:
+    """The hours to read, one row a station: those to be rewritten and around them, and their neighbours' beside them."""
+    rewritten = _widened(piece, _REACH)
+    beside = rewritten.join(_as_pairs(stations, neighbours), on="station_id").select(
+        pl.col("neighbour_id").alias("station_id"), "since", "until"
+    )
+    return (
+        pl.concat([_widened(rewritten, _REACH), beside])
+        .group_by("station_id")
+        .agg(pl.col("since").min(), pl.col("until").max())
+    )
+
+
+def _widened(ranges: pl.DataFrame, by: timedelta) -> pl.DataFrame:
+    return ranges.with_columns(pl.col("since") - by, pl.col("until") + by)
+
+
+def _within(versions: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
+    """The versions of the hours of `ranges`, in their order."""
+    return (
+        versions.join(ranges, on="station_id", how="inner", maintain_order="left")
+        .filter(pl.col("observed_at").is_between("since", "until"))
+        .drop("since", "until")
+    )
+
+
+def _climatology(con: duckdb.DuckDBPyConnection, rewritten: pl.DataFrame, limits: Mapping[str, Limits]) -> pl.DataFrame:
+    names = [name for name, limit in limits.items() if limit.climatology_deviations is not None]
+    first, last = pl.col("since").dt.truncate("1mo").dt.date(), pl.col("until").dt.date()
+    wanted = rewritten.select("station_id", pl.date_ranges(first, last, "1mo").alias("month")).explode("month")
+    return read_climatology(con, wanted, names)
+
+
+def _not_due(piece: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The hours of which something will be decided only later: they stay stale."""
+    pending = pl.max_horizontal("since", pl.lit(now - _DUE).dt.truncate("1h"))
+    return piece.with_columns(pending.alias("since")).filter(pl.col("since") <= pl.col("until"))
+
+
+def _counts(checks: pl.Series) -> Counter[str]:
+    return Counter(dict(checks.drop_nulls().value_counts().iter_rows()))

@@ -1,0 +1,262 @@
+"""Store deliveries, whole or not at all: check every row, account for it, and note which observations it makes stale."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import polars as pl
+
+from daycast.errors import ContractError
+from daycast.prepare.hourly_versions import full_hour_after
+from daycast.prepare.news import KEY, keep_news
+from daycast.quality.contracts import find_refusals, readings_contract
+from daycast.quality.finding import LOOK_BACK_HOURS
+from daycast.sources.delivery import Delivery
+from daycast.stations import unplaced_stations
+from daycast.variables import Variable
+from daycast.warehouse.connect import transaction
+from daycast.warehouse.ingestion import Batch, append_batches, read_batch_ids, upsert_stations
+from daycast.warehouse.staleness import mark_stale, read_readings_of
+
+FEW_ROWS = 20  # in a batch this small, a share of bad rows says nothing: bad rows are refused one by one
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How deliveries of one source are to be taken in."""
+
+    source: str
+    listed: pl.DataFrame  # the stations the source lists
+    variables: Mapping[str, Variable]
+    now: datetime
+    earliest: datetime  # rows observed before are refused: a clock that was never set
+    refuse_above: float  # share of bad rows above which a delivery is refused whole
+    resumed_from: datetime | None  # what would have been known by then was asked for then
+
+
+def take_in(
+    con: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery], intake: Intake
+) -> tuple[list[Batch], dict[str, ContractError]]:
+    """Store deliveries of one source in one transaction; returns their accounts, and by fingerprint why others were refused.
+
+    A delivery that was stored before is left out. Where two of them speak of the same stretch of a station's time they are
+    stored one after the other, because what is news in the second depends on the first.
+    """
+    held = read_batch_ids(con, intake.source)
+    named = {_batch_id(intake, delivery): delivery for delivery in deliveries}
+    new = {batch_id: delivery for batch_id, delivery in named.items() if batch_id not in held}
+    if not new:
+        return [], {}
+    together = [new] if not _overlap(list(new.values())) else [{name: delivery} for name, delivery in new.items()]
+    batches: list[Batch] = []
+    errors: dict[str, ContractError] = {}
+    with transaction(con):
+        for part in together:
+            stored, refused = _store(con, part, intake)
+            batches += stored
+            errors |= {new[batch_id].fingerprint: error for batch_id, error in refused.items()}
+    return batches, errors
+
+
+def _batch_id(intake: Intake, delivery: Delivery) -> str:
+    held_back = "" if delivery.complete else intake.now.isoformat()
+    text = f"{intake.source}\n{delivery.origin}\n{delivery.fingerprint}\n{held_back}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _overlap(deliveries: Sequence[Delivery]) -> bool:
+    """Whether two deliveries may speak of the same instants of a station."""
+    if len(deliveries) == 1:
+        return False
+    observed = pl.col("observed_at")
+    spans = pl.concat(
+        delivery.readings.group_by("station_id").agg(observed.min().alias("first"), observed.max().alias("last"))
+        for delivery in deliveries
+    ).sort("station_id", "first")
+    return bool(spans.select((pl.col("first") <= pl.col("last").shift().over("station_id")).any()).item())
+
+
+def _store(
+    con: duckdb.DuckDBPyConnection, deliveries: Mapping[str, Delivery], intake: Intake
+) -> tuple[list[Batch], dict[str, ContractError]]:
+    rows = _rows(deliveries, intake.variables)
+    problems = _find_problems(rows, deliveries, intake)
+    errors = _refused_whole(rows, problems, deliveries, intake)
+    rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(errors))) for frame in (rows, problems))
+    kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
+    names = list(intake.variables)
+    held = _held(con, kept).select(*KEY, "received_at", "row_number", *names)
+    receipts = {delivery.receipt for delivery in deliveries.values()}
+    clock = intake.now if receipts == {"assumed"} else None
+    numbered = kept.select(*KEY, "received_at", pl.col("row").alias("row_number"), *names)
+    news = keep_news(numbered, held, names, clock, intake.resumed_from)
+    news = news.rename({"row_number": "row"}).join(
+        kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left"
+    )
+    accepted = {name: delivery for name, delivery in deliveries.items() if name not in errors}
+    batches = _accounts(accepted, kept, news, news.join(held, on=KEY, how="semi"), problems, intake)
+    upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
+    append_batches(con, batches, news.drop("row"), _as_they_came(problems, accepted, intake.now))
+    mark_stale(con, *_stale(news))
+    return batches, errors
+
+
+def _rows(deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable]) -> pl.DataFrame:
+    """Every delivered row: row (over all deliveries), batch_id, row_number (in its own), the keys and every variable."""
+    frames = []
+    for batch_id, delivery in deliveries.items():
+        absent = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in delivery.readings.columns]
+        readings = delivery.readings.with_columns(absent).select(*KEY, "received_at", *variables)
+        frames.append(readings.with_row_index("row_number").with_columns(pl.lit(batch_id).alias("batch_id")))
+    return pl.concat(frames).with_row_index("row")
+
+
+def _find_problems(rows: pl.DataFrame, deliveries: Mapping[str, Delivery], intake: Intake) -> pl.DataFrame:
+    """Everything wrong with a row: what the source could not read, then what breaks the contract in the rest.
+
+    Columns row, batch_id, row_number, column, value, reason.
+    """
+    unread = pl.concat(
+        delivery.problems.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, delivery in deliveries.items()
+    )
+    keys = rows.select("row", "batch_id", "row_number")
+    unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
+    contract = readings_contract(intake.variables.values(), intake.earliest)
+    broken = find_refusals(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
+    broken = broken.join(unread, on="row", how="anti").join(keys, on="row", maintain_order="left")
+    columns = ["row", "batch_id", "row_number", "column", "value", "reason"]
+    return pl.concat([unread.select(columns), broken.select(columns)])
+
+
+def _refused_whole(
+    rows: pl.DataFrame, problems: pl.DataFrame, deliveries: Mapping[str, Delivery], intake: Intake
+) -> dict[str, ContractError]:
+    """An error for each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
+    bad = pl.col("row").is_in(problems["row"].unique().implode()) | pl.any_horizontal(
+        _beyond(variable) for variable in intake.variables.values()
+    )
+    counts = (
+        rows.group_by("batch_id").agg(pl.len(), bad.fill_null(value=False).sum().alias("bad")).filter(pl.col("bad") > 0)
+    )
+    errors = {}
+    for batch_id, delivered, refused in counts.iter_rows():
+        if (
+            refused <= intake.refuse_above * delivered
+            or (delivered < FEW_ROWS and refused < delivered)
+            or delivered == 1
+        ):
+            continue
+        reasons = _commonest_reasons(rows.filter(pl.col("batch_id") == batch_id), problems, intake.variables)
+        errors[batch_id] = ContractError(
+            f"{deliveries[batch_id].origin}: {refused} of {delivered} rows are bad, more than ingest.refuse_above = "
+            f"{intake.refuse_above:g} allows, so nothing of it was ingested: {reasons}. "
+            "Correct the units, missing markers or columns of this source"
+        )
+    return errors
+
+
+def _beyond(variable: Variable) -> pl.Expr:
+    return ~pl.col(variable.name).is_between(variable.lowest, variable.highest)
+
+
+def _commonest_reasons(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
+    of_these = problems.join(rows, on="row", how="semi").select("column", "value", "reason")
+    beyond = [
+        rows.filter(_beyond(variable)).select(
+            pl.lit(name).alias("column"),
+            pl.col(name).cast(pl.String).alias("value"),
+            pl.lit(variable.outside).alias("reason"),
+        )
+        for name, variable in variables.items()
+    ]
+    common = (
+        pl.concat([of_these, *beyond])
+        .group_by("column", "reason")
+        .agg(pl.len(), pl.col("value").first())
+        .sort("len", "column", descending=True)
+    )
+    return "; ".join(
+        f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})"
+        for row in common.head(3).to_dicts()
+    )
+
+
+def _held(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:
+    """The stored readings of the stretches of time that `rows` speak of."""
+    if rows.is_empty():
+        return rows
+    observed = pl.col("observed_at")
+    ranges = rows.group_by("station_id").agg(observed.min().alias("since"), observed.max().alias("until"))
+    return read_readings_of(con, ranges)
+
+
+def _accounts(
+    deliveries: Mapping[str, Delivery],
+    kept: pl.DataFrame,
+    news: pl.DataFrame,
+    revised: pl.DataFrame,
+    problems: pl.DataFrame,
+    intake: Intake,
+) -> list[Batch]:
+    counts = {
+        name: dict(frame.group_by("batch_id").len().iter_rows())
+        for name, frame in {
+            "kept": kept,
+            "news": news,
+            "revised": revised,
+            "refused": problems.select("batch_id", "row").unique(),
+        }.items()
+    }
+    return [
+        Batch(
+            batch_id=batch_id,
+            source=intake.source,
+            origin=delivery.origin,
+            fingerprint=delivery.fingerprint,
+            complete=delivery.complete,
+            received_until=intake.now,
+            rows_delivered=len(delivery.readings),
+            rows_kept=counts["kept"].get(batch_id, 0),
+            rows_repeated=counts["kept"].get(batch_id, 0) - counts["news"].get(batch_id, 0),
+            rows_revised=counts["revised"].get(batch_id, 0),
+            rows_refused=counts["refused"].get(batch_id, 0),
+            ingested_at=intake.now,
+        )
+        for batch_id, delivery in deliveries.items()
+    ]
+
+
+def _as_they_came(problems: pl.DataFrame, deliveries: Mapping[str, Delivery], now: datetime) -> pl.DataFrame:
+    """Refusals as rows of rejected_readings, each with its row of the delivery as JSON."""
+    parts = []
+    for (batch_id,), part in problems.group_by("batch_id", maintain_order=True):
+        raw = deliveries[str(batch_id)].raw.with_row_index("row_number")
+        raw = raw.filter(pl.col("row_number").is_in(part["row_number"].implode()))
+        as_json = raw.select("row_number", pl.struct(pl.exclude("row_number")).struct.json_encode().alias("reading"))
+        parts.append(part.join(as_json, on="row_number", how="left"))
+    refused = pl.concat(parts) if parts else problems.with_columns(pl.lit(None, pl.String).alias("reading"))
+    return refused.select(
+        "batch_id",
+        "row_number",
+        pl.col("column").alias("column_name"),
+        "value",
+        "reason",
+        "reading",
+        pl.lit(now).alias("rejected_at"),
+    )
+
+
+def _stale(news: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The hours that the news touch, a range for each station and month; and from when on later hours draw on those months."""
+    hour = full_hour_after(pl.col("observed_at"))
+    ranges = (
+        news.group_by("station_id", hour.dt.truncate("1mo").alias("month"))
+        .agg(hour.min().alias("since"), hour.max().alias("until"), pl.col("received_at").min().alias("known"))
+        .drop("month")
+    )
+    known_in = pl.max_horizontal("known", "since").dt.truncate("1mo")
+    reaches = ranges.filter(known_in <= pl.col("until") + pl.duration(hours=LOOK_BACK_HOURS))
+    later = reaches.group_by("station_id").agg(known_in.min().dt.offset_by("1mo").alias("boundary"))
+    return ranges.select("station_id", "since", "until"), later

@@ -1,0 +1,155 @@
+"""A fit believes the flags: what failed is as if it had never come, what is suspect counts half as truth."""
+
+from datetime import UTC, datetime
+from functools import cache
+
+import numpy as np
+import polars as pl
+import torch
+
+from daycast.model.config import ModelConfig
+from daycast.model.fit import fit_forecaster
+from daycast.model.forecaster import Forecaster
+from daycast.quality.flags import keep_usable
+from daycast.times import HOUR, UTC_TIME
+from daycast.variables import BUILT_IN, flag_column
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOURS = 60 * 24
+NAMES = ("air_temperature_c", "wind_speed_m_s", "wind_from_deg")
+GLOSSARY = {name: BUILT_IN[name] for name in NAMES}
+STATIONS = pl.DataFrame(
+    {"station_id": ["a", "b"], "latitude": [47.0, 48.0], "longitude": [8.0, 9.0], "elevation_m": [400.0, 500.0]}
+)
+TINY = ModelConfig(
+    cell="gru",
+    hidden=8,
+    epochs=2,
+    steps_per_epoch=3,
+    batch=16,
+    validation_days=8,
+    judgement_days=8,
+    least_training_days=20,
+    device="cpu",
+)
+GARBAGE = {"air_temperature_c": 60.0, "wind_speed_m_s": 99.0, "wind_from_deg": 1.0}
+EVERY_OTHER = pl.col("observed_at").dt.hour() % 2 == 1
+EVERY_OTHER_DAY = pl.col("observed_at").dt.day() % 2 == 1
+
+
+@cache
+def weather() -> pl.DataFrame:
+    """Two stations with a daily round and noise, one value in ten missing; all flags good or missing."""
+    rng = np.random.default_rng(11)
+    hours = np.arange(HOURS)
+    parts = []
+    for station in STATIONS["station_id"]:
+        warmth = 10 + 6 * np.sin(2 * np.pi * hours / 24) + np.cumsum(rng.normal(0, 0.3, HOURS))
+        wind = rng.gamma(2.0, 2.0, HOURS)
+        direction = rng.uniform(0, 360, HOURS)
+        frame = pl.DataFrame(dict(zip(NAMES, (warmth, wind, direction), strict=True)))
+        holes = rng.random((HOURS, 3)) < 0.1
+        frame = frame.with_columns(
+            pl.when(~pl.Series(holes[:, v])).then(pl.col(name)).alias(name) for v, name in enumerate(NAMES)
+        )
+        times = pl.Series("observed_at", [START + int(hour) * HOUR for hour in hours], dtype=UTC_TIME)
+        parts.append(frame.select(pl.lit(station).alias("station_id"), times, *NAMES))
+    rows = pl.concat(parts).with_columns(
+        pl.col("observed_at").alias("known_from"), pl.lit(None, UTC_TIME).alias("known_until")
+    )
+    return rows.with_columns(
+        pl.when(pl.col(name).is_null()).then(9).otherwise(1).cast(pl.UInt8).alias(flag_column(name)) for name in NAMES
+    )
+
+
+def flagged(flag: int, where: pl.Expr, values: dict[str, float]) -> pl.DataFrame:
+    """The weather with this flag at some hours, and these values in place of those that were there."""
+    there = {name: where & pl.col(name).is_not_null() for name in NAMES}
+    return weather().with_columns(
+        *(pl.when(there[name]).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()),
+        *(
+            pl.when(there[name]).then(flag).otherwise(pl.col(flag_column(name))).cast(pl.UInt8).alias(flag_column(name))
+            for name in NAMES
+        ),
+    )
+
+
+def without_every_other() -> pl.DataFrame:
+    """The weather as it would be had every other hour's values never come."""
+    return weather().with_columns(
+        *(pl.when(~EVERY_OTHER).then(pl.col(name)).alias(name) for name in NAMES),
+        *(
+            pl.when(EVERY_OTHER).then(9).otherwise(pl.col(flag_column(name))).cast(pl.UInt8).alias(flag_column(name))
+            for name in NAMES
+        ),
+    )
+
+
+@cache
+def fitted(case: str) -> Forecaster:
+    frame = {
+        "good": weather,
+        "failed": lambda: flagged(4, EVERY_OTHER, GARBAGE),
+        "never came": without_every_other,
+        "suspect": lambda: flagged(3, EVERY_OTHER_DAY, {}),
+    }[case]()
+    return fit_forecaster(keep_usable(frame, NAMES), STATIONS, GLOSSARY, TINY, "hash")
+
+
+def numbers(forecaster: Forecaster) -> dict[str, np.ndarray]:
+    """Everything that was fitted."""
+    tensors = {
+        "climatology": forecaster.climatology,
+        "ridge": forecaster.ridge,
+        **{f"shift {name}": shift for name, shift in forecaster.shifts.items()},
+        **{f"network {name}": weight for name, weight in forecaster.network.state_dict().items()},
+    }
+    scale = {"mean": forecaster.scale.mean, "deviation": forecaster.scale.deviation}
+    return scale | {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def test_garbage_that_failed_changes_no_fitted_number() -> None:
+    expected, got = numbers(fitted("never came")), numbers(fitted("failed"))
+    assert got.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+    assert fitted("failed").header == fitted("never came").header
+
+
+def test_what_failed_is_missed() -> None:
+    plain, failed = numbers(fitted("good")), numbers(fitted("failed"))
+    for name in ("mean", "climatology", "ridge", "shift ridge", "network head.weight"):
+        assert not np.array_equal(plain[name], failed[name]), name
+
+
+def test_suspect_truth_changes_what_is_fitted_to_truth_but_not_how_inputs_are_scaled() -> None:
+    plain, suspect = numbers(fitted("good")), numbers(fitted("suspect"))
+    for name in ("mean", "deviation"):
+        np.testing.assert_array_equal(suspect[name], plain[name])
+    for name in ("ridge", "network head.weight"):
+        assert not np.array_equal(plain[name], suspect[name]), name
+
+
+def test_suspect_days_count_half_in_the_climatology() -> None:
+    fit = fitted("suspect")
+    until = datetime.fromisoformat(fit.header.trained_until)
+    weight = pl.when(EVERY_OTHER_DAY).then(0.5).otherwise(1.0) * pl.col(NAMES[0]).is_not_null()
+    means = (
+        weather()
+        .filter((pl.col("station_id") == "b") & (pl.col("observed_at") < until))
+        .group_by(hour=pl.col("observed_at").dt.hour())
+        .agg(((weight * pl.col(NAMES[0])).sum() / weight.sum()).alias("mean"))
+        .sort("hour")
+    )
+    assert until.month == 1  # so that January is all there is
+    expected = (means["mean"].to_numpy() - fit.scale.mean[0]) / fit.scale.deviation[0]
+    np.testing.assert_allclose(fit.climatology[1, 0, :, 0].numpy(), expected, atol=1e-5)
+
+
+def test_flags_that_find_no_fault_change_no_fitted_number() -> None:
+    bare = weather().drop(flag_column(name) for name in NAMES)
+    expected = numbers(fit_forecaster(bare, STATIONS, GLOSSARY, TINY, "hash"))
+    got = numbers(fitted("good"))
+    for name in expected:
+        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+    assert torch.isfinite(fitted("good").ridge).all()
