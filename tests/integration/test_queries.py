@@ -32,7 +32,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "judged": "from judgements",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
-    (r"rows_\w+|most|limit|fail|count|stations|hours|days|batches", 3),
+    (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
     (r"complete", True),
     (r"since|until|as_of|at|now|earliest|latest|\w+_(at|until|from)", NOW),
     (r"\w+", "text"),
@@ -49,7 +49,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 def text_of(name: str) -> str:
     """The statement, about one variable where it is written for any."""
-    return statement(name).replace("{value}", "dew_point_c").replace("{flag}", "dew_point_c_flag")
+    return statement(name).replace("{sums}", "count(dew_point_c) as n0")
 
 
 def value_of(parameter: str) -> object:

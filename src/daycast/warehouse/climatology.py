@@ -1,6 +1,7 @@
 """What each station's past months were like, kept so that a month is added up once."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import duckdb
 import polars as pl
@@ -37,23 +38,53 @@ def _past_months(wanted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_up(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> None:
-    """Add up the months that were not, or not for all of the variables."""
+    """Add up the months that were not, or not for all of the variables; a month of which nothing is known has n = 0."""
     with frames(con, months=months):
         held = read_frame(con, "select_month_statistics")
     complete = held.group_by(_MONTH_KEY).agg(pl.col("variable").n_unique()).filter(pl.col("variable") >= len(variables))
     missing = months.join(complete, on=_MONTH_KEY, how="anti")
-    if missing.is_empty():
+    if missing.is_empty() or not variables:
         return
-    bounds = {
-        "earliest": missing["month"].min(),
-        "latest": missing.select(pl.col("month").max().dt.offset_by("1mo")).item(),
-    }
-    with frames(con, months=missing, ranges=missing.select("station_id", since="month", until="month")):
+    statistics = _by_variable(_sums(con, missing, variables), missing, variables)
+    with frames(con, ranges=missing.select("station_id", since="month", until="month"), statistics=statistics):
         con.execute(statement("delete_month_statistics"))
-        for name in variables:
-            text = statement("insert_month_statistics")
-            text = text.replace("{value}", quoted(name)).replace("{flag}", quoted(flag_column(name)))
-            con.execute(text, {**bounds, "fail": FAIL, "variable": name})
+        con.execute(statement("insert_month_statistics"))
+
+
+def _sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
+    """station_id, month, and n, mean and deviation of each variable by its position, of the months that have anything."""
+    parts = []
+    for position, name in enumerate(variables):
+        usable = f"case when {quoted(flag_column(name))} < {FAIL} then {quoted(name)} end"
+        parts.append(
+            f"count({usable}) as n{position}, avg({usable}) as mean{position}, stddev_pop({usable}) as deviation{position}"
+        )
+    first = con.execute(statement("select_first_month")).fetchall()[0][0]
+    earliest, latest = months.select(
+        pl.col("month").min().alias("earliest"), pl.col("month").max().dt.offset_by("1mo").alias("latest")
+    ).row(0)
+    bounds = {"earliest": max(earliest, first or latest), "latest": latest}
+    with frames(con, months=months):
+        return cast(
+            pl.DataFrame,
+            pl.from_arrow(
+                con.execute(statement("select_month_sums").replace("{sums}", ", ".join(parts)), bounds).to_arrow_table()
+            ),
+        )
+
+
+def _by_variable(sums: pl.DataFrame, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
+    whole = months.join(sums, on=_MONTH_KEY, how="left")
+    return pl.concat(
+        whole.select(
+            *_MONTH_KEY,
+            pl.lit(name).alias("variable"),
+            pl.col(f"n{position}").fill_null(0).alias("n"),
+            pl.col(f"mean{position}").alias("mean"),
+            pl.col(f"deviation{position}").alias("deviation"),
+        )
+        for position, name in enumerate(variables)
+    )
 
 
 def _pool(statistics: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,2 @@
+select date_trunc('month', min(observed_at))::date
+from observation_versions
