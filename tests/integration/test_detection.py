@@ -8,7 +8,7 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.sources.simulated import SimulatedSource
-from daycast.sources.simulated_weather import VARIABLES
+from daycast.sources.simulation.weather import VARIABLES
 from daycast.steps.ingest import ingest_source
 from daycast.warehouse.connect import open_warehouse
 

@@ -94,7 +94,9 @@ def test_a_service_that_recovers_in_time_is_waited_for(configured, how: str) -> 
 
 
 @pytest.mark.parametrize("how", ["500", "truncated", "a web page"])
-def test_a_service_that_stays_ill_loses_nothing_that_came_before_and_doubles_nothing_after(configured, how: str) -> None:
+def test_a_service_that_stays_ill_loses_nothing_that_came_before_and_doubles_nothing_after(
+    configured, how: str
+) -> None:
     broken = True
 
     def ill(request: Request) -> Answer:

@@ -7,20 +7,20 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from daycast.sources.csv_file import Separator, ends_mid_line, may_be_quoted, parse_table, read_bytes
-from daycast.sources.csv_problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
-from daycast.sources.csv_station import StationKey
-from daycast.sources.csv_station_list import StationList
-from daycast.sources.csv_time import TimeColumn, TimeParts, parse_instant, parse_wall
-from daycast.sources.csv_values import ValueReader, present
 from daycast.sources.delivery import READING_KEYS, Delivery
-from daycast.sources.drop_folder import HOW_FILES_COME, DropFolder
-from daycast.sources.dropped_file import DroppedFile
-from daycast.sources.fingerprint import fingerprint
-from daycast.sources.local_time import local_to_utc, validate_timezone
-from daycast.sources.mapped_columns import MappedColumns, declared_units, units_of
-from daycast.sources.short_forms import Duration, column_if_bare, list_if_bare
-from daycast.sources.units import COMPASS
+from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
+from daycast.sources.folders.dropped_file import DroppedFile
+from daycast.sources.tables.csv_file import Separator, ends_mid_line, may_be_quoted, parse_table, read_bytes
+from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.local_time import local_to_utc, validate_timezone
+from daycast.sources.tables.mapped_columns import MappedColumns, declared_units, units_of
+from daycast.sources.tables.problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
+from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
+from daycast.sources.tables.station_key import StationKey
+from daycast.sources.tables.station_list import StationList
+from daycast.sources.tables.text_time import TimeColumn, TimeParts, parse_instant, parse_wall
+from daycast.sources.tables.text_values import ValueReader, present
+from daycast.sources.tables.units import COMPASS
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from daycast.sources.ghcnh_quality import BAD_QUALITY_CODES, QualityCodes
-from daycast.sources.ghcnh_reports import read_ghcnh
-from daycast.sources.ghcnh_station_list import read_first_rows, read_station_list
-from daycast.sources.noaa_archive import NoaaArchive
-from daycast.sources.station_year import Reports, StationYear, read_lines
+from daycast.sources.noaa.archive import NoaaArchive
+from daycast.sources.noaa.ghcnh_quality import BAD_QUALITY_CODES, QualityCodes
+from daycast.sources.noaa.ghcnh_reports import read_ghcnh
+from daycast.sources.noaa.ghcnh_station_list import read_first_rows, read_station_list
+from daycast.sources.noaa.station_year import Reports, StationYear, read_lines
 
 ARCHIVE = "https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly"
 _STATION_LIST = "ghcnh-station-list.csv"

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import polars as pl
 
-from daycast.sources.isd_lite_lines import read_isd_lite
-from daycast.sources.isd_station_list import read_isd_history
-from daycast.sources.noaa_archive import NoaaArchive
-from daycast.sources.station_year import Reports, StationYear, read_lines
+from daycast.sources.noaa.archive import NoaaArchive
+from daycast.sources.noaa.isd_lite_lines import read_isd_lite
+from daycast.sources.noaa.isd_station_list import read_isd_history
+from daycast.sources.noaa.station_year import Reports, StationYear, read_lines
 from daycast.stations import STATION_SCHEMA
 
 ARCHIVE = "https://www.ncei.noaa.gov/pub/data/noaa/isd-lite"

@@ -10,15 +10,15 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.csv_station_list import StationList
 from daycast.sources.delivery import Delivery
-from daycast.sources.http_client import Client, HttpSettings
+from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.meteo.days import Days, pieces_of
+from daycast.sources.meteo.piece import Piece, Question
+from daycast.sources.meteo.places import Place, groups_of, places_of, stations_of
+from daycast.sources.meteo.service import INTERFACES, USUAL_COLUMNS
 from daycast.sources.nearest import did_you_mean
-from daycast.sources.open_meteo_days import Days, pieces_of
-from daycast.sources.open_meteo_piece import Piece, Question
-from daycast.sources.open_meteo_places import Place, groups_of, places_of, stations_of
-from daycast.sources.open_meteo_service import INTERFACES, USUAL_COLUMNS
-from daycast.sources.short_forms import Duration
+from daycast.sources.tables.short_forms import Duration
+from daycast.sources.tables.station_list import StationList
 from daycast.times import DAY
 from daycast.variables import Variable
 

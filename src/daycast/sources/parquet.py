@@ -8,13 +8,13 @@ from typing import Literal
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.csv_file import read_bytes
 from daycast.sources.delivery import Delivery
-from daycast.sources.drop_folder import HOW_FILES_COME, DropFolder
-from daycast.sources.dropped_file import DroppedFile, UnfinishedFileError
-from daycast.sources.fingerprint import fingerprint
-from daycast.sources.mapped_columns import declared_units
-from daycast.sources.typed_table import TypedTable, validate_columns
+from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
+from daycast.sources.folders.dropped_file import DroppedFile, UnfinishedFileError
+from daycast.sources.tables.csv_file import read_bytes
+from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.mapped_columns import declared_units
+from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 

@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import Delivery
-from daycast.sources.http_client import Client, HttpSettings
-from daycast.sources.sensorthings_columns import DatastreamColumn, choose_channels, unfound_columns, validate_columns
-from daycast.sources.sensorthings_observations import Timing
-from daycast.sources.sensorthings_series import SeriesReader
-from daycast.sources.sensorthings_station import StationChannels, read_station
-from daycast.sources.sensorthings_things import StationPath, Thing, fetch_things, name_stations, station_list
-from daycast.sources.short_forms import Duration, list_if_bare
+from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.tables.short_forms import Duration, list_if_bare
+from daycast.sources.things.columns import DatastreamColumn, choose_channels, unfound_columns, validate_columns
+from daycast.sources.things.observations import Timing
+from daycast.sources.things.series import SeriesReader
+from daycast.sources.things.station import StationChannels, read_station
+from daycast.sources.things.things import StationPath, Thing, fetch_things, name_stations, station_list
 from daycast.times import DAY, HOUR, parse_time
 from daycast.variables import Variable
 

@@ -9,10 +9,10 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from daycast.sources.delivery import READING_KEYS, Delivery, no_problems
-from daycast.sources.simulated_noise import EPOCH
-from daycast.sources.simulated_places import Network, station_list
-from daycast.sources.simulated_readings import BLOCK_SPAN, MOST_STATIONS, block_readings, block_truth
-from daycast.sources.simulated_weather import VARIABLES
+from daycast.sources.simulation.noise import EPOCH
+from daycast.sources.simulation.places import Network, station_list
+from daycast.sources.simulation.readings import BLOCK_SPAN, MOST_STATIONS, block_readings, block_truth
+from daycast.sources.simulation.weather import VARIABLES
 from daycast.times import floor_hour, parse_duration
 from daycast.variables import Variable
 

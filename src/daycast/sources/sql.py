@@ -12,12 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 
 from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
-from daycast.sources.fingerprint import fingerprint
-from daycast.sources.mapped_columns import declared_units
-from daycast.sources.short_forms import Duration
-from daycast.sources.sql_attach import Attachment, file_if_bare, reading_connection, secrets_of
-from daycast.sources.sql_query import first_line, parameters_of, validate_query
-from daycast.sources.typed_table import TypedTable, validate_columns
+from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.mapped_columns import declared_units
+from daycast.sources.tables.short_forms import Duration
+from daycast.sources.tables.sql_attach import Attachment, file_if_bare, reading_connection, secrets_of
+from daycast.sources.tables.sql_query import first_line, parameters_of, validate_query
+from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY
 from daycast.variables import Variable

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import READING_KEYS, Delivery
+from daycast.sources.meteo.days import Days, pieces_of
 from daycast.sources.open_meteo import OpenMeteoSource
-from daycast.sources.open_meteo_days import Days, pieces_of
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
 from unit.sources.http_server import Answer, Request, Served, serve
@@ -454,7 +454,7 @@ def test_a_variable_that_open_meteo_does_not_know_is_named_by_its_own_reason():
     ids=["500", "429", "truncated", "HTML", "late"],
 )
 def test_after_a_misbehaviour_the_readings_are_exactly_the_right_ones(bad, monkeypatch):
-    monkeypatch.setattr("daycast.sources.http_pause.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.pause.FIRST_PAUSE_S", 0.01)
     good = body(location(hours([3.5], [1.0])))
     with serve(lambda request: good if request.number == 2 else bad) as server:
         http = {"timeout": timedelta(milliseconds=600), "retries": 2, "requests_per_second": 1e6}

@@ -1,0 +1,1 @@
+"""The parts of the source open_meteo."""

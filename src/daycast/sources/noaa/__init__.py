@@ -1,0 +1,1 @@
+"""NOAA's station-years: where they lie, how their lines read."""

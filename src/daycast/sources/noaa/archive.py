@@ -1,0 +1,183 @@
+"""What the sources that read NOAA's station-years have in common: their settings, and the way from files to deliveries."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from daycast.errors import SourceError
+from daycast.sources.delivery import Delivery
+from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.noaa.station_year import Reports, Shelf, StationYear
+from daycast.sources.noaa.station_year_archive import ArchiveShelf
+from daycast.sources.noaa.station_year_delivery import Span, as_delivery
+from daycast.sources.noaa.station_year_folder import FolderShelf
+from daycast.sources.tables.csv_file import read_bytes
+from daycast.sources.tables.short_forms import Duration, list_if_bare
+from daycast.times import HOUR
+from daycast.variables import Variable
+
+_PATIENCE = 3  # station-years in a row that cannot be had before the archive is taken to be down
+# settings that change no reading
+_WHERE_FILES_LIE = {"name", "folder", "archive", "station_ids", "station_list", "http"}
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+class NoaaArchive(BaseModel):
+    """The settings of a source that reads station-years, from `folder` or else from `archive`, and how it fetches them.
+
+    The archive says only when a report was made, and gets it days later; `reporting_delay` is how long after the observation such
+    a report is usually at hand for those who receive it directly, so that history is learned as it would have been lived.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resumes: ClassVar[bool] = False
+    reader_version: ClassVar[int]  # raised when the same file and configuration give other readings
+    file_name: ClassVar[re.Pattern[str]]  # with the groups station and year
+    station_form: ClassVar[re.Pattern[str]]
+
+    name: str
+    folder: str | None = None  # relative to the configuration's; files may lie deeper in it
+    archive: str
+    station_ids: Annotated[tuple[str, ...], BeforeValidator(list_if_bare)] = Field(
+        default=(), alias="stations"
+    )  # none: all that the folder has
+    start: Annotated[datetime | None, AfterValidator(_in_utc)] = None  # reports before are left out
+    reporting_delay: Duration = HOUR
+    station_list: str | None = None  # file or address
+    http: HttpSettings = HttpSettings()
+
+    _folder: Path = PrivateAttr(default=Path())
+    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember the folder that all paths are relative to, and the environment that a credential is read from."""
+        self._folder = Path((context or {}).get("folder", "."))
+        self._environment = (context or {}).get("environment", {})
+
+    @model_validator(mode="after")
+    def _validate_where(self) -> "NoaaArchive":
+        for station in self.station_ids:
+            if not self.station_form.fullmatch(station):
+                raise ValueError(f"{station!r} is no station of this archive: they match {self.station_form.pattern}")
+        if self.folder is not None and "archive" in self.model_fields_set:
+            raise ValueError(f"give folder ({self.folder!r}) or archive ({self.archive!r}), not both")
+        if self.folder is None and not self.station_ids:
+            raise ValueError("give the stations to fetch from the archive, or a folder where files lie")
+        if self.folder is None and self.start is None:
+            raise ValueError("give start, the first day to fetch from the archive, for example 2015-01-01")
+        return self
+
+    def fetch(
+        self,
+        since: datetime | None,
+        until: datetime,
+        variables: Mapping[str, Variable],
+        seen: Collection[str],
+    ) -> Iterator[Delivery]:
+        """Yield one delivery a station-year of what was received in (since, until]; see Source.
+
+        Years that ended before `since` or `start` are not looked at. Raises SourceError for a folder without station-years before
+        any is read; for what cannot be had or read, and stations never found, after all the others were delivered.
+        """
+        with ExitStack() as opened:
+            shelf = self._shelf(opened, seen)
+            errors: list[str] = []
+            failed_in_a_row = 0
+            for piece in shelf.find(self._first_year(since), until.year):
+                try:
+                    delivery = self._deliver(shelf, piece, (since, until), variables)
+                    failed_in_a_row = 0
+                except SourceError as error:
+                    errors.append(str(error))
+                    failed_in_a_row += 1
+                    if failed_in_a_row == _PATIENCE and self.folder is None:
+                        break
+                    continue
+                if delivery is not None:
+                    yield delivery
+        errors += [] if (absence := shelf.complaint()) is None else [absence]
+        if errors:
+            others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
+            raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
+
+    @abstractmethod
+    def address(self, station: str, year: int) -> str:
+        """Where the archive has a station-year."""
+
+    @abstractmethod
+    def read(self, content: bytes, piece: StationYear) -> Reports:
+        """The reports in the file of a station-year; raises SourceError where it is none."""
+
+    def files(self) -> list[tuple[StationYear, Path]]:
+        """The station-years in the folder with their paths, by station and year; none where we read from the archive."""
+        if self.folder is None:
+            return []
+        shelf = self._folder_shelf(self.folder, ())
+        return [(piece, shelf.folder / piece.origin) for piece in shelf.files()]
+
+    def stations_read(self) -> list[str]:
+        """The stations that are read: those asked for, else all that the folder has."""
+        return list(self.station_ids or dict.fromkeys(piece.station for piece, _ in self.files()))
+
+    def read_station_list(self, in_folder: str, in_archive: str) -> tuple[bytes, str] | None:
+        """The station list as it is, and its name; None for a folder without one. Raises SourceError if it cannot be had.
+
+        It is `station_list`, or without that the file `in_folder`, or where we read the archive what is at `in_archive`.
+        """
+        listed = self.station_list
+        if listed is None and self.folder is not None:
+            beside = self._folder / Path(self.folder).expanduser() / in_folder
+            return (read_bytes(beside, in_folder), in_folder) if beside.is_file() else None
+        place = listed or in_archive
+        if not place.startswith(("http://", "https://")):
+            return read_bytes(self._folder / Path(place).expanduser(), place), place
+        with Client(self.http, self._environment) as client:
+            body = client.get_bytes(place)
+        return None if body is None else (body.content, place)
+
+    def _shelf(self, opened: ExitStack, seen: Collection[str]) -> Shelf:
+        if self.folder is not None:
+            return self._folder_shelf(self.folder, seen)
+        client = opened.enter_context(Client(self.http, self._environment))
+        return ArchiveShelf(client, self.address, self.station_ids, self._read_as, seen)
+
+    def _folder_shelf(self, folder: str, seen: Collection[str]) -> FolderShelf:
+        place = self._folder / Path(folder).expanduser()
+        return FolderShelf(place, self.file_name, self.station_ids, self._read_as, seen)
+
+    def _first_year(self, since: datetime | None) -> int | None:
+        """The first year that may hold a report received after `since` and made after `start`."""
+        starts = [self.start, None if since is None else since - self.reporting_delay]
+        years = [time.year for time in starts if time is not None]
+        return max(years) if years else None
+
+    @property
+    def _read_as(self) -> str:
+        """All that decides how a file is read, in 16 hexadecimal digits."""
+        text = f"{self.reader_version} {self.model_dump_json(exclude=_WHERE_FILES_LIE)}"
+        return sha256(text.encode()).hexdigest()[:16]
+
+    def _deliver(
+        self,
+        shelf: Shelf,
+        piece: StationYear,
+        span: tuple[datetime | None, datetime],
+        variables: Mapping[str, Variable],
+    ) -> Delivery | None:
+        found = shelf.take(piece)
+        if found is None:
+            return None
+        reports = self.read(found.content, piece)
+        spoken_for = Span(span[0], span[1], self.start, self.reporting_delay)
+        return as_delivery(reports, piece, found.fingerprint, spoken_for, variables)

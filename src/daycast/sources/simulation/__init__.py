@@ -1,0 +1,1 @@
+"""The weather and the troubles of the simulated network."""

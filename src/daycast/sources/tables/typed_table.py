@@ -1,0 +1,154 @@
+"""From a table whose columns have types to readings: what Parquet files and the answers of databases have in common."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from daycast.errors import SourceError
+from daycast.sources.delivery import READING_KEYS
+from daycast.sources.nearest import did_you_mean, listed
+from daycast.sources.tables.local_time import validate_timezone
+from daycast.sources.tables.mapped_columns import MappedColumns, units_of
+from daycast.sources.tables.problems import Complaint, list_problems
+from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
+from daycast.sources.tables.station_key import StationKey
+from daycast.sources.tables.station_list import StationList
+from daycast.sources.tables.typed_time import InstantColumn, time_as_text, to_instants, why_no_instant, writable
+from daycast.sources.tables.typed_values import TypedReader, is_text
+from daycast.sources.tables.units import COMPASS
+from daycast.variables import Variable
+
+
+@dataclass(frozen=True)
+class TypedRows:
+    """Rows of the span that was asked for, in the form of a Delivery."""
+
+    readings: pl.DataFrame
+    raw: pl.DataFrame
+    problems: pl.DataFrame
+    complete: bool  # whether no row was left out
+    waiting: int  # rows left out that are stamped later than the span
+
+
+class TypedTable(BaseModel):
+    """The settings that say what the columns of a table are.
+
+    Missing values are null, not a number (NaN) or one of the numbers `missing`. What cannot be read in a row, as infinity or text
+    where a number belongs, is a problem with a reason; a column that can hold no such thing at all is a SourceError.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    missing: Annotated[tuple[float, ...], BeforeValidator(list_if_bare)] = ()
+    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without one
+    reporting_delay: Duration = timedelta(0)
+    station: Annotated[StationKey, BeforeValidator(column_if_bare)]
+    time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
+    columns: MappedColumns
+    station_list: StationList | None = None
+
+    def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
+        """A reader for each mapped variable; raises ConfigError for a variable or unit that does not exist."""
+        return [
+            TypedReader(name, given.column, unit, given.unit == COMPASS, self.missing)
+            for name, given, unit in units_of(self.name, self.columns, variables)
+        ]
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that are read, each once."""
+        values = (given.column for given in self.columns.values())
+        return list(dict.fromkeys([*self.station.columns, self.time.column, *values]))
+
+    def read(
+        self,
+        table: pl.DataFrame,
+        station: str | None,
+        received: str | None,
+        span: tuple[datetime | None, datetime],
+        variables: Mapping[str, Variable],
+        origin: str,
+    ) -> TypedRows:
+        """The rows that were received in `span` (since, until], and those without a time.
+
+        `station` is the station of all rows, None where a column tells it; `received` the column with the receipt, None
+        where it is assumed from `reporting_delay`. Raises SourceError naming `origin` and a column of an impossible type.
+        """
+        since, until = span
+        keys = self._keys(table, station, received, origin)
+        late = (keys["received_at"] > until).fill_null(value=False)
+        inside = ~late if since is None else ~late & ~(keys["received_at"] <= since).fill_null(value=False)
+        waiting = int((late & (keys["observed_at"] > until)).sum())
+        table, keys = table.filter(inside), keys.filter(inside)
+        readers = self.readers(variables)
+        for reader in readers:
+            reader.validate(table.schema[reader.column], origin)
+        values = table.select(reader.value(table.schema[reader.column]) for reader in readers)
+        unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
+        return TypedRows(
+            readings=keys.hstack(values).with_columns(unmapped).select(*READING_KEYS, *variables),
+            raw=table.select(writable(column) for column in table),
+            problems=list_problems(self._complaints(table, keys, received, readers)),
+            complete=bool(inside.all()),
+            waiting=waiting,
+        )
+
+    def _keys(self, table: pl.DataFrame, station: str | None, received: str | None, origin: str) -> pl.DataFrame:
+        """READING_KEYS of every row."""
+        stations = self._stations(table, station, origin)
+        observed = to_instants(table[self.time.column], self.time.epoch, self.timezone, stations, origin)
+        if received is None:
+            receipts = observed + self.reporting_delay
+        else:
+            receipts = to_instants(table[received], None, self.timezone, stations, origin)
+        keys = pl.DataFrame([stations, observed, receipts], schema=list(READING_KEYS))
+        return keys.with_columns(received_at=pl.when(pl.col("observed_at").is_not_null()).then("received_at"))
+
+    def _stations(self, table: pl.DataFrame, station: str | None, origin: str) -> pl.Series:
+        if self.station.column is None:
+            return pl.repeat(station, table.height, dtype=pl.String, eager=True)
+        column = table[self.station.column]
+        whole = column.dtype.is_integer() or (isinstance(column.dtype, pl.Decimal) and column.dtype.scale == 0)
+        if not (whole or is_text(column.dtype) or column.dtype == pl.Null):
+            raise SourceError(
+                f"{origin}: column {column.name!r} is of type {column.dtype}, and a station is text or a whole number"
+            )
+        text = column.cast(pl.String).str.strip_chars()
+        return text.set((text == "").fill_null(value=False), None)
+
+    def _complaints(
+        self, table: pl.DataFrame, keys: pl.DataFrame, received: str | None, readers: list[TypedReader]
+    ) -> Iterator[Complaint]:
+        """What is wrong with the rows; a column is written as text only where it is needed, because that takes long."""
+        no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
+        if no_station.any():
+            column = self.station.column or ""
+            yield Complaint(column, no_station, table[column].cast(pl.String), "no station")
+        instants = [(self.time.column, self.time.epoch, no_time)]
+        if received is not None:
+            instants.append((received, None, keys["received_at"].is_null() & ~no_time))
+        for column, epoch, where in instants:
+            if where.any():
+                reasons = why_no_instant(table[column], epoch, self.timezone)
+                yield Complaint(column, where, time_as_text(table[column]), reasons)
+        for reader in readers:
+            dtype = table.schema[reader.column]
+            where = table.select(reader.unreadable(dtype)).to_series()
+            if where.any():
+                yield Complaint(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
+
+
+def validate_columns(needed: list[str], there: list[str], origin: str) -> None:
+    """Raise SourceError naming a needed column that is not there, or there more than once."""
+    for column in needed:
+        if column not in there:
+            raise SourceError(
+                f"{origin} has no column {column!r}{did_you_mean(column, there)}; it has: {listed(there)}"
+            )
+        if there.count(column) > 1:
+            raise SourceError(f"{origin} has more than one column {column!r}; which one is meant cannot be known")

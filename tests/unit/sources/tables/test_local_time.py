@@ -1,0 +1,47 @@
+import polars as pl
+import pytest
+
+from daycast.sources.tables.local_time import local_to_utc, validate_timezone
+
+
+def utc_of(walls: list[str], zone: str, stations: list[str] | None = None) -> list[str | None]:
+    frame = pl.DataFrame({"wall": walls, "station": stations or ["a"] * len(walls)})
+    wall = pl.col("wall").str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M")
+    instants = frame.select(local_to_utc(wall, zone, pl.col("station"))).to_series()
+    assert instants.dtype == pl.Datetime("us", "UTC")
+    return instants.dt.strftime("%Y-%m-%d %H:%M").to_list()
+
+
+def test_winter_and_summer_have_their_own_offset():
+    assert utc_of(["2024-01-15 12:00", "2024-07-15 12:00"], "Europe/Berlin") == ["2024-01-15 11:00", "2024-07-15 10:00"]
+
+
+def test_a_half_hour_zone_keeps_its_half_hour():
+    assert utc_of(["2024-01-15 12:00"], "Asia/Kolkata") == ["2024-01-15 06:30"]
+
+
+def test_an_hour_that_the_clock_skipped_is_no_instant():
+    walls = ["2024-03-31 01:30", "2024-03-31 02:30", "2024-03-31 03:00"]
+    assert utc_of(walls, "Europe/Berlin") == ["2024-03-31 00:30", None, "2024-03-31 01:00"]
+
+
+def test_an_hour_that_came_twice_is_told_apart_by_the_order_of_rows():
+    walls = ["2024-10-27 02:00", "2024-10-27 02:30", "2024-10-27 02:00", "2024-10-27 02:30", "2024-10-27 03:00"]
+    expected = ["2024-10-27 00:00", "2024-10-27 00:30", "2024-10-27 01:00", "2024-10-27 01:30", "2024-10-27 02:00"]
+    assert utc_of(walls, "Europe/Berlin") == expected
+
+
+def test_each_station_has_its_own_order():
+    walls = ["2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 02:00"]
+    expected = ["2024-10-27 00:00", "2024-10-27 00:00", "2024-10-27 01:00"]
+    assert utc_of(walls, "Europe/Berlin", ["a", "b", "a"]) == expected
+
+
+def test_a_time_that_stands_twice_on_an_ordinary_day_is_twice_the_same_instant():
+    assert utc_of(["2024-01-15 12:00"] * 2, "Europe/Berlin") == ["2024-01-15 11:00"] * 2
+
+
+def test_an_unknown_zone_is_refused_with_close_ones():
+    with pytest.raises(ValueError, match=r"'europe/berln' is no time zone \(did you mean 'Europe/Berlin'"):
+        validate_timezone("europe/berln")
+    assert validate_timezone("Asia/Shanghai") == "Asia/Shanghai"
