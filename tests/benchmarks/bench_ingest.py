@@ -110,7 +110,7 @@ def contract() -> None:
     from daycast.quality.contracts import find_refusals, readings_contract
     from daycast.variables import BUILT_IN
 
-    n, rng = 2_000_000, np.random.default_rng(0)
+    n, rng = 6_000_000, np.random.default_rng(0)
     time_of = pl.datetime_range(UNTIL - timedelta(hours=n - 1), UNTIL, "1h", eager=True).cast(pl.Datetime("us", "UTC"))
     frame = pl.DataFrame(
         {"station_id": pl.repeat("S0001", n, eager=True), "observed_at": time_of, "received_at": time_of}

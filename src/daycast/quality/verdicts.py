@@ -11,7 +11,6 @@ from daycast.times import UTC_TIME
 from daycast.variables import check_column, flag_column
 
 Rows = NDArray[np.int64]
-_VERSION_KEY = ["station_id", "observed_at", "known_from"]
 _SEGMENT = ["row", "moment"]
 
 
@@ -98,9 +97,8 @@ class Verdicts:
         segments = worsening.select(*_SEGMENT).unique().sort(*_SEGMENT)
         moment = pl.col("moment").cast(UTC_TIME)
         ends = segments.with_columns(pl.col("moment").shift(-1).over("row").alias("next"))
-        parts = ends.join(
-            whole.with_row_index("row").cast({"row": pl.Int64}), on="row", how="left", maintain_order="left"
-        )
+        numbered = whole.with_row_index("row").cast({"row": pl.Int64})
+        parts = ends.join(numbered, on="row", how="left", maintain_order="left")
         for (name,), found in worsening.group_by("variable"):
             new = segments.join(found.select(*_SEGMENT, "flag", "code"), on=_SEGMENT, how="left", maintain_order="left")
             new = new.select(pl.col("flag", "code").forward_fill().over("row"))
@@ -112,10 +110,8 @@ class Verdicts:
             moment.alias("known_from"), pl.coalesce(pl.col("next").cast(UTC_TIME), "known_until").alias("known_until")
         )
         first = segments.group_by("row").agg(pl.col("moment").min().cast(UTC_TIME).alias("split_at"))
-        begun = (
-            whole.with_row_index("row")
-            .cast({"row": pl.Int64})
-            .join(first, on="row", how="left", maintain_order="left")
-            .with_columns(pl.coalesce("split_at", "known_until").alias("known_until"))
+        begun = numbered.join(first, on="row", how="left", maintain_order="left").with_columns(
+            pl.coalesce("split_at", "known_until").alias("known_until")
         )
-        return pl.concat([begun.select(whole.columns), parts.select(whole.columns)]).sort(_VERSION_KEY)
+        both = pl.concat([begun.select(numbered.columns), parts.select(numbered.columns)])
+        return both.sort("row", "known_from").drop("row")  # a row's parts lie before the next row

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -92,7 +93,7 @@ def ingest_source(
     batches: list[Batch] = []
     errors: list[DaycastError] = []
     waiting, stated = 0, False
-    for group in _groups(source.fetch(start, now, settings.glossary, seen), errors):
+    for group in _ahead(_groups(source.fetch(start, now, settings.glossary, seen), errors)):
         stated = stated or any(delivery.receipt == "stated" for delivery in group)
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
             stored, refused = take_in(con, group, intake)
@@ -134,6 +135,15 @@ def _groups(deliveries: Iterator[Delivery], errors: list[DaycastError]) -> Itera
         errors.append(error)
     if group:
         yield group
+
+
+def _ahead(groups: Iterator[list[Delivery]]) -> Iterator[list[Delivery]]:
+    """The groups, each read while the one before is being stored."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = reader.submit(next, groups, None)
+            yield group
 
 
 def _finish(group: Sequence[Delivery], refused: Collection[str], errors: list[DaycastError]) -> None:

@@ -1,6 +1,7 @@
 """What each station's past months were like, kept so that a month is added up once."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import cast
 
 import duckdb
@@ -59,18 +60,17 @@ def _sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Seque
         parts.append(
             f"count({usable}) as n{position}, avg({usable}) as mean{position}, stddev_pop({usable}) as deviation{position}"
         )
-    first = con.execute(statement("select_first_month")).fetchall()[0][0]
-    earliest, latest = months.select(
+    first: date | None = con.execute(statement("select_first_month")).fetchall()[0][0]
+    there = months.filter(pl.col("month") >= first) if first else months.clear()
+    earliest, latest = there.select(
         pl.col("month").min().alias("earliest"), pl.col("month").max().dt.offset_by("1mo").alias("latest")
     ).row(0)
-    bounds = {"earliest": max(earliest, first or latest), "latest": latest}
-    with frames(con, months=months):
-        return cast(
-            pl.DataFrame,
-            pl.from_arrow(
-                con.execute(statement("select_month_sums").replace("{sums}", ", ".join(parts)), bounds).to_arrow_table()
-            ),
-        )
+    query, bounds = (
+        statement("select_month_sums").replace("{sums}", ", ".join(parts)),
+        {"earliest": earliest, "latest": latest},
+    )
+    with frames(con, months=there):
+        return cast(pl.DataFrame, pl.from_arrow(con.execute(query, bounds).to_arrow_table()))
 
 
 def _by_variable(sums: pl.DataFrame, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:

@@ -36,12 +36,21 @@ def parse_instant(text: pl.Series, time_format: str | None) -> pl.Series:
 
 def _parse_iso(text: pl.Series, dtype: pl.Datetime, forms: Iterable[str]) -> pl.Series:
     """By the first of `forms` that fits each; the later ones are tried only while something is left."""
-    plain = text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z").str.replace("T", " ", literal=True)
     found = _nothing(text, dtype)
-    for form in forms:
-        if found.null_count() > text.null_count():
-            found = found.zip_with(found.is_not_null(), plain.str.strptime(dtype, form, strict=False))
+    for spelling in (_without_t, _with_z):
+        for form in forms:
+            if found.null_count() > text.null_count():
+                found = found.zip_with(found.is_not_null(), spelling(text).str.strptime(dtype, form, strict=False))
     return found
+
+
+def _without_t(text: pl.Series) -> pl.Series:
+    return text.str.replace("T", " ", literal=True)
+
+
+def _with_z(text: pl.Series) -> pl.Series:
+    """The same with Z for the other words for UTC."""
+    return _without_t(text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z"))
 
 
 def _nothing(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
