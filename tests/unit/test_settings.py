@@ -1,11 +1,13 @@
 """What a configuration may say, and what it hears when it says something else."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError
+from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, clock, load_settings
 
 
@@ -107,3 +109,26 @@ def test_the_clock_is_the_present_or_the_past_it_is_told_to_be_but_never_the_fut
     assert now <= clock() <= now + timedelta(minutes=1)
     with pytest.raises(ConfigError, match="lies in the future"):
         clock((now + timedelta(days=1)).isoformat())
+
+
+def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write):
+    write('[quality.air_temperature_c]\nstep = 8\nspike_fail = "off"')
+    limits, default = load_settings().limits["air_temperature_c"], DEFAULTS["air_temperature_c"]
+    assert limits == replace(default, step=8, spike_fail=None)
+    assert load_settings().limits["dew_point_c"] == DEFAULTS["dew_point_c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[quality.air_temp_c]\nstep = 8", "quality names 'air_temp_c', no variable.*air_temperature_c"),
+        ("[quality.dew_point_c]\nstpe = 8", "quality.dew_point_c: unknown key 'stpe'.*step"),
+        ("[quality.dew_point_c]\nstep = -1", "quality.dew_point_c.step"),
+        ("[quality.dew_point_c]\nflat_hours_fail = 40", "flat_hours_fail is 40: give whole hours from 2 to 25"),
+        ('[ingest]\nsilent_after = "soon"', "'soon' is no duration"),
+    ],
+)
+def test_a_quality_setting_that_cannot_be_is_named_with_the_way_out(write, text, message):
+    write(text)
+    with pytest.raises(ConfigError, match=message):
+        load_settings()

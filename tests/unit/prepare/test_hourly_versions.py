@@ -67,6 +67,12 @@ def test_an_instant_is_the_last_of_the_hour_and_a_sum_is_its_total() -> None:
     assert versions((20, 70, 1.0, 0.5), (40, 70, 2.0, 0.25), (60, 70, 3.0, 1.0)) == [(1, 70, None, 3.0, 1.75)]
 
 
+def test_a_gust_is_the_highest_of_the_hour() -> None:
+    gusts = readings((20, 70, 9.0, None), (40, 70, 14.0, None), (60, 70, 11.0, None)).rename({WARMTH: "wind_gust_m_s"})
+    made = make_hourly_versions(gusts.drop(RAIN), [BUILT_IN["wind_gust_m_s"]])
+    assert made["wind_gust_m_s"].to_list() == [14.0]
+
+
 def test_the_reading_on_the_hour_belongs_to_that_hour_and_the_next_to_the_next() -> None:
     assert versions((60, 60, 1.0, 1.0), (61, 121, 2.0, 2.0)) == [(1, 60, None, 1.0, 1.0), (2, 121, None, 2.0, 2.0)]
 
