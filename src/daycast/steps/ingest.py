@@ -78,9 +78,9 @@ def ingest_source(
     """
     check_contracts_are_on()
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        start = since or read_watermark(con, source.name)
-        seen = read_seen(con, source.name)
+        watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
         clock = max(now, read_last_ingest(con) or now)  # nothing becomes known earlier than what is known already
+    start = since or watermark
     intake = Intake(
         source=source.name,
         listed=source.stations(),
@@ -88,7 +88,7 @@ def ingest_source(
         now=clock,
         earliest=settings.ingest.earliest,
         refuse_above=settings.ingest.refuse_above,
-        resumed_from=start if source.resumes and since is None else None,
+        resumed_from=watermark if source.resumes and since is None else None,
     )
     batches: list[Batch] = []
     errors: list[DaycastError] = []
@@ -109,9 +109,13 @@ def ingest_source(
     if (source.resumes or stated) and since is None and (start is None or now > start):
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
             write_watermark(con, source.name, now)
+    return _sum_up(source.name, batches, waiting, flagged)
+
+
+def _sum_up(source: str, batches: Sequence[Batch], waiting: int, flagged: Counter[str]) -> Ingested:
     return Ingested(
-        source=source.name,
-        delivered=rows,
+        source=source,
+        delivered=sum(batch.rows_delivered for batch in batches),
         kept=sum(batch.rows_kept for batch in batches),
         repeated=sum(batch.rows_repeated for batch in batches),
         revised=sum(batch.rows_revised for batch in batches),

@@ -11,16 +11,14 @@ import polars as pl
 from daycast.errors import ContractError
 from daycast.prepare.hourly_versions import full_hour_after
 from daycast.prepare.news import KEY, keep_news
-from daycast.quality.contracts import find_refusals, readings_contract
 from daycast.quality.finding import LOOK_BACK_HOURS
 from daycast.sources.delivery import Delivery
 from daycast.stations import unplaced_stations
+from daycast.steps.refusals import as_they_came, find_problems, refuse_whole
 from daycast.variables import Variable
 from daycast.warehouse.connect import transaction
 from daycast.warehouse.ingestion import Batch, append_batches, read_batch_ids, upsert_stations
 from daycast.warehouse.staleness import mark_stale, read_readings_of
-
-FEW_ROWS = 20  # in a batch this small, a share of bad rows says nothing: bad rows are refused one by one
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ def _store(
     con: duckdb.DuckDBPyConnection, deliveries: Mapping[str, Delivery], intake: Intake
 ) -> tuple[list[Batch], dict[str, ContractError]]:
     rows = _rows(deliveries, intake.variables)
-    problems = _find_problems(rows, deliveries, intake)
-    errors = _refused_whole(rows, problems, deliveries, intake)
+    problems = find_problems(rows, deliveries, intake.variables, intake.earliest)
+    errors = refuse_whole(rows, problems, deliveries, intake.variables, intake.refuse_above)
     rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(errors))) for frame in (rows, problems))
     kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
     names = list(intake.variables)
@@ -98,7 +96,7 @@ def _store(
     accepted = {name: delivery for name, delivery in deliveries.items() if name not in errors}
     batches = _accounts(accepted, kept, news, news.join(held, on=KEY, how="semi"), problems, intake)
     upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
-    append_batches(con, batches, news.drop("row"), _as_they_came(problems, accepted, intake.now))
+    append_batches(con, batches, news.drop("row"), as_they_came(problems, accepted, intake.now))
     mark_stale(con, *_stale(news))
     return batches, errors
 
@@ -111,76 +109,6 @@ def _rows(deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable])
         readings = delivery.readings.with_columns(absent).select(*KEY, "received_at", *variables)
         frames.append(readings.with_row_index("row_number").with_columns(pl.lit(batch_id).alias("batch_id")))
     return pl.concat(frames).with_row_index("row")
-
-
-def _find_problems(rows: pl.DataFrame, deliveries: Mapping[str, Delivery], intake: Intake) -> pl.DataFrame:
-    """Everything wrong with a row: what the source could not read, then what breaks the contract in the rest.
-
-    Columns row, batch_id, row_number, column, value, reason.
-    """
-    unread = pl.concat(
-        delivery.problems.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, delivery in deliveries.items()
-    )
-    keys = rows.select("row", "batch_id", "row_number")
-    unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
-    contract = readings_contract(intake.variables.values(), intake.earliest)
-    broken = find_refusals(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
-    broken = broken.join(unread, on="row", how="anti").join(keys, on="row", maintain_order="left")
-    columns = ["row", "batch_id", "row_number", "column", "value", "reason"]
-    return pl.concat([unread.select(columns), broken.select(columns)])
-
-
-def _refused_whole(
-    rows: pl.DataFrame, problems: pl.DataFrame, deliveries: Mapping[str, Delivery], intake: Intake
-) -> dict[str, ContractError]:
-    """An error for each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
-    bad = pl.col("row").is_in(problems["row"].unique().implode()) | pl.any_horizontal(
-        _beyond(variable) for variable in intake.variables.values()
-    )
-    counts = (
-        rows.group_by("batch_id").agg(pl.len(), bad.fill_null(value=False).sum().alias("bad")).filter(pl.col("bad") > 0)
-    )
-    errors = {}
-    for batch_id, delivered, refused in counts.iter_rows():
-        if (
-            refused <= intake.refuse_above * delivered
-            or (delivered < FEW_ROWS and refused < delivered)
-            or delivered == 1
-        ):
-            continue
-        reasons = _commonest_reasons(rows.filter(pl.col("batch_id") == batch_id), problems, intake.variables)
-        errors[batch_id] = ContractError(
-            f"{deliveries[batch_id].origin}: {refused} of {delivered} rows are bad, more than ingest.refuse_above = "
-            f"{intake.refuse_above:g} allows, so nothing of it was ingested: {reasons}. "
-            "Correct the units, missing markers or columns of this source"
-        )
-    return errors
-
-
-def _beyond(variable: Variable) -> pl.Expr:
-    return ~pl.col(variable.name).is_between(variable.lowest, variable.highest)
-
-
-def _commonest_reasons(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
-    of_these = problems.join(rows, on="row", how="semi").select("column", "value", "reason")
-    beyond = [
-        rows.filter(_beyond(variable)).select(
-            pl.lit(name).alias("column"),
-            pl.col(name).cast(pl.String).alias("value"),
-            pl.lit(variable.outside).alias("reason"),
-        )
-        for name, variable in variables.items()
-    ]
-    common = (
-        pl.concat([of_these, *beyond])
-        .group_by("column", "reason")
-        .agg(pl.len(), pl.col("value").first())
-        .sort("len", "column", descending=True)
-    )
-    return "; ".join(
-        f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})"
-        for row in common.head(3).to_dicts()
-    )
 
 
 def _held(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:
@@ -226,26 +154,6 @@ def _accounts(
         )
         for batch_id, delivery in deliveries.items()
     ]
-
-
-def _as_they_came(problems: pl.DataFrame, deliveries: Mapping[str, Delivery], now: datetime) -> pl.DataFrame:
-    """Refusals as rows of rejected_readings, each with its row of the delivery as JSON."""
-    parts = []
-    for (batch_id,), part in problems.group_by("batch_id", maintain_order=True):
-        raw = deliveries[str(batch_id)].raw.with_row_index("row_number")
-        raw = raw.filter(pl.col("row_number").is_in(part["row_number"].implode()))
-        as_json = raw.select("row_number", pl.struct(pl.exclude("row_number")).struct.json_encode().alias("reading"))
-        parts.append(part.join(as_json, on="row_number", how="left"))
-    refused = pl.concat(parts) if parts else problems.with_columns(pl.lit(None, pl.String).alias("reading"))
-    return refused.select(
-        "batch_id",
-        "row_number",
-        pl.col("column").alias("column_name"),
-        "value",
-        "reason",
-        "reading",
-        pl.lit(now).alias("rejected_at"),
-    )
 
 
 def _stale(news: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

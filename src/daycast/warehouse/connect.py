@@ -1,5 +1,6 @@
 """Opening the warehouse: one process at a time, briefly, at the newest schema, in UTC."""
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import polars as pl
 
 from daycast.errors import WarehouseError
 from daycast.variables import Variable
-from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
+from daycast.warehouse.migrate import add_variable_columns, create_views, is_current, migrate
 from daycast.warehouse.statements import statement
 
 # nothing is fetched behind the user's back
@@ -31,15 +32,40 @@ def open_warehouse(
     DuckDB lets one process in at a time: while another is inside this waits, up to `wait_s` seconds. Raises WarehouseError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    variables = list(variables)
     con = _connect(path, wait_s)
     try:
+        if not is_current(con, variables):
+            _bring_up_to_date(con, path, variables, now)
+            con.close()
+            con = _connect(path, wait_s)
         con.execute("set TimeZone = 'UTC'")
-        migrate(con, now)
-        add_variable_columns(con, variables)
         create_views(con)
         yield con
     finally:
         con.close()
+
+
+def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Iterable[Variable], now: datetime) -> None:
+    """Change the schema in a copy, and put that in the place of the file that `con` holds.
+
+    So the change is there whole or not at all. In place it would not be: a process killed between a commit that alters tables
+    and its checkpoint leaves a log that DuckDB 1.5 cannot always replay ("GetDefaultDatabase with no default database set"),
+    and with it a warehouse that cannot be opened. `con` keeps every other process out until the new file is there.
+    """
+    beside = path.with_suffix(".new")
+    con.execute("checkpoint")
+    shutil.copyfile(path, beside)
+    beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
+    try:
+        with duckdb.connect(beside, config=SETTINGS) as copy:
+            copy.execute("set TimeZone = 'UTC'")
+            migrate(copy, now)
+            add_variable_columns(copy, variables)
+            copy.execute("checkpoint")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:

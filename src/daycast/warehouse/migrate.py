@@ -12,6 +12,17 @@ from daycast.variables import Variable, check_column, flag_column
 from daycast.warehouse.statements import quoted, sql_folder, statement
 
 
+def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
+    """Whether nothing is left for `migrate` and `add_variable_columns` to do; writes nothing. Raises WarehouseError as `migrate`."""
+    if not con.execute(statement("select_migrations_table")).fetchall():
+        return False
+    applied = dict(con.execute(statement("select_migrations")).fetchall())
+    files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
+    _check_applied(applied, files)
+    present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
+    return set(files) == set(applied) and all(check_column(variable.name) in present for variable in variables)
+
+
 def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
     """Apply what is missing, in order; returns the names applied.
 

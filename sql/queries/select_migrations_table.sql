@@ -1,0 +1,5 @@
+select table_name
+from duckdb_tables()
+where table_name = 'migrations'
+    and schema_name = 'main'
+    and database_name = current_database()

@@ -1,0 +1,52 @@
+"""A process that dies while the warehouse is being made or changed leaves one that opens."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse.connect import open_warehouse
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
+DIE = """
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import daycast.warehouse.connect as module
+from daycast.variables import BUILT_IN, Variable
+
+path, place, soil = Path(sys.argv[1]), sys.argv[2], Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
+if place != "open":
+    before = getattr(module, place)
+
+    def die_after(*arguments):
+        before(*arguments)
+        os._exit(9)
+
+    setattr(module, place, die_after)
+with module.open_warehouse(path, [*BUILT_IN.values(), soil], datetime(2026, 2, 1, tzinfo=UTC)) as con:
+    con.execute("insert into watermarks values ('a', timestamptz '2026-01-01')")
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("place", ["migrate", "add_variable_columns", "_bring_up_to_date", "create_views", "open"])
+def test_a_warehouse_whose_maker_died_opens_and_is_complete(tmp_path: Path, place: str, exists: bool) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    if exists:
+        with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+            con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
+    died = subprocess.run([sys.executable, "-c", DIE, str(path), place], check=False, capture_output=True, text=True)
+    assert died.returncode == 9, died.stderr
+    with open_warehouse(path, [*BUILT_IN.values(), SOIL], NOW) as con:
+        sources = {source for (source,) in con.execute("select source from watermarks").fetchall()}
+        assert con.execute("select soil_moisture_pct from observation_versions").fetchall() == []
+    assert sources == ({"held"} if exists else set()) | ({"a"} if place == "open" else set())
+    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith("warehouse.duckdb")] == []
