@@ -13,7 +13,7 @@ from daycast.warehouse.statements import quoted, sql_folder, statement
 
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
-    """Whether nothing is left for `migrate` and `add_variable_columns` to do; writes nothing. Raises WarehouseError as `migrate`."""
+    """Whether nothing is left for `migrate` and `add_variable_columns` to do; writes nothing, raises as `migrate`."""
     if not con.execute(statement("select_migrations_table")).fetchall():
         return False
     applied = dict(con.execute(statement("select_migrations")).fetchall())
