@@ -116,7 +116,9 @@ class CsvSource(DropFolder):
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
         waiting = int((held_back & (keys["observed_at"] > span[1])).sum())
-        raw, keys = table.filter(~held_back & ~old), keys.filter(~held_back & ~old)
+        aside, raw = held_back | old, table
+        if aside.any():
+            raw, keys = table.filter(~aside), keys.filter(~aside)
         read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
         return Delivery(
             origin=file.origin,
@@ -124,7 +126,7 @@ class CsvSource(DropFolder):
             readings=self._readings(read, keys, variables),
             raw=raw,
             problems=self._problems(raw, read, keys, readers, quoted=quoted),
-            complete=not (held_back | old).any(),
+            complete=not aside.any(),
             receipt="assumed",
             waiting=waiting,
             finish=file.put_away,

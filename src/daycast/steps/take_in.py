@@ -82,17 +82,22 @@ def _store(
     rows = _rows(deliveries, intake.variables)
     problems = find_problems(rows, deliveries, intake.variables, intake.earliest)
     errors = refuse_whole(rows, problems, deliveries, intake.variables, intake.refuse_above)
-    rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(errors))) for frame in (rows, problems))
-    kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
+    if errors:
+        rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(errors))) for frame in (rows, problems))
+    kept = rows
+    if not problems.is_empty():
+        kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
     names = list(intake.variables)
     held = _held(con, kept).select(*KEY, "received_at", "row_number", *names)
     receipts = {delivery.receipt for delivery in deliveries.values()}
     clock = intake.now if receipts == {"assumed"} else None
     numbered = kept.select(*KEY, "received_at", pl.col("row").alias("row_number"), *names)
     news = keep_news(numbered, held, names, clock, intake.resumed_from)
-    news = news.rename({"row_number": "row"}).join(
-        kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left"
-    )
+    news = news.rename({"row_number": "row"})
+    if len(news) == len(kept):
+        news = news.with_columns(kept["batch_id"], kept["row_number"])  # both in the order of row
+    else:
+        news = news.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
     accepted = {name: delivery for name, delivery in deliveries.items() if name not in errors}
     batches = _accounts(accepted, kept, news, news.join(held, on=KEY, how="semi"), problems, intake)
     upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
