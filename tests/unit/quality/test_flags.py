@@ -3,22 +3,13 @@
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from daycast.quality.flags import FAIL, GOOD, MISSING, NOT_EVALUATED, SUSPECT, add_flags, keep_usable
+from daycast.quality.flags import FAIL, GOOD, MISSING, NOT_EVALUATED, SUSPECT, keep_usable
 
 A, B = "air_temperature_c", "dew_point_c"
 
 
 def test_the_flags_are_those_of_qartod() -> None:
     assert (GOOD, NOT_EVALUATED, SUSPECT, FAIL, MISSING) == (1, 2, 3, 4, 9)
-
-
-def test_what_is_there_is_good_and_what_is_not_is_missing() -> None:
-    flagged = add_flags(pl.DataFrame({A: [1.0, None], B: [None, 0.0]}), [A, B])
-    expected = pl.DataFrame(
-        {A: [1.0, None], B: [None, 0.0], f"{A}_flag": [1, 9], f"{B}_flag": [9, 1]},
-        schema_overrides={f"{A}_flag": pl.UInt8, f"{B}_flag": pl.UInt8},
-    )
-    assert_frame_equal(flagged, expected)
 
 
 def test_failed_values_are_missing_to_a_model_and_all_others_stand() -> None:
