@@ -9,6 +9,7 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 CELLS: dict[str, type[nn.GRU | nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 _LONGEST = torch.tensor(HISTORY_HOURS + 1.0)
+State = Tensor | tuple[Tensor, Tensor]  # of a GRU; hidden and cell of an LSTM; each (layers, B, D)
 
 
 class Seq2Seq(nn.Module):
@@ -39,15 +40,23 @@ class Seq2Seq(nn.Module):
 
     def forward(self, batch: Batch, linear: Tensor) -> Tensor:
         """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
-        history = batch.calendar[:, :HISTORY_HOURS]
-        age = torch.log1p(batch.staleness) / torch.log(_LONGEST.to(history.device))
-        read = torch.cat([batch.filled, batch.mask.to(history.dtype), age, history], dim=2)  # (B, T, 3C + F)
-        _, state = self.encoder(read)
+        _, state = self.encoder(read_history(batch))
+        return self.decode(state, batch, linear)
+
+    def decode(self, state: State, batch: Batch, linear: Tensor) -> Tensor:
+        """Quantiles (B, H, V, Q) of the horizon of `batch`, from the encoder's state at its t0."""
         future = batch.calendar[:, HISTORY_HOURS:]
         departure = linear - batch.last[:, None, : self.targets]
         decoded, _ = self.decoder(torch.cat([future, departure], dim=2), state)  # (B, H, D)
         raw = self.head(self.dropout(decoded)).unflatten(2, (self.targets, len(QUANTILES)))  # (B, H, V, Q)
         return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self.spread))
+
+
+def read_history(batch: Batch) -> Tensor:
+    """What the encoder reads of each hour: values, masks, ages on a log scale, calendar. (B, T, 3C + F)"""
+    history = batch.calendar[:, :HISTORY_HOURS]
+    age = torch.log1p(batch.staleness) / torch.log(_LONGEST.to(history.device))
+    return torch.cat([batch.filled, batch.mask.to(history.dtype), age, history], dim=2)
 
 
 def spread_quantiles(median: Tensor, steps: Tensor) -> Tensor:
