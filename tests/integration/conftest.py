@@ -19,6 +19,7 @@ from daycast.warehouse.models import promote_model
 TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 MODEL = {
     "cell": "gru",
+    "members": 1,
     "hidden": 16,
     "epochs": 1,
     "steps_per_epoch": 5,

@@ -114,8 +114,8 @@ def newer(_: Path, path: Path) -> None:
         (cut_short, "no readable checkpoint"),
         (words, "no readable checkpoint"),
         (empty, "no readable checkpoint"),
-        (foreign, "has format None, not 'daycast-1'"),
-        (newer, "has format 'daycast-99', not 'daycast-1'"),
+        (foreign, "has format None, not 'daycast-2'"),
+        (newer, "has format 'daycast-99', not 'daycast-2'"),
     ],
 )
 @pytest.mark.parametrize("read", [read_header, load_checkpoint])

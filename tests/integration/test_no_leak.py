@@ -178,7 +178,9 @@ def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetim
         np.testing.assert_array_equal(other.scale.deviation, plain.scale.deviation)
         assert other.header.channels == plain.header.channels
         assert torch.equal(other.climatology, plain.climatology)
-        assert torch.equal(other.ridge, plain.ridge)
+        assert torch.equal(other.fitted.ridge, plain.fitted.ridge)
+        assert torch.equal(other.fitted.path, plain.fitted.path)
+        assert not torch.equal(other.refreshed.path, plain.refreshed.path)  # which is served, and never judged
     same, weights = without_judgement.network.state_dict(), plain.network.state_dict()
     assert all(torch.equal(same[name], weights[name]) for name in weights)
     assert all(torch.equal(without_judgement.shifts[name], plain.shifts[name]) for name in plain.names)
@@ -189,5 +191,5 @@ def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetim
 def test_a_fit_sees_the_training_rows(fit: Callable[[datetime | None], Forecaster]) -> None:
     plain = fit(None)
     other = fit(datetime.fromisoformat(plain.header.trained_until) - HOUR)
-    assert not torch.equal(other.ridge, plain.ridge)
+    assert not torch.equal(other.fitted.ridge, plain.fitted.ridge)
     assert not np.array_equal(other.scale.mean, plain.scale.mean)

@@ -14,12 +14,13 @@ from torch import Tensor
 from daycast.errors import ModelError
 from daycast.model.config import ModelConfig
 from daycast.model.device import choose_device
-from daycast.model.forecaster import Forecaster, Header
+from daycast.model.ensemble import Ensemble
+from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.seq2seq import Seq2Seq
 from daycast.prepare.channels import Channel
 from daycast.prepare.scaler import Scale
 
-_FORMAT = "daycast-1"
+_FORMAT = "daycast-2"
 
 
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
@@ -30,8 +31,9 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
         "climatology": forecaster.climatology,
         **{f"shift.{name}": shift for name, shift in forecaster.shifts.items()},
     }
-    if forecaster.ridge is not None:
-        tensors["ridge"] = forecaster.ridge
+    for name, weights in (("fitted", forecaster.fitted), ("refreshed", forecaster.refreshed)):
+        if weights is not None:
+            tensors.update({f"{name}.ridge": weights.ridge, f"{name}.path": weights.path})
     if forecaster.network is not None:
         tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,21 +43,29 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     beside.replace(path)
 
 
-def load_checkpoint(path: Path, device: str = "auto") -> Forecaster:
-    """The forecaster of a checkpoint. Raises ModelError where the file is missing, damaged or not one of daycast's."""
+def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True) -> Forecaster:
+    """The forecaster of a checkpoint. Raises ModelError where the file is missing, damaged or not one of daycast's.
+
+    refreshed: with the linear weights fitted to all hours there were, for serving; else with those of the training block
+    alone, whose forecasts of the hours after `calibrated_until` can be judged.
+    """
     place = choose_device(device)
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    return Forecaster(
+    forecaster = Forecaster(
         header=header,
         scale=Scale(np.asarray(tensors["scale.mean"]), np.asarray(tensors["scale.deviation"])),
         climatology=tensors["climatology"],
-        ridge=tensors.get("ridge"),
+        fitted=_linear_weights(tensors, "fitted", place),
+        refreshed=_linear_weights(tensors, "refreshed", place),
         shifts={name: tensors[f"shift.{name}"] for name in _in_order(tensors, header)},
         network=_load_network(header, tensors),
         device=place,
     )
+    if refreshed:
+        forecaster.linear = forecaster.refreshed
+    return forecaster
 
 
 def read_header(path: Path) -> Header:
@@ -82,6 +92,7 @@ def _header(fields: dict[str, Any]) -> Header:
             "limits": tuple((low, high) for low, high in fields["limits"]),
             "traces": tuple(fields["traces"]),
             "stations": tuple(fields["stations"]),
+            "members": tuple(fields["members"]),
             "config": ModelConfig(**config),
         }
     )
@@ -94,12 +105,19 @@ def _in_order(tensors: dict[str, Tensor], header: Header) -> list[str]:
     return sorted(names, key=order.index)
 
 
-def _load_network(header: Header, tensors: dict[str, Tensor]) -> Seq2Seq | None:
-    if not header.cell:
+def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device) -> LinearWeights | None:
+    if f"{name}.ridge" not in tensors:
         return None
-    config = header.config
-    net = Seq2Seq(header.cell, len(header.channels), len(header.targets), config.hidden, config.layers, config.dropout)
-    net.load_state_dict(
+    return LinearWeights(tensors[f"{name}.ridge"].to(device), tensors[f"{name}.path"].to(device))
+
+
+def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None:
+    if not header.members:
+        return None
+    config, C, V = header.config, len(header.channels), len(header.targets)
+    members = [Seq2Seq(cell, C, V, config.hidden, config.layers, config.dropout) for cell in header.members]
+    ensemble = Ensemble(members)
+    ensemble.load_state_dict(
         {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
     )
-    return net
+    return ensemble

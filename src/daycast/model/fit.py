@@ -4,9 +4,10 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -19,11 +20,13 @@ from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, level_shift
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
-from daycast.model.forecaster import Forecaster, Header
-from daycast.model.linear_path import fit_linear_path, linear_error, linear_forecast
-from daycast.model.sampling import draw, eligible_origins, spread_evenly
-from daycast.model.seq2seq import CELLS
-from daycast.model.train import Progress, train_seq2seq
+from daycast.model.ensemble import Ensemble
+from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
+from daycast.model.forecaster import Forecaster, Header, LinearWeights
+from daycast.model.linear_path import linear_forecast, path_features, ridge_features
+from daycast.model.sampling import eligible_origins, spread_evenly
+from daycast.model.train import Lesson, Progress
+from daycast.model.train_ensemble import train_ensemble
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import make_channels
 from daycast.prepare.network import Network, make_network
@@ -33,9 +36,7 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
-LINEAR_WINDOWS = 60_000  # that the linear path is fitted to; more change its error by less than a hundredth
 VALIDATION_WINDOWS = 3_000
-_PART = 2_000  # windows gathered at a time
 _NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
 
 
@@ -96,7 +97,7 @@ def _fit_naive(
     start, end = _extent(versions)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
     fit = _Fit(network, split, targets, config, data_hash, lambda _: None)
-    return fit.calibrated(fit.assemble("", None, None, {}))
+    return fit.calibrated(fit.assemble())
 
 
 class _Fit:
@@ -116,53 +117,44 @@ class _Fit:
         self.device = choose_device(config.device)
         self.scale = fit_scale(network.values[:, : split.train.end])
         self.windows = Windows(network, self.scale, self.device)
-        self.eligible = eligible_origins(network, split.train, len(targets))
-        self.rng = np.random.default_rng(config.seed)
 
     def run(self) -> Forecaster:
-        """Fit the linear path and the network that validation prefers."""
-        if not self.eligible.any():
+        """Fit the ridge baseline, the linear path and the networks, of which validation chooses."""
+        if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
-        weights, steps = self.fit_ridge()
-        validation = list(self._gather(*spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)))
-        if not validation:
+        V, train, seed = len(self.targets), self.split.train, self.config.seed
+        ridge = fit_linear(self.windows, train, V, ridge_features, seed)
+        path = fit_linear(self.windows, train, V, path_features, seed)
+        lesson = self._prepare_lesson(path)
+        if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
-        cells = tuple(CELLS) if self.config.cell == "auto" else (self.config.cell,)
-        trained = {
-            cell: train_seq2seq(
-                cell, steps, weights, self.windows, self.split.train, self.eligible, validation, self.config, self.watch
-            )
-            for cell in cells
-        }
-        losses = {cell: loss for cell, (_, loss) in trained.items()}
-        best = min(losses, key=losses.__getitem__)
-        return self.calibrated(self.assemble(best, weights, trained[best][0], losses))
+        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
+        fitted = LinearWeights(ridge.path.weights, path.path.weights)
+        refreshed = LinearWeights(ridge.refreshed, path.refreshed)
+        return self.calibrated(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
-    def fit_ridge(self) -> tuple[Tensor, Tensor]:
-        """The linear path's weights, and the spread it leaves on held-out rows.
-
-        The penalty is chosen on the newest part of the training block, then the whole block is fitted.
-        """
-        train = self.split.train
-        border = train.start + int(0.85 * (train.end - train.start))
-        early, late = Block(train.start, border), Block(border, train.end)
-        if late.last_origin <= late.first_origin or not self._eligible(late).any() or not self._eligible(early).any():
-            early = late = train
-        V = len(self.targets)
-        held_out = list(self._gather(*spread_evenly(self._eligible(late), VALIDATION_WINDOWS)))
-        candidates = fit_linear_path(self._draw(early), V)
-        errors = [np.mean([linear_error(weights, batch, V) for batch in held_out]) for weights in candidates]
-        best = int(np.argmin(errors))
-        point = torch.cat([linear_forecast(candidates[best], batch, V) for batch in held_out])
-        truth = torch.cat([batch.truth[..., :V] for batch in held_out])
-        spread = level_shift(point[..., None].expand(-1, -1, -1, len(QUANTILES)), truth, QUANTILES)
-        steps = torch.zeros_like(spread)
-        steps[..., MEDIAN + 1 :] = spread.diff(dim=-1)[..., MEDIAN:]
-        steps[..., :MEDIAN] = spread.diff(dim=-1)[..., :MEDIAN]
-        return fit_linear_path(self._draw(train), V)[best], steps
+    def _prepare_lesson(self, path: LinearFit) -> Lesson:
+        V, weights = len(self.targets), path.path.weights
+        later = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
+        return Lesson(
+            windows=self.windows,
+            block=self.split.train,
+            eligible=self._eligible(self.split.train),
+            linear=path.path,
+            spread=_spread(path.held_out),
+            validation=[
+                (batch, linear_forecast(weights, batch, V, path_features))
+                for batch, _, _ in gather_parts(self.windows, *later)
+            ],
+        )
 
     def assemble(
-        self, cell: str, weights: Tensor | None, net: torch.nn.Module | None, losses: dict[str, float]
+        self,
+        cells: tuple[str, ...] = (),
+        fitted: LinearWeights | None = None,
+        refreshed: LinearWeights | None = None,
+        ensemble: Ensemble | None = None,
+        losses: Mapping[str, float] = MappingProxyType({}),
     ) -> Forecaster:
         """A forecaster of these parts, not yet calibrated: its intervals have no width but the network's own."""
         V, end = len(self.targets), self.split.train.end
@@ -170,10 +162,12 @@ class _Fit:
         scaled = (self.network.values[:, :end, :V] - self.scale.mean[:V]) / self.scale.deviation[:V]
         weight = None if self.network.weight is None else self.network.weight[:, :end, :V]
         climatology = torch.from_numpy(fit_climatology(scaled, month, hour, weight))
-        names = (*NAIVE, *((RIDGE,) if weights is not None else ()), *((cell,) if cell else ()))
+        header = self._header(cells, dict(losses))
+        names = (*NAIVE, *((RIDGE, header.cell) if cells else ()))
         zero = torch.zeros(HORIZON_HOURS, V, len(QUANTILES))
-        header = self._header(cell, losses)
-        return Forecaster(header, self.scale, climatology, weights, dict.fromkeys(names, zero), net, self.device)  # type: ignore[arg-type]
+        return Forecaster(
+            header, self.scale, climatology, fitted, refreshed, dict.fromkeys(names, zero), ensemble, self.device
+        )
 
     @torch.inference_mode()
     def calibrated(self, forecaster: Forecaster) -> Forecaster:
@@ -185,9 +179,7 @@ class _Fit:
         rows = forecaster.climatology_rows(self.network)
         quantiles: dict[str, list[Tensor]] = {name: [] for name in forecaster.names}
         truth = []
-        for part in range(0, len(stations), _PART):
-            at, t0 = (self._index(index[part : part + _PART]) for index in (stations, origins))
-            batch = self.windows.gather(at, t0)
+        for batch, at, t0 in gather_parts(self.windows, stations, origins):
             cells = forecaster.cells_of(self.network, t0)
             truth.append(batch.truth[..., :V])
             for name, parts in quantiles.items():
@@ -196,11 +188,13 @@ class _Fit:
         forecaster.shifts = {name: level_shift(torch.cat(parts), came, QUANTILES) for name, parts in quantiles.items()}
         return forecaster
 
-    def _header(self, cell: str, losses: dict[str, float]) -> Header:
+    def _header(self, cells: tuple[str, ...], losses: dict[str, float]) -> Header:
         trained_until = self.network.time_of(self.split.train.end)
+        cell = "+".join(dict.fromkeys(cells))
         return Header(
             model_id=_model_id(cell, trained_until, self.data_hash, self.config),
             cell=cell,
+            members=cells,
             channels=self.network.channels,
             targets=tuple(variable.name for variable in self.targets),
             limits=tuple((variable.lowest, variable.saturates_at or variable.highest) for variable in self.targets),
@@ -210,6 +204,7 @@ class _Fit:
             data_hash=self.data_hash,
             trained_until=trained_until.isoformat(),
             calibrated_until=self.network.time_of(self.split.validation.end).isoformat(),
+            refreshed_until=self.network.time_of(self.network.hours).isoformat(),
             validation_loss=losses,
             versions={"daycast": daycast.__version__, "torch": torch.__version__, "python": platform.python_version()},
         )
@@ -217,24 +212,16 @@ class _Fit:
     def _eligible(self, block: Block) -> np.ndarray:
         return eligible_origins(self.network, block, len(self.targets))
 
-    def _index(self, index: np.ndarray) -> Tensor:
-        return torch.from_numpy(index.astype(np.int64)).to(self.device)
 
-    def _gather(self, stations: np.ndarray, origins: np.ndarray) -> Iterator[Batch]:
-        for part in range(0, len(stations), _PART):
-            yield self.windows.gather(
-                self._index(stations[part : part + _PART]), self._index(origins[part : part + _PART])
-            )
-
-    def _draw(self, block: Block) -> Iterator[Batch]:
-        """Windows of a block for the linear path: all of them if they are few, else as many at random."""
-        eligible = self._eligible(block)
-        if eligible.sum() <= LINEAR_WINDOWS:
-            yield from self._gather(*np.nonzero(eligible))
-            return
-        for _ in range(LINEAR_WINDOWS // _PART):
-            stations, origins = draw(eligible, _PART, block, self.rng)
-            yield self.windows.gather(stations.to(self.device), origins.to(self.device))
+def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
+    """The distances between the quantiles of what the linear path leaves, outwards from the median. (H, V, Q)"""
+    point = torch.cat([forecast for _, forecast in held_out])
+    truth = torch.cat([batch.truth[..., : point.shape[2]] for batch, _ in held_out])
+    spread = level_shift(point[..., None].expand(-1, -1, -1, len(QUANTILES)), truth, QUANTILES)
+    steps = torch.zeros_like(spread)
+    steps[..., MEDIAN + 1 :] = spread.diff(dim=-1)[..., MEDIAN:]
+    steps[..., :MEDIAN] = spread.diff(dim=-1)[..., :MEDIAN]
+    return steps
 
 
 def _extent(versions: pl.DataFrame) -> tuple[datetime, datetime]:

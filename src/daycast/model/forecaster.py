@@ -9,8 +9,8 @@ from torch import Tensor
 
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
 from daycast.model.config import QUANTILES, ModelConfig
-from daycast.model.linear_path import linear_forecast
-from daycast.model.seq2seq import Seq2Seq
+from daycast.model.ensemble import Ensemble
+from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network
@@ -25,7 +25,8 @@ class Header:
     """What a checkpoint says of itself; all of it can be written as JSON."""
 
     model_id: str
-    cell: str  # the recurrent network's cell; empty where there was too little history for one
+    cell: str  # the recurrent network's name, made of its members' cells; empty where there was too little history for one
+    members: tuple[str, ...]  # the cell of each member
     channels: tuple[Channel, ...]  # the first V are the targets
     targets: tuple[str, ...]  # V variable names
     limits: tuple[tuple[float, float], ...]  # lowest and highest value of each target, in its unit
@@ -34,9 +35,18 @@ class Header:
     config: ModelConfig
     data_hash: str
     trained_until: str  # ISO 8601: no row at or after it was used, but for early stopping and calibration
-    calibrated_until: str  # ISO 8601: no row at or after it was used at all
+    calibrated_until: str  # ISO 8601: no row at or after it was used, but to refresh the linear weights
+    refreshed_until: str  # ISO 8601: no row at or after it was used at all
     validation_loss: dict[str, float]
     versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LinearWeights:
+    """The weights of both linear models, (P, H·V) each with its own P."""
+
+    ridge: Tensor  # the baseline
+    path: Tensor  # beside the recurrent network
 
 
 class Forecaster:
@@ -47,15 +57,18 @@ class Forecaster:
         header: Header,
         scale: Scale,
         climatology: Tensor,
-        ridge: Tensor | None,
+        fitted: LinearWeights | None,
+        refreshed: LinearWeights | None,
         shifts: dict[str, Tensor],
-        network: Seq2Seq | None,
+        network: Ensemble | None,
         device: torch.device,
     ) -> None:
         self.header = header
         self.scale = scale
         self.climatology = climatology.to(device)  # (S + 1, 12, 24, V)
-        self.ridge = None if ridge is None else ridge.to(device)  # (P, H·V)
+        self.fitted = fitted  # to the training block, as everything that is judged
+        self.refreshed = refreshed  # fitted with the same penalties to all hours there were
+        self.linear = fitted  # those in use
         self.shifts = {name: shift.to(device) for name, shift in shifts.items()}  # of each forecaster, (H, V, Q)
         self.network = None if network is None else network.to(device).eval()
         self.device = device
@@ -99,10 +112,10 @@ class Forecaster:
             point = same_hour_yesterday(batch, V)
         elif name == "climatology":
             point = self.climatology[rows[:, None], cells[0], cells[1]]
-        elif name == RIDGE and self.ridge is not None:
-            point = linear_forecast(self.ridge, batch, V)
-        elif self.network is not None and self.ridge is not None and name == self.header.cell:
-            quantiles: Tensor = self.network(batch, linear_forecast(self.ridge, batch, V))
+        elif name == RIDGE and self.linear is not None:
+            point = linear_forecast(self.linear.ridge, batch, V, ridge_features)
+        elif self.network is not None and self.linear is not None and name == self.header.cell:
+            quantiles: Tensor = self.network(batch, linear_forecast(self.linear.path, batch, V, path_features))
             return quantiles
         else:
             raise KeyError(name)

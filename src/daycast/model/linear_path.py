@@ -1,57 +1,99 @@
-"""The linear path: ridge regression from the whole window to every lead and target at once, in closed form."""
+"""Ridge regression from the window to every lead and target at once, in closed form: the `ridge` baseline and the linear path.
 
-from collections.abc import Iterable, Sequence
+The baseline reads the station's own history and the calendar. The path that stands beside the recurrent network also reads what
+the neighbours showed, and the newest day times the hour of the day, for the atmosphere's day has no linear clock.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from daycast.model.windows import Batch
+from daycast.model.windows import CLOCK, Batch
 from daycast.times import HISTORY_HOURS
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # candidates, relative to the number of windows; validation chooses
+PENALTIES = (1e-3, 1e-2, 1e-1)  # candidates, relative to the number of windows
+_NEWEST_H = 24  # hours whose effect may depend on the hour of issue
+
+Features = Callable[[Batch], Tensor]
 
 
-def linear_features(batch: Batch) -> Tensor:
-    """What the linear path reads: all filled history, the calendar of the horizon, and a constant. (B, P)"""
+def ridge_features(batch: Batch) -> Tensor:
+    """What the baseline reads: all filled history, the calendar of the horizon, and a constant. (B, P)"""
     ones = torch.ones(len(batch.filled), 1, device=batch.filled.device)
     return torch.cat([batch.filled.flatten(1), batch.calendar[:, HISTORY_HOURS:].flatten(1), ones], dim=1)
 
 
-def linear_forecast(weights: Tensor, batch: Batch, targets: int) -> Tensor:
-    """The linear path's forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V)."""
-    departure = (linear_features(batch) @ weights).unflatten(1, (-1, targets))
+def path_features(batch: Batch) -> Tensor:
+    """What the linear path reads: neighbours, the newest day times the clock at t0, and what the baseline reads. (B, P)"""
+    clock = batch.calendar[:, HISTORY_HOURS - 1, CLOCK]  # (B, 2)
+    newest = batch.filled[:, -_NEWEST_H:].flatten(1)
+    by_hour = [newest * clock[:, :1], newest * clock[:, 1:]]
+    return torch.cat([batch.around.flatten(1), *by_hour, ridge_features(batch)], dim=1)
+
+
+def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Features) -> Tensor:
+    """A forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V)."""
+    departure = (features(batch) @ weights).unflatten(1, (-1, targets))
     return batch.last[:, None, :targets] + departure
 
 
-def linear_error(weights: Tensor, batch: Batch, targets: int) -> float:
-    """Mean absolute error of the linear path in scaled units, over the truth that is there, each by what it counts."""
-    truth, weight = batch.truth_of(targets)
-    error = (linear_forecast(weights, batch, targets) - truth).abs()
-    if weight is None:
-        return error.nanmean().item()
-    return ((error * weight).nansum() / weight[~error.isnan()].sum()).item()
-
-
-def fit_linear_path(batches: Iterable[Batch], targets: int, penalties: Sequence[float] = PENALTIES) -> list[Tensor]:
-    """Ridge weights (P, H·V) for each penalty, from one pass over the batches.
+@dataclass(frozen=True)
+class Moments:
+    """Sums over windows from which ridge weights follow; those of disjoint windows add up.
 
     Targets that are missing in some windows share the features' second moments with the others, scaled by their own count: exact
     where nothing is missing, and otherwise right if what is missing is so at random. A weight of 0.5 is half a missing value.
     """
-    gram: Tensor | float = 0.0
-    moment: Tensor | float = 0.0
-    count: Tensor | float = 0.0
-    windows = 0
-    for batch in batches:
-        x = linear_features(batch)  # (B, P)
-        y, weight = _weighted_departure(batch, targets)
-        gram = gram + (x.T @ x).double()
-        moment = moment + (x.T @ y).double()
-        count = count + weight.sum(dim=0)
-        windows += len(x)
-    mean_gram = torch.as_tensor(gram) / windows
-    mean_moment = torch.as_tensor(moment) / torch.as_tensor(count).double().clamp(min=torch.finfo(torch.double).tiny)
-    return [_solve(mean_gram, mean_moment, penalty) for penalty in penalties]
+
+    gram: Tensor  # (P, P) float64
+    moment: Tensor  # (P, H·V) float64
+    count: Tensor  # (H·V,) float64
+    windows: int
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """The moments of both."""
+        return Moments(
+            self.gram + other.gram,
+            self.moment + other.moment,
+            self.count + other.count,
+            self.windows + other.windows,
+        )
+
+    def __sub__(self, part: "Moments") -> "Moments":
+        """The moments of what is left without a part."""
+        return Moments(
+            self.gram - part.gram, self.moment - part.moment, self.count - part.count, self.windows - part.windows
+        )
+
+    def solve(self, penalties: Sequence[float]) -> Tensor:
+        """Ridge weights (P, H·V) with a penalty for each of the V targets, relative to the number of windows."""
+        gram = self.gram / self.windows
+        moment = self.moment / self.count.clamp(min=torch.finfo(torch.double).tiny)
+        weights = torch.empty_like(moment, dtype=torch.float32)
+        of_column = torch.tensor(penalties, dtype=torch.double).repeat(moment.shape[1] // len(penalties))
+        for penalty in set(penalties):
+            columns = (of_column == penalty).nonzero()[:, 0].to(moment.device)
+            weights[:, columns] = _solve(gram, moment[:, columns], penalty).float()
+        return weights
+
+
+def sum_up(parts: Sequence[Moments]) -> Moments:
+    """The moments of all the windows of these parts, at least one."""
+    return functools.reduce(Moments.__add__, parts)
+
+
+def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> Moments:
+    """The moments of these windows, which may come in any pieces, at least one of them."""
+    return functools.reduce(Moments.__add__, (_moments_of(batch, targets, features) for batch in batches))
+
+
+def _moments_of(batch: Batch, targets: int, features: Features) -> Moments:
+    x = features(batch)  # (B, P)
+    y, weight = _weighted_departure(batch, targets)
+    return Moments((x.T @ x).double(), (x.T @ y).double(), weight.sum(dim=0).double(), len(x))
 
 
 def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
@@ -67,4 +109,4 @@ def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
 def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
     ridge = torch.full((len(gram),), penalty, dtype=gram.dtype, device=gram.device)
     ridge[-1] = 1e-9  # the constant is not shrunk
-    return torch.cholesky_solve(moment, torch.linalg.cholesky(gram + torch.diag(ridge))).float()
+    return torch.cholesky_solve(moment, torch.linalg.cholesky(gram + torch.diag(ridge)))

@@ -47,11 +47,15 @@ def draw(eligible: np.ndarray, size: int, block: Block, rng: np.random.Generator
     return torch.from_numpy(stations[:size]), torch.from_numpy(origins[:size])
 
 
-def draw_outages(size: int, share: float, rng: np.random.Generator) -> torch.Tensor:
-    """Hours to hide from training windows, (size, T) bool: in a `share` of them the last 1 to 24, or a tenth at random."""
+def draw_outages(size: int, share: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hours to hide from training windows: of the stations, and of their neighbours. Both (size, T) bool
+
+    In a `share` of them the last 1 to 24 are hidden, or a tenth to two fifths at random; in half of these the neighbours' too.
+    """
     hours = np.arange(HISTORY_HOURS)
     struck = rng.random(size) < share
     newest = hours >= HISTORY_HOURS - rng.integers(1, 25, size)[:, None]
-    scattered = rng.random((size, HISTORY_HOURS)) < 0.1
-    hidden = np.where((rng.random(size) < 0.5)[:, None], newest, scattered)
-    return torch.from_numpy(hidden & struck[:, None])
+    scattered = rng.random((size, HISTORY_HOURS)) < rng.uniform(0.1, 0.4, size)[:, None]
+    hidden = np.where((rng.random(size) < 0.5)[:, None], newest, scattered) & struck[:, None]
+    everywhere = hidden & (rng.random(size) < 0.5)[:, None]
+    return torch.from_numpy(hidden), torch.from_numpy(everywhere)

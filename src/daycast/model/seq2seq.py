@@ -4,11 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.config import MEDIAN, QUANTILES
-from daycast.model.windows import KNOWN_FUTURE, Batch
+from daycast.model.windows import AROUND_HOURS, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 CELLS: dict[str, type[nn.GRU | nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 _LONGEST = torch.tensor(HISTORY_HOURS + 1.0)
+CALENDAR = (
+    3  # of the known-future channels, that the network reads: all but the day of the year, which invites overfitting
+)
 State = Tensor | tuple[Tensor, Tensor]  # of a GRU; hidden and cell of an LSTM; each (layers, B, D)
 
 
@@ -23,8 +26,8 @@ class Seq2Seq(nn.Module):
         kind = CELLS[cell]
         between = dropout if layers > 1 else 0.0
         self.targets = targets  # V: the first V channels
-        self.encoder = kind(3 * channels + KNOWN_FUTURE, hidden, layers, batch_first=True, dropout=between)
-        self.decoder = kind(KNOWN_FUTURE + targets, hidden, layers, batch_first=True, dropout=between)
+        self.encoder = kind(4 * channels + CALENDAR, hidden, layers, batch_first=True, dropout=between)
+        self.decoder = kind(CALENDAR + targets, hidden, layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, targets * len(QUANTILES))
         self.spread = nn.Parameter(
@@ -45,7 +48,7 @@ class Seq2Seq(nn.Module):
 
     def decode(self, state: State, batch: Batch, linear: Tensor) -> Tensor:
         """Quantiles (B, H, V, Q) of the horizon of `batch`, from the encoder's state at its t0."""
-        future = batch.calendar[:, HISTORY_HOURS:]
+        future = batch.calendar[:, HISTORY_HOURS:, :CALENDAR]
         departure = linear - batch.last[:, None, : self.targets]
         decoded, _ = self.decoder(torch.cat([future, departure], dim=2), state)  # (B, H, D)
         raw = self.head(self.dropout(decoded)).unflatten(2, (self.targets, len(QUANTILES)))  # (B, H, V, Q)
@@ -53,10 +56,11 @@ class Seq2Seq(nn.Module):
 
 
 def read_history(batch: Batch) -> Tensor:
-    """What the encoder reads of each hour: values, masks, ages on a log scale, calendar. (B, T, 3C + F)"""
-    history = batch.calendar[:, :HISTORY_HOURS]
+    """What the encoder reads of each hour: values, masks, ages on a log scale, neighbours, calendar. (B, T, 4C + CALENDAR)"""
+    history = batch.calendar[:, :HISTORY_HOURS, :CALENDAR]
     age = torch.log1p(batch.staleness) / torch.log(_LONGEST.to(history.device))
-    return torch.cat([batch.filled, batch.mask.to(history.dtype), age, history], dim=2)
+    around = nn.functional.pad(batch.around, (0, 0, HISTORY_HOURS - AROUND_HOURS, 0))
+    return torch.cat([batch.filled, batch.mask.to(history.dtype), age, around, history], dim=2)
 
 
 def spread_quantiles(median: Tensor, steps: Tensor) -> Tensor:

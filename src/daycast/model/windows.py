@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daycast.prepare.neighbours import NOBODY, nearest_stations
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import make_sun_table
@@ -14,6 +15,9 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 KNOWN_FUTURE = (
     5  # F: sine of the sun's elevation; cosine and sine of the solar hour; cosine and sine of the day of the year
 )
+CLOCK = slice(1, 3)  # of these, the solar hour
+AROUND_HOURS = 72  # of the newest history, that neighbours are looked at
+_NEIGHBOURS, _WITHIN_KM, _WITHIN_M = 8, 200.0, 1000.0
 REGIMES = ("full", "gappy", "stale", "cold_start")
 _STALE_AFTER_H = 3
 _GAPPY_BELOW = 0.9  # share of the history's hours with anything in them
@@ -27,6 +31,9 @@ class Batch:
     filled: Tensor  # (B, T, C) the last value known at each hour; 0, the training mean, before the first
     mask: Tensor  # (B, T, C) bool: there was a value at this very hour
     staleness: Tensor  # (B, T, C) hours since the last value; T where there was none
+    around: (
+        Tensor  # (B, AROUND_HOURS, C) the neighbours' mean less the station's last known value; 0 where none was known
+    )
     calendar: Tensor  # (B, T + H, F) known-future channels of the history and of the horizon
     truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
     weight: Tensor | None = None  # (B, H, C) how much the truth counts in a fit, above 0; None: all of it whole
@@ -59,6 +66,8 @@ class Windows:
         self.values = _on(device, (network.values - scale.mean) / scale.deviation)  # (S, T, C)
         self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
         self.known_from = _on(device, network.known_from)  # (S, T)
+        near = nearest_stations(network.stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M).astype(np.int64)
+        self._neighbours = _on(device, near[:, (near != NOBODY).any(axis=0)])  # (S, N) nearest first, NOBODY at the end
         self._load_revisions(scale)
         self._load_calendar()
         self._ages = torch.arange(1 - HISTORY_HOURS, HORIZON_HOURS + 1, device=device)  # hours from t0
@@ -81,11 +90,14 @@ class Windows:
         self._latitude = _on(self.device, np.radians(latitude))
         self._longitude = _on(self.device, np.radians(np.nan_to_num(longitude)))
 
-    def gather(self, stations: Tensor, origins: Tensor, hide: Tensor | None = None) -> Batch:
+    def gather(
+        self, stations: Tensor, origins: Tensor, hide: Tensor | None = None, hide_around: Tensor | None = None
+    ) -> Batch:
         """The windows of these stations and hours of issue t0, both (B,) int64.
 
         A value is in a window only if it was observed at or before t0 and known by then; an hour that was revised
-        later shows what was believed at t0. `hide` (B, T) bool takes further hours out: a simulated outage.
+        later shows what was believed at t0. `hide` (B, T) bool takes further hours out: a simulated outage of the station,
+        and `hide_around` (B, T) one of its neighbours.
         """
         hours = origins[:, None] + self._ages  # (B, T + H)
         past, future = hours[:, :HISTORY_HOURS], hours[:, HISTORY_HOURS:]
@@ -97,13 +109,26 @@ class Windows:
             x[hide] = torch.nan
         mask = ~x.isnan()
         filled, staleness = _carry_forward(x, mask)
+        around = self._look_around(stations, origins, hide_around)
+        around = torch.where(around.isnan(), 0.0, around - filled[:, -AROUND_HOURS:])
         truth, weight = self._read(stations, future), self._weigh(stations, future)
-        return Batch(filled, mask, staleness, self._calendar(stations, hours), truth, weight)
+        return Batch(filled, mask, staleness, around, self._calendar(stations, hours), truth, weight)
 
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
         x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
         x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
         return x
+
+    def _look_around(self, stations: Tensor, origins: Tensor, hide: Tensor | None) -> Tensor:
+        """The mean of the neighbours that were known at t0, NaN where none was. What was revised later is left out. (B, A, C)"""
+        near = self._neighbours[stations]  # (B, N)
+        hours = origins[:, None] + self._ages[HISTORY_HOURS - AROUND_HOURS : HISTORY_HOURS]  # (B, A)
+        at = near.clamp(min=0)[:, :, None], hours.clamp(min=0)[:, None]
+        x = self.values[at]  # (B, N, A, C)
+        unknown = (self.known_from[at] > origins[:, None, None]) | (near == NOBODY)[:, :, None] | (hours < 0)[:, None]
+        if hide is not None:
+            unknown |= hide[:, None, -AROUND_HOURS:]
+        return x.masked_fill(unknown[..., None], torch.nan).nanmean(dim=1)
 
     def _weigh(self, stations: Tensor, hours: Tensor) -> Tensor | None:
         """How much what came at these hours (B, H) counts; beyond the last one nothing did."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from daycast.errors import ConfigError, ModelError
-from daycast.model.checkpoint import load_checkpoint
+from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.evaluate import evaluate, open_block
@@ -20,6 +20,9 @@ def backtest(
 ) -> tuple[pl.DataFrame, str | None]:
     """Scores of a model (by default the champion) and the baselines of its fit, issued every so often in [since, until).
 
+    The linear weights are those that are served, refreshed with all hours up to the fit, where the span begins after those; else
+    those of the training block, which saw nothing of the later ones.
+
     Returns a row for each model, variable and lead: model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50,
     _80, _90; and a warning where the model was fitted on hours of that span. Raises ConfigError for an empty span,
     ModelError without a model.
@@ -32,7 +35,9 @@ def backtest(
         stations = read_stations(con)
     if model is None:
         raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
-    forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]), settings.model.device)
+    checkpoint = settings.checkpoints / str(model["checkpoint"])
+    unseen = datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR  # t0 itself may be known
+    forecaster = load_checkpoint(checkpoint, settings.model.device, refreshed=unseen)
     block = open_block(forecaster, versions, stations, every // HOUR, since, until, whole_history=False)
     served = str(model["forecaster"])
     labels = {name: (forecaster, name) for name in forecaster.names if name != served}

@@ -99,11 +99,13 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
         versions = _all_versions(settings, now)
     versions = keep_usable(versions, list(settings.glossary))
-    forecaster = load_checkpoint(checkpoint, header.config.device)
+    forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
     block = open_block(forecaster, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
     scores = evaluate(block, {name: (forecaster, name) for name in forecaster.names})
     if champion is not None and champion["checkpoint"] != checkpoint.name:
-        rival = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), header.config.device)
+        rival = load_checkpoint(
+            settings.checkpoints / str(champion["checkpoint"]), header.config.device, refreshed=False
+        )
         other = open_block(rival, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
         scores = pl.concat([scores, evaluate(other, {CHAMPION: (rival, str(champion["forecaster"]))})])
     if scores.is_empty():

@@ -26,7 +26,7 @@ def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.nda
     error = quantiles[..., _MEDIAN] - truth
     above = truth[..., None] - quantiles
     pinball = np.maximum(LEVELS * above, (LEVELS - 1) * above)
-    scores = {"mae": np.abs(error), "mse": error**2, "bias": error, "crps": 2 * pinball @ CRPS_WEIGHTS}
+    scores = {"mae": np.abs(error), "mse": error**2, "bias": error, "crps": 2 * (pinball * CRPS_WEIGHTS).sum(axis=-1)}
     missing = np.isnan(truth)
     for name, (low, high) in _INTERVALS.items():
         inside = (truth >= quantiles[..., low]) & (truth <= quantiles[..., high])

@@ -20,6 +20,7 @@ seed = 4
 
 [model]
 cell = "lstm"
+members = 1
 epochs = 2
 steps_per_epoch = 5
 validation_days = 10

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.windows import KNOWN_FUTURE, Batch
+from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network, Revisions
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -36,13 +36,17 @@ def make_batch() -> Callable[..., Batch]:
         truth[rng.random(truth.shape) < truth_missing] = np.nan
         normal = [
             rng.normal(size=shape)
-            for shape in ((size, HISTORY_HOURS, channels), (size, HISTORY_HOURS + HORIZON_HOURS, KNOWN_FUTURE))
+            for shape in (
+                (size, HISTORY_HOURS, channels),
+                (size, HISTORY_HOURS + HORIZON_HOURS, KNOWN_FUTURE),
+                (size, AROUND_HOURS, channels),
+            )
         ]
         staleness = rng.integers(0, HISTORY_HOURS + 1, mask.shape)
-        filled, calendar, stale, came = (
+        filled, calendar, around, stale, came = (
             torch.tensor(part, dtype=torch.float32) for part in (*normal, staleness, truth)
         )
-        return Batch(filled, torch.from_numpy(mask), stale, calendar, came)
+        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, came)
 
     return make
 

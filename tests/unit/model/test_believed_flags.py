@@ -23,6 +23,7 @@ STATIONS = pl.DataFrame(
 )
 TINY = ModelConfig(
     cell="gru",
+    members=1,
     hidden=8,
     epochs=2,
     steps_per_epoch=3,
@@ -100,7 +101,9 @@ def numbers(forecaster: Forecaster) -> dict[str, np.ndarray]:
     """Everything that was fitted."""
     tensors = {
         "climatology": forecaster.climatology,
-        "ridge": forecaster.ridge,
+        "ridge": forecaster.fitted.ridge,
+        "path": forecaster.fitted.path,
+        "refreshed path": forecaster.refreshed.path,
         **{f"shift {name}": shift for name, shift in forecaster.shifts.items()},
         **{f"network {name}": weight for name, weight in forecaster.network.state_dict().items()},
     }
@@ -118,7 +121,7 @@ def test_garbage_that_failed_changes_no_fitted_number() -> None:
 
 def test_what_failed_is_missed() -> None:
     plain, failed = numbers(fitted("good")), numbers(fitted("failed"))
-    for name in ("mean", "climatology", "ridge", "shift ridge", "network head.weight"):
+    for name in ("mean", "climatology", "ridge", "shift ridge", "network members.0.head.weight"):
         assert not np.array_equal(plain[name], failed[name]), name
 
 
@@ -126,7 +129,7 @@ def test_suspect_truth_changes_what_is_fitted_to_truth_but_not_how_inputs_are_sc
     plain, suspect = numbers(fitted("good")), numbers(fitted("suspect"))
     for name in ("mean", "deviation"):
         np.testing.assert_array_equal(suspect[name], plain[name])
-    for name in ("ridge", "network head.weight"):
+    for name in ("ridge", "path", "refreshed path", "network members.0.head.weight"):
         assert not np.array_equal(plain[name], suspect[name]), name
 
 
@@ -152,4 +155,4 @@ def test_flags_that_find_no_fault_change_no_fitted_number() -> None:
     got = numbers(fitted("good"))
     for name in expected:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
-    assert torch.isfinite(fitted("good").ridge).all()
+    assert torch.isfinite(fitted("good").fitted.ridge).all()

@@ -1,4 +1,4 @@
-"""The linear path: exact where the world is linear, and scikit-learn's ridge where it is not."""
+"""Ridge in closed form: exact where the world is linear, and scikit-learn's ridge where it is not."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,10 +8,15 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from daycast.model.linear_path import fit_linear_path, linear_error, linear_features, linear_forecast
+from daycast.model.linear_path import Features, linear_forecast, path_features, ridge_features, sum_moments, sum_up
 from daycast.model.windows import Batch
 
 P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a constant
+
+
+def fit(batch: Batch, penalty: float, features: Features = ridge_features, targets: int = 1) -> torch.Tensor:
+    """The weights of one batch."""
+    return sum_moments([batch], targets, features).solve([penalty] * targets)
 
 
 def with_truth(batch: Batch, departure: np.ndarray) -> Batch:
@@ -27,7 +32,7 @@ def with_half_weights(truth: torch.Tensor) -> torch.Tensor:
 
 def test_it_reads_the_whole_history_the_calendar_to_come_and_a_constant(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(3, channels=1)
-    features = linear_features(batch)
+    features = ridge_features(batch)
     assert features.shape == (3, P)
     assert torch.equal(features[:, :168], batch.filled[..., 0])
     assert torch.equal(features[:, 168:-1].unflatten(1, (24, 5)), batch.calendar[:, 168:])
@@ -36,7 +41,7 @@ def test_it_reads_the_whole_history_the_calendar_to_come_and_a_constant(make_bat
 
 def test_without_weights_it_is_persistence(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(3)
-    forecast = linear_forecast(torch.zeros(2 * 168 + 121, 24 * 2), batch, 2)
+    forecast = linear_forecast(torch.zeros(2 * 168 + 121, 24 * 2), batch, 2, ridge_features)
     assert torch.equal(forecast, batch.last[:, None].expand(-1, 24, -1))
 
 
@@ -46,14 +51,16 @@ def test_it_recovers_a_linear_relation(make_batch: Callable[..., Batch]) -> None
     change = (batch.filled[:, 167] - batch.filled[:, 166]).numpy()  # (B, 1)
     lead = np.arange(1, 25)
     batch = with_truth(batch, (0.5 * change * lead + 0.25)[..., None])
-    (weights,) = fit_linear_path([batch], 1, penalties=(1e-8,))
+    weights = fit(batch, 1e-8)
     expected = torch.zeros(P, 24)
     expected[167], expected[166], expected[-1] = 0.5 * torch.tensor(lead), -0.5 * torch.tensor(lead), 0.25
     torch.testing.assert_close(weights, expected, atol=2e-3, rtol=0)
     fresh = make_batch(5, channels=1, seed=8)
     change = (fresh.filled[:, 167] - fresh.filled[:, 166]).numpy()
     expected_forecast = fresh.last[:, None] + torch.tensor((0.5 * change * lead + 0.25)[..., None])
-    torch.testing.assert_close(linear_forecast(weights, fresh, 1), expected_forecast.float(), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        linear_forecast(weights, fresh, 1, ridge_features), expected_forecast.float(), atol=0.05, rtol=0
+    )
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 1.0])
@@ -63,8 +70,8 @@ def test_on_complete_data_it_is_ridge_with_an_unpenalised_constant(
     """Its penalty is relative to the number of windows: scikit-learn's alpha is penalty × windows."""
     rng = np.random.default_rng(4)
     batch = with_truth(make_batch(200, channels=1), 3.0 + rng.normal(size=(200, 24, 1)))
-    (weights,) = fit_linear_path([batch], 1, penalties=(penalty,))
-    x = linear_features(batch)[:, :-1].double().numpy()
+    weights = fit(batch, penalty)
+    x = ridge_features(batch)[:, :-1].double().numpy()
     y = (batch.truth - batch.last[:, None])[..., 0].double().numpy()
     reference = Ridge(alpha=penalty * 200).fit(x, y)
     np.testing.assert_allclose(weights[:-1].numpy(), reference.coef_.T, atol=1e-3)
@@ -78,18 +85,34 @@ def test_the_windows_may_come_in_any_pieces(make_batch: Callable[..., Batch]) ->
     def piece(start: int, end: int) -> Batch:
         return Batch(*(getattr(batch, part)[start:end] for part in Batch.__dataclass_fields__))
 
-    several = (0.1, 1.0)
-    whole = fit_linear_path([batch], 1, several)
-    pieces = fit_linear_path([piece(0, 7), piece(7, 100), piece(100, 120)], 1, several)
-    assert len(whole) == len(pieces) == 2
-    for one, other in zip(whole, pieces, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+    pieces = [piece(0, 7), piece(7, 100), piece(100, 120)]
+    parts = [sum_moments([part], 1, ridge_features) for part in pieces]
+    for sums in (sum_moments(pieces, 1, ridge_features), sum_up(parts), sum_up([*parts, parts[1]]) - parts[1]):
+        assert sums.windows == 120
+        torch.testing.assert_close(sums.solve([0.1]), fit(batch, 0.1), atol=1e-3, rtol=1e-3)
+
+
+def test_each_target_has_its_own_penalty(make_batch: Callable[..., Batch]) -> None:
+    moments = sum_moments([make_batch(80, channels=2)], 2, ridge_features)
+    weights = moments.solve([0.1, 3.0]).unflatten(1, (24, 2))
+    assert torch.equal(weights[..., 0], moments.solve([0.1, 0.1]).unflatten(1, (24, 2))[..., 0])
+    assert torch.equal(weights[..., 1], moments.solve([3.0, 3.0]).unflatten(1, (24, 2))[..., 1])
+
+
+def test_the_path_also_reads_the_neighbours_and_the_newest_day_by_the_hour(make_batch: Callable[..., Batch]) -> None:
+    batch = make_batch(3, channels=1)
+    features = path_features(batch)
+    assert torch.equal(features[:, :72], batch.around[..., 0])
+    cosine, sine = batch.calendar[:, 167, 1:2], batch.calendar[:, 167, 2:3]
+    assert torch.equal(features[:, 72:96], batch.filled[:, 144:, 0] * cosine)
+    assert torch.equal(features[:, 96:120], batch.filled[:, 144:, 0] * sine)
+    assert torch.equal(features[:, 120:], ridge_features(batch))
 
 
 def test_a_lead_without_any_truth_keeps_the_last_value(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(50, channels=1)
     batch.truth[:, 5] = torch.nan
-    (weights,) = fit_linear_path([batch], 1, penalties=(0.1,))
+    weights = fit(batch, 0.1)
     assert (weights[:, 5] == 0).all()
     assert (weights[:, 4] != 0).any()
 
@@ -99,8 +122,8 @@ def test_missing_truth_weighs_by_what_is_there(make_batch: Callable[..., Batch])
     batch = make_batch(400, channels=1)
     batch = with_truth(replace(batch, filled=torch.zeros_like(batch.filled)), np.full((400, 24, 1), 2.0))
     batch.truth[::2] = torch.nan
-    (weights,) = fit_linear_path([batch], 1, penalties=(10.0,))
-    assert linear_forecast(weights, batch, 1).mean().item() == pytest.approx(2.0, abs=0.02)
+    weights = fit(batch, 10.0)
+    assert linear_forecast(weights, batch, 1, ridge_features).mean().item() == pytest.approx(2.0, abs=0.02)
 
 
 def test_a_suspect_truth_weighs_half(make_batch: Callable[..., Batch]) -> None:
@@ -109,7 +132,7 @@ def test_a_suspect_truth_weighs_half(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(400, channels=1)
     batch = with_truth(replace(batch, filled=torch.zeros_like(batch.filled)), departure)
     batch = replace(batch, weight=torch.where(batch.truth == 8, 0.5, 1.0))
-    (weights,) = fit_linear_path([batch], 1, penalties=(1000.0,))
+    weights = fit(batch, 1000.0)
     torch.testing.assert_close(weights[-1], torch.full((24,), 4.0), atol=0.02, rtol=0)
 
 
@@ -118,8 +141,8 @@ def test_the_weighted_fit_is_that_of_weighted_moments(make_batch: Callable[..., 
     batch = replace(batch, weight=with_half_weights(batch.truth))
     batch.truth[1:, 5] = torch.nan
     batch.weight[0, 5] = 0.5  # the only truth of its lead
-    (weights,) = fit_linear_path([batch], 1, penalties=(0.5,))
-    x = linear_features(batch).double().numpy()
+    weights = fit(batch, 0.5)
+    x = ridge_features(batch).double().numpy()
     gram = x.T @ x / 60 + np.diag([0.5] * (P - 1) + [1e-9])
     for lead in range(24):
         pairs = [
@@ -134,14 +157,5 @@ def test_the_weighted_fit_is_that_of_weighted_moments(make_batch: Callable[..., 
 def test_equal_weights_give_the_fit_without_bit_for_bit(make_batch: Callable[..., Batch]) -> None:
     batch = make_batch(80, channels=1, truth_missing=0.2)
     weighed = replace(batch, weight=torch.ones_like(batch.truth))
-    (plain,), (equal,) = (fit_linear_path([one], 1, penalties=(0.1,)) for one in (batch, weighed))
+    plain, equal = (fit(one, 0.1) for one in (batch, weighed))
     assert torch.equal(equal, plain)
-
-
-def test_the_error_of_the_linear_path_counts_each_truth_by_its_weight(make_batch: Callable[..., Batch]) -> None:
-    departure = np.array([1.0, 5.0, np.nan] * 8)[None, :, None]
-    batch = with_truth(make_batch(1, channels=1), departure)
-    persistence = torch.zeros(P, 24)
-    assert linear_error(persistence, batch, 1) == pytest.approx(3.0, rel=1e-5)
-    weight = torch.tensor([1.0, 0.5, 0.5] * 8)[None, :, None]
-    assert linear_error(persistence, replace(batch, weight=weight), 1) == pytest.approx((1 + 2.5) / 1.5, rel=1e-5)

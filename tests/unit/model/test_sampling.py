@@ -51,12 +51,15 @@ def test_draws_are_eligible_and_the_same_for_the_same_seed() -> None:
 
 
 def test_outages_strike_the_share_asked_for_at_the_end_or_here_and_there() -> None:
-    hidden = draw_outages(4000, 0.25, np.random.default_rng(1)).numpy()
+    hidden, around = (part.numpy() for part in draw_outages(4000, 0.25, np.random.default_rng(1)))
     struck = hidden.any(axis=1)
     assert struck.mean() == pytest.approx(0.25, abs=0.03)
     count = hidden[struck].sum(axis=1)
     at_the_end = np.array([row[168 - n :].all() for row, n in zip(hidden[struck], count, strict=True)])
     assert at_the_end.mean() == pytest.approx(0.5, abs=0.06)
     assert set(count[at_the_end]) == set(range(1, 25))
-    assert hidden[struck][~at_the_end].mean() == pytest.approx(0.1, abs=0.01)
-    assert not draw_outages(50, 0.0, np.random.default_rng(1)).any()
+    assert hidden[struck][~at_the_end].mean() == pytest.approx(0.25, abs=0.02)
+    assert count[~at_the_end].max() < 0.5 * 168
+    assert around[struck].any(axis=1).mean() == pytest.approx(0.5, abs=0.06)
+    assert np.array_equal(around, hidden & around.any(axis=1)[:, None])
+    assert not any(part.any() for part in draw_outages(50, 0.0, np.random.default_rng(1)))

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daycast.model.ensemble import Ensemble
 from daycast.model.seq2seq import Seq2Seq, spread_quantiles
 from daycast.model.windows import Batch
 
@@ -64,7 +65,9 @@ def test_it_starts_as_the_linear_path_with_the_spread_it_was_given(cell: str, ma
 def test_the_gradient_reaches_every_hour_of_the_history(cell: str, hour: int, make_batch: Callable[..., Batch]) -> None:
     net, batch = network(cell, disturbed=1.0).double(), make_batch(3)
     filled = batch.filled.double().requires_grad_()
-    batch = replace(batch, filled=filled, staleness=batch.staleness.double(), calendar=batch.calendar.double())
+    batch = replace(
+        batch, filled=filled, **{name: getattr(batch, name).double() for name in ("staleness", "around", "calendar")}
+    )
     first_lead = net(batch, batch.last[:, None, :1].detach().expand(-1, 24, -1))[:, 0]
     first_lead.sum().backward()
     assert (filled.grad[:, hour].abs().sum(dim=-1) > 0).all()
@@ -86,8 +89,23 @@ def test_the_newest_hour_moves_the_first_lead_more_than_a_week_old_one(
 
 
 @BOTH
-@pytest.mark.parametrize("part", ["filled", "mask", "staleness", "calendar"])
+@pytest.mark.parametrize("part", ["filled", "mask", "staleness", "around", "calendar"])
 def test_every_input_matters(cell: str, part: str, make_batch: Callable[..., Batch]) -> None:
     net, batch, linear = network(cell, disturbed=1.0), make_batch(2), torch.zeros(2, 24, 1)
     other = replace(batch, **{part: getattr(make_batch(2, seed=9), part)})
     assert not torch.allclose(net(batch, linear), net(other, linear), atol=1e-3)
+
+
+@BOTH
+def test_the_day_of_the_year_is_not_read(cell: str, make_batch: Callable[..., Batch]) -> None:
+    net, batch, linear = network(cell, disturbed=1.0), make_batch(2), torch.zeros(2, 24, 1)
+    calendar = batch.calendar.clone()
+    calendar[..., 3:] += 1
+    assert torch.equal(net(replace(batch, calendar=calendar), linear), net(batch, linear))
+
+
+def test_an_ensemble_is_the_mean_of_its_members(make_batch: Callable[..., Batch]) -> None:
+    members = [network("gru", disturbed=1.0), network("lstm", disturbed=0.5), network("gru")]
+    batch, linear = make_batch(3), torch.zeros(3, 24, 1)
+    mean = sum(member(batch, linear) for member in members) / 3
+    torch.testing.assert_close(Ensemble(members)(batch, linear), mean)

@@ -54,8 +54,11 @@ def history(seed: int) -> dict[tuple[int, int], list[Version]]:
     return versions
 
 
+NEAR = STATIONS.with_columns(latitude=pl.Series([47.0, 47.3, 47.9]), longitude=pl.Series([8.0, 8.1, 8.2]))
+
+
 @cache
-def windows(seed: int) -> Windows:
+def windows(seed: int, *, near: bool = False) -> Windows:
     rows = []
     for (s, hour), versions in history(seed).items():
         ends = [known for known, _ in versions[1:]] + [None]
@@ -64,7 +67,9 @@ def windows(seed: int) -> Windows:
             rows.append(("abc"[s], START + hour * HOUR, START + known * HOUR, until, *values))
     schema = {"station_id": pl.String, "observed_at": UTC_TIME, "known_from": UTC_TIME, "known_until": UTC_TIME}
     frame = pl.DataFrame(rows, schema={**schema, **dict.fromkeys(NAMES, pl.Float64)}, orient="row")
-    network = make_network(frame, STATIONS, [Channel(name) for name in NAMES], START, START + (T - 1) * HOUR)
+    network = make_network(
+        frame, NEAR if near else STATIONS, [Channel(name) for name in NAMES], START, START + (T - 1) * HOUR
+    )
     return Windows(network, SCALE, torch.device("cpu"))
 
 
@@ -101,6 +106,40 @@ def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: in
             assert batch.last[b, c].item() == pytest.approx(last)
             expected = [came(seed, s, t0 + lead, c) for lead in range(1, 25)]
             np.testing.assert_allclose(batch.truth[b, :, c].numpy(), expected, rtol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, S - 1), st.integers(0, T - 1)), min_size=1, max_size=4))
+def test_around_is_what_the_neighbours_were_known_to_show_at_t0(seed: int, at: list[tuple[int, int]]) -> None:
+    """Their mean less the station's own last value, 0 where none was known; an hour revised after t0 is not looked at."""
+    stations, origins = (torch.tensor(part) for part in zip(*at, strict=True))
+    batch = windows(seed, near=True).gather(stations, origins)
+    for b, (s, t0) in enumerate(at):
+        for c in range(len(NAMES)):
+            for a in range(72):
+                hour = t0 - 71 + a
+                others = [believed(seed, other, hour, t0, c) for other in range(S) if other != s]
+                final = [history(seed).get((other, hour), [(T, [])])[-1][0] <= t0 for other in range(S) if other != s]
+                known = [v for v, kept in zip(others, final, strict=True) if kept and not math.isnan(v)]
+                expected = sum(known) / len(known) - batch.filled[b, 96 + a, c].item() if known else 0.0
+                assert batch.around[b, a, c].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_without_neighbours_there_is_nothing_around() -> None:
+    assert not windows(0).gather(torch.tensor([0, 1, 2]), torch.tensor([200, 230, 100])).around.any()
+
+
+def test_a_simulated_outage_around_takes_exactly_its_hours_out() -> None:
+    stations, origins = torch.tensor([0, 1]), torch.tensor([200, 230])
+    hide, none = torch.zeros(2, 168, dtype=torch.bool), torch.zeros(2, 168, dtype=torch.bool)
+    hide[0, 150:] = True
+    plain = windows(0, near=True).gather(stations, origins)
+    hidden = windows(0, near=True).gather(stations, origins, none, hide)
+    assert not hidden.around[0, -18:].any()
+    assert plain.around[0, -18:].any()  # or the outage would hide nothing
+    assert torch.equal(hidden.around[0, :-18], plain.around[0, :-18])
+    assert torch.equal(hidden.around[1], plain.around[1])
+    assert torch.equal(hidden.filled, plain.filled)
 
 
 def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
@@ -178,7 +217,7 @@ def regime(seen: list[int]) -> str:
     mask = torch.zeros(1, 168, 2, dtype=torch.bool)
     mask[0, seen, 1] = True
     empty = torch.zeros(1, 168, 2)
-    return REGIMES[Batch(empty, mask, empty, empty, empty).regime().item()]
+    return REGIMES[Batch(empty, mask, empty, empty, empty, empty).regime().item()]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""The ridge baseline and the linear path, fitted to a training block, and once more to all there is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daycast.model.cross_fit import CrossFit, cross_fit, fold_of_hours
+from daycast.model.linear_path import Features, Moments, sum_moments, sum_up
+from daycast.model.sampling import draw, eligible_origins, spread_evenly
+from daycast.model.windows import Batch, Windows
+from daycast.prepare.splits import Block
+from daycast.times import HISTORY_HOURS
+
+MOST_WINDOWS = 60_000  # of the training block; more change the error by less than a hundredth
+_HELD_OUT = 3_000  # windows on which the penalties are chosen
+_PART = 1_000  # windows gathered at a time
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """What one linear model came to."""
+
+    path: CrossFit
+    refreshed: Tensor  # (P, H·V): the weights of all hours there are, for serving
+    held_out: tuple[tuple[Batch, Tensor], ...]  # training windows, forecast (B, H, V) by weights that did not see them
+
+
+def fit_linear(
+    windows: Windows,
+    block: Block,
+    targets: int,
+    features: Features,
+    seed: int,
+) -> LinearFit:
+    """Fit to the training block, the penalties chosen by cross-validation in it, and with these to all hours."""
+    eligible = eligible_origins(windows.network, block, targets)
+    share = min(1.0, MOST_WINDOWS / eligible.sum())
+
+    def moments_of(part: np.ndarray, within: Block) -> Moments:
+        rng = np.random.default_rng([seed, within.start])  # what is drawn of one block does not depend on another
+        return sum_moments(_draw(windows, part, within, share, rng), targets, features)
+
+    fold = fold_of_hours(block, windows.network.hours)
+    present = np.unique(fold[eligible.any(axis=0)])
+    parts = [eligible & (fold == k) for k in present]
+    kept = [list(gather_parts(windows, *spread_evenly(part, _HELD_OUT // len(parts)))) for part in parts]
+    moments = [moments_of(part, block) for part in parts]
+    fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
+    path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
+    after = Block(block.last_origin + 2 - HISTORY_HOURS, windows.network.hours)
+    later = eligible_origins(windows.network, after, targets)
+    refreshed = sum_up([*moments, moments_of(later, after)] if later.any() else moments).solve(path.penalties)
+    held_out = tuple((batch, path.forecast(batch, t0)) for part in kept for batch, _, t0 in part)
+    return LinearFit(path, refreshed, held_out)
+
+
+def gather_parts(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """The windows of these stations and hours of issue, some at a time: each part and its indices on the device."""
+    for part in range(0, len(stations), _PART):
+        at, t0 = (
+            torch.from_numpy(index[part : part + _PART].astype(np.int64)).to(windows.device)
+            for index in (stations, origins)
+        )
+        yield windows.gather(at, t0), at, t0
+
+
+def _draw(
+    windows: Windows, eligible: np.ndarray, block: Block, share: float, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """A share of a block's windows: all of them in turn, or as many at random."""
+    stations, origins = (
+        np.nonzero(eligible)
+        if share == 1
+        else (index.numpy() for index in draw(eligible, max(round(share * eligible.sum()), 1), block, rng))
+    )
+    for batch, _, _ in gather_parts(windows, stations, origins):
+        yield batch
