@@ -1,9 +1,10 @@
 """What training costs beyond the network itself: windows a second of the training loop against a bare loop over the same modules.
 
 The bare loop runs the same network, loss, gradient clipping and optimizer over batches that lie ready as tensors; the training
-loop also draws, gathers, hides and carries forward, and asks the linear path. One forecast origin a window, GRU of 64, batches of
-256, simulated network of 12 stations. After each epoch of the one comes an equal stretch of the other; `ratio` is the median
-over the epochs of windows a second over those of the bare loop: at least 0.85 is wanted. About a minute on two cores.
+loop also draws, gathers, hides and carries forward, asks neighbours and the linear path, and averages the weights. One forecast
+origin a window, GRU of 64, batches of 256, simulated network of 12 stations. After each epoch of the one comes as much of
+the other; `ratio` is the median over the epochs of windows a second over those of the bare loop: at least 0.85 is wanted. About a
+minute on two cores.
 
     python tests/benchmarks/bench_training.py
 """
@@ -20,20 +21,20 @@ from simulated_versions import make_versions
 
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.model.linear_path import linear_forecast
+from daycast.model.linear_path import linear_forecast, path_features
 from daycast.model.pinball import pinball_loss
 from daycast.model.sampling import draw_outages
 from daycast.prepare.network import make_network
 from daycast.variables import BUILT_IN
 
 STEPS, EPOCHS, READY = 10, 7, 4
-SHORT = {"validation_days": 5, "judgement_days": 5}
-CONFIG = ModelConfig(cell="gru", steps_per_epoch=STEPS, epochs=EPOCHS, patience=EPOCHS, device="cpu", **SHORT)
+SHORT = {"cell": "gru", "members": 1, "validation_days": 5, "judgement_days": 5, "device": "cpu"}
+CONFIG = ModelConfig(steps_per_epoch=STEPS, epochs=EPOCHS, patience=EPOCHS, **SHORT)
 
 
 def main() -> None:
     versions, stations = make_versions(12, timedelta(days=80))
-    once = ModelConfig(cell="gru", steps_per_epoch=1, epochs=1, device="cpu", **SHORT)
+    once = ModelConfig(steps_per_epoch=1, epochs=1, **SHORT)
     forecaster = fit_forecaster(versions, stations, BUILT_IN, once, "")
     network = make_network(
         versions, stations, forecaster.header.channels, versions["observed_at"].min(), versions["observed_at"].max()
@@ -42,10 +43,11 @@ def main() -> None:
     origins = [rng.integers(200, network.hours - 24, CONFIG.batch) for _ in range(READY)]
     at = [rng.integers(0, len(network.stations), CONFIG.batch) for _ in range(READY)]
     hide = [draw_outages(CONFIG.batch, CONFIG.hidden_share, rng) for _ in range(READY)]
-    index = [(torch.from_numpy(s), torch.from_numpy(t), h) for s, t, h in zip(at, origins, hide, strict=True)]
+    index = [(torch.from_numpy(s), torch.from_numpy(t), *h) for s, t, h in zip(at, origins, hide, strict=True)]
     ready = [windows.gather(*part) for part in index]
-    net = copy.deepcopy(forecaster.network)
-    linear = [linear_forecast(forecaster.ridge, batch, net.targets) for batch in ready]
+    net = copy.deepcopy(forecaster.network.members[0])
+    weights = forecaster.linear.path
+    linear = [linear_forecast(weights, batch, net.targets, path_features) for batch in ready]
     net.requires_grad_(requires_grad=True)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     pairs = []
@@ -69,7 +71,7 @@ def main() -> None:
     ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for one, other in pairs)
     gather = milliseconds(lambda i: windows.gather(*index[i]))
-    path = milliseconds(lambda i: linear_forecast(forecaster.ridge, ready[i], net.targets))
+    path = milliseconds(lambda i: linear_forecast(weights, ready[i], net.targets, path_features))
     say("training", windows_per_s=ours, bare_windows_per_s=bare, ratio=ratio, limit=0.85, gather_ms=gather,
         linear_path_ms=path, bare_step_ms=1000 * CONFIG.batch / bare, threads=torch.get_num_threads())  # fmt: skip
 

@@ -42,6 +42,7 @@ def forecast(known, asked, border: np.datetime64, lead: int) -> np.ndarray:
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     trees = lightgbm.train(SETTING, first, MOST_TREES, valid_sets=[later], callbacks=[stop]).best_iteration
     model = lightgbm.train(SETTING, lightgbm.Dataset(features[there], change[there]), int(1.1 * trees) + 1)
+    print(f"lead {lead + 1}: {trees} trees", flush=True)
     return asked["last"] + model.predict(features_of(asked, lead))
 
 
