@@ -134,7 +134,7 @@ def check_same_forecasts(settings, model_id: str, opponent: dict[str, np.ndarray
         versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR, UNTIL + HORIZON_HOURS * HOUR, NOW)
     forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]))
     usable = keep_usable(versions, list(settings.glossary))
-    block = open_block(forecaster, usable, stations, EVERY // HOUR, SINCE, UNTIL, whole_history=False)
+    block = open_block(forecaster, usable, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False)
     network, c = block.windows.network, forecaster.header.targets.index(TARGET)
     issued_at = np.datetime64(network.start.replace(tzinfo=None), "us") + block.origins * np.timedelta64(HOUR)
     assert (network.stations["station_id"].to_numpy().astype(str)[block.stations] == opponent["station"]).all()

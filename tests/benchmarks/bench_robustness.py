@@ -59,7 +59,9 @@ def main() -> None:
         versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR, UNTIL + HORIZON_HOURS * HOUR, NOW)
     versions = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]))
-    block = open_block(forecaster, versions, stations, EVERY // HOUR, SINCE, UNTIL, whole_history=False)
+    block = open_block(
+        forecaster, versions, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False
+    )
     plain = score(forecaster, block, [versions])
     compare("holes", model_id, plain, score(forecaster, block, [drop_at_random(versions)]))
     compare("outage", model_id, plain, score(forecaster, block, delay_one_by_one(versions, stations)))
@@ -110,7 +112,9 @@ def left_out(
     assert not set(LEFT_OUT) & set(ignorant.header.stations)
     tables = []
     for model in (forecaster, ignorant):
-        block = open_block(model, versions, stations, EVERY // HOUR, SINCE, UNTIL, whole_history=False)
+        block = open_block(
+            model, versions, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False
+        )
         ids = block.windows.network.stations["station_id"].to_numpy()[block.stations]
         among = np.isin(ids, LEFT_OUT)
         three = Evaluation(block.windows, block.stations[among], block.origins[among], block.since, block.until)
