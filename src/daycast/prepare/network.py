@@ -1,6 +1,6 @@
 """A network's observations as arrays: one value array for all stations and hours, and since when each hour was known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from daycast.prepare.channels import Channel
 from daycast.times import HOUR, hours_between
 
 NEVER = np.int32(2**30)  # an hour index no forecast reaches
+_AT_ONCE = 1_000_000  # hours of stations whose rows are in memory together, besides the arrays
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Network:
 
 
 def make_network(
-    versions: pl.DataFrame,
+    versions: pl.DataFrame | pl.LazyFrame,
     stations: pl.DataFrame,
     channels: Sequence[Channel],
     start: datetime,
@@ -65,28 +66,44 @@ def make_network(
 
     versions: station_id, observed_at, known_from, known_until (null: still believed), every variable of `channels`, and where
     not all values count whole as truth the channel's `weight_column`; hours outside and stations not in `stations` are left out.
+    Of a lazy frame, best in the order of stations, a few stations are read at a time.
     """
     stations = stations.sort("station_id")
     S, T, C = len(stations), hours_between(start, end) + 1, len(channels)
-    rows = _as_indices(versions, stations, channels, start, T)
-    current = rows.filter(pl.col("known_until") == NEVER)
-    at = current["station"].to_numpy(), current["hour"].to_numpy()
     values = np.full((S, T, C), np.nan, np.float32)
     known_from = np.full((S, T), NEVER, np.int32)
-    values[at] = _values(current, C)
-    known_from[at] = current["known_from"].to_numpy()
-    weight = _weight(current, at, values.shape)
-    return Network(stations, start, tuple(channels), values, known_from, _revisions(rows, C), weight)
+    weight, revised = None, []
+    for rows in _in_parts(versions.lazy(), stations, channels, start, T):
+        current = rows.filter(pl.col("known_until") == NEVER)
+        at = current["station"].to_numpy(), current["hour"].to_numpy()
+        values[at] = _values(current, C)
+        known_from[at] = current["known_from"].to_numpy()
+        weight = _weigh(weight, current, at, values.shape)
+        revised.append(rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until"))))
+    return Network(stations, start, tuple(channels), values, known_from, _revisions(pl.concat(revised), C), weight)
+
+
+def _in_parts(
+    versions: pl.LazyFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
+) -> Iterator[pl.DataFrame]:
+    """The rows of some stations after the other, as indices."""
+    ids = stations.select("station_id").with_row_index("station")
+    for some in ids.iter_slices(max(_AT_ONCE // T, 1)) if len(ids) else [ids]:
+        own = versions
+        if len(some) < len(ids):  # a range, because a file can be searched for it
+            first, last = some["station_id"][0], some["station_id"][-1]
+            own = versions.filter(pl.col("station_id").is_between(pl.lit(first), pl.lit(last)))
+        yield _as_indices(own, some, channels, start, T).collect()
 
 
 def _as_indices(
-    versions: pl.DataFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
-) -> pl.DataFrame:
-    ids = stations.select("station_id").with_row_index("station")
+    versions: pl.LazyFrame, ids: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
+) -> pl.LazyFrame:
     hour = (pl.col("observed_at") - start).dt.total_hours()
-    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in versions.columns]
+    there = versions.collect_schema().names()
+    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in there]
     return (
-        versions.join(ids, on="station_id")
+        versions.join(ids.lazy(), on="station_id")
         .select(
             pl.col("station").cast(pl.Int32),
             hour.cast(pl.Int32).alias("hour"),
@@ -103,19 +120,20 @@ def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
     return (duration.dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int32)
 
 
-def _weight(current: pl.DataFrame, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, int, int]) -> np.ndarray | None:
-    """The weights (S, T, C) of the rows that stand `at` (station, hour), or None where none is other than 1."""
+def _weigh(
+    weight: np.ndarray | None, current: pl.DataFrame, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, int, int]
+) -> np.ndarray | None:
+    """The weights (S, T, C) with those of the rows that stand `at` (station, hour); None as long as none is other than 1."""
     columns = [c for c in range(shape[2]) if f"w{c}" in current.columns and (current[f"w{c}"] != 1).any()]
     if not columns:
-        return None
-    weight = np.ones(shape, np.float16)
+        return weight
+    weight = np.ones(shape, np.float16) if weight is None else weight
     for c in columns:
         weight[*at, c] = current[f"w{c}"].to_numpy()
     return weight
 
 
-def _revisions(rows: pl.DataFrame, C: int) -> Revisions:
-    past = rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until")))
+def _revisions(past: pl.DataFrame, C: int) -> Revisions:
     past = past.sort("station", "hour", "known_from")
     index = {name: past[name].to_numpy() for name in ("station", "hour", "known_from", "known_until")}
     return Revisions(**index, values=_values(past, C))

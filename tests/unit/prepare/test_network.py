@@ -50,6 +50,33 @@ def test_every_value_stands_at_its_station_hour_and_channel() -> None:
     assert made.values.dtype == np.float32
 
 
+def test_a_network_read_some_stations_at_a_time_is_the_one_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, ids = np.random.default_rng(3), [f"s{k}" for k in range(7)]
+    S, T = len(ids), 6
+    hour = pl.Series([START + t * HOUR for t in range(T)] * S, dtype=UTC_TIME)
+    now = pl.DataFrame({"station_id": np.repeat(ids, T), "observed_at": hour, "known_from": hour})
+    value = pl.Series("air_temperature_c", rng.normal(size=S * T))
+    weight = pl.Series("air_temperature_c_truth_weight", np.where(now["station_id"] == "s5", 0.5, 1.0), pl.Float32)
+    now = now.with_columns(value, weight, known_until=pl.lit(None, UTC_TIME), known_from=hour + HOUR)
+    before = now[::4].with_columns(
+        pl.lit(9.0).alias("air_temperature_c"), known_from=hour[::4], known_until=hour[::4] + HOUR
+    )
+    versions = pl.concat([now, before], how="diagonal").filter(pl.col("station_id") != "s2")
+    stations = pl.DataFrame({"station_id": ids, "latitude": 1.0, "longitude": 0.0, "elevation_m": 0.0})
+    arguments = stations, CHANNELS[:1], START, START + (T - 1) * HOUR
+    whole = make_network(versions, *arguments)
+    monkeypatch.setattr("daycast.prepare.network._AT_ONCE", 2 * T)
+    parts = make_network(versions.lazy(), *arguments)
+    expected = value.to_numpy().astype(np.float32).reshape(S, T, 1).copy()
+    expected[2] = np.nan
+    np.testing.assert_array_equal(parts.values, expected)
+    for name in ("values", "known_from", "weight"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    for name in ("station", "hour", "known_from", "known_until", "values"):
+        np.testing.assert_array_equal(getattr(parts.revisions, name), getattr(whole.revisions, name))
+    assert len(parts.revisions.hour) == 9
+
+
 def test_an_hour_without_a_row_is_never_known() -> None:
     made = network(("a", 1, 1, None, 1.0, 2.0))
     assert made.known_from[0].tolist() == [NEVER, 1, NEVER, NEVER, NEVER]
