@@ -6,6 +6,7 @@ from torch import Tensor
 
 from daycast.model.windows import Batch
 from daycast.prepare.network import Network
+from daycast.prepare.scaler import Scale
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")
@@ -31,22 +32,23 @@ def calendar_cells(network: Network, hours: int) -> tuple[np.ndarray, np.ndarray
 
 
 def fit_climatology(
-    scaled: np.ndarray, month: np.ndarray, hour: np.ndarray, weight: np.ndarray | None = None
+    values: np.ndarray, scale: Scale, month: np.ndarray, hour: np.ndarray, weight: np.ndarray | None = None
 ) -> np.ndarray:
-    """Mean of each station, month and hour of the day over scaled (S, T, V); returns (S + 1, 12, 24, V) float32.
+    """Scaled mean of each station, month and hour of the day over values (S, T, V); returns (S + 1, 12, 24, V) float32.
 
     weight (S, T, V), above 0: how much each value counts in the means; None counts all alike.
     Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the
     training mean. The last row is the network's own, for stations that training did not know.
     """
-    S, _, V = scaled.shape
+    S, _, V = values.shape
     cell = month * 24 + hour  # (T,)
     sums = np.zeros((S + 1, 288, V))
     counts = np.zeros((S + 1, 288, V))
     for station in range(S):  # one station at a time bounds memory
-        there = ~np.isnan(scaled[station])
+        scaled = (values[station] - scale.mean[:V]) / scale.deviation[:V]
+        there = ~np.isnan(scaled)
         counted = there if weight is None else there * weight[station].astype(np.float64)
-        np.add.at(sums[station], cell, np.where(there, scaled[station], 0.0) * counted)
+        np.add.at(sums[station], cell, np.where(there, scaled, 0.0) * counted)
         np.add.at(counts[station], cell, counted)
     sums[S], counts[S] = sums[:S].sum(axis=0), counts[:S].sum(axis=0)
     by_month = sums.reshape(S + 1, 12, 24, V), counts.reshape(S + 1, 12, 24, V)

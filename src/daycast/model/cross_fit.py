@@ -59,21 +59,31 @@ def cross_fit(
     held_out: some windows of each fold. With one fold alone its windows are forecast by what was fitted to them.
     """
     total = sum_up(moments)
-    rests = [total - part if part.windows < total.windows else total for part in moments]
-    errors = np.stack([_errors(rests, held_out, (p,) * targets, features) for p in PENALTIES])  # (penalties, V)
+    errors = np.stack(
+        [_errors(total, moments, held_out, (p,) * targets, features) for p in PENALTIES]
+    )  # (penalties, V)
     penalties = tuple(PENALTIES[i] for i in errors.argmin(axis=0))
-    without = torch.stack([rest.solve(penalties) for rest in rests])
+    without = torch.stack([_rest(total, part).solve(penalties) for part in moments])
     return CrossFit(total.solve(penalties), without, penalties, fold, features)
 
 
+def _rest(total: Moments, part: Moments) -> Moments:
+    """What is left without a part; made when it is needed, for all rests together would be as large as all parts."""
+    return total - part if part.windows < total.windows else total
+
+
 def _errors(
-    rests: Sequence[Moments], held_out: Sequence[Sequence[Batch]], penalties: tuple[float, ...], features: Features
+    total: Moments,
+    moments: Sequence[Moments],
+    held_out: Sequence[Sequence[Batch]],
+    penalties: tuple[float, ...],
+    features: Features,
 ) -> np.ndarray:
     """Mean absolute error of each target over the held-out windows, in scaled units, each truth by what it counts. (V,)"""
     V = len(penalties)
     error, count = torch.zeros(V), torch.zeros(V)
-    for rest, batches in zip(rests, held_out, strict=True):
-        weights = rest.solve(penalties)
+    for part, batches in zip(moments, held_out, strict=True):
+        weights = _rest(total, part).solve(penalties)
         for batch in batches:
             truth, counts = batch.truth_of(V)
             there = (~truth.isnan()) if counts is None else (~truth.isnan()) * counts

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import cast
 
 import numpy as np
 import polars as pl
@@ -41,7 +40,7 @@ _NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
 
 
 def fit_forecaster(
-    versions: pl.DataFrame,
+    versions: pl.DataFrame | pl.LazyFrame,
     stations: pl.DataFrame,
     glossary: Mapping[str, Variable],
     config: ModelConfig,
@@ -50,11 +49,11 @@ def fit_forecaster(
 ) -> Forecaster:
     """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
 
-    Where there is too little history for the linear path and the networks, the naive baselines are fitted alone. Raises
-    NotEnoughDataError where even those have nothing to stand on, ConfigError where a target is not in the data.
+    Of a lazy frame only some stations are in memory at a time. Where there is too little history for the linear path and the
+    networks, the naive baselines are fitted alone. Raises NotEnoughDataError where even those have nothing to stand on,
+    ConfigError where a target is not in the data.
     """
-    if versions.is_empty():
-        raise NotEnoughDataError("there is no observation yet: ingest something first")
+    versions = versions.lazy()
     start, end = _extent(versions)
     hours = hours_between(start, end) + 1
     if hours < _NAIVE_NEEDS_H:
@@ -72,10 +71,12 @@ def fit_forecaster(
 
 
 def choose_variables(
-    rows: pl.DataFrame, glossary: Mapping[str, Variable], config: ModelConfig
+    rows: pl.DataFrame | pl.LazyFrame, glossary: Mapping[str, Variable], config: ModelConfig
 ) -> tuple[list[Variable], list[Variable]]:
     """The targets, and the other variables to learn from: those the training rows have values of."""
-    counts = rows.select(pl.col(name).count() for name in glossary if name in rows.columns).row(0, named=True)
+    there = rows.lazy().collect_schema().names()
+    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in there)
+    counts = counted.collect(engine="streaming").row(0, named=True)
     present = [glossary[name] for name, count in counts.items() if count]
     if absent := [name for name in config.targets if not counts.get(name)]:
         raise ConfigError(f"model.targets names {absent[0]!r}, which no training row has a value of")
@@ -86,7 +87,7 @@ def choose_variables(
 
 
 def _fit_naive(
-    versions: pl.DataFrame,
+    versions: pl.LazyFrame,
     stations: pl.DataFrame,
     glossary: Mapping[str, Variable],
     config: ModelConfig,
@@ -123,14 +124,14 @@ class _Fit:
         if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
-        ridge = fit_linear(self.windows, train, V, ridge_features, seed)
+        ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed))
         path = fit_linear(self.windows, train, V, path_features, seed)
         lesson = self._prepare_lesson(path)
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
         cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
-        fitted = LinearWeights(ridge.path.weights, path.path.weights)
-        refreshed = LinearWeights(ridge.refreshed, path.refreshed)
+        fitted = LinearWeights(ridge, path.path.weights)
+        refreshed = LinearWeights(ridge_refreshed, path.refreshed)
         return self.calibrated(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit) -> Lesson:
@@ -159,9 +160,10 @@ class _Fit:
         """A forecaster of these parts, not yet calibrated: its intervals have no width but the network's own."""
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.network, end)
-        scaled = (self.network.values[:, :end, :V] - self.scale.mean[:V]) / self.scale.deviation[:V]
         weight = None if self.network.weight is None else self.network.weight[:, :end, :V]
-        climatology = torch.from_numpy(fit_climatology(scaled, month, hour, weight))
+        climatology = torch.from_numpy(
+            fit_climatology(self.network.values[:, :end, :V], self.scale, month, hour, weight)
+        )
         header = self._header(cells, dict(losses))
         names = (*NAIVE, *((RIDGE, header.cell) if cells else ()))
         zero = torch.zeros(HORIZON_HOURS, V, len(QUANTILES))
@@ -213,6 +215,11 @@ class _Fit:
         return eligible_origins(self.network, block, len(self.targets))
 
 
+def _weights_of(fit: LinearFit) -> tuple[Tensor, Tensor]:
+    """Those of the training block and those of all hours; the windows that were held out are let go."""
+    return fit.path.weights, fit.refreshed
+
+
 def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
     """The distances between the quantiles of what the linear path leaves, outwards from the median. (H, V, Q)"""
     point = torch.cat([forecast for _, forecast in held_out])
@@ -224,10 +231,13 @@ def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
     return steps
 
 
-def _extent(versions: pl.DataFrame) -> tuple[datetime, datetime]:
-    """The first and the last hour there is a version of."""
-    times = versions["observed_at"]
-    return cast(datetime, times.min()), cast(datetime, times.max())
+def _extent(versions: pl.LazyFrame) -> tuple[datetime, datetime]:
+    """The first and the last hour there is a version of. Raises NotEnoughDataError."""
+    time = pl.col("observed_at")
+    first, last = versions.select(time.min(), time.max().alias("last")).collect(engine="streaming").row(0)
+    if first is None:
+        raise NotEnoughDataError("there is no observation yet: ingest something first")
+    return first, last
 
 
 def _model_id(cell: str, trained_until: datetime, data_hash: str, config: ModelConfig) -> str:

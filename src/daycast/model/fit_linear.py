@@ -16,7 +16,7 @@ from daycast.times import HISTORY_HOURS
 
 MOST_WINDOWS = 60_000  # of the training block; more change the error by less than a hundredth
 _HELD_OUT = 3_000  # windows on which the penalties are chosen
-_PART = 1_000  # windows gathered at a time
+_PART = 500  # windows gathered at a time
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def fit_linear(
 
     fold = fold_of_hours(block, windows.network.hours)
     present = np.unique(fold[eligible.any(axis=0)])
-    parts = [eligible & (fold == k) for k in present]
-    kept = [list(gather_parts(windows, *spread_evenly(part, _HELD_OUT // len(parts)))) for part in parts]
-    moments = [moments_of(part, block) for part in parts]
+    few = _HELD_OUT // len(present)
+    kept = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
+    moments = [moments_of(eligible & (fold == k), block) for k in present]
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
     path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
     after = Block(block.last_origin + 2 - HISTORY_HOURS, windows.network.hours)

@@ -12,25 +12,32 @@ _LEAST_HISTORY_H = 24  # hours with a value, below which there is nothing to lea
 
 def eligible_origins(network: Network, block: Block, targets: int) -> np.ndarray:
     """Which (station, t0) have at least a day of history and some truth, all within the block. (S, T) bool"""
-    there = ~np.isnan(network.values[..., :targets]).all(axis=2)  # (S, T)
-    count = np.zeros((there.shape[0], there.shape[1] + 1), np.int32)
-    np.cumsum(there, axis=1, out=count[:, 1:])
-    eligible = np.zeros(there.shape, bool)
+    S, T, _ = network.values.shape
+    eligible = np.zeros((S, T), bool)
     t0 = np.arange(max(block.first_origin, 0), block.last_origin + 1)
-    if len(t0):
-        history = count[:, t0 + 1] - count[:, np.maximum(t0 + 1 - HISTORY_HOURS, 0)]
-        horizon = count[:, t0 + 1 + HORIZON_HOURS] - count[:, t0 + 1]
-        eligible[:, t0] = (history >= _LEAST_HISTORY_H) & (horizon > 0)
+    if not len(t0):
+        return eligible
+    count = np.zeros(T + 1, np.int32)
+    for station in range(S):  # one at a time bounds memory
+        there = ~np.isnan(network.values[station, :, :targets]).all(axis=1)  # (T,)
+        np.cumsum(there, out=count[1:])
+        history = count[t0 + 1] - count[np.maximum(t0 + 1 - HISTORY_HOURS, 0)]
+        horizon = count[t0 + 1 + HORIZON_HOURS] - count[t0 + 1]
+        eligible[station, t0] = (history >= _LEAST_HISTORY_H) & (horizon > 0)
     return eligible
 
 
 def spread_evenly(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """At most `most` of the eligible windows, evenly over stations and time: stations (N,) and origins (N,)."""
-    stations, origins = np.nonzero(eligible)
-    if len(stations) > most:
-        keep = np.linspace(0, len(stations) - 1, most).round().astype(np.int64)
-        stations, origins = stations[keep], origins[keep]
-    return stations, origins
+    there = int(np.count_nonzero(eligible))
+    if there <= most:
+        stations, origins = np.nonzero(eligible)
+        return stations, origins
+    keep = np.linspace(0, there - 1, most).round().astype(np.int64)  # the how many-eth
+    before = np.cumsum([0, *(np.count_nonzero(row) for row in eligible)])  # eligible ones before each station
+    stations = np.searchsorted(before, keep, side="right") - 1
+    own = [np.flatnonzero(eligible[s])[keep[stations == s] - before[s]] for s in np.unique(stations)]
+    return stations, np.concatenate(own)
 
 
 def draw(eligible: np.ndarray, size: int, block: Block, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

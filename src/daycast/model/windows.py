@@ -63,7 +63,10 @@ class Windows:
     def __init__(self, network: Network, scale: Scale, device: torch.device) -> None:
         self.network = network
         self.device = device
-        self.values = _on(device, (network.values - scale.mean) / scale.deviation)  # (S, T, C)
+        self.values = _on(
+            device, network.values
+        )  # (S, T, C) in units: what is gathered is scaled, for a copy would be as large
+        self._mean, self._deviation = _on(device, scale.mean), _on(device, scale.deviation)  # (C,)
         self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
         self.known_from = _on(device, network.known_from)  # (S, T)
         near = nearest_stations(network.stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M).astype(np.int64)
@@ -115,16 +118,19 @@ class Windows:
         return Batch(filled, mask, staleness, around, self._calendar(stations, hours), truth, weight)
 
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
-        x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
+        x = self._scaled(self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)])
         x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
         return x
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x.sub_(self._mean).div_(self._deviation)
 
     def _look_around(self, stations: Tensor, origins: Tensor, hide: Tensor | None) -> Tensor:
         """The mean of the neighbours that were known at t0, NaN where none was. What was revised later is left out. (B, A, C)"""
         near = self._neighbours[stations]  # (B, N)
         hours = origins[:, None] + self._ages[HISTORY_HOURS - AROUND_HOURS : HISTORY_HOURS]  # (B, A)
         at = near.clamp(min=0)[:, :, None], hours.clamp(min=0)[:, None]
-        x = self.values[at]  # (B, N, A, C)
+        x = self._scaled(self.values[at])  # (B, N, A, C)
         unknown = (self.known_from[at] > origins[:, None, None]) | (near == NOBODY)[:, :, None] | (hours < 0)[:, None]
         if hide is not None:
             unknown |= hide[:, None, -AROUND_HOURS:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-_CHUNK = 4096  # hours at a time, to bound memory
+_HOURS_AT_ONCE, _VALUES_AT_ONCE = 4096, 1_000_000  # to bound memory; for several copies of them are made
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Scale:
 def fit_scale(values: np.ndarray) -> Scale:
     """The scale of `values` (S, T, C), missing values left out. Pass the training rows and nothing else."""
     scaler = StandardScaler()
-    for start in range(0, values.shape[1], _CHUNK):
-        scaler.partial_fit(values[:, start : start + _CHUNK].reshape(-1, values.shape[2]).astype(np.float64))
+    S, T, C = values.shape
+    chunk = max(min(_HOURS_AT_ONCE, _VALUES_AT_ONCE // (S * C)), 1)
+    for start in range(0, T, chunk):
+        scaler.partial_fit(values[:, start : start + chunk].reshape(-1, C).astype(np.float64))
     return Scale(scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32))

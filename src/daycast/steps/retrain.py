@@ -79,7 +79,7 @@ def fit_snapshot(
     request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
     path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
-        versions = pl.read_parquet(snapshot / "observations.parquet")
+        versions = pl.scan_parquet(snapshot / "observations.parquet")
         stations = pl.read_parquet(snapshot / "stations.parquet")
         save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch), path)
     return path

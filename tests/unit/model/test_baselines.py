@@ -15,6 +15,7 @@ from daycast.prepare.scaler import Scale
 
 LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 nan = np.nan
+ONE = Scale(np.zeros(2, np.float32), np.ones(2, np.float32))
 
 
 def window(make_plain_network: Callable[[np.ndarray], Network], values: np.ndarray, t0: int) -> Batch:
@@ -59,7 +60,7 @@ def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_network: Ca
 def test_climatology_is_the_mean_of_station_month_and_hour() -> None:
     scaled = np.array([[[1.0], [3.0], [nan], [8.0]], [[5.0], [nan], [2.0], [6.0]]])  # (2, 4, 1)
     month, hour = np.array([0, 0, 0, 1]), np.array([7, 7, 9, 7])
-    table = fit_climatology(scaled, month, hour)[..., 0]
+    table = fit_climatology(scaled, ONE, month, hour)[..., 0]
     assert table.shape == (3, 12, 24)
     assert table.dtype == np.float32
     assert (table[0, 0, 7], table[1, 0, 7]) == (2.0, 5.0)
@@ -67,10 +68,18 @@ def test_climatology_is_the_mean_of_station_month_and_hour() -> None:
     assert table[2, 0, 7] == 3.0  # the network's: (1 + 3 + 5) / 3
 
 
+def test_climatology_is_in_the_scale_that_is_given() -> None:
+    values = np.array([[[10.0], [30.0]]])  # (1, 2, 1)
+    scale = Scale(np.array([5.0, 100.0], np.float32), np.array([10.0, 1.0], np.float32))
+    table = fit_climatology(values, scale, np.zeros(2, int), np.array([7, 7]))[..., 0]
+    assert table[0, 0, 7] == 1.5  # ((10 − 5) / 10 + (30 − 5) / 10) / 2
+    assert table[0, 0, 9] == 0.0  # nothing there: the training mean
+
+
 def test_climatology_falls_back_from_the_month_to_the_hour_to_the_network_to_the_mean() -> None:
     scaled = np.array([[[1.0], [3.0], [nan], [8.0]], [[5.0], [nan], [2.0], [6.0]]])
     month, hour = np.array([0, 0, 0, 1]), np.array([7, 7, 9, 7])
-    table = fit_climatology(scaled, month, hour)[..., 0]
+    table = fit_climatology(scaled, ONE, month, hour)[..., 0]
     assert table[0, 5, 7] == 4.0  # its own mean at 7 o'clock: (1 + 3 + 8) / 3
     assert table[0, 0, 9] == 2.0  # the network's in that month and hour
     assert table[0, 5, 9] == 2.0  # the network's at that hour
@@ -81,7 +90,7 @@ def test_climatology_falls_back_from_the_month_to_the_hour_to_the_network_to_the
 def test_a_suspect_value_counts_by_its_weight_in_climatology() -> None:
     scaled = np.array([[[1.0], [4.0], [nan]], [[10.0], [nan], [nan]]])  # (2, 3, 1)
     weight = np.array([[[1.0], [0.5], [0.5]], [[0.5], [1.0], [1.0]]], np.float16)
-    table = fit_climatology(scaled, np.zeros(3, int), np.full(3, 7), weight)[:, 0, 7, 0]
+    table = fit_climatology(scaled, ONE, np.zeros(3, int), np.full(3, 7), weight)[:, 0, 7, 0]
     assert table.tolist() == pytest.approx([(1 + 2) / 1.5, 10.0, (1 + 2 + 5) / 2])
 
 
@@ -89,7 +98,7 @@ def test_a_climatology_of_equal_weights_is_the_one_without_bit_for_bit() -> None
     rng = np.random.default_rng(5)
     scaled = np.where(rng.random((3, 900, 2)) < 0.3, nan, rng.normal(size=(3, 900, 2))).astype(np.float32)
     month, hour = rng.integers(0, 12, 900), rng.integers(0, 24, 900)
-    plain, weighed = (fit_climatology(scaled, month, hour, w) for w in (None, np.ones(scaled.shape, np.float16)))
+    plain, weighed = (fit_climatology(scaled, ONE, month, hour, w) for w in (None, np.ones(scaled.shape, np.float16)))
     np.testing.assert_array_equal(weighed, plain)
 
 

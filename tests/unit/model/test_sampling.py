@@ -35,6 +35,9 @@ def test_a_spread_takes_eligible_windows_once_each_and_no_more_than_asked(seed: 
     stations, origins = spread_evenly(eligible, most)
     assert eligible[stations, origins].all()
     assert len(set(zip(stations, origins, strict=True))) == len(stations) == min(most, eligible.sum())
+    everything = list(zip(*np.nonzero(eligible), strict=True))
+    ranks = np.linspace(0, len(everything) - 1, len(stations)).round().astype(int)
+    assert [everything[rank] for rank in ranks] == list(zip(stations, origins, strict=True))
 
 
 def test_draws_are_eligible_and_the_same_for_the_same_seed() -> None:
