@@ -6,7 +6,7 @@ the neighbours showed, and the newest day times the hour of the day, for the atm
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -87,13 +87,20 @@ def sum_up(parts: Sequence[Moments]) -> Moments:
 
 def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> Moments:
     """The moments of these windows, which may come in any pieces, at least one of them."""
-    return functools.reduce(Moments.__add__, (_moments_of(batch, targets, features) for batch in batches))
-
-
-def _moments_of(batch: Batch, targets: int, features: Features) -> Moments:
-    x = features(batch)  # (B, P)
-    y, weight = _weighted_departure(batch, targets)
-    return Moments((x.T @ x).double(), (x.T @ y).double(), weight.sum(dim=0).double(), len(x))
+    total: Moments | None = None
+    for batch in batches:
+        x = features(batch)  # (B, P)
+        y, weight = _weighted_departure(batch, targets)
+        gram, moment, count = x.T @ x, x.T @ y, weight.sum(dim=0)
+        if total is None:
+            total = Moments(gram.double(), moment.double(), count.double(), len(x))
+        else:  # in place: a gram of its own for each batch would cost as much as the product
+            for sum_, part in ((total.gram, gram), (total.moment, moment), (total.count, count)):
+                sum_.add_(part)
+            total = replace(total, windows=total.windows + len(x))
+    if total is None:
+        raise ValueError("there are no windows to sum up")
+    return total
 
 
 def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
