@@ -1,9 +1,9 @@
 """How much memory a fit takes: its peak over the bare imports, in multiples of the data array (stations × hours × channels).
 
 Prints a JSON line for 12 and for 1,000 stations × 3 years: `ratio` is wanted to be at most 3. `working_mb` is what a fit of next
-to no data takes (batches of windows, moments of the linear path, gradients): it does not grow with the data, and at 12 stations,
-with an array of 6 MB, it is nearly all there is; `ratio_beyond_working` leaves it out. Each fit reads a snapshot in a process of
-its own and trains for a few steps. Three minutes on two cores, most of it for the 1,000 stations.
+to no data takes (batches of windows, moments of the linear path, gradients; give or take a fifth): it does not grow with it,
+and at 12 stations, with an array of 6 MB, it is all there is. Each fit reads a snapshot in a process of its own and trains for a
+few steps. Three minutes on two cores, most of it for the 1,000 stations.
 
     python tests/benchmarks/bench_memory.py [stations ...]
 """
@@ -37,7 +37,7 @@ def main() -> None:
             peak = peak_mb("fit", write_snapshot(folder / str(stations), stations, history)) - bare
             array = stations * (history.days * 24) * CHANNELS * 4 / 2**20
             say("memory", stations=stations, years=YEARS, array_mb=array, peak_mb=peak, working_mb=working, imports_mb=bare,
-                ratio=peak / array, limit=LIMIT, ratio_beyond_working=(peak - working) / array)  # fmt: skip
+                ratio=peak / array, limit=LIMIT)  # fmt: skip
 
 
 def peak_mb(what: str, folder: Path) -> float:
