@@ -5,6 +5,7 @@ select
     forecaster,
     trained_until,
     promoted_at,
+    promoted_by,
     reason
 from models
 where role = 'champion';

@@ -67,9 +67,10 @@ class IngestSettings(_Section):
 
 
 class RetrainSettings(_Section):
-    """When a new challenger is due."""
+    """When a new challenger is due, and what it has to prove."""
 
     every: str = "7d"
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests by which a model is promoted
 
     @field_validator("every")
     @classmethod

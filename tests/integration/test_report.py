@@ -82,6 +82,7 @@ def _serve(settings, variables=("air_temperature_c", "soil_moisture_pct"), stati
         valid_at=pl.lit(issued_at, UTC_TIME) + pl.duration(hours="lead_hours"),
         value=5.0,
         model_id=pl.lit("gru-x"),
+        forecaster=pl.lit("gru"),
         input_regime=pl.lit("full"),
         created_at=pl.lit(NOW, UTC_TIME),
         **quantiles,

@@ -81,6 +81,7 @@ def forecasts_contract() -> pa.DataFrameSchema:
             "value": pa.Column(pl.Float64, finite),
             **{name: pa.Column(pl.Float64, finite) for name in QUANTILE_COLUMNS},
             "model_id": pa.Column(pl.String),
+            "forecaster": pa.Column(pl.String),
             "input_regime": pa.Column(pl.String, pa.Check.isin(["full", "gappy", "stale", "cold_start"])),
             "created_at": pa.Column(UTC_TIME),
         },

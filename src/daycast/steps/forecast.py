@@ -15,10 +15,11 @@ from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, vali
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.long_rows import make_long_rows
-from daycast.times import HISTORY_HOURS, HOUR, UTC_TIME, floor_hour
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
+from daycast.verify.serving import assign, pick
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts
-from daycast.warehouse.models import read_champion
+from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
 
 
@@ -37,6 +38,7 @@ def issue_forecasts(
         raise ConfigError(f"{t0.isoformat()} cannot be an hour of issue: give a full hour that is not in the future")
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion = read_champion(con)
+        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
         known = read_stations(con)
         versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
     if champion is None:
@@ -53,7 +55,9 @@ def issue_forecasts(
     forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
     network = make_network(usable, wanted, forecaster.header.channels, start, t0)
-    rows = _forecast_rows(forecaster, str(champion["forecaster"]), network, t0).with_columns(
+    ids, targets = network.stations["station_id"].to_list(), forecaster.header.targets
+    who = assign(str(champion["forecaster"]), substitutes, ids, targets)
+    rows = _forecast_rows(forecaster, who, network, t0).with_columns(
         model_id=pl.lit(str(champion["model_id"])), created_at=pl.lit(now, UTC_TIME)
     )
     served = validate_frame(rows, forecasts_contract(), "forecasts")
@@ -62,12 +66,14 @@ def issue_forecasts(
     return served
 
 
-def _forecast_rows(forecaster: Forecaster, name: str, network: Network, t0: datetime) -> pl.DataFrame:
-    S = len(network.stations)
+def _forecast_rows(forecaster: Forecaster, who: np.ndarray, network: Network, t0: datetime) -> pl.DataFrame:
+    """who: the name of the forecaster of each station and target. (S, V)"""
+    S, names = len(network.stations), [str(name) for name in np.unique(who)]
     issues = network.stations.select("station_id").with_columns(issued_at=pl.lit(t0, UTC_TIME))
     windows, origins = forecaster.open(network), np.full(S, network.index_of(t0))
     parts = []
-    for part, quantiles, _, regime in forecaster.predict(windows, np.arange(S), origins, [name]):
+    for part, quantiles, _, regime in forecaster.predict(windows, np.arange(S), origins, names):
         keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
-        parts.append(make_long_rows(quantiles[name], QUANTILE_COLUMNS, keys, forecaster.header.targets))
+        served = make_long_rows(pick(quantiles, who[part]), QUANTILE_COLUMNS, keys, forecaster.header.targets)
+        parts.append(served.with_columns(pl.Series("forecaster", np.repeat(who[part].ravel(), HORIZON_HOURS))))
     return pl.concat(parts).with_columns(value=pl.col("q50"))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from daycast.model.forecaster import Header
 from daycast.model.train import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.evaluate import evaluate, open_block
+from daycast.steps.evaluate import open_block
+from daycast.steps.evaluate_daily import evaluate_daily
 from daycast.times import HORIZON_HOURS, floor_hour, parse_duration
 from daycast.variables import Variable
-from daycast.verify.promotion import CHAMPION, Decision, decide
+from daycast.verify.judgement import judge_daily
+from daycast.verify.promotion import CHAMPION, Decision
+from daycast.verify.serving import assign
 from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.models import ModelEntry, read_champion, register_model
+from daycast.warehouse.models import ModelEntry, read_champion, read_substitutes, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 JUDGE_EVERY_H = (
@@ -86,7 +89,9 @@ def fit_snapshot(
 
 
 def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
-    """Score the challenger, its baselines and the champion on the hours since the challenger was calibrated, and decide.
+    """Score the challenger, its baselines and the champion, as it serves, on the hours since the challenger was calibrated.
+
+    Returns the decision that a paired test over the days of issue comes to, and the scores.
 
     The scores are those of `judgements`: none of what they are made of was used in fitting the challenger.
     """
@@ -94,6 +99,7 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     since = datetime.fromisoformat(header.calibrated_until)
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion = read_champion(con)
+        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
         versions, stations = read_versions(con, since, floor_hour(now), now), read_stations(con)
     naive_only = not header.cell
     if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
@@ -101,18 +107,24 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     versions = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
     block = open_block(forecaster, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
-    scores = evaluate(block, {name: (forecaster, name) for name in forecaster.names})
+    ids, targets = block.windows.network.stations["station_id"].to_list(), forecaster.header.targets
+    scores, daily = evaluate_daily(
+        block, forecaster, {name: assign(name, (), ids, targets) for name in forecaster.names}
+    )
     if champion is not None and champion["checkpoint"] != checkpoint.name:
         rival = load_checkpoint(
             settings.checkpoints / str(champion["checkpoint"]), header.config.device, refreshed=False
         )
         other = open_block(rival, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
-        scores = pl.concat([scores, evaluate(other, {CHAMPION: (rival, str(champion["forecaster"]))})])
+        same = replace(other, stations=block.stations, origins=block.origins)  # whatever else it could forecast
+        who = assign(str(champion["forecaster"]), substitutes, ids, rival.header.targets)
+        theirs, served = evaluate_daily(same, rival, {CHAMPION: who})
+        scores = pl.concat([scores, theirs], how="diagonal")
+        daily[CHAMPION] = served[CHAMPION].variables(rival.header.targets, targets)
     if scores.is_empty():
         raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be judged yet: ingest more")
     baselines = [name for name in BASELINES if name in forecaster.names]
-    shared = _shared_targets(scores)
-    decision = decide(scores.filter(pl.col("variable").is_in(shared)), header.cell, baselines)
+    decision = judge_daily(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
     return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
 
 
@@ -126,7 +138,9 @@ def register(settings: Settings, checkpoint: Path, decision: Decision, scores: p
         champion = read_champion(con)
         for entry in entries:
             if champion is None or champion["model_id"] != entry.model_id:  # else this was carried out before
-                register_model(con, entry, scores, promote=decision.promoted and entry is entries[-1])
+                substitutes = decision.substitutes.get(entry.forecaster, ())
+                promote = decision.promoted and entry is entries[-1]
+                register_model(con, entry, scores, substitutes, promote=promote)
     return Outcome(entries[-1].model_id if entries else header.model_id, decision)
 
 
@@ -142,13 +156,6 @@ def _entry(name: str, header: Header, checkpoint: Path, decision: Decision, now:
         reason=decision.reason,
         decision=json.dumps(numbers),
     )
-
-
-def _shared_targets(scores: pl.DataFrame) -> list[str]:
-    """The variables every judged forecaster was scored on."""
-    names = scores["forecaster"].n_unique()
-    counts = scores.group_by("variable").agg(pl.col("forecaster").n_unique().alias("names"))
-    return counts.filter(pl.col("names") == names)["variable"].to_list()
 
 
 def _all_versions(settings: Settings, now: datetime) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 Quantile levels are those of every daycast forecast: 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -43,11 +43,12 @@ class Tally:
 
     def add(self, quantiles: np.ndarray, truth: np.ndarray) -> None:
         """Add windows: quantiles (N, H, V, Q), truth (N, H, V) with NaN where missing."""
-        parts = {
-            name: np.asarray(np.nansum(score, axis=0, dtype=np.float64))
-            for name, score in score_elements(quantiles, truth).items()
-        }
-        count = (~np.isnan(truth)).sum(axis=0)
+        self.add_scores(score_elements(quantiles, truth))
+
+    def add_scores(self, scores: Mapping[str, np.ndarray]) -> None:
+        """Add windows that were scored by `score_elements`, each score (N, H, V)."""
+        parts = {name: np.asarray(np.nansum(score, axis=0, dtype=np.float64)) for name, score in scores.items()}
+        count = (~np.isnan(scores["crps"])).sum(axis=0)
         self.sums = {name: self.sums[name] + part if name in self.sums else part for name, part in parts.items()}
         self.count = count if self.count is None else self.count + count
 

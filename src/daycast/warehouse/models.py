@@ -1,14 +1,26 @@
 """The register of models: who is champion, who was, and why."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Literal
 
 import duckdb
 import polars as pl
 
 from daycast.errors import ModelError
+from daycast.verify.serving import Substitute
 from daycast.warehouse.connect import frames, read_frame, transaction
 from daycast.warehouse.statements import statement
+
+_SUBSTITUTES = {
+    "variable": pl.String(),
+    "station_id": pl.String(),
+    "forecaster": pl.String(),
+    "crps_ratio": pl.Float64(),
+    "p_value": pl.Float64(),
+    "days": pl.Int64(),
+}
 
 
 @dataclass(frozen=True)
@@ -25,18 +37,41 @@ class ModelEntry:
     decision: str  # JSON
 
 
-def register_model(con: duckdb.DuckDBPyConnection, entry: ModelEntry, judged: pl.DataFrame, *, promote: bool) -> None:
+def register_model(
+    con: duckdb.DuckDBPyConnection,
+    entry: ModelEntry,
+    judged: pl.DataFrame,
+    substitutes: Sequence[Substitute] = (),
+    *,
+    promote: bool,
+) -> None:
     """Register a model with its judgement, in place of what stood under its id; the champion changes in the same transaction.
 
-    judged: the columns of `judgements` but model_id.
+    judged: the columns of `judgements` but model_id; substitutes: the baselines that serve in its place, and where.
     """
-    with frames(con, judged=judged.with_columns(model_id=pl.lit(entry.model_id))), transaction(con):
-        con.execute(statement("delete_model"), {"model_id": entry.model_id})
-        con.execute(statement("delete_judgement"), {"model_id": entry.model_id})
+    chosen = pl.DataFrame([asdict(one) for one in substitutes], schema=_SUBSTITUTES)
+    named = {
+        name: frame.with_columns(model_id=pl.lit(entry.model_id))
+        for name, frame in (("judged", judged), ("chosen", chosen))
+    }
+    with frames(con, **named), transaction(con):
+        for name in ("delete_model", "delete_judgement", "delete_substitutes"):
+            con.execute(statement(name), {"model_id": entry.model_id})
         con.execute(statement("insert_model"), asdict(entry))
         con.execute(statement("insert_judgement"))
+        con.execute(statement("insert_substitutes"))
         if promote:
-            _promote(con, entry.model_id, entry.registered_at)
+            _promote(con, entry.model_id, entry.registered_at, "judgement")
+
+
+def read_substitutes(con: duckdb.DuckDBPyConnection, model_id: str) -> tuple[Substitute, ...]:
+    """The baselines that serve in the place of a model, and where."""
+    return tuple(Substitute(**row) for row in read_frame(con, "select_substitutes", model_id=model_id).to_dicts())
+
+
+def read_judgement(con: duckdb.DuckDBPyConnection, model_id: str) -> pl.DataFrame:
+    """The rows of `judgements` of a model: each forecaster's scores by variable and lead."""
+    return read_frame(con, "select_judgement", model_id=model_id)
 
 
 def read_champion(con: duckdb.DuckDBPyConnection) -> dict[str, object] | None:
@@ -60,22 +95,30 @@ def find_model(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[str, objec
     return rows[0]
 
 
-def promote_model(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime) -> None:
-    """Make a registered model the champion by hand. Raises ModelError where it is not registered."""
+def promote_model(
+    con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: Literal["hand", "rollback"] = "hand"
+) -> None:
+    """Make a registered model the champion by hand; its judgement stays as it is. Raises ModelError where it is not there."""
     find_model(con, model_id)
     with transaction(con):
-        _promote(con, model_id, now)
+        _promote(con, model_id, now, by)
+
+
+def read_previous_champion(con: duckdb.DuckDBPyConnection) -> str:
+    """The id of the champion before this one. Raises ModelError where there was none."""
+    rows = read_frame(con, "select_previous_champion")
+    if rows.is_empty():
+        raise ModelError("there was no champion before this one: nothing to roll back to")
+    return str(rows.item())
 
 
 def rollback_model(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
     """Make the champion before this one champion again and return its id. Raises ModelError where there was none."""
-    rows = read_frame(con, "select_previous_champion")
-    if rows.is_empty():
-        raise ModelError("there was no champion before this one: nothing to roll back to")
-    promote_model(con, rows.item(), now)
-    return str(rows.item())
+    model_id = read_previous_champion(con)
+    promote_model(con, model_id, now, "rollback")
+    return model_id
 
 
-def _promote(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime) -> None:
+def _promote(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: str) -> None:
     con.execute(statement("retire_champion"))
-    con.execute(statement("promote_model"), {"model_id": model_id, "promoted_at": now})
+    con.execute(statement("promote_model"), {"model_id": model_id, "promoted_at": now, "promoted_by": by})

@@ -20,6 +20,7 @@ PUBLIC_TABLES = (
     "observation_versions",
     "models",
     "judgements",
+    "substitutes",
     "forecasts",
     "scores",
     "runs",

@@ -14,6 +14,7 @@ TABLES = (
     "observation_versions",
     "models",
     "judgements",
+    "substitutes",
     "forecasts",
     "scores",
 )

@@ -172,6 +172,7 @@ def forecast(**changes: object) -> pl.DataFrame:
         "value": 3.0,
         **{name: float(place) for place, name in enumerate(QUANTILE_COLUMNS)},
         "model_id": "m",
+        "forecaster": "ridge",
         "input_regime": "full",
         "created_at": T0,
     }

@@ -1,0 +1,2 @@
+delete from substitutes
+where model_id = $model_id

@@ -1,0 +1,2 @@
+insert into substitutes by name
+select * from chosen
