@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     models = add("models", _models, "list the models, show one, promote one, or roll back to the champion before")
     models.add_argument("action", choices=["list", "show", "promote", "rollback"])
     models.add_argument("model_id", nargs="?", metavar="ID")
+    models.add_argument("--format", choices=["table", "json"], default="table", help="of list and show")
     sql = add("sql", _sql, "query the published file, read-only")
     sql.add_argument("query")
     sql.add_argument("--format", choices=["table", "csv", "json"], default="table")
@@ -220,13 +221,18 @@ def _models(args: argparse.Namespace) -> None:
     if args.action in ("show", "promote") and not args.model_id:
         raise ConfigError(f"`daycast models {args.action}` needs the id of a model: see `daycast models list`")
     if args.action == "list":
-        _print_frame(models.list_models(settings, now), "table")
-    elif args.action == "show":
+        _print_frame(models.list_models(settings, now), args.format)
+    elif args.action == "show" and args.format == "json":
         print(json.dumps(models.show_model(settings, args.model_id, now), indent=2, default=str))
+    elif args.action == "show":
+        from daycast.report.model_card import render_model
+
+        width = min(shutil.get_terminal_size((100, 40)).columns, 120)
+        print(render_model(models.describe_model(settings, args.model_id, now), width), end="")
     elif args.action == "promote":
-        print(f"{models.promote(settings, args.model_id, now)} is champion")
+        print(models.promote(settings, args.model_id, now))
     else:
-        print(f"{models.rollback(settings, now)} is champion again")
+        print(models.rollback(settings, now))
 
 
 def _sql(args: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from daycast.report.champion_section import render_champion
 from daycast.report.charts import make_calibration_chart, make_fan_chart, make_lead_chart
 from daycast.report.html import Markup, as_html, tag
 from daycast.report.sections import (
     render_calibration,
-    render_champion,
     render_coverage,
     render_fans,
     render_ingestion,
@@ -24,7 +24,9 @@ from daycast.report.sections import (
 )
 from daycast.report.skill import Champion, SkillLine, SkillSpan, compare_with_naive, describe_basis
 from daycast.report.style import CSS, SCRIPT
+from daycast.report.verdict import Verdict
 from daycast.variables import Variable
+from daycast.verify.serving import Substitute
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Page:
 
     now: datetime
     champion: Champion | None
-    crps_ratio: Mapping[str, float]  # of the judgement: the challenger's CRPS over each rival's
+    verdict: Verdict | None  # of the champion's judgement
+    substitutes: Sequence[Substitute]  # the baselines that serve in the champion's place, and where
     skill: pl.DataFrame  # basis, variable, forecaster, n, mae, rmse, bias, crps, coverage_80; all leads together
     by_lead: pl.DataFrame  # of skill_by_lead
     span: SkillSpan
@@ -69,7 +72,7 @@ def render_page(page: Page) -> str:
     sections = [
         _render_head(page, lines),
         render_fans(page.forecasts, page.regimes, _ids(charts, "fan")),
-        render_champion(champion, page.crps_ratio),
+        render_champion(champion, page.verdict, page.substitutes, page.variables),
         render_skill(lines, page.skill, champion, _basis(page)),
         render_leads(_ids(charts, "lead"), page.by_lead, champion),
         render_calibration(_ids(charts, "calibration")),

@@ -81,25 +81,6 @@ def _cards(ids: Sequence[str], css: str) -> Markup:
     return tag("div", *(tag("div", tag("div", id=name, css="chart"), css="card") for name in ids), css=css)
 
 
-def render_champion(champion: Champion | None, crps_ratio: Mapping[str, float]) -> Markup:
-    """Who serves, why, and the numbers of that decision."""
-    heading = tag("h2", "Who forecasts, and why")
-    if champion is None:
-        return Markup(heading + tag("p", "No model serves yet: daycast retrain trains one and judges it.", css="soft"))
-    ratios = ", ".join(f"{label(name)} ×{ratio:.3f}" for name, ratio in crps_ratio.items())
-    facts = {
-        "Champion": f"{label(champion.forecaster)} ({champion.model_id})",
-        "Trained up to": f"{champion.trained_until:%Y-%m-%d %H:%M}",
-        "Serving since": f"{champion.promoted_at:%Y-%m-%d %H:%M}" if champion.promoted_at else None,
-        "Why": champion.reason,
-        "Judgement": f"the challenger's CRPS over that of {ratios} (below 1 the challenger is better)"
-        if ratios
-        else None,
-    }
-    pairs = [part for name, fact in facts.items() for part in (tag("dt", name), tag("dd", fact))]
-    return Markup(heading + tag("div", tag("dl", *pairs), css="card"))
-
-
 def render_skill(lines: Sequence[SkillLine], skill: pl.DataFrame, champion: Champion | None, basis: str) -> Markup:
     """The champion's error beside every baseline's."""
     heading = tag("h2", "How good the forecasts are")

@@ -28,6 +28,7 @@ class Champion:
     trained_until: datetime
     promoted_at: datetime | None
     reason: str
+    promoted_by: str | None = None  # judgement, hand or rollback
 
 
 @dataclass(frozen=True)

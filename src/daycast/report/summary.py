@@ -1,17 +1,17 @@
 """What a run did and what it left behind, on one screen of a terminal."""
 
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import polars as pl
 
 from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
+from daycast.report.terminal import Column, as_text, render_pairs, render_table
 from daycast.variables import Variable
 
 FEW = 3  # refusal reasons and silent stations named; the rest is counted
@@ -134,7 +134,7 @@ def _render_intakes(summary: Summary, width: int) -> str:
         ]
         who = _plural(len(summary.silent), "station")
         lines.append(("  silent", f"{who} for more than {summary.silent_after}: {_few(names, ', ')}"))
-    return _render_pairs(lines, width)
+    return render_pairs(lines, width)
 
 
 def _count(intake: Account) -> str:
@@ -163,7 +163,7 @@ def _render_champion(summary: Summary, width: int) -> str:
         lines.append(("Retraining", summary.retraining))
     else:
         lines.append(("Retraining", "done: this champion is the outcome"))
-    return _render_pairs(lines, width)
+    return render_pairs(lines, width)
 
 
 def _render_skill(summary: Summary, width: int) -> str:
@@ -174,10 +174,10 @@ def _render_skill(summary: Summary, width: int) -> str:
     if not lines:
         return "Skill       not judged yet"
     basis = describe_basis(summary.skill["basis"][0], summary.span, champion.trained_until)
-    return _render_pairs([("Skill", basis)], width) + "\n" + _render_table(lines, width)
+    return render_pairs([("Skill", basis)], width) + "\n" + _render_table(lines, width)
 
 
-_HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+_HEADINGS: tuple[Column, ...] = (
     ("variable", "left"),
     ("error", "right"),
     ("", "left"),
@@ -193,13 +193,8 @@ _LEGEND = (
 
 
 def _render_table(lines: Sequence[SkillLine], width: int) -> str:
-    from rich.table import Table  # noqa: PLC0415 – a summary is printed once, at the end
-
-    table = Table(box=None, padding=(0, 2 if width > 90 else 1, 0, 0), pad_edge=False)
-    for heading, justify in _HEADINGS:
-        table.add_column(heading, justify=justify)
-    for line in lines:
-        table.add_row(
+    rows = [
+        [
             line.variable.label,
             f"{line.mae:.2f} {line.variable.unit}",
             better(line.saving),
@@ -207,8 +202,10 @@ def _render_table(lines: Sequence[SkillLine], width: int) -> str:
             "–" if line.rival_mae is None else f"{line.rival_mae:.2f}",
             _percent(line.crps_saving),
             _percent(line.coverage_80),
-        )
-    return f"{_print(table, width)}\n{_print(_LEGEND, width)}"
+        ]
+        for line in lines
+    ]
+    return f"{render_table(_HEADINGS, rows, width)}\n{as_text(_LEGEND, width)}"
 
 
 def _render_issue(summary: Summary, sql_command: str) -> str:
@@ -226,29 +223,6 @@ def example_query(station_id: str, sql_command: str = "daycast sql") -> str:
     """A command that shows forecasts; it names the station where its id needs no quoting in a shell."""
     where = f" where station_id = '{station_id}'" if re.fullmatch(r"[\w .:-]+", station_id) else ""
     return f'{sql_command} "select * from latest_forecasts{where} limit 5"'
-
-
-def _render_pairs(pairs: Sequence[tuple[str, str]], width: int) -> str:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=10)
-    table.add_column()
-    for i, (name, text) in enumerate(pairs):
-        repeated = i > 0 and pairs[i - 1][0] == name
-        table.add_row(Text("" if repeated else name), Text(text))  # Text: nothing in it is markup
-    return _print(table, width)
-
-
-def _print(table: object, width: int) -> str:
-    from rich.console import Console  # noqa: PLC0415
-
-    file = io.StringIO()
-    Console(file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False).print(
-        table
-    )
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
 def _few(texts: Sequence[str], between: str) -> str:

@@ -1,37 +1,133 @@
 """The register of models, by hand."""
 
 import json
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 import polars as pl
 
+from daycast.errors import ModelError
+from daycast.report.model_card import ModelCard
+from daycast.report.verdict import read_verdict
 from daycast.settings import Settings
 from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.models import find_model, promote_model, read_models, rollback_model
+from daycast.warehouse.models import (
+    find_model,
+    promote_model,
+    read_champion,
+    read_judgement,
+    read_models,
+    read_previous_champion,
+    read_substitutes,
+    rollback_model,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A champion that took another's place by hand, and what made that possible."""
+
+    model_id: str
+    before: str | None
+    how: str
+
+    def __str__(self) -> str:
+        place = f" in place of {self.before}" if self.before else ""
+        undo = " (`daycast models rollback` undoes this)" if self.before else ""
+        return f"{self.model_id} is champion{place}{undo}: {self.how}"
 
 
 def list_models(settings: Settings, now: datetime) -> pl.DataFrame:
-    """Every model: id, forecaster, role, until when trained, when registered and promoted, and why."""
+    """Every model: id, forecaster, role, until when trained, when registered, when and how promoted, and why."""
+    columns = [
+        "model_id",
+        "forecaster",
+        "role",
+        "trained_until",
+        "registered_at",
+        "promoted_at",
+        "promoted_by",
+        "reason",
+    ]
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        columns = ["model_id", "forecaster", "role", "trained_until", "registered_at", "promoted_at", "reason"]
         return read_models(con).select(columns)
 
 
 def show_model(settings: Settings, model_id: str, now: datetime) -> dict[str, object]:
-    """All that is known of one model, with the numbers of its judgement. Raises ModelError."""
+    """All that is known of one model, with the numbers of its judgement, for machines. Raises ModelError."""
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         row = find_model(con, model_id)
-    return {**row, "decision": json.loads(str(row["decision"]))}
+        substitutes, scores = read_substitutes(con, model_id), read_judgement(con, model_id)
+    return {
+        **row,
+        "decision": json.loads(str(row["decision"])),
+        "fit": _describe_fit(settings, row),
+        "substitutes": [asdict(one) for one in substitutes],
+        "judgement": scores.drop("model_id").to_dicts(),
+    }
 
 
-def promote(settings: Settings, model_id: str, now: datetime) -> str:
-    """Make a registered model the champion and return its id. Raises ModelError."""
+def describe_model(settings: Settings, model_id: str, now: datetime) -> ModelCard:
+    """The same as a card for people to read. Raises ModelError."""
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        row = find_model(con, model_id)
+        substitutes, scores = read_substitutes(con, model_id), read_judgement(con, model_id)
+    given = {field.name: row[field.name] for field in fields(ModelCard) if field.name in row}
+    return ModelCard(
+        **given,  # type: ignore[arg-type]
+        fit=_describe_fit(settings, row),
+        verdict=read_verdict(json.loads(str(row["decision"])), str(row["forecaster"])),
+        scores=scores,
+        substitutes=substitutes,
+        variables=settings.glossary,
+    )
+
+
+def promote(settings: Settings, model_id: str, now: datetime) -> Change:
+    """Make a registered model the champion, whatever its judgement says. Raises ModelError where it cannot serve."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        row, champion = find_model(con, model_id), read_champion(con)
+        if champion and champion["model_id"] == model_id:
+            return Change(model_id, None, "it was already, nothing is changed")
+        _check_checkpoint(settings, row)
         promote_model(con, model_id, now)
-    return model_id
+    how = f"by hand, its checkpoint is there; its judgement stays as it was: {row['reason']}"
+    return Change(model_id, str(champion["model_id"]) if champion else None, how)
 
 
-def rollback(settings: Settings, now: datetime) -> str:
-    """Make the champion before this one champion again and return its id. Raises ModelError."""
+def rollback(settings: Settings, now: datetime) -> Change:
+    """Make the champion before this one champion again. Raises ModelError where there was none, or it cannot serve."""
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        return rollback_model(con, now)
+        champion = read_champion(con)
+        row = find_model(con, read_previous_champion(con))
+        _check_checkpoint(settings, row)
+        rollback_model(con, now)
+    how = f"it served before that one, since {row['promoted_at']:%Y-%m-%d %H:%M} UTC, and its checkpoint is there"
+    return Change(str(row["model_id"]), str(champion["model_id"]) if champion else None, how)
+
+
+def _check_checkpoint(settings: Settings, row: dict[str, object]) -> None:
+    path = settings.checkpoints / str(row["checkpoint"])
+    if not path.is_file():
+        raise ModelError(f"{row['model_id']} cannot serve: there is no checkpoint {path}; restore the file, or retrain")
+
+
+def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:
+    """What the model was made from, by name, as its checkpoint tells; or why it cannot tell."""
+    from daycast.model.checkpoint import read_header  # noqa: PLC0415 - torch, which no other command on models needs
+
+    try:
+        header = read_header(settings.checkpoints / str(row["checkpoint"]))
+    except ModelError as error:
+        return {"Fit": str(error)}
+    trained, calibrated = (datetime.fromisoformat(text) for text in (header.trained_until, header.calibrated_until))
+    losses = (
+        ", ".join(f"{cell} {loss:.4f}" for cell, loss in header.validation_loss.items()) or "no network was trained"
+    )
+    return {
+        "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC, data {header.data_hash}",
+        "Reads": ", ".join(dict.fromkeys(channel.variable for channel in header.channels)),
+        "Forecasts": ", ".join(header.targets),
+        "Validation": losses,
+        "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",
+    }

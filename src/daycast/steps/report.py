@@ -13,11 +13,12 @@ from daycast.quality.flags import keep_usable
 from daycast.report.page import Page, write_page
 from daycast.report.skill import Champion, SkillSpan
 from daycast.report.summary import Account, Issue, Refusal, Silence, Summary
+from daycast.report.verdict import read_verdict
 from daycast.settings import Settings
 from daycast.times import HOUR, parse_duration
 from daycast.warehouse.connect import open_warehouse, read_frame
 from daycast.warehouse.forecasts import read_forecast_count, read_skill
-from daycast.warehouse.models import read_champion, read_models
+from daycast.warehouse.models import read_champion, read_models, read_substitutes
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +69,10 @@ def write_report(settings: Settings, now: datetime) -> Path:
         page = Page(
             now=now,
             champion=_champion(champion),
-            crps_ratio=json.loads(str(champion["decision"])).get("crps_ratio", {}) if champion else {},
+            verdict=read_verdict(json.loads(str(champion["decision"])), str(champion["forecaster"]))
+            if champion
+            else None,
+            substitutes=read_substitutes(con, str(champion["model_id"])) if champion else (),
             skill=skill,
             by_lead=read_frame(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
             span=_read_span(con),

@@ -1,0 +1,165 @@
+"""One model on a page of a terminal: what it is, what it was judged by, and what it serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from daycast.report.skill import label
+from daycast.report.terminal import Column, as_text, render_pairs, render_table
+from daycast.report.verdict import Verdict, name_servers, tell_chance, tell_ratio, tell_substitute
+from daycast.variables import Variable
+from daycast.verify.serving import Substitute
+
+SHOWN_LEADS = (1, 3, 6, 12, 18, 24)
+LISTED_SUBSTITUTES = 20
+_BY = {"hand": "by hand, whatever the judgement says", "rollback": "by a rollback", "judgement": "by its judgement"}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that is known of a model; times UTC."""
+
+    model_id: str
+    forecaster: str
+    role: str
+    registered_at: datetime
+    promoted_at: datetime | None
+    promoted_by: str | None
+    reason: str
+    fit: Mapping[str, str]  # what it was made from, by name; or why that cannot be told
+    verdict: Verdict
+    scores: pl.DataFrame  # of `judgements`
+    substitutes: tuple[Substitute, ...]
+    variables: Mapping[str, Variable]
+
+
+def render_model(card: ModelCard, width: int) -> str:
+    """The card as plain text, in lines up to `width` long."""
+    parts = [_head(card, width), _rivals(card, width), _by_variable(card, width), _by_lead(card, width)]
+    return "\n\n".join(part for part in [*parts, _substitutes(card, width)] if part) + "\n"
+
+
+def _head(card: ModelCard, width: int) -> str:
+    role = card.role
+    if card.promoted_at:
+        role += f"; last promoted {_time(card.promoted_at)} {_BY.get(card.promoted_by or '', '')}".rstrip()
+    lines = [
+        ("Model", f"{card.model_id} ({label(card.forecaster)}), registered {_time(card.registered_at)}"),
+        ("Role", role),
+        ("Judgement", card.reason),
+        *card.fit.items(),
+    ]
+    return render_pairs(lines, width)
+
+
+def _rivals(card: ModelCard, width: int) -> str:
+    if not card.verdict.rivals:
+        return ""
+    columns: list[Column] = [
+        ("rival", "left"),
+        ("CRPS ratio", "right"),
+        ("luck", "right"),
+        ("days", "right"),
+        ("", "left"),
+    ]
+    rows = [
+        [
+            rival.label,
+            tell_ratio(rival.crps_ratio),
+            tell_chance(rival.p_value),
+            "–" if rival.days is None else str(rival.days),
+            card.verdict.tell(rival),
+        ]
+        for rival in card.verdict.rivals
+    ]
+    judged, level = label(card.verdict.judged), card.verdict.significance
+    heading = f"{judged} against each rival: below 1 it is better, proven where the chance of luck is below {level:g}"
+    return f"{as_text(heading, width)}\n{render_table(columns, rows, width)}"
+
+
+def _by_variable(card: ModelCard, width: int) -> str:
+    ours = card.scores.filter(pl.col("forecaster") == card.forecaster)
+    if ours.is_empty():
+        return ""
+    numbers = {row["variable"]: row for row in _over_leads(ours).to_dicts()}
+    servers = name_servers(card.forecaster, card.substitutes, list(numbers))
+    columns: list[Column] = [
+        ("variable", "left"),
+        ("error", "right"),
+        ("hardest rival", "left"),
+        ("ratio", "right"),
+        ("luck", "right"),
+        ("in 50", "right"),
+        ("80", "right"),
+        ("90 %", "right"),
+        ("served by", "left"),
+    ]
+    rows = [
+        [
+            _label(name, card),
+            f"{row['mae']:.3g} {card.variables[name].unit if name in card.variables else ''}".strip(),
+            *_hardest(card, name),
+            *(f"{row[f'coverage_{level}'] * 100:.0f}" for level in (50, 80, 90)),
+            _server(card, *servers[name]),
+        ]
+        for name, row in numbers.items()
+    ]
+    span = f"{_time(ours['since'][0])} to {_time(ours['until'][0])}"
+    heading = f"By variable, issued {span}; error: mean absolute over leads 1 to 24 h; in 50, 80, 90 %: what came inside, in %"
+    return f"{as_text(heading, width)}\n{render_table(columns, rows, width)}"
+
+
+def _server(card: ModelCard, forecaster: str, apart: int) -> str:
+    own = "itself" if forecaster == card.forecaster else label(forecaster)
+    return own + (f", {apart} stations apart" if apart > 1 else ", 1 station apart" if apart else "")
+
+
+def _hardest(card: ModelCard, variable: str) -> tuple[str, str, str]:
+    rivals = card.verdict.by_variable.get(variable, ()) if card.verdict.judged == card.forecaster else ()
+    if not rivals:
+        return "–", "–", "–"
+    first = rivals[0]
+    return first.label, tell_ratio(first.crps_ratio), tell_chance(first.p_value)
+
+
+def _by_lead(card: ModelCard, width: int) -> str:
+    ours = card.scores.filter(pl.col("forecaster") == card.forecaster)
+    if ours.is_empty():
+        return ""
+    mae = {(row["variable"], row["lead_hours"]): row["mae"] for row in ours.to_dicts()}
+    columns: list[Column] = [("variable", "left"), *((f"{lead} h", "right") for lead in SHOWN_LEADS)]
+    rows = [
+        [_label(name, card), *(_number(mae.get((name, lead))) for lead in SHOWN_LEADS)]
+        for name in ours["variable"].unique(maintain_order=True)
+    ]
+    return f"Mean absolute error by hours ahead\n{render_table(columns, rows, width)}"
+
+
+def _substitutes(card: ModelCard, width: int) -> str:
+    if not card.substitutes:
+        return ""
+    told = [tell_substitute(one, card.variables) for one in card.substitutes]
+    more = len(told) - LISTED_SUBSTITUTES
+    shown = told[:LISTED_SUBSTITUTES] + ([f"and {more:,} more: see the table substitutes"] if more > 0 else [])
+    return render_pairs([("In place", line) for line in shown], width)
+
+
+def _over_leads(scores: pl.DataFrame) -> pl.DataFrame:
+    """Means over all leads, by variable."""
+    means = ("mae", "coverage_50", "coverage_80", "coverage_90")
+    weighted = [((pl.col(name) * pl.col("n")).sum() / pl.col("n").sum()).alias(name) for name in means]
+    return scores.group_by("variable", maintain_order=True).agg(weighted)
+
+
+def _label(variable: str, card: ModelCard) -> str:
+    return card.variables[variable].label if variable in card.variables else variable
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
