@@ -163,3 +163,29 @@ def test_every_view_is_made_and_can_be_read_when_empty(con: duckdb.DuckDBPyConne
     for view in (path.stem for path in (sql_folder() / "views").glob("*.sql")):
         assert con.execute(f"select count(*) from {view}").fetchall() == [(0,)]
     assert con.execute("select count(*) from observations_as_of(now())").fetchall() == [(0,)]
+
+
+OLD_MODEL = "select 'm' as model_id, 'gru' as forecaster, 'c' as checkpoint, 'h' as data_hash, $at as trained_until, "
+OLD_MODEL += "$at as registered_at, 'champion' as role, $at as promoted_at, 'because' as reason, '{}' as decision"
+OLD_FORECAST = (
+    "select 's' as station_id, 'v' as variable, $at as issued_at, $at + interval 1 hour as valid_at, 1 as lead_hours, "
+)
+OLD_FORECAST += "0 as value, 0 as q05, 0 as q10, 0 as q25, 0 as q50, 0 as q75, 0 as q90, 0 as q95, "
+OLD_FORECAST += "$model as model_id, 'full' as input_regime, $at as created_at"
+
+
+def test_forecasts_from_before_say_who_made_them_as_far_as_their_model_is_known(
+    con: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(con, NOW)
+    con.execute(f"insert into models by name {OLD_MODEL}", {"at": NOW})
+    for model in ("m", "m", "forgotten"):
+        con.execute(f"insert into forecasts by name {OLD_FORECAST}", {"at": NOW, "model": model})
+    con.close()
+    monkeypatch.undo()
+    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as migrated:
+        rows = migrated.execute("select model_id, forecaster from latest_forecasts order by all").fetchall()
+        assert rows == [("forgotten", None), ("m", "gru"), ("m", "gru")]
+        assert migrated.execute("select model_id, promoted_by, reason from champion").fetchall() == [
+            ("m", None, "because")
+        ]

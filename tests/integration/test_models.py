@@ -10,13 +10,16 @@ import pytest
 
 from daycast.errors import ModelError
 from daycast.times import DAY
+from daycast.verify.serving import Substitute
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import (
     ModelEntry,
     find_model,
     promote_model,
     read_champion,
+    read_judgement,
     read_models,
+    read_substitutes,
     register_model,
     rollback_model,
 )
@@ -30,7 +33,15 @@ def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def register(con: duckdb.DuckDBPyConnection, name: str, day: int, *, promote: bool, crps: float = 1.0) -> None:
+def register(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    day: int,
+    *,
+    promote: bool,
+    crps: float = 1.0,
+    substitutes: tuple[Substitute, ...] = (),
+) -> None:
     at = NOW + day * DAY
     entry = ModelEntry(name, "gru", f"{name}.safetensors", "hash", NOW, at, "because", "{}")
     judged = pl.DataFrame(
@@ -44,7 +55,7 @@ def register(con: duckdb.DuckDBPyConnection, name: str, day: int, *, promote: bo
             "crps": [crps],
         }
     )
-    register_model(con, entry, judged, promote=promote)
+    register_model(con, entry, judged, substitutes, promote=promote)
 
 
 def roles(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -65,6 +76,7 @@ def test_a_promotion_retires_the_champion_and_a_challenger_does_not(con: duckdb.
     assert roles(con) == {"a": "retired", "b": "challenger", "c": "champion"}
     assert read_champion(con)["model_id"] == "c"
     assert read_champion(con)["promoted_at"] == NOW + 2 * DAY
+    assert read_champion(con)["promoted_by"] == "judgement"
 
 
 def test_a_rollback_brings_the_champion_before_back_and_another_one_undoes_it(con: duckdb.DuckDBPyConnection) -> None:
@@ -94,7 +106,13 @@ def test_a_model_can_be_promoted_by_hand_and_only_one_that_is_there(con: duckdb.
 
 
 def test_registering_again_replaces_the_model_and_its_judgement(con: duckdb.DuckDBPyConnection) -> None:
-    register(con, "a", 0, promote=False, crps=1.0)
-    register(con, "a", 1, promote=False, crps=2.0)
-    assert con.execute("select model_id, crps from judgements").fetchall() == [("a", 2.0)]
+    first, second = (Substitute("v", station, "ridge", 0.9, 0.01, 50) for station in (None, "S1"))
+    register(con, "b", 0, promote=False, substitutes=(first,))
+    register(con, "a", 0, promote=False, crps=1.0, substitutes=(first,))
+    register(con, "a", 1, promote=False, crps=2.0, substitutes=(second, first))
+    assert con.execute("select crps from judgements where model_id = 'a'").fetchall() == [(2.0,)]
+    assert read_judgement(con, "a")["crps"].to_list() == [2.0]
+    assert read_substitutes(con, "a") == (first, second)
+    assert read_substitutes(con, "b") == (first,)
+    con.execute("delete from models where model_id = 'b'")
     assert len(read_models(con)) == 1

@@ -1,0 +1,137 @@
+"""A judgement as people read it."""
+
+import re
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from daycast.report.champion_section import render_champion
+from daycast.report.model_card import LISTED_SUBSTITUTES, ModelCard, render_model
+from daycast.report.skill import Champion
+from daycast.report.verdict import Rival, Verdict, name_servers, read_verdict
+from daycast.variables import BUILT_IN
+from daycast.verify.serving import Substitute
+
+NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
+DECISION = {
+    "judged": "gru",
+    "significance": 0.1,
+    "rivals": {
+        "persistence": {"crps_ratio": 0.6, "p_value": 0.0001, "days": 58},
+        "champion": {"crps_ratio": 0.982, "p_value": 0.2, "days": 57},
+        "ridge": {"crps_ratio": 1.1, "p_value": 0.95, "days": 58},
+        "climatology": {"crps_ratio": 0.7, "p_value": None, "days": 3},
+    },
+    "by_variable": {"air_temperature_c": {"ridge": {"crps_ratio": 0.9, "p_value": 0.02, "days": 58}}},
+}
+SUBSTITUTE = Substitute("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
+
+
+def scores() -> pl.DataFrame:
+    """Two leads of one variable, the second with three times as many forecasts: the mean error is 1·¼ + 2·¾ = 1.75."""
+    rows = [("gru", 1, 1.0, 10), ("gru", 24, 2.0, 30), ("ridge", 1, 9.0, 10)]
+    frame = pl.DataFrame(rows, schema=["forecaster", "lead_hours", "mae", "n"], orient="row")
+    shares = {f"coverage_{level}": pl.lit(level / 100) for level in (50, 80, 90)}
+    return frame.with_columns(variable=pl.lit("air_temperature_c"), since=NOW, until=NOW, **shares)
+
+
+def card(**changes: object) -> ModelCard:
+    given = {
+        "model_id": "gru-1",
+        "forecaster": "gru",
+        "role": "champion",
+        "registered_at": NOW,
+        "promoted_at": NOW,
+        "promoted_by": "hand",
+        "reason": "gru [red]is[/red] better",
+        "fit": {"Trained": "on 4 stations"},
+        "verdict": read_verdict(DECISION, "gru"),
+        "scores": scores(),
+        "substitutes": (),
+        "variables": BUILT_IN,
+    }
+    return ModelCard(**{**given, **changes})
+
+
+def cells(text: str, start: str) -> list[str]:
+    return re.split(r"\s{2,}", next(one for one in text.splitlines() if one.startswith(start)))
+
+
+def test_each_rival_stands_with_its_ratio_its_chance_its_days_and_the_verdict() -> None:
+    text = render_model(card(), 120)
+    table = [one for one in text.splitlines() if "×" in one][:4]
+    assert [one.split() for one in table] == [
+        ["ridge", "regression", "×1.100", "0.95", "58", "worse"],
+        ["the", "champion", "of", "that", "day", "×0.982", "0.20", "57", "not", "proven"],
+        ["climatology", "×0.700", "–", "3", "not", "tested"],
+        ["persistence", "×0.600", "<", "0.001", "58", "better"],
+    ]
+
+
+def test_a_variable_stands_with_its_error_its_hardest_rival_and_who_serves_it() -> None:
+    text = render_model(card(), 120)
+    assert cells(text, "air temperature") == [
+        "air temperature",
+        "1.75 °C",
+        "ridge regression",
+        "×0.900",
+        "0.020",
+        "50",
+        "80",
+        "90",
+        "itself",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "told"), [("hand", "by hand"), ("rollback", "by a rollback"), ("judgement", "by its judgement")]
+)
+def test_how_a_model_came_to_serve_is_told(by: str, told: str) -> None:
+    assert f"champion; last promoted 2026-03-20 10:03 UTC {told}" in render_model(card(promoted_by=by), 120)
+
+
+def test_a_model_that_never_served_says_no_more_than_its_role() -> None:
+    assert "Role        challenger\n" in render_model(card(role="challenger", promoted_at=None, promoted_by=None), 120)
+
+
+def test_text_in_brackets_is_shown_as_it_is() -> None:
+    assert "gru [red]is[/red] better" in render_model(card(), 120)
+
+
+def test_a_card_of_a_model_from_before_there_were_tests_has_the_ratios() -> None:
+    old = read_verdict({"crps_ratio": {"persistence": 0.5}}, "lstm")
+    assert old == Verdict("lstm", 0.05, (Rival("persistence", 0.5, None, None),), {})
+    text = render_model(card(verdict=old, scores=scores().clear()), 80)
+    assert cells(text, "persistence") == ["persistence", "×0.500", "–", "– not tested"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_longer_than_the_terminal_is_wide(width: int) -> None:
+    text = render_model(card(substitutes=(SUBSTITUTE,)), width)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_many_substitutes_are_counted() -> None:
+    many = tuple(Substitute("precipitation_mm", f"S{i}", "ridge", 0.9, 0.01, 50) for i in range(LISTED_SUBSTITUTES + 7))
+    text = render_model(card(substitutes=many), 120)
+    assert "and 7 more: see the table substitutes" in text
+    assert text.count("is served by") == LISTED_SUBSTITUTES
+
+
+def test_who_serves_each_variable_is_counted_by_station() -> None:
+    places = [("rain", None, "ridge"), ("rain", "a", "gru"), ("warmth", "b", "ridge"), ("warmth", "c", "ridge")]
+    substitutes = [Substitute(variable, station, name, 0.9, 0.01, 50) for variable, station, name in places]
+    served = name_servers("gru", substitutes, ["rain", "warmth", "wind"])
+    assert served == {"rain": ("ridge", 1), "warmth": ("gru", 2), "wind": ("gru", 0)}
+
+
+def test_the_section_of_the_page_has_the_same_numbers() -> None:
+    champion = Champion("gru-1", "gru", NOW, NOW, "gru is <better>", "rollback")
+    html = render_champion(champion, read_verdict(DECISION, "gru"), [SUBSTITUTE], BUILT_IN)
+    assert '<span class="bad">×1.100 (0.95)</span>' in html
+    assert '<span class="good">×0.600 (&lt; 0.001)</span>' in html
+    assert "gru is &lt;better&gt;" in html
+    assert ", by a rollback" in html
+    assert "precipitation is served by climatology (CRPS ×0.910, p 0.004, 58 days)" in html
+    assert "No model serves yet" in render_champion(None, None, (), BUILT_IN)
