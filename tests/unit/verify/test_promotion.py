@@ -111,9 +111,9 @@ def test_forecasters_that_are_no_rivals_are_not_compared() -> None:
     assert set(outcome.rivals) == {"ridge"}
 
 
-def told(**crps: float) -> str:
+def told(challenger: str = "gru", **crps: float) -> str:
     daily = {name: np.full((DAYS, 1), level) for name, level in crps.items()}
-    return decide(daily, "gru", BASELINES, 0.05).reason
+    return decide(daily, challenger, BASELINES, 0.05).reason
 
 
 def test_the_reason_says_who_won_over_whom_by_how_much_and_how_surely() -> None:
@@ -129,6 +129,16 @@ def test_the_reason_says_who_won_over_whom_by_how_much_and_how_surely() -> None:
     assert told(gru=1.0, persistence=3.0, ridge=1.0) == (
         f"gru is not proven better than ridge (CRPS ×1.000, p 0.50); ridge serves, the baseline with the lowest CRPS{span}"
     )
+
+
+def test_without_a_challenger_the_reason_is_about_the_champion_alone() -> None:
+    equal = {"persistence": 1.0, "ridge": 1.0}
+    stays = "persistence is not proven better than the champion (CRPS ×2.000, p 1.00); the champion stays"
+    assert told("", champion=0.5, **equal).startswith(stays)
+    assert told("", champion=2.0, **equal).startswith(
+        "persistence is better than the champion (CRPS ×0.500, p < 0.001)"
+    )
+    assert told("", **equal).startswith("persistence serves, the baseline with the lowest CRPS (over 30 days")
 
 
 def test_a_p_value_is_told_with_as_many_digits_as_matter() -> None:
