@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
+from daycast.model.bounds import keep_within_bounds
 from daycast.model.config import QUANTILES, ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
@@ -145,9 +146,6 @@ class Forecaster:
         return values * deviation + mean
 
     def _in_units(self, quantiles: Tensor) -> Tensor:
-        """From scaled quantiles (..., V, Q) to units, within the variables' limits; a mere trace is nothing."""
-        lowest, highest = torch.tensor(self.header.limits, device=self.device).T
-        traces = torch.tensor(self.header.traces, device=self.device)
-        values = self._unscale(quantiles.transpose(-1, -2))
-        values = torch.where(values.abs() < traces, 0.0, values)
-        return torch.minimum(torch.maximum(values, lowest), highest).transpose(-1, -2)
+        """From scaled, sorted quantiles (..., V, Q) to units, within what is possible."""
+        values = self._unscale(quantiles.transpose(-1, -2)).transpose(-1, -2)
+        return keep_within_bounds(values, self.header.targets, self.header.limits, self.header.traces)
