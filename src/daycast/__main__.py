@@ -96,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cell", choices=["gru", "lstm", "auto"], help="the recurrent cell; auto trains both")
+    parser.add_argument(
+        "--cell", choices=["gru", "lstm", "rnn", "auto"], help="the recurrent cell; auto trains GRU and LSTM"
+    )
 
 
 def _init(args: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None
     if not header.members:
         return None
     config, C, V = header.config, len(header.channels), len(header.targets)
-    members = [Seq2Seq(cell, C, V, config.hidden, config.layers, config.dropout) for cell in header.members]
+    members = [Seq2Seq(cell, C, V, config) for cell in header.members]
     ensemble = Ensemble(members)
     ensemble.load_state_dict(
         {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
-Cell = Literal["gru", "lstm", "auto"]
+Cell = Literal["gru", "lstm", "rnn", "auto"]
 MEDIAN = QUANTILES.index(0.50)
 
 
@@ -18,6 +18,14 @@ class ModelConfig:
     hidden: int = 64  # D
     layers: int = 1
     dropout: float = 0.2
+    bidirectional: bool = False  # the encoder also reads the history backwards
+    attention: bool = False  # each lead looks back over all hours of the history
+    layer_norm: bool = False
+    long_memory: bool = False  # gates begin open, so that units remember for up to the whole history
+    station_summary: bool = False  # the decoder is told the elevation and what the station's own week was like
+    decoder: Literal["direct", "autoregressive"] = "direct"
+    teacher_share: float = 1.0  # of the true values that an autoregressive decoder is shown when training begins
+    teacher_share_at_end: float = 0.0
     targets: tuple[str, ...] = ()  # empty: every target variable the network reports
     members: int = 4  # networks from different seeds, averaged
     learning_rate: float = 1e-2  # at its height: it warms up, and falls to nothing

@@ -1,40 +1,74 @@
 """The recurrent encoder and decoder: reads 168 hours, writes quantiles for the next 24, as a departure from the linear path."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from daycast.model.config import MEDIAN, QUANTILES
+from daycast.model.architectures.attention import Attention
+from daycast.model.architectures.autoregressive import decode_in_two_passes, decode_step_by_step, teacher_share
+from daycast.model.architectures.bridge import Bridge
+from daycast.model.architectures.cells import State, make_cell
+from daycast.model.architectures.direct import decode_directly
+from daycast.model.architectures.long_memory import lengthen_memory
+from daycast.model.architectures.station_summary import summarise_station, summary_width
+from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.windows import AROUND_HOURS, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
-CELLS: dict[str, type[nn.GRU | nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 _LONGEST = torch.tensor(HISTORY_HOURS + 1.0)
 CALENDAR = (
     3  # of the known-future channels, that the network reads: all but the day of the year, which invites overfitting
 )
-State = Tensor | tuple[Tensor, Tensor]  # of a GRU; hidden and cell of an LSTM; each (layers, B, D)
+
+
+class Encoded(NamedTuple):
+    """What the encoder hands to the decoder."""
+
+    state: State  # at t0, to start from; (layers, B, D)
+    outputs: Tensor  # of every hour, to attend to; (B, T, D), of a bidirectional encoder (B, T, 2D)
 
 
 class Seq2Seq(nn.Module):
-    """A fused recurrent encoder over the history and a direct decoder over the known future, started from its last state.
+    """A fused recurrent encoder over the history and a decoder over the known future, started from its last state.
 
     With its head at zero, as it starts, it returns the linear path's forecast with the spread it was given.
     """
 
-    def __init__(self, cell: str, channels: int, targets: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, cell: str, channels: int, targets: int, config: ModelConfig) -> None:
+        """cell: one of CELLS; channels: C; targets: V, the first of the channels. Raises ConfigError."""
         super().__init__()
-        kind = CELLS[cell]
-        between = dropout if layers > 1 else 0.0
-        self.targets = targets  # V: the first V channels
-        self.encoder = kind(4 * channels + CALENDAR, hidden, layers, batch_first=True, dropout=between)
-        self.decoder = kind(CALENDAR + targets, hidden, layers, batch_first=True, dropout=between)
+        self.targets, self.config = targets, config
+        D, layers, dropout = config.hidden, config.layers, config.dropout
+        read, known = 4 * channels + CALENDAR, CALENDAR + targets
+        known += summary_width(channels) if config.station_summary else 0
+        known += targets if config.decoder == "autoregressive" else 0
+        self.encoder = make_cell(cell, read, D, layers, dropout, bidirectional=config.bidirectional)
+        self.decoder = make_cell(cell, known, D, layers, dropout)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(hidden, targets * len(QUANTILES))
+        self.head = nn.Linear(D, targets * len(QUANTILES))
         self.spread = nn.Parameter(
             torch.zeros(HORIZON_HOURS, targets, len(QUANTILES))
         )  # before softplus; the median's is unused
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self._add_options(cell, D * (2 if config.bidirectional else 1))
+
+    def _add_options(self, cell: str, width: int) -> None:
+        """Only what is used, so that every weight gets a gradient. width: of the encoder's outputs."""
+        D, config = self.config.hidden, self.config
+        self.bridge = Bridge(D, parts=2 if cell == "lstm" else 1) if config.bidirectional else None
+        self.attention = Attention(D, width) if config.attention else None
+        self.norm_encoded = nn.LayerNorm(width) if config.layer_norm and config.attention else nn.Identity()
+        self.norm_decoded = (
+            nn.LayerNorm(D) if config.layer_norm else nn.Identity()
+        )  # Ba et al. (2016), arXiv:1607.06450
+        if config.long_memory:
+            lengthen_memory(self.encoder, HISTORY_HOURS)
+        if config.decoder == "autoregressive":
+            self.register_buffer("lessons", torch.zeros(()))  # forward passes in training so far
+        self.lessons: Tensor
 
     def start_from(self, steps: Tensor) -> None:
         """Begin with these distances between neighbouring quantiles, (H, V, Q), outwards from the median; scaled units."""
@@ -43,16 +77,53 @@ class Seq2Seq(nn.Module):
 
     def forward(self, batch: Batch, linear: Tensor) -> Tensor:
         """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
-        _, state = self.encoder(read_history(batch))
-        return self.decode(state, batch, linear)
+        return self.decode(self.encode(read_history(batch)), batch, linear)
 
-    def decode(self, state: State, batch: Batch, linear: Tensor) -> Tensor:
-        """Quantiles (B, H, V, Q) of the horizon of `batch`, from the encoder's state at its t0."""
-        future = batch.calendar[:, HISTORY_HOURS:, :CALENDAR]
-        departure = linear - batch.last[:, None, : self.targets]
-        decoded, _ = self.decoder(torch.cat([future, departure], dim=2), state)  # (B, H, D)
-        raw = self.head(self.dropout(decoded)).unflatten(2, (self.targets, len(QUANTILES)))  # (B, H, V, Q)
+    def encode(self, read: Tensor) -> Encoded:
+        """What is made of the history. read (B, T, 4C + CALENDAR), as from `read_history`."""
+        outputs, state = self.encoder(read)
+        return Encoded(state if self.bridge is None else self.bridge(state), outputs)
+
+    def decode(self, encoded: Encoded, batch: Batch, linear: Tensor) -> Tensor:
+        """Quantiles (B, H, V, Q) of the horizon of `batch`, from the history as encoded at its t0.
+
+        The truth in `batch` is read by an autoregressive decoder in training, and never otherwise.
+        """
+        raw = self._run_decoder(encoded, batch, linear)  # (B, H, V, Q)
         return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self.spread))
+
+    def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor) -> Tensor:
+        known, read_out = self._known_future(batch, linear), self._reader(encoded)
+        if self.config.decoder == "direct":
+            return decode_directly(self.decoder, known, encoded.state, read_out)
+        if not self.training:
+            return decode_step_by_step(self.decoder, known, encoded.state, read_out, self.targets)
+        came = batch.truth_of(self.targets)[0] - linear
+        return decode_in_two_passes(self.decoder, known, encoded.state, read_out, came, self._next_teacher_share())
+
+    def _known_future(self, batch: Batch, linear: Tensor) -> Tensor:
+        """What every lead reads. (B, H, CALENDAR + V, and what the options add)"""
+        parts = [batch.calendar[:, HISTORY_HOURS:, :CALENDAR], linear - batch.last[:, None, : self.targets]]
+        if self.config.station_summary:
+            parts.append(summarise_station(batch)[:, None].expand(-1, HORIZON_HOURS, -1))
+        return torch.cat(parts, dim=2)
+
+    def _reader(self, encoded: Encoded) -> Callable[[Tensor], Tensor]:
+        """From the decoder's outputs (B, hours, D) to departures of the median and raw steps, (B, hours, V, Q)."""
+        outputs = None if self.attention is None else self.norm_encoded(encoded.outputs)
+
+        def read_out(decoded: Tensor) -> Tensor:
+            if self.attention is not None:
+                decoded = self.attention(decoded, outputs)
+            return self.head(self.dropout(self.norm_decoded(decoded))).unflatten(2, (self.targets, len(QUANTILES)))
+
+        return read_out
+
+    def _next_teacher_share(self) -> Tensor:
+        steps = self.config.epochs * self.config.steps_per_epoch
+        share = teacher_share(self.lessons, steps, self.config.teacher_share, self.config.teacher_share_at_end)
+        self.lessons += 1
+        return share
 
 
 def read_history(batch: Batch) -> Tensor:

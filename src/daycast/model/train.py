@@ -60,7 +60,7 @@ def train_seq2seq(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
-    net = Seq2Seq(cell, channels, V, config.hidden, config.layers, config.dropout)
+    net = Seq2Seq(cell, channels, V, config)
     net.start_from(lesson.spread)
     net.to(lesson.windows.device)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.weight_average))

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from daycast.model.architectures.cells import AUTO
 from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
-from daycast.model.seq2seq import CELLS, Seq2Seq
+from daycast.model.seq2seq import Seq2Seq
 from daycast.model.train import Lesson, Progress, train_seq2seq, validation_loss
 
 _MARGIN = (
@@ -24,7 +25,7 @@ def train_ensemble(
     With `cell = "auto"` the members take turns being GRU and LSTM, and whichever validates best serves: one kind, or all of
     them together. No further member is begun once `longest_minutes` are over.
     """
-    cells = itertools.cycle(CELLS if config.cell == "auto" else (config.cell,))
+    cells = itertools.cycle(AUTO if config.cell == "auto" else (config.cell,))
     started, members = time.monotonic(), list[Member]()
     for number, cell in zip(range(1, config.members + 1), cells, strict=False):
         if members and time.monotonic() - started > 60 * config.longest_minutes:

@@ -37,6 +37,7 @@ class Batch:
     calendar: Tensor  # (B, T + H, F) known-future channels of the history and of the horizon
     truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
     weight: Tensor | None = None  # (B, H, C) how much the truth counts in a fit, above 0; None: all of it whole
+    elevation: Tensor | None = None  # (B,) of the station, in km above the sea, NaN where unknown; None: of all unknown
 
     @property
     def last(self) -> Tensor:
@@ -71,6 +72,7 @@ class Windows:
         self.known_from = _on(device, network.known_from)  # (S, T)
         near = nearest_stations(network.stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M).astype(np.int64)
         self._neighbours = _on(device, near[:, (near != NOBODY).any(axis=0)])  # (S, N) nearest first, NOBODY at the end
+        self._elevation = _on(device, network.stations["elevation_m"].to_numpy().astype(np.float32) / 1000)  # (S,)
         self._load_revisions(scale)
         self._load_calendar()
         self._ages = torch.arange(1 - HISTORY_HOURS, HORIZON_HOURS + 1, device=device)  # hours from t0
@@ -115,7 +117,8 @@ class Windows:
         around = self._look_around(stations, origins, hide_around)
         around = torch.where(around.isnan(), 0.0, around - filled[:, -AROUND_HOURS:])
         truth, weight = self._read(stations, future), self._weigh(stations, future)
-        return Batch(filled, mask, staleness, around, self._calendar(stations, hours), truth, weight)
+        calendar, elevation = self._calendar(stations, hours), self._elevation[stations]
+        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation=elevation)
 
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
         x = self._scaled(self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)])

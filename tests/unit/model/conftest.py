@@ -46,7 +46,8 @@ def make_batch() -> Callable[..., Batch]:
         filled, calendar, around, stale, came = (
             torch.tensor(part, dtype=torch.float32) for part in (*normal, staleness, truth)
         )
-        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, came)
+        elevation = torch.tensor(rng.uniform(0, 3, size), dtype=torch.float32)
+        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, came, elevation=elevation)
 
     return make
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from daycast.model.config import ModelConfig
 from daycast.model.linear_path import linear_forecast, path_features, sum_moments
 from daycast.model.seq2seq import Seq2Seq
 
@@ -22,7 +23,7 @@ def on_gpu(batch):
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_network_forecasts_on_the_gpu_what_it_forecasts_on_the_cpu(make_batch, cell):
     batch = make_batch(8)
-    net = Seq2Seq(cell, channels=2, targets=2, hidden=16, layers=2, dropout=0.0).eval()
+    net = Seq2Seq(cell, channels=2, targets=2, config=ModelConfig(hidden=16, layers=2)).eval()
     torch.nn.init.normal_(net.head.weight, std=0.1)
     linear = torch.zeros(8, 24, 2)
     expected = net(batch, linear)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.seq2seq import Seq2Seq, spread_quantiles
 from daycast.model.windows import Batch
@@ -18,7 +19,7 @@ BOTH = pytest.mark.parametrize("cell", ["gru", "lstm"])
 def network(cell: str, *, disturbed: float = 0.0) -> Seq2Seq:
     """A small network for 2 channels and 1 target; `disturbed` moves the head from the zeros it starts with."""
     torch.manual_seed(5)
-    net = Seq2Seq(cell, channels=2, targets=1, hidden=8, layers=1, dropout=0.0).eval()
+    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden=8)).eval()
     with torch.no_grad():
         for parameter in (net.head.weight, net.head.bias, net.spread):
             parameter.add_(disturbed * torch.randn_like(parameter))
