@@ -16,6 +16,7 @@ LABELS = {
     "ridge": "ridge regression",
     "gru": "GRU",
     "lstm": "LSTM",
+    "rnn": "RNN",
 }
 
 
