@@ -1,6 +1,7 @@
 """What a judgement decides is what is served: substitutes make their forecasts, and the champion is judged as it serves."""
 
 import json
+import logging
 import re
 import shutil
 from datetime import datetime
@@ -119,6 +120,17 @@ def test_a_champion_is_judged_as_it_serves_on_the_very_windows_of_its_challenger
     same = decision.by_variable[WARMTH][CHAMPION]
     assert (same.crps_ratio, same.p_value) == (1.0, 0.5)
     assert not decision.promoted or decision.winner == "ridge"  # never for being itself
+
+
+def test_a_champion_that_cannot_be_read_any_more_does_not_stop_a_judgement(again, caplog) -> None:
+    settings, path, now = again
+    path.with_stem("former").unlink()
+    caplog.set_level(logging.WARNING, "daycast")
+    decision, scores = judge(settings, path, now)
+    assert CHAMPION not in decision.rivals
+    assert CHAMPION not in scores["forecaster"]
+    assert decision.promoted
+    assert "takes no part in the judgement: there is no checkpoint" in caplog.text
 
 
 def test_the_level_of_the_tests_is_that_of_the_settings(again) -> None:

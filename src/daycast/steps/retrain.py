@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -10,12 +11,12 @@ from pathlib import Path
 import polars as pl
 
 import daycast
-from daycast.errors import NotEnoughDataError
+from daycast.errors import ModelError, NotEnoughDataError
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.model.forecaster import Header
+from daycast.model.forecaster import Forecaster, Header
 from daycast.model.train import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
@@ -30,6 +31,7 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import ModelEntry, read_champion, read_substitutes, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
+_log = logging.getLogger("daycast")
 JUDGE_EVERY_H = (
     5  # hours between the hours of issue of a judgement: no divisor of 24, so that every time of day takes part
 )
@@ -111,10 +113,8 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     scores, daily = evaluate_daily(
         block, forecaster, {name: assign(name, (), ids, targets) for name in forecaster.names}
     )
-    if champion is not None and champion["checkpoint"] != checkpoint.name:
-        rival = load_checkpoint(
-            settings.checkpoints / str(champion["checkpoint"]), header.config.device, refreshed=False
-        )
+    rival = _load_champion(settings, champion, checkpoint, header.config.device)
+    if champion is not None and rival is not None:
         other = open_block(rival, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
         same = replace(other, stations=block.stations, origins=block.origins)  # whatever else it could forecast
         who = assign(str(champion["forecaster"]), substitutes, ids, rival.header.targets)
@@ -126,6 +126,19 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     baselines = [name for name in BASELINES if name in forecaster.names]
     decision = judge_daily(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
     return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
+
+
+def _load_champion(
+    settings: Settings, champion: Mapping[str, object] | None, checkpoint: Path, device: str
+) -> Forecaster | None:
+    """The champion's forecaster, unless it is of this very fit; None and a warning where it cannot be read any more."""
+    if champion is None or champion["checkpoint"] == checkpoint.name:
+        return None
+    try:
+        return load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), device, refreshed=False)
+    except ModelError as error:
+        _log.warning("the champion %s takes no part in the judgement: %s", champion["model_id"], error)
+        return None
 
 
 def register(settings: Settings, checkpoint: Path, decision: Decision, scores: pl.DataFrame, now: datetime) -> Outcome:
