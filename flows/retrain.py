@@ -8,6 +8,7 @@ from prefect import flow, task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import clock, load_settings
+from daycast.steps import recalibrate as calibrating
 from daycast.steps import retrain as steps
 from daycast.steps.record_run import recorded
 from daycast.variables import Variable
@@ -17,6 +18,8 @@ write_snapshot = task(steps.write_snapshot, name="write_snapshot", tags=["wareho
 fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
 judge = task(steps.judge, name="judge", tags=["warehouse"])
 register = task(steps.register, name="register", tags=["warehouse"])
+
+recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
 
 
 @flow
@@ -36,5 +39,6 @@ def retrain(config: str | None = None, until: str | None = None, cell: str | Non
         checkpoint = fit(snapshot, settings.checkpoints, settings.glossary, model)
         decision, scores = judge(settings, checkpoint, now)
         outcome = register(settings, checkpoint, decision, scores, now)
+        recalibrate(settings, now)
         _log.info("judged %s: %s", outcome.model_id, decision.reason)
     return outcome

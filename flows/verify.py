@@ -5,18 +5,22 @@ import logging
 from prefect import flow, task
 
 from daycast.settings import clock, load_settings
+from daycast.steps import recalibrate as calibrating
 from daycast.steps import verify as steps
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
 verify_forecasts = task(steps.verify_forecasts, name="verify_forecasts", tags=["warehouse"])
 
+recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
+
 
 @flow
 def verify(config: str | None = None, until: str | None = None) -> int:
-    """Bring the scores up to date; returns how many forecasts were scored."""
+    """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored."""
     settings, now = load_settings(config), clock(until)
     with recorded(settings, "verify", now, clock):
         scored = verify_forecasts(settings, now)
         _log.info("%d forecasts scored against what came", scored)
+        recalibrate(settings, now)
     return scored

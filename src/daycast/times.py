@@ -7,6 +7,7 @@ import polars as pl
 
 from daycast.errors import ConfigError
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HISTORY_HOURS = 168  # T: what the encoder reads

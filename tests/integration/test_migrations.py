@@ -56,6 +56,7 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "stale_hours",
         "neighbours",
         "month_statistics",
+        "calibrations",
     } == tables(con)
     before = con.execute("select * from migrations").fetchall()
     assert migrate(con, NOW.replace(year=2027)) == []

@@ -183,9 +183,9 @@ def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetim
         assert not torch.equal(other.refreshed.path, plain.refreshed.path)  # which is served, and never judged
     same, weights = without_judgement.network.state_dict(), plain.network.state_dict()
     assert all(torch.equal(same[name], weights[name]) for name in weights)
-    assert all(torch.equal(without_judgement.shifts[name], plain.shifts[name]) for name in plain.names)
+    assert all(torch.equal(without_judgement.residuals[name], own) for name, own in plain.residuals.items())
     assert without_judgement.header == plain.header
-    assert not torch.equal(training_alone.shifts["ridge"], plain.shifts["ridge"])  # calibration does read validation
+    assert not torch.equal(training_alone.residuals["ridge"], plain.residuals["ridge"])  # which are of validation
 
 
 def test_a_fit_sees_the_training_rows(fit: Callable[[datetime | None], Forecaster]) -> None:

@@ -30,6 +30,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "served": "from forecasts",
     "scored": "from scores",
     "judged": "from judgements",
+    "calibrated": "from calibrations",
     "chosen": "from substitutes",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daycast.model.config import QUANTILES
 from daycast.model.windows import Batch
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
@@ -67,13 +68,10 @@ def _first_there(table: np.ndarray, *fallbacks: np.ndarray) -> np.ndarray:
     return table
 
 
-def level_shift(point: Tensor, truth: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """For each lead, target and level, what to add to a forecast so that this share of the truth lies below it.
+def residual_quantiles(residual: Tensor) -> Tensor:
+    """For each lead and target the quantiles of what came less what was forecast. (H, V, Q)
 
-    point (N, H, V, Q), truth (N, H, V) with NaN where missing; returns (H, V, Q), 0 where there was no truth. All truth counts
-    alike, suspect or not, as it does in the coverage that this is to bring about. The split-conformal correction of a quantile
-    forecast: Romano, Patterson & Candès (2019), arXiv:1905.03222.
+    residual (N, H, V), NaN where missing; 0 where all are. All truth counts alike, suspect or not, as it does in the
+    coverage that this is to bring about.
     """
-    residual = truth[..., None] - point
-    shifts = [torch.nanquantile(residual[..., q], level, dim=0) for q, level in enumerate(levels)]
-    return torch.stack(shifts, dim=-1).nan_to_num(0.0)
+    return torch.stack([torch.nanquantile(residual, level, dim=0) for level in QUANTILES], dim=-1).nan_to_num(0.0)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from daycast.errors import ModelError
+from daycast.model.baselines import BASELINES
 from daycast.model.config import ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
@@ -20,7 +21,7 @@ from daycast.model.seq2seq import Seq2Seq
 from daycast.prepare.channels import Channel
 from daycast.prepare.scaler import Scale
 
-_FORMAT = "daycast-2"
+_FORMAT = "daycast-3"
 
 
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
@@ -29,7 +30,7 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
         "scale.mean": torch.from_numpy(forecaster.scale.mean),
         "scale.deviation": torch.from_numpy(forecaster.scale.deviation),
         "climatology": forecaster.climatology,
-        **{f"shift.{name}": shift for name, shift in forecaster.shifts.items()},
+        **{f"residuals.{name}": own for name, own in forecaster.residuals.items()},
     }
     for name, weights in (("fitted", forecaster.fitted), ("refreshed", forecaster.refreshed)):
         if weights is not None:
@@ -59,7 +60,7 @@ def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True)
         climatology=tensors["climatology"],
         fitted=_linear_weights(tensors, "fitted", place),
         refreshed=_linear_weights(tensors, "refreshed", place),
-        shifts={name: tensors[f"shift.{name}"] for name in _in_order(tensors, header)},
+        residuals={name: tensors[f"residuals.{name}"] for name in BASELINES if f"residuals.{name}" in tensors},
         network=_load_network(header, tensors),
         device=place,
     )
@@ -96,13 +97,6 @@ def _header(fields: dict[str, Any]) -> Header:
             "config": ModelConfig(**config),
         }
     )
-
-
-def _in_order(tensors: dict[str, Tensor], header: Header) -> list[str]:
-    """The names of the forecasters, the recurrent network last."""
-    names = [name.removeprefix("shift.") for name in tensors if name.startswith("shift.")]
-    order = ["persistence", "same_hour_yesterday", "climatology", "ridge", header.cell]
-    return sorted(names, key=order.index)
 
 
 def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device) -> LinearWeights | None:

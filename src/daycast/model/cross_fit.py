@@ -59,35 +59,36 @@ def cross_fit(
     held_out: some windows of each fold. With one fold alone its windows are forecast by what was fitted to them.
     """
     total = sum_up(moments)
+    without = [_solve_without(total, part) for part in moments]  # of each fold (penalties, P, H·V)
     errors = np.stack(
-        [_errors(total, moments, held_out, (p,) * targets, features) for p in PENALTIES]
-    )  # (penalties, V)
-    penalties = tuple(PENALTIES[i] for i in errors.argmin(axis=0))
-    without = torch.stack([_rest(total, part).solve(penalties) for part in moments])
-    return CrossFit(total.solve(penalties), without, penalties, fold, features)
+        [_errors([by_penalty[p] for by_penalty in without], held_out, targets, features) for p in range(len(PENALTIES))]
+    )
+    best = errors.argmin(axis=0)  # V
+    columns = torch.arange(without[0].shape[-1])
+    of_column = torch.from_numpy(best).repeat(len(columns) // targets)
+    chosen = torch.stack([by_penalty[of_column, :, columns].T for by_penalty in without])
+    penalties = tuple(PENALTIES[p] for p in best)
+    return CrossFit(total.solve(penalties), chosen.contiguous(), penalties, fold, features)
 
 
-def _rest(total: Moments, part: Moments) -> Moments:
-    """What is left without a part; made when it is needed, for all rests together would be as large as all parts."""
-    return total - part if part.windows < total.windows else total
+def _solve_without(total: Moments, part: Moments) -> Tensor:
+    """The weights of each of PENALTIES, (penalties, P, H·V). The rest is made here: all rests would be as large as all parts."""
+    rest = total - part if part.windows < total.windows else total
+    return torch.stack([rest.solve((penalty,)) for penalty in PENALTIES])
 
 
 def _errors(
-    total: Moments,
-    moments: Sequence[Moments],
-    held_out: Sequence[Sequence[Batch]],
-    penalties: tuple[float, ...],
-    features: Features,
+    without: Sequence[Tensor], held_out: Sequence[Sequence[Batch]], targets: int, features: Features
 ) -> np.ndarray:
-    """Mean absolute error of each target over the held-out windows, in scaled units, each truth by what it counts. (V,)"""
-    V = len(penalties)
-    error, count = torch.zeros(V), torch.zeros(V)
-    for part, batches in zip(moments, held_out, strict=True):
-        weights = _rest(total, part).solve(penalties)
+    """Mean absolute error of each target over the held-out windows of each fold, in scaled units,
+    each truth by what it counts. (V,)
+    """
+    error, count = torch.zeros(targets), torch.zeros(targets)
+    for weights, batches in zip(without, held_out, strict=True):
         for batch in batches:
-            truth, counts = batch.truth_of(V)
+            truth, counts = batch.truth_of(targets)
             there = (~truth.isnan()) if counts is None else (~truth.isnan()) * counts
-            off = (linear_forecast(weights, batch, V, features) - truth).abs().nan_to_num(0.0) * there
+            off = (linear_forecast(weights, batch, targets, features) - truth).abs().nan_to_num(0.0) * there
             error += off.sum(dim=(0, 1)).cpu()
             count += there.sum(dim=(0, 1)).cpu()
     return (error / count.clamp(min=1)).numpy()

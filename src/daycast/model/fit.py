@@ -1,4 +1,4 @@
-"""From a snapshot of observations to a forecaster: split, scale, baselines, linear path, networks, calibration."""
+"""From a snapshot of observations to a forecaster: split, scale, baselines, linear path, networks."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from torch import Tensor
 
 import daycast
 from daycast.errors import ConfigError, NotEnoughDataError
-from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, level_shift
+from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, residual_quantiles
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
@@ -98,11 +98,11 @@ def _fit_naive(
     start, end = _extent(versions)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
     fit = _Fit(network, split, targets, config, data_hash, lambda _: None)
-    return fit.calibrated(fit.assemble())
+    return fit.with_residuals(fit.assemble())
 
 
 class _Fit:
-    """The parts of one fit, made in order; each uses the training block, but for early stopping and calibration."""
+    """The parts of one fit, made in order; each uses the training block, but for early stopping and the baselines' residuals."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Fit:
         cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
         fitted = LinearWeights(ridge, path.path.weights)
         refreshed = LinearWeights(ridge_refreshed, path.refreshed)
-        return self.calibrated(self.assemble(cells, fitted, refreshed, ensemble, losses))
+        return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit) -> Lesson:
         V, weights = len(self.targets), path.path.weights
@@ -157,7 +157,7 @@ class _Fit:
         ensemble: Ensemble | None = None,
         losses: Mapping[str, float] = MappingProxyType({}),
     ) -> Forecaster:
-        """A forecaster of these parts, not yet calibrated: its intervals have no width but the network's own."""
+        """A forecaster of these parts, whose baselines have no width yet."""
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.network, end)
         weight = None if self.network.weight is None else self.network.weight[:, :end, :V]
@@ -165,29 +165,24 @@ class _Fit:
             fit_climatology(self.network.values[:, :end, :V], self.scale, month, hour, weight)
         )
         header = self._header(cells, dict(losses))
-        names = (*NAIVE, *((RIDGE, header.cell) if cells else ()))
-        zero = torch.zeros(HORIZON_HOURS, V, len(QUANTILES))
-        return Forecaster(
-            header, self.scale, climatology, fitted, refreshed, dict.fromkeys(names, zero), ensemble, self.device
-        )
+        none = dict.fromkeys((*NAIVE, *((RIDGE,) if cells else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
+        return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device)
 
     @torch.inference_mode()
-    def calibrated(self, forecaster: Forecaster) -> Forecaster:
-        """The forecaster with each level shifted so that its share of the validation block's truth lies below it."""
+    def with_residuals(self, forecaster: Forecaster) -> Forecaster:
+        """The forecaster, its baselines' quantiles being those of their residuals in the validation block."""
         V = len(self.targets)
         stations, origins = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
             raise NotEnoughDataError("no station has a day of readings followed by another: ingest more")
-        rows = forecaster.climatology_rows(self.network)
-        quantiles: dict[str, list[Tensor]] = {name: [] for name in forecaster.names}
+        points: dict[str, list[Tensor]] = {name: [] for name in forecaster.residuals}
         truth = []
-        for batch, at, t0 in gather_parts(self.windows, stations, origins):
-            cells = forecaster.cells_of(self.network, t0)
+        for _, batch, quantiles in forecaster.forecast(self.windows, stations, origins, list(points)):
             truth.append(batch.truth[..., :V])
-            for name, parts in quantiles.items():
-                parts.append(forecaster.scaled_quantiles(name, batch, rows[at], cells))
+            for name, own in quantiles.items():
+                points[name].append(own[..., MEDIAN])
         came = torch.cat(truth)
-        forecaster.shifts = {name: level_shift(torch.cat(parts), came, QUANTILES) for name, parts in quantiles.items()}
+        forecaster.residuals = {name: residual_quantiles(came - torch.cat(parts)) for name, parts in points.items()}
         return forecaster
 
     def _header(self, cells: tuple[str, ...], losses: dict[str, float]) -> Header:
@@ -224,7 +219,7 @@ def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
     """The distances between the quantiles of what the linear path leaves, outwards from the median. (H, V, Q)"""
     point = torch.cat([forecast for _, forecast in held_out])
     truth = torch.cat([batch.truth[..., : point.shape[2]] for batch, _ in held_out])
-    spread = level_shift(point[..., None].expand(-1, -1, -1, len(QUANTILES)), truth, QUANTILES)
+    spread = residual_quantiles(truth - point)
     steps = torch.zeros_like(spread)
     steps[..., MEDIAN + 1 :] = spread.diff(dim=-1)[..., MEDIAN:]
     steps[..., :MEDIAN] = spread.diff(dim=-1)[..., :MEDIAN]

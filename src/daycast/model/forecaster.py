@@ -9,13 +9,15 @@ from torch import Tensor
 
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
 from daycast.model.bounds import keep_within_bounds
-from daycast.model.config import QUANTILES, ModelConfig
+from daycast.model.calibration import Calibration, inputs_of
+from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
+from daycast.prepare.sun import solar_hours
 from daycast.times import HORIZON_HOURS
 
 _AT_ONCE = 2048  # windows of one forward pass, to bound memory
@@ -60,7 +62,7 @@ class Forecaster:
         climatology: Tensor,
         fitted: LinearWeights | None,
         refreshed: LinearWeights | None,
-        shifts: dict[str, Tensor],
+        residuals: dict[str, Tensor],
         network: Ensemble | None,
         device: torch.device,
     ) -> None:
@@ -70,14 +72,17 @@ class Forecaster:
         self.fitted = fitted  # to the training block, as everything that is judged
         self.refreshed = refreshed  # fitted with the same penalties to all hours there were
         self.linear = fitted  # those in use
-        self.shifts = {name: shift.to(device) for name, shift in shifts.items()}  # of each forecaster, (H, V, Q)
+        self.residuals = {
+            name: own.to(device) for name, own in residuals.items()
+        }  # quantiles of each baseline's, (H, V, Q)
+        self.calibrations: dict[str, Calibration] = {}  # those in use
         self.network = None if network is None else network.to(device).eval()
         self.device = device
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every forecaster this fit can offer."""
-        return tuple(self.shifts)
+        return (*self.residuals, *((self.header.cell,) if self.network is not None else ()))
 
     def open(self, network: Network) -> Windows:
         """The windows of a network, scaled as in training. Its channels must be those of the header."""
@@ -91,21 +96,42 @@ class Forecaster:
 
         Quantiles are (n, H, V, Q), truth (n, H, V) with NaN where missing, both in the variables' units; regime (n,) int.
         """
+        network = windows.network
+        for part, batch, quantiles in self.forecast(windows, stations, origins, names):
+            at, t0 = stations[part], origins[part]
+            issued = torch.from_numpy(network.hours_since_1970(t0)).to(self.device)
+            hour = torch.from_numpy(solar_hours(network, at, t0)).to(self.device)
+            for name in self.calibrations.keys() & quantiles.keys():
+                quantiles[name] = self.calibrations[name].apply(quantiles[name], issued, hour, inputs_of(batch))
+            in_units = {name: self._in_units(own).cpu().numpy() for name, own in quantiles.items()}
+            truth = self._unscale(batch.truth[..., : len(self.header.targets)])
+            yield part, in_units, truth.cpu().numpy(), batch.regime().cpu().numpy()
+
+    @torch.inference_mode()
+    def forecast(
+        self,
+        windows: Windows,
+        stations: np.ndarray,
+        origins: np.ndarray,
+        names: Sequence[str],
+        hide: tuple[Tensor, Tensor] | None = None,
+    ) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
+        """The windows (N,), some at a time, and their quantiles by name before calibration, (n, H, V, Q) scaled and sorted.
+
+        hide: hours to take out of them and of their neighbours, each (N, T) bool, as `Windows.gather` does.
+        """
         rows = self.climatology_rows(windows.network)
         for start in range(0, len(stations), _AT_ONCE):
             part = slice(start, min(start + _AT_ONCE, len(stations)))
             at, t0 = (torch.from_numpy(index[part].astype(np.int64)).to(self.device) for index in (stations, origins))
-            batch = windows.gather(at, t0)
+            hidden = () if hide is None else (mask[part].to(self.device) for mask in hide)
+            batch = windows.gather(at, t0, *hidden)
             cells = self.cells_of(windows.network, t0)
-            points = {name: self.scaled_quantiles(name, batch, rows[at], cells) + self.shifts[name] for name in names}
-            quantiles = {
-                name: self._in_units(point.sort(dim=-1).values).cpu().numpy() for name, point in points.items()
-            }
-            truth = self._unscale(batch.truth[..., : len(self.header.targets)])
-            yield part, quantiles, truth.cpu().numpy(), batch.regime().cpu().numpy()
+            quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
+            yield part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
     def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
-        """The uncalibrated forecast of one forecaster, scaled. (B, H, V, Q)"""
+        """The forecast of one forecaster, scaled: of a baseline with the residuals it had. (B, H, V, Q)"""
         V = len(self.header.targets)
         if name == "persistence":
             point = persistence(batch, V)
@@ -120,7 +146,7 @@ class Forecaster:
             return quantiles
         else:
             raise KeyError(name)
-        return point[..., None].expand(-1, -1, -1, len(QUANTILES))
+        return point[..., None] + self.residuals[name]
 
     def climatology_rows(self, network: Network) -> Tensor:
         """Where each station of a network stands in the climatology; the last row for those training did not know. (S,)"""

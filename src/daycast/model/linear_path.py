@@ -116,4 +116,6 @@ def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
 def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
     ridge = torch.full((len(gram),), penalty, dtype=gram.dtype, device=gram.device)
     ridge[-1] = 1e-9  # the constant is not shrunk
-    return torch.cholesky_solve(moment, torch.linalg.cholesky(gram + torch.diag(ridge)))
+    shrunk = gram.clone()
+    shrunk.diagonal().add_(ridge)
+    return torch.cholesky_solve(moment, torch.linalg.cholesky(shrunk))

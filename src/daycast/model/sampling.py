@@ -40,6 +40,16 @@ def spread_evenly(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarr
     return stations, np.concatenate(own)
 
 
+def spread_over_hours(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """About `most` of the eligible windows at most, as many at every hour of the day: stations (N,) and origins (N,)."""
+    step = -(-int(np.count_nonzero(eligible)) // max(most, 1))
+    while step > 1 and np.gcd(step, 24) > 1:  # else a station's turn came at the same hours every day
+        step += 1
+    stations, origins = np.nonzero(eligible)
+    keep = (stations + origins) % max(step, 1) == 0
+    return stations[keep], origins[keep]
+
+
 def draw(eligible: np.ndarray, size: int, block: Block, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """`size` windows at random, with replacement, all of them eligible: stations and origins, both (size,) int64.
 

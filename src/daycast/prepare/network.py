@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from daycast.prepare.channels import Channel
-from daycast.times import HOUR, hours_between
+from daycast.times import EPOCH, HOUR, hours_between
 
 NEVER = np.int32(2**30)  # an hour index no forecast reaches
 _AT_ONCE = 1_000_000  # hours of stations whose rows are in memory together, besides the arrays
@@ -53,6 +53,10 @@ class Network:
     def index_of(self, time: datetime) -> int:
         """The hour index of an instant on the hour."""
         return hours_between(self.start, time)
+
+    def hours_since_1970(self, hours: np.ndarray) -> np.ndarray:
+        """Of hour indices, as int64."""
+        return hours_between(EPOCH, self.start) + hours.astype(np.int64)
 
 
 def make_network(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
+from daycast.prepare.network import Network
 from daycast.times import HOUR
 
 
@@ -32,6 +33,12 @@ def make_sun_table(start: datetime, hours: int) -> SunTable:
     hour_of_day = (times - times.astype("datetime64[D]")).astype("timedelta64[s]").astype(np.float64) / 3600
     hour_angle = 2 * np.pi * (hour_of_day - 12) / 24 + _equation_of_time(angle)
     return SunTable(*(part.astype(np.float32) for part in (_declination(angle), hour_angle, angle)))
+
+
+def solar_hours(network: Network, stations: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    """The hour of the mean solar day, 0 to 23, of hours at stations; of the UTC day where the longitude is unknown. (N,)"""
+    east = np.nan_to_num(network.stations["longitude"].to_numpy().astype(np.float64)) / 15  # hours ahead of UTC
+    return np.floor(network.start.hour + hours + east[stations] + 0.5).astype(np.int64) % 24
 
 
 def _declination(g: np.ndarray) -> np.ndarray:

@@ -6,8 +6,10 @@ import polars as pl
 
 from daycast.errors import ConfigError, ModelError
 from daycast.model.checkpoint import load_checkpoint, read_header
+from daycast.model.track_record import begin_of_record
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import evaluate, open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
@@ -20,6 +22,7 @@ def backtest(
 ) -> tuple[pl.DataFrame, str | None]:
     """Scores of a model (by default the champion) and the baselines of its fit, issued every so often in [since, until).
 
+    The model is calibrated anew every week, as when it serves, with what was known by then of its own forecasts.
     The linear weights are those that are served, refreshed with all hours up to the fit, where the span begins after those; else
     those of the training block, which saw nothing of the later ones.
 
@@ -30,16 +33,18 @@ def backtest(
     _check_span(since, until, every)
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         model = find_model(con, model_id) if model_id else read_champion(con)
-        first, last = since - (HISTORY_HOURS - 1) * HOUR, min(until + HORIZON_HOURS * HOUR, floor_hour(now))
+        if model is None:
+            raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
+        checkpoint = settings.checkpoints / str(model["checkpoint"])
+        first = begin_of_record(read_header(checkpoint), since) - (HISTORY_HOURS - 1) * HOUR
+        last = min(until + HORIZON_HOURS * HOUR, floor_hour(now))
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
         stations = read_stations(con)
-    if model is None:
-        raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
-    checkpoint = settings.checkpoints / str(model["checkpoint"])
     unseen = datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR  # t0 itself may be known
     forecaster = load_checkpoint(checkpoint, settings.model.device, refreshed=unseen)
     block = open_block(forecaster, versions, stations, every // HOUR, since, until, whole_history=False)
     served = str(model["forecaster"])
+    calibrate_weekly(forecaster, [served], block)
     labels = {name: (forecaster, name) for name in forecaster.names if name != served}
     scores = evaluate(block, {str(model["model_id"]): (forecaster, served), **labels})
     if scores.is_empty():

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
+from daycast.model.calibration_rows import from_rows
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.model.windows import REGIMES
@@ -17,6 +18,7 @@ from daycast.settings import Settings
 from daycast.steps.long_rows import make_long_rows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
 from daycast.verify.serving import assign, pick
+from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.models import read_champion, read_substitutes
@@ -39,6 +41,7 @@ def issue_forecasts(
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion = read_champion(con)
         substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
+        calibrated = read_calibrations(con, str(champion["model_id"]) if champion else "", t0)
         known = read_stations(con)
         versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
     if champion is None:
@@ -53,6 +56,7 @@ def issue_forecasts(
         )
     usable = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
+    forecaster.calibrations = from_rows(calibrated, forecaster.header.targets, forecaster.device)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
     network = make_network(usable, wanted, forecaster.header.channels, start, t0)
     ids, targets = network.stations["station_id"].to_list(), forecaster.header.targets

@@ -20,9 +20,10 @@ from daycast.model.forecaster import Forecaster, Header
 from daycast.model.train import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import open_block
 from daycast.steps.evaluate_daily import evaluate_daily
-from daycast.times import HORIZON_HOURS, floor_hour, parse_duration
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour, parse_duration
 from daycast.variables import Variable
 from daycast.verify.judgement import judge_daily
 from daycast.verify.promotion import CHAMPION, Decision
@@ -93,30 +94,36 @@ def fit_snapshot(
 def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
     """Score the challenger, its baselines and the champion, as it serves, on the hours since the challenger was calibrated.
 
-    Returns the decision that a paired test over the days of issue comes to, and the scores.
+    Returns the decision that a paired test over the days of issue comes to, and the scores. All are calibrated anew every
+    week by what was known of them then, as whoever serves is.
 
     The scores are those of `judgements`: none of what they are made of was used in fitting the challenger.
     """
     header = read_header(checkpoint)
     since = datetime.fromisoformat(header.calibrated_until)
+    first = datetime.fromisoformat(header.trained_until) - (HISTORY_HOURS - 1) * HOUR
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion = read_champion(con)
         substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
-        versions, stations = read_versions(con, since, floor_hour(now), now), read_stations(con)
+        versions, stations = read_versions(con, first, floor_hour(now), now), read_stations(con)
     naive_only = not header.cell
     if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
         versions = _all_versions(settings, now)
     versions = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
-    block = open_block(forecaster, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
+    begin = None if naive_only else since + (HISTORY_HOURS - 1) * HOUR
+    block = open_block(forecaster, versions, stations, JUDGE_EVERY_H, begin, whole_history=not naive_only)
+    if not naive_only:
+        calibrate_weekly(forecaster, forecaster.names, block)
     ids, targets = block.windows.network.stations["station_id"].to_list(), forecaster.header.targets
     scores, daily = evaluate_daily(
         block, forecaster, {name: assign(name, (), ids, targets) for name in forecaster.names}
     )
     rival = _load_champion(settings, champion, checkpoint, header.config.device)
     if champion is not None and rival is not None:
-        other = open_block(rival, versions, stations, every=JUDGE_EVERY_H, whole_history=not naive_only)
+        other = open_block(rival, versions, stations, JUDGE_EVERY_H, begin, whole_history=not naive_only)
         same = replace(other, stations=block.stations, origins=block.origins)  # whatever else it could forecast
+        calibrate_weekly(rival, sorted({str(champion["forecaster"]), *(one.forecaster for one in substitutes)}), same)
         who = assign(str(champion["forecaster"]), substitutes, ids, rival.header.targets)
         theirs, served = evaluate_daily(same, rival, {CHAMPION: who})
         scores = pl.concat([scores, theirs], how="diagonal")

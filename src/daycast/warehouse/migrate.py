@@ -81,7 +81,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
 
     Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
     """
-    first = ["observations", "champion"]
+    first = ["observations", "champion", "forecast_errors"]
     names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
     columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
     variables = [name for name in columns if check_column(name) in columns]

@@ -8,7 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daycast.model.baselines import calendar_cells, fit_climatology, level_shift, persistence, same_hour_yesterday
+from daycast.model.baselines import (
+    calendar_cells,
+    fit_climatology,
+    persistence,
+    residual_quantiles,
+    same_hour_yesterday,
+)
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
@@ -104,20 +110,22 @@ def test_a_climatology_of_equal_weights_is_the_one_without_bit_for_bit() -> None
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(20, 120), st.integers(0, 10_000), st.floats(-5, 5))
-def test_after_the_shift_the_share_of_the_truth_below_is_the_level(size: int, seed: int, bias: float) -> None:
+def test_of_a_baseline_and_its_residuals_the_share_of_the_truth_below_is_the_level(
+    size: int, seed: int, bias: float
+) -> None:
     rng = torch.Generator().manual_seed(seed)
     truth = torch.randn(size, 2, 1, generator=rng)
     truth[torch.rand(truth.shape, generator=rng) < 0.2] = torch.nan
-    point = truth.nan_to_num(0.0)[..., None] + bias + torch.randn(size, 2, 1, 7, generator=rng)
-    shifted = point + level_shift(point, truth, LEVELS)
+    point = truth.nan_to_num(0.0) + bias + torch.randn(size, 2, 1, generator=rng)
+    quantiles = point[..., None] + residual_quantiles(truth - point)
     for lead in range(2):
         there = ~truth[:, lead, 0].isnan()
         for q, level in enumerate(LEVELS):
-            share = (truth[there, lead, 0] < shifted[there, lead, 0, q]).double().mean().item()
+            share = (truth[there, lead, 0] < quantiles[there, lead, 0, q]).double().mean().item()
             assert share == pytest.approx(level, abs=1.01 / there.sum().item())
 
 
-def test_without_truth_there_is_no_shift() -> None:
-    shift = level_shift(torch.randn(5, 2, 1, 7), torch.full((5, 2, 1), torch.nan), LEVELS)
-    assert shift.shape == (2, 1, 7)
-    assert (shift == 0).all()
+def test_without_truth_there_are_no_residuals() -> None:
+    residuals = residual_quantiles(torch.full((5, 2, 1), torch.nan))
+    assert residuals.shape == (2, 1, 7)
+    assert (residuals == 0).all()

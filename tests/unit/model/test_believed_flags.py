@@ -104,7 +104,7 @@ def numbers(forecaster: Forecaster) -> dict[str, np.ndarray]:
         "ridge": forecaster.fitted.ridge,
         "path": forecaster.fitted.path,
         "refreshed path": forecaster.refreshed.path,
-        **{f"shift {name}": shift for name, shift in forecaster.shifts.items()},
+        **{f"residuals {name}": own for name, own in forecaster.residuals.items()},
         **{f"network {name}": weight for name, weight in forecaster.network.state_dict().items()},
     }
     scale = {"mean": forecaster.scale.mean, "deviation": forecaster.scale.deviation}
@@ -121,7 +121,7 @@ def test_garbage_that_failed_changes_no_fitted_number() -> None:
 
 def test_what_failed_is_missed() -> None:
     plain, failed = numbers(fitted("good")), numbers(fitted("failed"))
-    for name in ("mean", "climatology", "ridge", "shift ridge", "network members.0.head.weight"):
+    for name in ("mean", "climatology", "ridge", "residuals ridge", "network members.0.head.weight"):
         assert not np.array_equal(plain[name], failed[name]), name
 
 

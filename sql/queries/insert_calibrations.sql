@@ -1,0 +1,2 @@
+insert into calibrations by name
+select * from calibrated

@@ -1,0 +1,93 @@
+"""Calibrations learned from what forecasts of the last weeks came to, without training anything."""
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daycast.model.calibration import HOUR_GROUPS, HOURS_IN_GROUP, INPUTS, Calibration
+from daycast.model.config import MEDIAN, QUANTILES
+from daycast.model.track_record import LOOK_BACK_DAYS, TrackRecord
+from daycast.model.weighted_quantiles import weighted_quantiles
+
+EVERY_DAYS = 7  # between one calibration and the next
+_HALF_LIFE_DAYS = 30.0  # after which a window counts half
+_ALIKE = np.array([1.0, 0.8, 0.41, 0.13])  # what a window counts so many hours from the middle of a group
+_MEDIAN_SHARE, _WIDTH_SHARE = 0.75, 0.9  # of what was learned that is carried out, for next week is not last month
+_PRIOR_DAYS = 5.0  # for which what was learned counts half
+_NARROWEST, _WIDEST = 0.4, 2.5
+_FEWEST = 50  # windows of one input
+
+
+def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(HOUR_GROUPS)) -> dict[str, Calibration]:
+    """The calibration of each forecaster of a track record at `now`, an hour since 1970, by what was known of it then.
+
+    Windows of the last 90 days count, the less the older they are, and for each group of hours of issue those of like hours:
+    split-conformal prediction (Romano, Patterson & Candès 2019, arXiv:1905.03222) with weights for what drifts (Barber, Candès,
+    Ramdas & Tibshirani 2023, doi:10.1214/23-AOS2276). The score of a truth is its distance from the median by that of the
+    quantile. Groups that are not asked for stay as they are, and so does everything where nothing is known.
+    """
+    recent = record.of(record.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
+    return {name: _learn(recent, own, now, groups) for name, own in recent.quantiles.items()}
+
+
+def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[int]) -> Calibration:
+    _, H, V, Q = quantiles.shape
+    own, truth = quantiles.cpu().numpy(), record.truth.cpu().numpy()
+    issued, hour, inputs = (part.cpu().numpy() for part in (record.issued, record.hour, record.inputs))
+    shift, stretch = np.zeros((HOUR_GROUPS, H, V), np.float32), np.ones((HOUR_GROUPS, H, V, Q), np.float32)
+    widening = np.ones((len(INPUTS), H, V, Q), np.float32)
+    age = (now - issued) / 24  # days
+    weight = 0.5 ** (age / _HALF_LIFE_DAYS)
+    plain = ~record.disturbed.cpu().numpy()
+    usual = np.bincount(inputs[plain], minlength=1).argmax()
+    plain &= inputs == usual
+    if plain.any():
+        trust = _trust(age[plain], weight[plain])
+        for group in groups:
+            alike = weight * _likeness(hour, group) * plain
+            rows = alike > 0
+            if rows.any():
+                shift[group] = _MEDIAN_SHARE * trust * _median_error(own[rows], truth[rows], alike[rows])
+                found = _stretch_of(own[rows], truth[rows] - shift[group], alike[rows])
+                stretch[group] = found ** (_WIDTH_SHARE * trust)
+        as_usual = _stretch_of(own[plain], truth[plain], weight[plain])
+        for other in set(range(len(INPUTS))) - {int(usual)}:
+            rows = inputs == other
+            if rows.sum() >= _FEWEST:
+                widening[other] = (_stretch_of(own[rows], truth[rows], weight[rows]) / as_usual) ** trust
+    parts = (torch.from_numpy(part)[None].to(quantiles.device) for part in (shift, stretch, widening))
+    return Calibration(torch.tensor([now], device=quantiles.device), *parts)
+
+
+def _likeness(hour: np.ndarray, group: int) -> np.ndarray:
+    apart = np.abs(hour - (HOURS_IN_GROUP * group + HOURS_IN_GROUP // 2))
+    apart = np.minimum(apart, 24 - apart)
+    return np.where(apart < len(_ALIKE), _ALIKE[np.minimum(apart, len(_ALIKE) - 1)], 0.0)
+
+
+def _trust(age: np.ndarray, weight: np.ndarray) -> float:
+    """From 0, where there is nothing to learn from, towards 1: the windows of one day tell little more than one of them."""
+    days = np.zeros(LOOK_BACK_DAYS + 1)
+    np.maximum.at(days, age.astype(np.int64), weight)
+    return float(days.sum() / (days.sum() + _PRIOR_DAYS))
+
+
+def _median_error(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The median of what came less the median forecast. quantiles (N, H, V, Q), truth (N, H, V), weight (N,); returns (H, V)."""
+    error = (truth - quantiles[..., MEDIAN]).reshape(len(truth), -1).T
+    return np.nan_to_num(weighted_quantiles(error, weight, np.full(len(error), 0.5))).reshape(truth.shape[1:])
+
+
+def _stretch_of(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """What the distance of each quantile from the median must be multiplied by to have its share of the truth. (H, V, Q)"""
+    median = quantiles[..., MEDIAN : MEDIAN + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = (truth[..., None] - median) / (quantiles - median)
+    outwards = np.maximum(QUANTILES, 1 - np.array(QUANTILES))
+    score = score.reshape(len(score), -1).T
+    found = weighted_quantiles(score, weight, np.tile(outwards, len(score) // len(outwards)))
+    stretch = np.nan_to_num(found, nan=1.0, posinf=1.0, neginf=1.0).reshape(quantiles.shape[1:])
+    stretch[..., MEDIAN] = 1.0
+    return np.clip(stretch, _NARROWEST, _WIDEST)

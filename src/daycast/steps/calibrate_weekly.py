@@ -1,0 +1,28 @@
+"""The calibrations that forecasters would have had in each week of a span of past hours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from daycast.model.calibration import HOURS_IN_GROUP, join
+from daycast.model.forecaster import Forecaster
+from daycast.model.recalibrate import EVERY_DAYS, recalibrate
+from daycast.model.track_record import begin_of_record, keep_record
+from daycast.prepare.sun import solar_hours
+from daycast.steps.evaluate import Evaluation
+
+
+def calibrate_weekly(forecaster: Forecaster, names: Sequence[str], block: Evaluation) -> None:
+    """Have some forecasters of a fit calibrated anew every week of a block, by what was known then of their own forecasts.
+
+    They are learned from the hours before the block, as far as its network reaches back, and from its own as they pass.
+    """
+    network = block.windows.network
+    since = begin_of_record(forecaster.header, block.since)
+    record = keep_record(forecaster, block.windows, since, block.until, names)
+    if record is None or not len(block.origins):
+        return
+    groups = np.unique(solar_hours(network, block.stations, block.origins) // HOURS_IN_GROUP)
+    weeks = np.arange(block.origins.min(), block.origins.max() + 1, 24 * EVERY_DAYS)
+    learned = [recalibrate(record, int(now), groups) for now in network.hours_since_1970(weeks)]
+    forecaster.calibrations = {name: join([week[name] for week in learned]) for name in names}

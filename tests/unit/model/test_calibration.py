@@ -1,0 +1,170 @@
+"""Calibrations, on quantiles whose right correction is known beforehand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from daycast.model.calibration import HOUR_GROUPS, INPUTS, Calibration, inputs_of, join
+from daycast.model.recalibrate import recalibrate
+from daycast.model.track_record import LOOK_BACK_DAYS, TrackRecord, disturb
+from daycast.model.weighted_quantiles import weighted_quantiles
+from daycast.times import HORIZON_HOURS
+
+H = HORIZON_HOURS
+# of a standard normal: 5, 10, 25, 50, 75, 90, 95 %
+NORMAL = torch.tensor([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, 1.6449])
+NOW = 400_000  # hours since 1970
+
+
+def record(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0, seed: int = 0) -> TrackRecord:
+    """Two windows an hour of truth that is bias + spread * standard normal, forecast as standard normal."""
+    issued = torch.arange(NOW - 24 * days, NOW - H).repeat(2)
+    truth = bias + spread * torch.randn(len(issued), H, 1, generator=torch.Generator().manual_seed(seed))
+    return TrackRecord(
+        quantiles={"gru": NORMAL.expand(len(issued), H, 1, 7).clone()},
+        truth=truth,
+        known_from=issued[:, None] + torch.arange(1, H + 1),
+        issued=issued,
+        hour=issued % 24,
+        inputs=torch.zeros(len(issued), dtype=torch.long),
+        disturbed=torch.zeros(len(issued), dtype=torch.bool),
+    )
+
+
+def unchanged(since: int = 0, P: int = 1) -> Calibration:
+    ones = torch.ones(P, HOUR_GROUPS, H, 1, 7)
+    return Calibration(torch.arange(since, since + P), ones[..., 0] * 0, ones, torch.ones(P, len(INPUTS), H, 1, 7))
+
+
+def apply(calibration: Calibration, issued: int = NOW, hour: int = 12, inputs: str = "full") -> torch.Tensor:
+    """The calibrated standard normal quantiles of every lead. (H, 7)"""
+    index = (torch.tensor([i]) for i in (issued, hour, INPUTS.index(inputs)))
+    return calibration.apply(NORMAL.expand(1, H, 1, 7), *index)[0, :, 0]
+
+
+def test_the_weighted_quantile_is_the_smallest_value_that_its_share_of_the_weight_does_not_exceed() -> None:
+    values = np.array([[3.0, 1.0, 2.0, np.nan], [np.nan] * 4])
+    weights = np.array([1.0, 2.0, 1.0, 5.0])  # in order: 1 weighs 2, 2 weighs 1, 3 weighs 1
+    for level, expected in ((0.4, 1.0), (0.5, 1.0), (0.6, 2.0), (0.75, 2.0), (0.8, 3.0), (1.0, 3.0)):
+        found = weighted_quantiles(values, weights, np.array([level, level]))
+        np.testing.assert_array_equal(found, [expected, np.nan])
+
+
+def test_a_quantile_is_moved_with_the_median_and_away_from_it() -> None:
+    one = unchanged()
+    one.shift[0, 4] = 0.5
+    one.stretch[0, 4, :, :, 5] = 2.0  # of q90, in the group of noon
+    one.widening[0, INPUTS.index("stale"), :, :, 5] = 1.5
+    expected = 0.5 + torch.tensor([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.6449, 2 * 1.2816])  # sorted
+    torch.testing.assert_close(apply(one)[7], expected)
+    assert apply(one, inputs="stale")[0].max().item() == pytest.approx(0.5 + 1.2816 * 3)
+    torch.testing.assert_close(apply(one, hour=15)[0], NORMAL)
+
+
+def test_what_was_learned_holds_for_the_hours_of_issue_from_then_until_the_next() -> None:
+    early, late = unchanged(100), unchanged(200)
+    early.shift[:] = 1.0
+    late.shift[:] = 2.0
+    both = join([early, late])
+    moved = [apply(both, issued)[0, 3].item() for issued in (99, 100, 199, 200, 10_000)]
+    assert moved == [0.0, 1.0, 1.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("spread", [0.6, 1.0, 1.8])
+def test_intervals_of_the_wrong_width_are_set_right(spread: float) -> None:
+    learned = recalibrate(record(spread=spread), NOW)["gru"]
+    calibrated = apply(learned).mean(dim=0)
+    grown = np.log((calibrated[6] - calibrated[0]).item() / (2 * 1.6449))
+    assert grown == pytest.approx(0.85 * np.log(spread), abs=0.06)  # most of it is believed, not all
+
+
+def test_a_bias_is_taken_out_of_all_levels_alike() -> None:
+    calibrated = apply(recalibrate(record(bias=-2.0), NOW)["gru"]).mean(dim=0)
+    assert calibrated[3].item() == pytest.approx(-2.0 * 0.75 * 0.9, abs=0.15)
+    assert (calibrated[5] - calibrated[1]).item() == pytest.approx(2 * 1.2816, rel=0.25)
+
+
+def test_what_was_not_known_by_then_changes_nothing() -> None:
+    plain = record()
+    late = plain.known_from > NOW - 100
+    wrong = plain.truth.where(~late[..., None], 50.0)
+    altered = replace(plain, truth=wrong, known_from=plain.known_from.where(~late, NOW + 1))
+    missing = replace(plain, truth=plain.truth.where(~late[..., None], torch.nan))
+    assert_equal(recalibrate(altered, NOW)["gru"], recalibrate(missing, NOW)["gru"])
+
+
+def test_what_was_issued_later_changes_nothing() -> None:
+    plain, then = record(), NOW - 500
+    assert_equal(recalibrate(plain, then)["gru"], recalibrate(plain.of(plain.issued < then), then)["gru"])
+
+
+def assert_equal(one: Calibration, other: Calibration) -> None:
+    for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_every_hour_of_issue_learns_from_its_like() -> None:
+    plain = record()
+    at_night = plain.hour < 6
+    learned = (
+        recalibrate(replace(plain, truth=plain.truth + 3.0 * at_night[:, None, None]), NOW)["gru"]
+        .shift[0]
+        .mean(dim=(1, 2))
+    )
+    assert learned[0] > 1.5
+    assert learned[4].abs() < 0.1
+
+
+def test_the_newest_weeks_count_most() -> None:
+    plain = record()
+    old = plain.issued < NOW - 45 * 24
+    learned = recalibrate(replace(plain, truth=plain.truth + 3.0 * old[:, None, None]), NOW)["gru"].shift.mean()
+    assert learned.item() < 1.0  # the newer half of the days outweighs the older
+    everything = recalibrate(replace(plain, truth=plain.truth + 3.0), NOW)["gru"].shift.mean()
+    assert everything.item() > 1.8
+
+
+def test_a_few_days_move_little() -> None:
+    shifts = [recalibrate(record(days, bias=1.0), NOW)["gru"].shift.mean().item() for days in (3, 10, 90)]
+    assert 0.1 < shifts[0] < shifts[1] < shifts[2] < 0.75
+    assert shifts[0] < 0.5 * shifts[2]
+
+
+def test_poorer_inputs_are_widened_by_what_they_cost() -> None:
+    plain = record()
+    stale = plain.issued % 3 == 0
+    inputs = torch.where(stale, INPUTS.index("stale"), 0)
+    truth = plain.truth * torch.where(stale, 2.0, 1.0)[:, None, None]
+    learned = recalibrate(replace(plain, truth=truth, inputs=inputs, disturbed=stale), NOW)["gru"]
+    widening = learned.widening[0].mean(dim=(1, 2)).log() / np.log(2)
+    assert widening[INPUTS.index("stale"), [0, 1, 5, 6]] == pytest.approx(0.9, abs=0.12)
+    assert (learned.widening[0, [0, 1, 3, 4]] == 1).all()
+    assert learned.stretch.log().mean().abs() < 0.02  # of the usual inputs
+
+
+def test_where_nothing_came_nothing_changes() -> None:
+    plain = record()
+    learned = recalibrate(replace(plain, truth=torch.full_like(plain.truth, torch.nan)), NOW)["gru"]
+    torch.testing.assert_close(apply(learned), NORMAL.expand(H, 7))
+
+
+def test_a_stale_station_whose_neighbours_are_silent_too_is_alone(make_batch) -> None:
+    batch = make_batch(4, missing=0.0)
+    batch.mask[1:, -3:] = False
+    batch.around[2:, -3:] = 0.0
+    batch.mask[3, :-10] = False
+    assert [INPUTS[i] for i in inputs_of(batch)] == ["full", "stale", "alone", "cold_start"]
+
+
+def test_a_third_of_the_simulated_failures_is_alone_a_third_shared_and_a_third_new_stations() -> None:
+    hide, around = disturb(300)
+    newest = hide[:, -3:].all(dim=1)
+    assert newest.reshape(-1, 3).sum(dim=0).tolist() == [100, 100, 0]
+    assert (around == hide)[1::3].all()
+    assert not around[0::3].any()
+    assert not around[2::3].any()
+    assert (~hide[2::3]).sum(dim=1).min() >= 3
+    assert (~hide[2::3]).sum(dim=1).max() < 24
+    assert hide[:, -25:].sum(dim=1)[newest].max() <= 24
