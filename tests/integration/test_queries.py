@@ -17,6 +17,7 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 QUERIES = sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))
 FRAMES = {  # the frames that callers register, as the tables whose columns they have
     "news": "from readings",
+    "issues": "from covariates",
     "ranges": "from stale_hours",
     "later": "select station_id, since as boundary from stale_hours",
     "nearest": "from neighbours",

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from daycast.prepare.channels import Channel
+from daycast.prepare.covariates import Covariates
 from daycast.times import EPOCH, HOUR, hours_between
 
 NEVER = np.int32(2**30)  # an hour index no forecast reaches
@@ -40,6 +41,7 @@ class Network:
     known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
     revisions: Revisions  # the versions before those
     weight: np.ndarray | None = None  # (S, T, C) float16: how much each value counts as truth; None: all whole
+    covariates: Covariates | None = None  # others' forecasts for the stations; None: the model reads none
 
     @property
     def hours(self) -> int:

@@ -46,6 +46,27 @@ def readings_contract(variables: Iterable[Variable], earliest: datetime) -> pa.D
     )
 
 
+def covariates_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
+    """Somebody else's forecast: a station, whole hours of issue and, later, of validity, and values that weather can have.
+
+    Unlike a reading a forecast bears no flags, so a value beyond the limits is refused with its row.
+    """
+    before = f"before {earliest:%Y-%m-%d}: is the clock set?"
+    issued = [_on_the_hour(), _holds(pl.col("issued_at") >= earliest, before)]
+    valid = [_on_the_hour(), _holds(pl.col("valid_at") > pl.col("issued_at"), "not after the hour of issue")]
+    received = _holds(pl.col("received_at") >= pl.col("issued_at"), "earlier than the issue: is the clock right?")
+    return pa.DataFrameSchema(
+        {
+            "station_id": pa.Column(pl.String, pa.Check.str_length(min_value=1, name="station", error="station")),
+            "issued_at": pa.Column(UTC_TIME, issued),
+            "valid_at": pa.Column(UTC_TIME, valid),
+            "received_at": pa.Column(UTC_TIME, received),
+            **{variable.name: pa.Column(pl.Float64, _within_limits(variable), nullable=True) for variable in variables},
+        },
+        strict=True,
+    )
+
+
 def observations_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
     """Versions of hourly observations: on the hour, known not before it, flagged, one of each, in order."""
     columns = {
@@ -146,6 +167,10 @@ def _first_failure(what: str, failures: pl.DataFrame) -> str:
 
 def _holds(condition: pl.Expr, otherwise: str) -> pa.Check:
     return pa.Check(lambda data: data.lazyframe.select(condition), error=otherwise)
+
+
+def _within_limits(variable: Variable) -> pa.Check:
+    return _holds(pl.col(variable.name).is_between(variable.lowest, variable.highest), variable.outside)
 
 
 def _on_the_hour() -> pa.Check:

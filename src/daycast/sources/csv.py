@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from daycast.sources.delivery import READING_KEYS, Delivery
+from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS, Delivery
 from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
 from daycast.sources.folders.dropped_file import DroppedFile
 from daycast.sources.tables.csv_file import Separator, ends_mid_line, may_be_quoted, parse_table, read_bytes
 from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.forecast_columns import ForecastTexts, unused
 from daycast.sources.tables.local_time import local_to_utc, validate_timezone
 from daycast.sources.tables.mapped_columns import MappedColumns, declared_units, units_of
 from daycast.sources.tables.problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
@@ -54,6 +55,7 @@ class CsvSource(DropFolder):
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Time
+    forecast: ForecastTexts | None = None  # the rows are somebody's forecast; `time` is then the hour it speaks of
     columns: MappedColumns
     station_list: StationList | None = None
 
@@ -71,7 +73,8 @@ class CsvSource(DropFolder):
         before any file is read; SourceError for a bad file after all the others were delivered.
         """
         readers = self._readers(variables)
-        needed = [*self.station.columns, *self.time.columns, *(reader.column for reader in readers)]
+        issue = self.forecast.columns if self.forecast else ()
+        needed = [*self.station.columns, *self.time.columns, *issue, *(reader.column for reader in readers)]
 
         def deliver(file: DroppedFile) -> Delivery | None:
             content = read_bytes(file.path, file.origin)
@@ -115,7 +118,7 @@ class CsvSource(DropFolder):
         received = keys["received_at"]
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
-        waiting = int((held_back & (keys["observed_at"] > span[1])).sum())
+        waiting = int((held_back & (keys["issued_at" if self.forecast else "observed_at"] > span[1])).sum())
         aside, raw = held_back | old, table
         if aside.any():
             raw, keys = table.filter(~aside), keys.filter(~aside)
@@ -127,30 +130,42 @@ class CsvSource(DropFolder):
             raw=raw,
             problems=self._problems(raw, read, keys, readers, quoted=quoted),
             complete=not aside.any(),
-            receipt="assumed",
+            receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
             finish=file.put_away,
         )
 
     def _keys(self, table: pl.DataFrame, file_name: str) -> pl.DataFrame:
-        """READING_KEYS of every row, with the steps to them: `written`, `text` and `wall`."""
+        """READING_KEYS of every row, or ISSUE_KEYS beside them, with the steps to them: `written`, `text` and `wall`."""
+        keys = self._instants(table, file_name, self.time)
+        if self.forecast is None:
+            return keys.with_columns(received_at=pl.col("observed_at") + self.reporting_delay)
+        issued = self._instants(table, file_name, self.forecast.issued)["observed_at"]
+        received = issued + self.reporting_delay
+        if self.forecast.received is not None:
+            received = self._instants(table, file_name, self.forecast.received)["observed_at"]
+        return keys.with_columns(valid_at="observed_at", issued_at=issued, received_at=received)
+
+    def _instants(self, table: pl.DataFrame, file_name: str, time: TimeColumn | TimeParts) -> pl.DataFrame:
+        """Station and instant (`observed_at`) of every row, as `time` says it, with the steps to it."""
         keys = table.select(
             row=pl.int_range(pl.len()),  # a constant station alone would make one row
             station_id=self.station.read(file_name, self.missing),
-            written=self.time.as_written(),
+            written=time.as_written(),
         ).with_columns(text=present(pl.col("written"), self.missing))
-        instant = parse_instant(keys["text"], self.time.format)
+        instant = parse_instant(keys["text"], time.format)
         said_all = instant.null_count() == keys["text"].null_count()
         keys = keys.with_columns(instant.alias("observed_at"), wall=pl.lit(None, pl.Datetime("us")))
         if not said_all:
             utc = local_to_utc(pl.col("wall"), self.timezone, pl.col("station_id"))
-            keys = keys.with_columns(wall=parse_wall(keys["text"], self.time.format))
+            keys = keys.with_columns(wall=parse_wall(keys["text"], time.format))
             keys = keys.with_columns(observed_at=pl.coalesce("observed_at", utc))
-        return keys.with_columns(received_at=pl.col("observed_at") + self.reporting_delay)
+        return keys
 
     def _readings(self, read: pl.DataFrame, keys: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
-        return keys.select(READING_KEYS.keys()).hstack(read).with_columns(unmapped).select(*READING_KEYS, *variables)
+        of = ISSUE_KEYS if self.forecast else READING_KEYS
+        return keys.select(of.keys()).hstack(read).with_columns(unmapped).select(*of, *variables)
 
     def _problems(
         self, raw: pl.DataFrame, read: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader], *, quoted: bool
@@ -162,6 +177,7 @@ class CsvSource(DropFolder):
             [
                 Complaint(", ".join(self.station.columns), no_station, station, "no station"),
                 Complaint(", ".join(self.time.columns), no_time, keys["written"], reasons),
+                *(self.forecast.complaints(raw, keys) if self.forecast else ()),
                 *complaints_about_values(raw, read, readers),
                 *complaints_about_layout(raw, quoted=quoted),
             ]
@@ -180,7 +196,7 @@ class CsvSource(DropFolder):
     def _fingerprint(self, content: bytes, file_name: str, variables: Mapping[str, Variable]) -> str:
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list"}),
+            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list", *unused(self.forecast)}),
             "station": self.station.of_file(file_name),
             "declared": declared_units(self.columns, variables),
         }

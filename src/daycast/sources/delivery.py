@@ -15,6 +15,12 @@ READING_KEYS: dict[str, pl.DataType] = {
     "observed_at": UTC_TIME,  # the instant the sensor stamped; null where it could not be read
     "received_at": UTC_TIME,  # when we could first have known it; null where observed_at is
 }
+ISSUE_KEYS: dict[str, pl.DataType] = {  # of a row of somebody else's forecast
+    "station_id": pl.String(),
+    "issued_at": UTC_TIME,  # when it was made; null where it could not be read, as the times below
+    "valid_at": UTC_TIME,  # the full hour it speaks of
+    "received_at": UTC_TIME,  # when we could first have known it
+}
 PROBLEM_SCHEMA: dict[str, pl.DataType] = {
     "row_number": pl.UInt32(),  # index into Delivery.readings, from 0
     "column": pl.String(),  # as the source names it
@@ -36,13 +42,14 @@ def nothing_to_do() -> None:
 class Delivery:
     """One piece of a source, in full or up to the moment asked for: a file, a page, a span of time.
 
-    `readings` has READING_KEYS and a Float64 column for each variable, null where missing, in daycast's units.
+    `readings` has READING_KEYS and a Float64 column for each variable, null where missing, in daycast's units; where they are
+    not readings but somebody else's forecast, ISSUE_KEYS in their place.
     `raw` has the same rows in the same order as they came (any columns); a refused row is kept in this form.
     `problems` (PROBLEM_SCHEMA) names what could not be read; those rows are refused whatever else they hold.
     `fingerprint` identifies the content and how it was read: an equal one, delivered complete, brings nothing new.
     `complete` is False where rows received after the moment asked for were held back.
-    `receipt` says whether received_at is "stated" by the source or "assumed" (observed_at plus a usual delay); an assumed one
-    is replaced by the clock where the row corrects what an earlier delivery brought.
+    `receipt` says whether received_at is "stated" by the source or "assumed" (observed_at, or issued_at, plus a usual delay); an
+    assumed one is replaced by the clock where the row corrects what an earlier delivery brought.
     `waiting` counts rows held back because they are stamped later than the moment asked for.
     `finish` is called once the delivery was committed, so that a file can be moved away.
     """
@@ -56,6 +63,11 @@ class Delivery:
     receipt: Literal["stated", "assumed"] = "stated"
     waiting: int = 0
     finish: Callable[[], None] = nothing_to_do
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether the rows are somebody else's forecast."""
+        return "issued_at" in self.readings.columns
 
 
 class Source(Protocol):

@@ -13,6 +13,7 @@ from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
 from daycast.sources.folders.dropped_file import DroppedFile, UnfinishedFileError
 from daycast.sources.tables.csv_file import read_bytes
 from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.forecast_columns import unused
 from daycast.sources.tables.mapped_columns import declared_units
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
@@ -49,7 +50,8 @@ class ParquetSource(DropFolder, TypedTable):
                 return None
             table = read_columns(content, self.needed, file.origin)
             station = self.station.of_file(file.path.name)
-            rows = self.read(table, station, None, (since, until), variables, file.origin)
+            received = self.forecast.received if self.forecast else None
+            rows = self.read(table, station, received, (since, until), variables, file.origin)
             return Delivery(
                 origin=file.origin,
                 fingerprint=read_as,
@@ -57,7 +59,7 @@ class ParquetSource(DropFolder, TypedTable):
                 raw=rows.raw,
                 problems=rows.problems,
                 complete=rows.complete,
-                receipt="assumed",
+                receipt="stated" if received else "assumed",
                 waiting=rows.waiting,
                 finish=file.put_away,
             )
@@ -73,7 +75,7 @@ class ParquetSource(DropFolder, TypedTable):
     def _fingerprint(self, content: bytes, file_name: str, variables: Mapping[str, Variable]) -> str:
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list"}),
+            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list", *unused(self.forecast)}),
             "station": self.station.of_file(file_name),
             "declared": declared_units(self.columns, variables),
         }

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from daycast.sources.delivery import READING_KEYS, Delivery, no_problems
+from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS, Delivery, no_problems
 from daycast.sources.simulation.noise import EPOCH
+from daycast.sources.simulation.outlook import ERRORS, block_outlooks
 from daycast.sources.simulation.places import Network, station_list
 from daycast.sources.simulation.readings import BLOCK_SPAN, MOST_STATIONS, block_readings, block_truth
 from daycast.sources.simulation.weather import VARIABLES
@@ -41,6 +42,9 @@ class SimulatedSource(BaseModel):
     longitude: float = Field(default=8.0, ge=-180, le=180)  # of the centre, degrees east
     extent_km: float = Field(default=150.0, ge=0, le=2000)  # diameter of the disc the stations stand in
     trouble: bool = True  # gaps, stuck values, spikes, late, doubled and corrected readings
+    forecasts: bool = (
+        False  # somebody else's forecasts too, four a day: the truth with an error that grows with the lead
+    )
 
     def fetch(
         self,
@@ -70,6 +74,25 @@ class SimulatedSource(BaseModel):
             if readings.height:
                 origin = f"{self.name} {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
                 yield Delivery(origin, fingerprint, readings, raw=readings, problems=no_problems(), complete=True)
+        if self.forecasts:
+            yield from self._outlooks(start, until, variables, seen)
+
+    def _outlooks(
+        self, start: datetime, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
+    ) -> Iterator[Delivery]:
+        """The forecasts that were received in (start, until], in the same pieces."""
+        columns = [*ISSUE_KEYS, *(name for name in ERRORS if name in variables)]
+        received = pl.col("received_at")
+        for block in _blocks(start, until):
+            first, last = max(start, EPOCH + block * BLOCK_SPAN), min(until, EPOCH + (block + 1) * BLOCK_SPAN)
+            fingerprint = self._fingerprint(first, last, columns)
+            if fingerprint in seen:
+                continue
+            inside = (received > first) & (received <= last)
+            issues = block_outlooks(self._network, block).filter(inside).select(columns)
+            if issues.height:
+                origin = f"{self.name} forecasts {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
+                yield Delivery(origin, fingerprint, issues, raw=issues, problems=no_problems(), complete=True)
 
     def stations(self) -> pl.DataFrame:
         """The station list (daycast.stations.STATION_SCHEMA)."""
@@ -91,7 +114,7 @@ class SimulatedSource(BaseModel):
         return Network(self.seed, self.station_count, self.latitude, self.longitude, self.extent_km)
 
     def _fingerprint(self, first: datetime, last: datetime, columns: list[str]) -> str:
-        read_as = self.model_dump_json(exclude={"history"})  # another start of history changes no reading
+        read_as = self.model_dump_json(exclude={"history", "forecasts"})  # neither changes a reading
         return hashlib.sha256(repr((read_as, first.isoformat(), last.isoformat(), columns)).encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
 from daycast.sources.tables.fingerprint import fingerprint
+from daycast.sources.tables.forecast_columns import unused
 from daycast.sources.tables.mapped_columns import declared_units
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.sql_attach import Attachment, file_if_bare, reading_connection, secrets_of
@@ -61,6 +62,10 @@ class SqlSource(TypedTable):
     def _validate_station(self) -> "SqlSource":
         if self.station.file_name is not None:
             raise ValueError("station.file_name needs files: select the station as a column, or give station.constant")
+        if self.forecast is not None and self.forecast.received is not None:
+            raise ValueError(
+                f"forecast.received is for files: write received = {self.forecast.received!r} beside query"
+            )
         return self
 
     @property
@@ -136,7 +141,7 @@ class SqlSource(TypedTable):
     def _fingerprint(self, table: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude=_CHANGES_NO_READING),
+            "settings": self.model_dump(mode="json", exclude={*_CHANGES_NO_READING, *unused(self.forecast)}),
             "declared": declared_units(self.columns, variables),
         }
         return fingerprint(table.write_ipc(None).getvalue(), reading)

@@ -11,6 +11,7 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.delivery import Source
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.covariates import count_covariates
 from daycast.warehouse.models import read_champion
 
 _LEAST_FREE_GB = 1.0
@@ -61,7 +62,13 @@ def _free_space(settings: Settings) -> str:
 def _champion(settings: Settings, now: datetime) -> str:
     with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
         champion = read_champion(con)
-    return f"{settings.warehouse}, champion {champion['model_id'] if champion else 'not trained yet'}"
+        rows, stations, newest = count_covariates(con)
+    others = (
+        f"; {rows:,} hours that others forecast for {stations} stations, newest issue {newest:%Y-%m-%dT%H:%MZ}"
+        if newest
+        else ""
+    )
+    return f"{settings.warehouse}, champion {champion['model_id'] if champion else 'not trained yet'}{others}"
 
 
 def _first_delivery(settings: Settings, source: Source, now: datetime) -> str:

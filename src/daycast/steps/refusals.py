@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from daycast.errors import ContractError
-from daycast.quality.contracts import find_refusals, readings_contract
+from daycast.quality.contracts import covariates_contract, find_refusals, readings_contract
 from daycast.sources.delivery import Delivery
 from daycast.variables import Variable
 
@@ -25,7 +25,8 @@ def find_problems(
     )
     keys = rows.select("row", "batch_id", "row_number")
     unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
-    contract = readings_contract(variables.values(), earliest)
+    make_contract = covariates_contract if "issued_at" in rows.columns else readings_contract
+    contract = make_contract(variables.values(), earliest)
     broken = find_refusals(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
     broken = broken.join(unread, on="row", how="anti").join(keys, on="row", maintain_order="left")
     columns = ["row", "batch_id", "row_number", "column", "value", "reason"]

@@ -17,6 +17,7 @@ from daycast.stations import unplaced_stations
 from daycast.steps.refusals import as_they_came, find_problems, refuse_whole
 from daycast.variables import Variable
 from daycast.warehouse.connect import transaction
+from daycast.warehouse.covariates import append_covariates, read_issues_of
 from daycast.warehouse.ingestion import Batch, append_batches, read_batch_ids, upsert_stations
 from daycast.warehouse.staleness import mark_stale, read_readings_of
 
@@ -41,13 +42,16 @@ def take_in(
 
     A delivery that was stored before is left out. Where two of them speak of the same stretch of a station's time they are
     stored one after the other, because what is news in the second depends on the first.
+    Readings and others' forecasts are stored apart.
     """
     held = read_batch_ids(con, intake.source)
     named = {_batch_id(intake, delivery): delivery for delivery in deliveries}
     new = {batch_id: delivery for batch_id, delivery in named.items() if batch_id not in held}
     if not new:
         return [], {}
-    together = [new] if not _overlap(list(new.values())) else [{name: delivery} for name, delivery in new.items()]
+    readings = {batch_id: delivery for batch_id, delivery in new.items() if not delivery.is_forecast}
+    issues = {batch_id: delivery for batch_id, delivery in new.items() if delivery.is_forecast}
+    together = [part for kind in (readings, issues) for part in _apart(kind)]
     batches: list[Batch] = []
     errors: dict[str, ContractError] = {}
     with transaction(con):
@@ -64,11 +68,23 @@ def _batch_id(intake: Intake, delivery: Delivery) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _apart(deliveries: Mapping[str, Delivery]) -> list[Mapping[str, Delivery]]:
+    """The deliveries in the parts that can be stored at once."""
+    if _overlap(list(deliveries.values())):
+        return [{batch_id: delivery} for batch_id, delivery in deliveries.items()]
+    return [deliveries] if deliveries else []
+
+
+def _key(rows: pl.DataFrame) -> list[str]:
+    """What tells rows apart, the instant last."""
+    return ["station_id", "issued_at", "valid_at"] if "issued_at" in rows.columns else KEY
+
+
 def _overlap(deliveries: Sequence[Delivery]) -> bool:
     """Whether two deliveries may speak of the same instants of a station."""
-    if len(deliveries) == 1:
+    if len(deliveries) <= 1:
         return False
-    observed = pl.col("observed_at")
+    observed = pl.col(_key(deliveries[0].readings)[1])
     spans = pl.concat(
         delivery.readings.group_by("station_id").agg(observed.min().alias("first"), observed.max().alias("last"))
         for delivery in deliveries
@@ -87,21 +103,26 @@ def _store(
     kept = rows
     if not problems.is_empty():
         kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
-    names = list(intake.variables)
-    held = _held(con, kept).select(*KEY, "received_at", "row_number", *names)
+    names, key = list(intake.variables), _key(rows)
+    held = _held(con, kept).select(*key, "received_at", "row_number", *names)
     receipts = {delivery.receipt for delivery in deliveries.values()}
     clock = intake.now if receipts == {"assumed"} else None
-    numbered = kept.select(*KEY, "received_at", pl.col("row").alias("row_number"), *names)
-    news = keep_news(numbered, held, names, clock, intake.resumed_from)
+    numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
+    news = keep_news(numbered, held, names, clock, intake.resumed_from, key)
     news = news.rename({"row_number": "row"})
     if len(news) == len(kept):
         news = news.with_columns(kept["batch_id"], kept["row_number"])  # both in the order of row
     else:
         news = news.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
     accepted = {name: delivery for name, delivery in deliveries.items() if name not in errors}
-    batches = _accounts(accepted, kept, news, news.join(held, on=KEY, how="semi"), problems, intake)
+    batches = _accounts(accepted, kept, news, news.join(held, on=key, how="semi"), problems, intake)
+    refused = as_they_came(problems, accepted, intake.now)
+    if "issued_at" in rows.columns:
+        append_batches(con, batches, None, refused)
+        append_covariates(con, news.drop("row"))
+        return batches, errors
     upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
-    append_batches(con, batches, news.drop("row"), as_they_came(problems, accepted, intake.now))
+    append_batches(con, batches, news.drop("row"), refused)
     mark_stale(con, *_stale(news))
     return batches, errors
 
@@ -111,18 +132,19 @@ def _rows(deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable])
     frames = []
     for batch_id, delivery in deliveries.items():
         absent = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in delivery.readings.columns]
-        readings = delivery.readings.with_columns(absent).select(*KEY, "received_at", *variables)
+        key = _key(delivery.readings)
+        readings = delivery.readings.with_columns(absent).select(*key, "received_at", *variables)
         frames.append(readings.with_row_index("row_number").with_columns(pl.lit(batch_id).alias("batch_id")))
     return pl.concat(frames).with_row_index("row")
 
 
 def _held(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:
-    """The stored readings of the stretches of time that `rows` speak of."""
+    """The stored readings of the stretches of time that `rows` speak of, or the stored rows of the issues."""
     if rows.is_empty():
         return rows
-    observed = pl.col("observed_at")
-    ranges = rows.group_by("station_id").agg(observed.min().alias("since"), observed.max().alias("until"))
-    return read_readings_of(con, ranges)
+    instant = pl.col(_key(rows)[1])
+    ranges = rows.group_by("station_id").agg(instant.min().alias("since"), instant.max().alias("until"))
+    return read_issues_of(con, ranges) if "issued_at" in rows.columns else read_readings_of(con, ranges)
 
 
 def _accounts(

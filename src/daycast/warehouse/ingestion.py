@@ -72,11 +72,16 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
 
 
 def append_batches(
-    con: duckdb.DuckDBPyConnection, batches: Sequence[Batch], readings: pl.DataFrame, rejected: pl.DataFrame
+    con: duckdb.DuckDBPyConnection, batches: Sequence[Batch], readings: pl.DataFrame | None, rejected: pl.DataFrame
 ) -> None:
-    """Store the readings and refusals of batches, and their accounts. Call inside a transaction, together with mark_stale."""
-    with frames(con, news=readings, refusals=rejected):
-        con.execute(statement("insert_readings"))
+    """Store the readings and refusals of batches, and their accounts. Call inside a transaction, together with mark_stale.
+
+    readings: None where the batches hold something else, which the caller stores.
+    """
+    if readings is not None:
+        with frames(con, news=readings):
+            con.execute(statement("insert_readings"))
+    with frames(con, refusals=rejected):
         con.execute(statement("insert_rejected_readings"))
     for batch in batches:
         con.execute(statement("insert_batch"), asdict(batch))

@@ -19,8 +19,8 @@ def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) ->
     applied = dict(con.execute(statement("select_migrations")).fetchall())
     files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
     _check_applied(applied, files)
-    present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
-    return set(files) == set(applied) and all(check_column(variable.name) in present for variable in variables)
+    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    return set(files) == set(applied) and all(variable.name in present for variable in variables)
 
 
 def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
@@ -63,17 +63,18 @@ def _checksum(text: str) -> str:
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Give each variable its column in readings, and its column, flag and check in observation_versions, where it has none.
+    """Give each variable its column in readings and covariates, and its column, flag and check in observation_versions.
 
     The column that is looked for comes last, so that what a killed process began is completed.
     """
-    present = {name for (name,) in con.execute(statement("select_observation_columns")).fetchall()}
-    for name in (variable.name for variable in variables if check_column(variable.name) not in present):
+    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    for name in (variable.name for variable in variables if variable.name not in present):
         con.execute(f"alter table readings add column if not exists {quoted(name)} double")
         add = "alter table observation_versions add column if not exists"
         con.execute(f"{add} {quoted(name)} double")
         con.execute(f"{add} {quoted(flag_column(name))} utinyint default 9")
         con.execute(f"{add} {quoted(check_column(name))} varchar")
+        con.execute(f"alter table covariates add column if not exists {quoted(name)} double")
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:

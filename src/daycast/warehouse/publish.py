@@ -18,6 +18,7 @@ PUBLIC_TABLES = (
     "batches",
     "rejected_readings",
     "observation_versions",
+    "covariates",
     "models",
     "judgements",
     "substitutes",

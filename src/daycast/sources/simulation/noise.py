@@ -38,6 +38,8 @@ class Purpose(IntEnum):
     OUTAGE = auto()
     SINGLE = auto()
     SINGLE_DETAIL = auto()
+    OUTLOOK = auto()
+    OUTLOOK_MISSING = auto()
 
 
 def stream(seed: int, purpose: Purpose, block: int) -> np.random.Generator:

@@ -9,8 +9,9 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from daycast.errors import SourceError
-from daycast.sources.delivery import READING_KEYS
+from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS
 from daycast.sources.nearest import did_you_mean, listed
+from daycast.sources.tables.forecast_columns import ForecastInstants
 from daycast.sources.tables.local_time import validate_timezone
 from daycast.sources.tables.mapped_columns import MappedColumns, units_of
 from daycast.sources.tables.problems import Complaint, list_problems
@@ -49,6 +50,7 @@ class TypedTable(BaseModel):
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
+    forecast: ForecastInstants | None = None  # the rows are somebody's forecast; `time` is then the hour it speaks of
     columns: MappedColumns
     station_list: StationList | None = None
 
@@ -63,7 +65,8 @@ class TypedTable(BaseModel):
     def needed(self) -> list[str]:
         """The columns that are read, each once."""
         values = (given.column for given in self.columns.values())
-        return list(dict.fromkeys([*self.station.columns, self.time.column, *values]))
+        issue = self.forecast.columns if self.forecast else ()
+        return list(dict.fromkeys([*self.station.columns, self.time.column, *issue, *values]))
 
     def read(
         self,
@@ -83,15 +86,16 @@ class TypedTable(BaseModel):
         keys = self._keys(table, station, received, origin)
         late = (keys["received_at"] > until).fill_null(value=False)
         inside = ~late if since is None else ~late & ~(keys["received_at"] <= since).fill_null(value=False)
-        waiting = int((late & (keys["observed_at"] > until)).sum())
+        waiting = int((late & (keys["issued_at" if self.forecast else "observed_at"] > until)).sum())
         table, keys = table.filter(inside), keys.filter(inside)
         readers = self.readers(variables)
         for reader in readers:
             reader.validate(table.schema[reader.column], origin)
         values = table.select(reader.value(table.schema[reader.column]) for reader in readers)
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
+        of = ISSUE_KEYS if self.forecast else READING_KEYS
         return TypedRows(
-            readings=keys.hstack(values).with_columns(unmapped).select(*READING_KEYS, *variables),
+            readings=keys.hstack(values).with_columns(unmapped).select(*of, *variables),
             raw=table.select(writable(column) for column in table),
             problems=list_problems(self._complaints(table, keys, received, readers)),
             complete=bool(inside.all()),
@@ -99,14 +103,20 @@ class TypedTable(BaseModel):
         )
 
     def _keys(self, table: pl.DataFrame, station: str | None, received: str | None, origin: str) -> pl.DataFrame:
-        """READING_KEYS of every row."""
+        """READING_KEYS of every row, or ISSUE_KEYS beside them."""
         stations = self._stations(table, station, origin)
         observed = to_instants(table[self.time.column], self.time.epoch, self.timezone, stations, origin)
+        issued = None
+        if self.forecast is not None:
+            of = self.forecast.issued
+            issued = to_instants(table[of.column], of.epoch, self.timezone, stations, origin)
         if received is None:
-            receipts = observed + self.reporting_delay
+            receipts = (observed if issued is None else issued) + self.reporting_delay
         else:
             receipts = to_instants(table[received], None, self.timezone, stations, origin)
         keys = pl.DataFrame([stations, observed, receipts], schema=list(READING_KEYS))
+        if issued is not None:
+            return keys.with_columns(issued_at=issued, valid_at="observed_at")
         return keys.with_columns(received_at=pl.when(pl.col("observed_at").is_not_null()).then("received_at"))
 
     def _stations(self, table: pl.DataFrame, station: str | None, origin: str) -> pl.Series:
@@ -130,6 +140,8 @@ class TypedTable(BaseModel):
             column = self.station.column or ""
             yield Complaint(column, no_station, table[column].cast(pl.String), "no station")
         instants = [(self.time.column, self.time.epoch, no_time)]
+        if self.forecast is not None:
+            instants.append((self.forecast.issued.column, self.forecast.issued.epoch, keys["issued_at"].is_null()))
         if received is not None:
             instants.append((received, None, keys["received_at"].is_null() & ~no_time))
         for column, epoch, where in instants:

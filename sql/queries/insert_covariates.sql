@@ -1,0 +1,2 @@
+insert into covariates by name
+select * from issues
