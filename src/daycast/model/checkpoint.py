@@ -94,6 +94,7 @@ def _header(fields: dict[str, Any]) -> Header:
             "traces": tuple(fields["traces"]),
             "stations": tuple(fields["stations"]),
             "members": tuple(fields["members"]),
+            "covariates": tuple(Channel(**channel) for channel in fields.get("covariates", ())),
             "config": ModelConfig(**config),
         }
     )
@@ -109,7 +110,7 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None
     if not header.members:
         return None
     config, C, V = header.config, len(header.channels), len(header.targets)
-    members = [Seq2Seq(cell, C, V, config) for cell in header.members]
+    members = [Seq2Seq(cell, C, V, config, len(header.covariates)) for cell in header.members]
     ensemble = Ensemble(members)
     ensemble.load_state_dict(
         {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daycast.model.linear_path import PENALTIES, Features, Moments, linear_forecast, sum_up
+from daycast.model.linear_path import PENALTIES, Features, Moments, linear_forecast, outlook_features, sum_up
 from daycast.model.windows import Batch
 from daycast.prepare.splits import Block
 
@@ -39,12 +39,12 @@ class CrossFit:
     def forecast(self, batch: Batch, origins: Tensor) -> Tensor:
         """Of each window by the weights that did not see it, in scaled units. origins (B,) hours of issue; returns (B, H, V)."""
         V = len(self.penalties)
-        x, fold = self.features(batch), self.fold[origins]
-        departure = torch.empty(len(x), self.weights.shape[1], device=x.device)
-        for k, weights in enumerate(self.without):
-            of_fold = fold == k
-            departure[of_fold] = x[of_fold] @ weights
-        return batch.last[:, None, :V] + departure.unflatten(1, (-1, V))
+        x, fold = self.features(batch), self.fold[origins]  # (B, P), (B,)
+        P = x.shape[1]
+        forecast = batch.last[:, None, :V] + _by_fold(x, self.without[:, :P], fold).unflatten(1, (-1, V))
+        if batch.covariates is None or self.without.shape[1] == P:
+            return forecast
+        return forecast + _by_fold(outlook_features(batch, forecast), self.without[:, P:], fold).unflatten(1, (-1, V))
 
 
 def cross_fit(
@@ -72,9 +72,23 @@ def cross_fit(
 
 
 def _solve_without(total: Moments, part: Moments) -> Tensor:
-    """The weights of each of PENALTIES, (penalties, P, H·V). The rest is made here: all rests would be as large as all parts."""
-    rest = total - part if part.windows < total.windows else total
-    return torch.stack([rest.solve((penalty,)) for penalty in PENALTIES])
+    """The weights of each of PENALTIES without a part. (penalties, P, H·V)"""
+    others = rest(total, part)
+    return torch.stack([others.solve((penalty,)) for penalty in PENALTIES])
+
+
+def _by_fold(x: Tensor, weights: Tensor, fold: Tensor) -> Tensor:
+    """Each row of x (B, P) times the weights (K, P, N) of its fold. (B, N)"""
+    product = torch.empty(len(x), weights.shape[2], device=x.device)
+    for k, of_fold in enumerate(weights):
+        at = fold == k
+        product[at] = x[at] @ of_fold
+    return product
+
+
+def rest(total: Moments, part: Moments) -> Moments:
+    """What is left without a part; made when it is needed, for all rests together would be as large as all parts."""
+    return total - part if part.windows < total.windows else total
 
 
 def _errors(

@@ -21,6 +21,7 @@ from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
 from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
+from daycast.model.fit_outlook import add_outlook, fit_outlook
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.sampling import eligible_origins, spread_evenly
@@ -46,8 +47,12 @@ def fit_forecaster(
     config: ModelConfig,
     data_hash: str,
     watch: Callable[[Progress], None] = lambda _: None,
+    covariates: pl.DataFrame | None = None,
 ) -> Forecaster:
     """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
+
+    covariates: what others forecast for the stations (prepare.covariates); of it are read the variables that are measured too and
+    had come when the training block ended.
 
     Of a lazy frame only some stations are in memory at a time. Where there is too little history for the linear path and the
     networks, the naive baselines are fitted alone. Raises NotEnoughDataError where even those have nothing to stand on,
@@ -67,6 +72,8 @@ def fit_forecaster(
     training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
     targets, others = choose_variables(training_rows, glossary, config)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
+    if covariates is not None:
+        network = add_outlook(network, covariates, start + split.train.end * HOUR)
     return _Fit(network, split, targets, config, data_hash, watch).run()
 
 
@@ -125,8 +132,10 @@ class _Fit:
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
         ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed))
-        path = fit_linear(self.windows, train, V, path_features, seed)
-        lesson = self._prepare_lesson(path)
+        alone = path = fit_linear(self.windows, train, V, path_features, seed)
+        if self.windows.covariates:
+            path = fit_outlook(alone, self.windows, train, V)
+        lesson = self._prepare_lesson(path, alone)
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
         cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
@@ -134,7 +143,8 @@ class _Fit:
         refreshed = LinearWeights(ridge_refreshed, path.refreshed)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
-    def _prepare_lesson(self, path: LinearFit) -> Lesson:
+    def _prepare_lesson(self, path: LinearFit, alone: LinearFit) -> Lesson:
+        """alone: the linear path before others' forecasts correct it."""
         V, weights = len(self.targets), path.path.weights
         later = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         return Lesson(
@@ -147,6 +157,7 @@ class _Fit:
                 (batch, linear_forecast(weights, batch, V, path_features))
                 for batch, _, _ in gather_parts(self.windows, *later)
             ],
+            spread_alone=_spread(alone.held_out) if self.windows.covariates else None,
         )
 
     def assemble(
@@ -204,6 +215,7 @@ class _Fit:
             refreshed_until=self.network.time_of(self.network.hours).isoformat(),
             validation_loss=losses,
             versions={"daycast": daycast.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            covariates=self.network.covariates.channels if self.network.covariates else (),
         )
 
     def _eligible(self, block: Block) -> np.ndarray:

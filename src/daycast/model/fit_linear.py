@@ -50,11 +50,16 @@ def fit_linear(
     moments = [moments_of(eligible & (fold == k), block) for k in present]
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
     path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
-    after = Block(block.last_origin + 2 - HISTORY_HOURS, windows.network.hours)
+    after = hours_after(block, windows.network.hours)
     later = eligible_origins(windows.network, after, targets)
     refreshed = sum_up([*moments, moments_of(later, after)] if later.any() else moments).solve(path.penalties)
     held_out = tuple((batch, path.forecast(batch, t0)) for part in kept for batch, _, t0 in part)
     return LinearFit(path, refreshed, held_out)
+
+
+def hours_after(block: Block, hours: int) -> Block:
+    """The block whose first hour of issue follows the last of this one, up to the end of the network's hours."""
+    return Block(block.last_origin + 2 - HISTORY_HOURS, hours)
 
 
 def gather_parts(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> Iterator[tuple[Batch, Tensor, Tensor]]:

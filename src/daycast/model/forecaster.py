@@ -1,9 +1,10 @@
 """Everything that one fit produced, ready to forecast: scale, baselines, linear path, network, calibration."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from daycast.model.ensemble import Ensemble
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import Channel
+from daycast.prepare.covariates import make_covariates
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import solar_hours
@@ -42,6 +44,7 @@ class Header:
     refreshed_until: str  # ISO 8601: no row at or after it was used at all
     validation_loss: dict[str, float]
     versions: dict[str, str]
+    covariates: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,14 @@ class Forecaster:
         """Every forecaster this fit can offer."""
         return (*self.residuals, *((self.header.cell,) if self.network is not None else ()))
 
-    def open(self, network: Network) -> Windows:
-        """The windows of a network, scaled as in training. Its channels must be those of the header."""
+    def open(self, network: Network, covariates: pl.DataFrame | None = None) -> Windows:
+        """The windows of a network, scaled as in training. Its channels must be those of the header.
+
+        covariates: rows of others' forecasts, for prepare.covariates; what is not in them has not come.
+        """
+        if self.header.covariates:
+            of = make_covariates(covariates, network.stations, self.header.covariates, network.start)
+            network = replace(network, covariates=of)
         return Windows(network, self.scale, self.device)
 
     @torch.inference_mode()

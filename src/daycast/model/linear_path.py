@@ -1,7 +1,8 @@
 """Ridge regression from the window to every lead and target at once, in closed form: the `ridge` baseline and the linear path.
 
 The baseline reads the station's own history and the calendar. The path that stands beside the recurrent network also reads what
-the neighbours showed, and the newest day times the hour of the day, for the atmosphere's day has no linear clock.
+the neighbours showed, and the newest day times the hour of the day, for the atmosphere's day has no linear clock. What others
+forecast corrects it, by rows that `fit_outlook` puts below its weights.
 """
 
 import functools
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from daycast.model.windows import CLOCK, Batch
-from daycast.times import HISTORY_HOURS
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 PENALTIES = (1e-3, 1e-2, 1e-1)  # candidates, relative to the number of windows
 _NEWEST_H = 24  # hours whose effect may depend on the hour of issue
@@ -35,9 +36,31 @@ def path_features(batch: Batch) -> Tensor:
 
 
 def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Features) -> Tensor:
-    """A forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V)."""
-    departure = (features(batch) @ weights).unflatten(1, (-1, targets))
-    return batch.last[:, None, :targets] + departure
+    """A forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V).
+
+    Where others forecast nothing, rows of `fit_outlook` below the P change nothing.
+    """
+    x = features(batch)  # (B, P)
+    forecast = batch.last[:, None, :targets] + (x @ weights[: x.shape[1]]).unflatten(1, (-1, targets))
+    return correct(forecast, batch, weights[x.shape[1] :])
+
+
+def correct(forecast: Tensor, batch: Batch, rows: Tensor) -> Tensor:
+    """A forecast (B, H, V) corrected by those of others. rows (H·K + 1, H·V) of `fit_outlook`, or none."""
+    if batch.covariates is None or not len(rows):
+        return forecast
+    return forecast + (outlook_features(batch, forecast) @ rows).unflatten(1, (-1, forecast.shape[2]))
+
+
+def outlook_features(batch: Batch, forecast: Tensor) -> Tensor:
+    """How far others' forecasts lie from one of ours (B, H, V), and whether there are any. (B, H·K + 1)
+
+    0 where there is none: what nobody else forecasts is left to our own.
+    """
+    if batch.covariates is None:
+        raise ValueError("the batch was gathered without others' forecasts")
+    there = (~batch.covariates.absent).to(forecast.dtype)[:, None]
+    return torch.cat([batch.covariates.departure(forecast, batch.last).flatten(1), there], dim=1)
 
 
 @dataclass(frozen=True)
@@ -87,10 +110,16 @@ def sum_up(parts: Sequence[Moments]) -> Moments:
 
 def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> Moments:
     """The moments of these windows, which may come in any pieces, at least one of them."""
+    return sum_rows(
+        (features(batch), *weigh_departure(batch, batch.last[:, None, :targets].expand(-1, HORIZON_HOURS, -1)))
+        for batch in batches
+    )
+
+
+def sum_rows(rows: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Moments:
+    """The moments of features (B, P) and what `weigh_departure` makes of the truth, in any pieces, at least one."""
     total: Moments | None = None
-    for batch in batches:
-        x = features(batch)  # (B, P)
-        y, weight = _weighted_departure(batch, targets)
+    for x, y, weight in rows:
         gram, moment, count = x.T @ x, x.T @ y, weight.sum(dim=0)
         if total is None:
             total = Moments(gram.double(), moment.double(), count.double(), len(x))
@@ -103,10 +132,10 @@ def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> M
     return total
 
 
-def _weighted_departure(batch: Batch, targets: int) -> tuple[Tensor, Tensor]:
-    """What came less the last value, times what it counts; and what it counts, nothing where missing. Both (B, H·V)"""
-    truth, weight = batch.truth_of(targets)
-    departure = (truth - batch.last[:, None, :targets]).flatten(1)
+def weigh_departure(batch: Batch, base: Tensor) -> tuple[Tensor, Tensor]:
+    """What came less the base (B, H, V), times what it counts; and what it counts, nothing where missing. Both (B, H·V)"""
+    truth, weight = batch.truth_of(base.shape[2])
+    departure = (truth - base).flatten(1)
     there = ~departure.isnan()
     if weight is None:
         return departure.nan_to_num(0.0), there

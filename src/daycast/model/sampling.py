@@ -1,8 +1,11 @@
 """Which windows to learn from and to judge by: drawn from a block of time, as index pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from daycast.model.windows import Batch
 from daycast.prepare.network import Network
 from daycast.prepare.splits import Block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -76,3 +79,11 @@ def draw_outages(size: int, share: float, rng: np.random.Generator) -> tuple[tor
     hidden = np.where((rng.random(size) < 0.5)[:, None], newest, scattered) & struck[:, None]
     everywhere = hidden & (rng.random(size) < 0.5)[:, None]
     return torch.from_numpy(hidden), torch.from_numpy(everywhere)
+
+
+def hide_covariates(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """The batch, in a `share` of its windows as if no forecast of others had come: the model must do without at times."""
+    if batch.covariates is None:
+        return batch
+    struck = torch.from_numpy(rng.random(len(batch.filled)) < share).to(batch.filled.device)
+    return replace(batch, covariates=batch.covariates.hidden(struck))

@@ -14,6 +14,7 @@ from daycast.model.architectures.direct import decode_directly
 from daycast.model.architectures.long_memory import lengthen_memory
 from daycast.model.architectures.station_summary import summarise_station, summary_width
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
+from daycast.model.outlook import Outlook
 from daycast.model.windows import AROUND_HOURS, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
@@ -36,12 +37,12 @@ class Seq2Seq(nn.Module):
     With its head at zero, as it starts, it returns the linear path's forecast with the spread it was given.
     """
 
-    def __init__(self, cell: str, channels: int, targets: int, config: ModelConfig) -> None:
-        """cell: one of CELLS; channels: C; targets: V, the first of the channels. Raises ConfigError."""
+    def __init__(self, cell: str, channels: int, targets: int, config: ModelConfig, covariates: int = 0) -> None:
+        """cell: one of CELLS; channels: C; targets: V, the first of the channels; covariates: K. Raises ConfigError."""
         super().__init__()
         self.targets, self.config = targets, config
         D, layers, dropout = config.hidden, config.layers, config.dropout
-        read, known = 4 * channels + CALENDAR, CALENDAR + targets
+        read, known = 4 * channels + CALENDAR, CALENDAR + targets + Outlook.width(covariates)
         known += summary_width(channels) if config.station_summary else 0
         known += targets if config.decoder == "autoregressive" else 0
         self.encoder = make_cell(cell, read, D, layers, dropout, bidirectional=config.bidirectional)
@@ -51,6 +52,9 @@ class Seq2Seq(nn.Module):
         self.spread = nn.Parameter(
             torch.zeros(HORIZON_HOURS, targets, len(QUANTILES))
         )  # before softplus; the median's is unused
+        self.spread_alone = (
+            nn.Parameter(torch.zeros_like(self.spread)) if covariates else None
+        )  # of the hours that nobody else forecast
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self._add_options(cell, D * (2 if config.bidirectional else 1))
@@ -70,10 +74,15 @@ class Seq2Seq(nn.Module):
             self.register_buffer("lessons", torch.zeros(()))  # forward passes in training so far
         self.lessons: Tensor
 
-    def start_from(self, steps: Tensor) -> None:
-        """Begin with these distances between neighbouring quantiles, (H, V, Q), outwards from the median; scaled units."""
+    def start_from(self, steps: Tensor, alone: Tensor | None = None) -> None:
+        """Begin with these distances between neighbouring quantiles, (H, V, Q), outwards from the median; scaled units.
+
+        alone: those of the hours that nobody else forecast, where the network reads others' forecasts.
+        """
         with torch.no_grad():
-            self.spread.copy_(torch.log(torch.expm1(steps.clamp(min=1e-3))))
+            self.spread.copy_(_before_softplus(steps))
+            if self.spread_alone is not None and alone is not None:
+                self.spread_alone.copy_(_before_softplus(alone))
 
     def forward(self, batch: Batch, linear: Tensor) -> Tensor:
         """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
@@ -90,7 +99,12 @@ class Seq2Seq(nn.Module):
         The truth in `batch` is read by an autoregressive decoder in training, and never otherwise.
         """
         raw = self._run_decoder(encoded, batch, linear)  # (B, H, V, Q)
-        return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self.spread))
+        return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self._spread_of(batch)))
+
+    def _spread_of(self, batch: Batch) -> Tensor:
+        if self.spread_alone is None or batch.covariates is None:
+            return self.spread
+        return torch.where(batch.covariates.missing[:, :, None, None], self.spread_alone, self.spread)
 
     def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor) -> Tensor:
         known, read_out = self._known_future(batch, linear), self._reader(encoded)
@@ -102,10 +116,12 @@ class Seq2Seq(nn.Module):
         return decode_in_two_passes(self.decoder, known, encoded.state, read_out, came, self._next_teacher_share())
 
     def _known_future(self, batch: Batch, linear: Tensor) -> Tensor:
-        """What every lead reads. (B, H, CALENDAR + V, and what the options add)"""
+        """What every lead reads. (B, H, CALENDAR + V, and what the options and others' forecasts add)"""
         parts = [batch.calendar[:, HISTORY_HOURS:, :CALENDAR], linear - batch.last[:, None, : self.targets]]
         if self.config.station_summary:
             parts.append(summarise_station(batch)[:, None].expand(-1, HORIZON_HOURS, -1))
+        if batch.covariates is not None:
+            parts.append(batch.covariates.features(linear, batch.last))
         return torch.cat(parts, dim=2)
 
     def _reader(self, encoded: Encoded) -> Callable[[Tensor], Tensor]:
@@ -132,6 +148,10 @@ def read_history(batch: Batch) -> Tensor:
     age = torch.log1p(batch.staleness) / torch.log(_LONGEST.to(history.device))
     around = nn.functional.pad(batch.around, (0, 0, HISTORY_HOURS - AROUND_HOURS, 0))
     return torch.cat([batch.filled, batch.mask.to(history.dtype), age, around, history], dim=2)
+
+
+def _before_softplus(steps: Tensor) -> Tensor:
+    return torch.log(torch.expm1(steps.clamp(min=1e-3)))
 
 
 def spread_quantiles(median: Tensor, steps: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from daycast.model.config import ModelConfig
 from daycast.model.cross_fit import CrossFit
 from daycast.model.pinball import pinball_loss
-from daycast.model.sampling import draw, draw_outages
+from daycast.model.sampling import draw, draw_outages, hide_covariates
 from daycast.model.seq2seq import Seq2Seq
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.splits import Block
@@ -47,6 +47,7 @@ class Lesson:
     linear: CrossFit  # the linear path, which stays as it is
     spread: Tensor  # (H, V, Q): the distances between quantiles to start from
     validation: Sequence[tuple[Batch, Tensor]]  # later windows, each with the linear path's forecast (B, H, V)
+    spread_alone: Tensor | None = None  # (H, V, Q): the same where nobody else forecast; None: nobody does
 
 
 def train_seq2seq(
@@ -60,8 +61,8 @@ def train_seq2seq(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
-    net = Seq2Seq(cell, channels, V, config)
-    net.start_from(lesson.spread)
+    net = Seq2Seq(cell, channels, V, config, lesson.windows.covariates)
+    net.start_from(lesson.spread, lesson.spread_alone)
     net.to(lesson.windows.device)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.weight_average))
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -119,6 +120,7 @@ def _draw_batch(lesson: Lesson, config: ModelConfig, rng: np.random.Generator) -
     hidden = draw_outages(config.batch, config.hidden_share, rng)
     stations, origins, hide, hide_around = (part.to(lesson.windows.device) for part in (stations, origins, *hidden))
     batch = lesson.windows.gather(stations, origins, hide, hide_around)
+    batch = hide_covariates(batch, config.hidden_share, rng)
     return batch, lesson.linear.forecast(batch, origins)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daycast.model.outlook import Outlook, Releases
 from daycast.prepare.neighbours import NOBODY, nearest_stations
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
@@ -38,6 +39,7 @@ class Batch:
     truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
     weight: Tensor | None = None  # (B, H, C) how much the truth counts in a fit, above 0; None: all of it whole
     elevation: Tensor | None = None  # (B,) of the station, in km above the sea, NaN where unknown; None: of all unknown
+    covariates: Outlook | None = None  # what others had forecast for the horizon; None: the model reads none
 
     @property
     def last(self) -> Tensor:
@@ -69,6 +71,7 @@ class Windows:
         )  # (S, T, C) in units: what is gathered is scaled, for a copy would be as large
         self._mean, self._deviation = _on(device, scale.mean), _on(device, scale.deviation)  # (C,)
         self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
+        self.releases = self._load_covariates(scale)
         self.known_from = _on(device, network.known_from)  # (S, T)
         near = nearest_stations(network.stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M).astype(np.int64)
         self._neighbours = _on(device, near[:, (near != NOBODY).any(axis=0)])  # (S, N) nearest first, NOBODY at the end
@@ -76,6 +79,13 @@ class Windows:
         self._load_revisions(scale)
         self._load_calendar()
         self._ages = torch.arange(1 - HISTORY_HOURS, HORIZON_HOURS + 1, device=device)  # hours from t0
+
+    def _load_covariates(self, scale: Scale) -> Releases | None:
+        covariates = self.network.covariates
+        if covariates is None:
+            return None
+        columns = [self.network.channels.index(channel) for channel in covariates.channels]
+        return Releases(covariates, columns, scale, self.device)
 
     def _load_revisions(self, scale: Scale) -> None:
         revisions, T = self.network.revisions, self.network.hours
@@ -94,6 +104,11 @@ class Windows:
         longitude = self.network.stations["longitude"].to_numpy().astype(np.float32)
         self._latitude = _on(self.device, np.radians(latitude))
         self._longitude = _on(self.device, np.radians(np.nan_to_num(longitude)))
+
+    @property
+    def covariates(self) -> int:
+        """K, how many channels others forecast; 0 where the model reads none."""
+        return len(self.releases.columns) if self.releases else 0
 
     def gather(
         self, stations: Tensor, origins: Tensor, hide: Tensor | None = None, hide_around: Tensor | None = None
@@ -118,7 +133,8 @@ class Windows:
         around = torch.where(around.isnan(), 0.0, around - filled[:, -AROUND_HOURS:])
         truth, weight = self._read(stations, future), self._weigh(stations, future)
         calendar, elevation = self._calendar(stations, hours), self._elevation[stations]
-        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation=elevation)
+        covariates = self.releases.gather(stations, origins) if self.releases else None
+        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation, covariates)
 
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
         x = self._scaled(self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)])

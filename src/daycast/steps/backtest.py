@@ -7,12 +7,14 @@ import polars as pl
 from daycast.errors import ConfigError, ModelError
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.model.track_record import begin_of_record
+from daycast.prepare.covariates import OLDEST_H
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import evaluate, open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.models import find_model, read_champion
 from daycast.warehouse.observations import read_stations, read_versions
 
@@ -40,9 +42,12 @@ def backtest(
         last = min(until + HORIZON_HOURS * HOUR, floor_hour(now))
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
         stations = read_stations(con)
+        issues = read_covariates(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, last, now)
     unseen = datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR  # t0 itself may be known
     forecaster = load_checkpoint(checkpoint, settings.model.device, refreshed=unseen)
-    block = open_block(forecaster, versions, stations, every // HOUR, since, until, whole_history=False)
+    block = open_block(
+        forecaster, versions, stations, every // HOUR, since, until, whole_history=False, covariates=issues
+    )
     served = str(model["forecaster"])
     calibrate_weekly(forecaster, [served], block)
     labels = {name: (forecaster, name) for name in forecaster.names if name != served}

@@ -37,11 +37,12 @@ def open_block(
     until: datetime | None = None,
     *,
     whole_history: bool = True,
+    covariates: pl.DataFrame | None = None,
 ) -> Evaluation:
     """The windows issued every so many hours in [since, until), by default wherever `versions` hold history and horizon.
 
     versions: usable observation versions; what was not known at an hour of issue is not read at it. A station takes part where it
-    had a day of readings before and some truth after.
+    had a day of readings before and some truth after. covariates: what others forecast; likewise only what was known is read.
     """
     if versions.is_empty():
         raise NotEnoughDataError("there are no observations in that time: ingest them first")
@@ -55,7 +56,9 @@ def open_block(
     eligible = eligible_origins(network, wide, len(forecaster.header.targets))
     eligible[:, [t for t in range(network.hours) if t < first or t >= last or (t - first) % every]] = False
     at, origins = np.nonzero(eligible)
-    return Evaluation(forecaster.open(network), at, origins, network.time_of(first), network.start + last * HOUR)
+    return Evaluation(
+        forecaster.open(network, covariates), at, origins, network.time_of(first), network.start + last * HOUR
+    )
 
 
 def evaluate(block: Evaluation, forecasters: Mapping[str, tuple[Forecaster, str]]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from daycast.model.calibration_rows import from_rows
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.model.windows import REGIMES
+from daycast.prepare.covariates import OLDEST_H
 from daycast.prepare.network import Network, make_network
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
@@ -20,6 +21,7 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_ho
 from daycast.verify.serving import assign, pick
 from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
@@ -44,6 +46,7 @@ def issue_forecasts(
         calibrated = read_calibrations(con, str(champion["model_id"]) if champion else "", t0)
         known = read_stations(con)
         versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
+        issues = read_covariates(con, t0 - OLDEST_H * HOUR, t0, t0)
     if champion is None:
         raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
     if unknown := sorted(set(stations) - set(known["station_id"])):
@@ -61,7 +64,7 @@ def issue_forecasts(
     network = make_network(usable, wanted, forecaster.header.channels, start, t0)
     ids, targets = network.stations["station_id"].to_list(), forecaster.header.targets
     who = assign(str(champion["forecaster"]), substitutes, ids, targets)
-    rows = _forecast_rows(forecaster, who, network, t0).with_columns(
+    rows = _forecast_rows(forecaster, who, network, issues, t0).with_columns(
         model_id=pl.lit(str(champion["model_id"])), created_at=pl.lit(now, UTC_TIME)
     )
     served = validate_frame(rows, forecasts_contract(), "forecasts")
@@ -70,11 +73,13 @@ def issue_forecasts(
     return served
 
 
-def _forecast_rows(forecaster: Forecaster, who: np.ndarray, network: Network, t0: datetime) -> pl.DataFrame:
+def _forecast_rows(
+    forecaster: Forecaster, who: np.ndarray, network: Network, covariates: pl.DataFrame, t0: datetime
+) -> pl.DataFrame:
     """who: the name of the forecaster of each station and target. (S, V)"""
     S, names = len(network.stations), [str(name) for name in np.unique(who)]
     issues = network.stations.select("station_id").with_columns(issued_at=pl.lit(t0, UTC_TIME))
-    windows, origins = forecaster.open(network), np.full(S, network.index_of(t0))
+    windows, origins = forecaster.open(network, covariates), np.full(S, network.index_of(t0))
     parts = []
     for part, quantiles, _, regime in forecaster.predict(windows, np.arange(S), origins, names):
         keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))

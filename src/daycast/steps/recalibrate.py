@@ -7,12 +7,14 @@ from daycast.model import recalibrate as learning
 from daycast.model.calibration_rows import to_rows
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.track_record import begin_of_record, keep_record
+from daycast.prepare.covariates import OLDEST_H
 from daycast.prepare.network import make_network
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.times import DAY, EPOCH, HISTORY_HOURS, HOUR, floor_hour, hours_between
 from daycast.warehouse.calibrations import read_calibrations, replace_calibrations
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
 
@@ -39,11 +41,12 @@ def recalibrate(settings: Settings, now: datetime) -> bool:
         since = begin_of_record(forecaster.header, at)
         first = since - (HISTORY_HOURS - 1) * HOUR
         versions = keep_usable(read_versions(con, first, at, at), list(settings.glossary))
+        issues = read_covariates(con, since - OLDEST_H * HOUR, at, at)
     if versions.is_empty():
         return False
     network = make_network(versions, stations, forecaster.header.channels, first, at)
     names = sorted({str(champion["forecaster"]), *(one.forecaster for one in substitutes)})
-    record = keep_record(forecaster, forecaster.open(network), since, at, names)
+    record = keep_record(forecaster, forecaster.open(network, issues), since, at, names)
     if record is None:
         return False
     learned = learning.recalibrate(record, hours_between(EPOCH, at))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
 from daycast.model.forecaster import Forecaster, Header
 from daycast.model.train import Progress
+from daycast.prepare.covariates import OLDEST_H
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.calibrate_weekly import calibrate_weekly
@@ -29,6 +31,7 @@ from daycast.verify.judgement import judge_daily
 from daycast.verify.promotion import CHAMPION, Decision
 from daycast.verify.serving import assign
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.models import ModelEntry, read_champion, read_substitutes, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
@@ -64,11 +67,19 @@ def write_snapshot(settings: Settings, now: datetime) -> Path:
             raise NotEnoughDataError("there is no observation yet: ingest something first")
         versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(variables))
         stations = read_stations(con)
+        covariates = read_covariates(con, first - OLDEST_H * HOUR, now, now)
     settings.snapshots.mkdir(parents=True, exist_ok=True)
     beside = settings.snapshots / "observations.tmp"
     versions.write_parquet(beside)
-    folder = settings.snapshots / hashlib.sha256(beside.read_bytes()).hexdigest()[:16]
+    content = hashlib.sha256(beside.read_bytes())
+    if not covariates.is_empty():
+        issues = settings.snapshots / "covariates.tmp"
+        covariates.write_parquet(issues)
+        content.update(issues.read_bytes())
+    folder = settings.snapshots / content.hexdigest()[:16]
     folder.mkdir(exist_ok=True)
+    if not covariates.is_empty():
+        issues.replace(folder / "covariates.parquet")
     stations.write_parquet(folder / "stations.parquet")
     beside.replace(folder / "observations.parquet")  # last: a snapshot with observations is whole
     return folder
@@ -87,7 +98,11 @@ def fit_snapshot(
     if not path.exists():
         versions = pl.scan_parquet(snapshot / "observations.parquet")
         stations = pl.read_parquet(snapshot / "stations.parquet")
-        save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch), path)
+        issues = snapshot / "covariates.parquet"
+        covariates = pl.read_parquet(issues) if issues.exists() else None
+        save_checkpoint(
+            fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, covariates=covariates), path
+        )
     return path
 
 
@@ -106,13 +121,22 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
         champion = read_champion(con)
         substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
         versions, stations = read_versions(con, first, floor_hour(now), now), read_stations(con)
+        issues = read_covariates(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
     naive_only = not header.cell
     if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
         versions = _all_versions(settings, now)
     versions = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
-    begin = None if naive_only else since + (HISTORY_HOURS - 1) * HOUR
-    block = open_block(forecaster, versions, stations, JUDGE_EVERY_H, begin, whole_history=not naive_only)
+    open_for = partial(
+        open_block,
+        versions=versions,
+        stations=stations,
+        every=JUDGE_EVERY_H,
+        since=None if naive_only else since + (HISTORY_HOURS - 1) * HOUR,
+        whole_history=not naive_only,
+        covariates=issues,
+    )
+    block = open_for(forecaster)
     if not naive_only:
         calibrate_weekly(forecaster, forecaster.names, block)
     ids, targets = block.windows.network.stations["station_id"].to_list(), forecaster.header.targets
@@ -121,7 +145,7 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     )
     rival = _load_champion(settings, champion, checkpoint, header.config.device)
     if champion is not None and rival is not None:
-        other = open_block(rival, versions, stations, JUDGE_EVERY_H, begin, whole_history=not naive_only)
+        other = open_for(rival)
         same = replace(other, stations=block.stations, origins=block.origins)  # whatever else it could forecast
         calibrate_weekly(rival, sorted({str(champion["forecaster"]), *(one.forecaster for one in substitutes)}), same)
         who = assign(str(champion["forecaster"]), substitutes, ids, rival.header.targets)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
+from daycast.model.outlook import Outlook
 from daycast.model.seq2seq import Seq2Seq, spread_quantiles
 from daycast.model.windows import Batch
 
@@ -110,3 +111,34 @@ def test_an_ensemble_is_the_mean_of_its_members(make_batch: Callable[..., Batch]
     batch, linear = make_batch(3), torch.zeros(3, 24, 1)
     mean = sum(member(batch, linear) for member in members) / 3
     torch.testing.assert_close(Ensemble(members)(batch, linear), mean)
+
+
+@pytest.mark.parametrize("decoder", ["direct", "autoregressive"])
+@BOTH
+def test_the_decoder_reads_the_forecasts_of_others(cell: str, decoder: str, make_batch: Callable[..., Batch]) -> None:
+    torch.manual_seed(5)
+    config = ModelConfig(hidden=8, decoder=decoder)  # type: ignore[arg-type]
+    net = Seq2Seq(cell, channels=2, targets=1, config=config, covariates=1).eval()
+    torch.nn.init.normal_(net.head.weight)
+    outlook = Outlook(torch.randn(4, 24, 1), torch.full((4,), 3.0), torch.tensor([1]))
+    batch, linear = make_batch(4), torch.zeros(4, 24, 1)
+    blind = outlook.hidden(torch.tensor([True, False, False, False]))
+    older = replace(outlook, age=torch.tensor([3.0, 9.0, 3.0, 3.0]))
+    first, second, third = (net(replace(batch, covariates=part), linear) for part in (outlook, blind, older))
+    assert (first != second).flatten(1).any(dim=1).tolist() == [True, False, False, False]
+    assert (first != third).flatten(1).any(dim=1).tolist() == [False, True, False, False]
+
+
+@BOTH
+def test_hours_that_nobody_else_forecast_start_with_a_spread_of_their_own(
+    cell: str, make_batch: Callable[..., Batch]
+) -> None:
+    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden=8), covariates=1).eval()
+    narrow, wide = torch.full((24, 1, 7), 0.5), torch.full((24, 1, 7), 2.0)
+    net.start_from(narrow, wide)
+    values = torch.randn(1, 24, 1)
+    values[0, 9:] = torch.nan  # an issue that ends after nine hours
+    outlook = Outlook(values, torch.zeros(1), torch.tensor([1]))
+    quantiles = net(replace(make_batch(1), covariates=outlook), torch.zeros(1, 24, 1))[0, :, 0]
+    torch.testing.assert_close(quantiles[:9], torch.tensor([-1.5, -1, -0.5, 0, 0.5, 1, 1.5]).expand(9, -1))
+    torch.testing.assert_close(quantiles[9:], torch.tensor([-6.0, -4, -2, 0, 2, 4, 6]).expand(15, -1))

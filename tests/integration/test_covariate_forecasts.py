@@ -1,0 +1,154 @@
+"""Others' forecasts from the warehouse to ours: they help, their absence does no harm, and none is read before it had come."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+from daycast.model.checkpoint import load_checkpoint, read_header
+from daycast.model.fit import fit_forecaster
+from daycast.model.forecaster import Forecaster
+from daycast.settings import Settings
+from daycast.steps.backtest import backtest
+from daycast.steps.evaluate import evaluate, open_block
+from daycast.steps.forecast import issue_forecasts
+from daycast.steps.ingest import ingest_source
+from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
+from daycast.times import DAY, HOUR
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.models import promote_model
+
+NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
+WARMTH = "air_temperature_c"
+OTHERS = [name for name in BUILT_IN if name not in {WARMTH, "wind_speed_m_s", "sea_level_pressure_hpa"}]
+MODEL = {
+    "cell": "gru",
+    "hidden": 8,
+    "members": 1,
+    "epochs": 1,
+    "steps_per_epoch": 5,
+    "batch": 32,
+    "validation_days": 15,
+    "judgement_days": 15,
+    "targets": [WARMTH, "wind_speed_m_s"],
+    "device": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    settings: Settings
+    versions: pl.DataFrame
+    stations: pl.DataFrame
+    covariates: pl.DataFrame
+    forecaster: Forecaster
+
+
+def settings_in(folder: Path) -> Settings:
+    source = {"kind": "simulated", "stations": 4, "history": "110d", "forecasts": True}
+    return Settings.model_validate({"sources": [source], "model": MODEL}, context={"folder": folder})
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+    """Four simulated stations with forecasts by somebody else, and a champion that reads them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    settings = settings_in(tmp_path_factory.mktemp("fitted"))
+    ingest_source(settings, settings.sources[0], NOW)
+    snapshot = write_snapshot(settings, NOW)
+    few = pl.read_parquet(snapshot / "observations.parquet").drop(OTHERS, strict=False)  # so that the fit is quick
+    few.write_parquet(snapshot / "observations.parquet")
+    checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
+    register(settings, checkpoint, *judge(settings, checkpoint, NOW), NOW)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+        promote_model(con, read_header(checkpoint).model_id, NOW)
+    parts = (pl.read_parquet(snapshot / f"{name}.parquet") for name in ("observations", "stations", "covariates"))
+    yield Fitted(settings, *parts, load_checkpoint(checkpoint, "cpu"))
+    torch.set_num_threads(threads)
+
+
+def scores(fitted: Fitted, forecaster: Forecaster, covariates: pl.DataFrame | None) -> pl.DataFrame:
+    """On the newest weeks, which no fit saw: mae and coverage_80 by variable."""
+    since = datetime.fromisoformat(forecaster.header.calibrated_until)
+    recent = fitted.versions.filter(pl.col("observed_at") >= since)
+    block = open_block(forecaster, recent, fitted.stations, every=5, covariates=covariates)
+    means = [pl.col(name).mean() for name in ("mae", "coverage_80")]
+    return evaluate(block, {"gru": (forecaster, "gru")}).group_by("variable").agg(means).sort("variable")
+
+
+def test_forecasts_of_others_help_and_their_absence_does_no_harm(fitted: Fitted) -> None:
+    """The error of somebody else's temperature is 0.6 to 2 °C, that of our own about 2 °C after a few hours."""
+    glossary, config = fitted.settings.glossary, fitted.settings.model
+    plain = fit_forecaster(fitted.versions, fitted.stations, glossary, config, "hash")
+    assert plain.header.covariates == ()
+    assert {channel.variable for channel in fitted.forecaster.header.covariates} == {
+        WARMTH,
+        "sea_level_pressure_hpa",
+        "wind_speed_m_s",
+    }
+    without = scores(fitted, plain, None)
+    helped, hidden = (scores(fitted, fitted.forecaster, rows) for rows in (fitted.covariates, None))
+    assert (helped["mae"] < 0.8 * without["mae"]).all(), (helped, without)
+    assert (hidden["mae"] < 1.04 * without["mae"]).all(), (hidden, without)
+    for table in (helped, hidden):
+        assert table["coverage_80"].is_between(0.68, 0.92).all(), table
+
+
+def test_a_backtest_and_the_judgement_read_them(fitted: Fitted) -> None:
+    since = datetime.fromisoformat(fitted.forecaster.header.calibrated_until) + 8 * DAY
+    table, _ = backtest(fitted.settings, since, since + 5 * DAY, 6 * HOUR, NOW)
+    with open_warehouse(fitted.settings.warehouse, fitted.settings.glossary.values(), NOW) as con:
+        judged = con.execute(
+            "select forecaster, avg(mae) from judgements where variable = $v group by all", {"v": WARMTH}
+        )
+        judgement = dict(judged.fetchall())
+    tested = dict(table.filter(pl.col("variable") == WARMTH).group_by("model").agg(pl.col("mae").mean()).iter_rows())
+    served = fitted.forecaster.header.model_id
+    assert tested[served] < 1.2 < tested["same_hour_yesterday"]
+    assert judgement["gru"] < 1.2 < judgement["same_hour_yesterday"]
+
+
+@pytest.mark.parametrize("change", ["delete from covariates", f"update covariates set {WARMTH} = 30 - {WARMTH}"])
+def test_what_came_after_t0_changes_no_forecast(change: str, fitted: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(fitted.settings.data, tmp_path / "data")
+    altered, t0 = settings_in(tmp_path), NOW.replace(minute=0) - 20 * HOUR
+    expected = issue_forecasts(altered, NOW, t0)
+    with open_warehouse(altered.warehouse, altered.glossary.values(), NOW) as con:
+        late = "issued_at > $t0 or received_at > $t0"
+        issued_before = f"select count(*) from covariates where ({late}) and issued_at <= $t0"
+        assert con.execute(issued_before, {"t0": t0}).fetchall()[0][0] > 0  # one was on its way
+        con.execute(f"{change} where {late}", {"t0": t0})
+    assert_frame_equal(issue_forecasts(altered, NOW, t0), expected, check_exact=True)
+    with open_warehouse(altered.warehouse, altered.glossary.values(), NOW) as con:
+        con.execute(change)
+    assert not issue_forecasts(altered, NOW, t0).equals(expected)
+
+
+def test_a_forecast_issued_live_is_that_of_a_backtest(fitted: Fitted) -> None:
+    t0 = NOW.replace(minute=0) - 2 * DAY
+    live = issue_forecasts(fitted.settings, NOW, t0).filter(pl.col("variable") == WARMTH)
+    block = open_block(
+        fitted.forecaster, fitted.versions, fitted.stations, 1, t0, t0 + HOUR, covariates=fitted.covariates
+    )
+    [(_, quantiles, _, _)] = fitted.forecaster.predict(block.windows, block.stations, block.origins, ["gru"])
+    at = fitted.forecaster.header.targets.index(WARMTH)
+    np.testing.assert_allclose(live["q05"].to_numpy().reshape(4, 24), quantiles["gru"][:, :, at, 0], atol=1e-4)
+
+
+def test_a_snapshot_without_them_is_what_it_was_and_with_them_another(fitted: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(fitted.settings.data, tmp_path / "data")
+    bare = settings_in(tmp_path)
+    with open_warehouse(bare.warehouse, bare.glossary.values(), NOW) as con:
+        con.execute("delete from covariates")
+    snapshot = write_snapshot(bare, NOW)
+    assert {path.name for path in snapshot.iterdir()} == {"observations.parquet", "stations.parquet"}
+    assert snapshot.name != write_snapshot(fitted.settings, NOW).name
