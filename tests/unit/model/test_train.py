@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from daycast.model.config import ModelConfig
 from daycast.model.cross_fit import CrossFit
+from daycast.model.fit_outlook import add_outlook
 from daycast.model.linear_path import ridge_features
 from daycast.model.sampling import eligible_origins
 from daycast.model.seq2seq import Seq2Seq
@@ -18,6 +20,7 @@ from daycast.model.windows import Batch, Windows
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.splits import Block
+from daycast.times import HOUR
 
 TINY = ModelConfig(hidden=12, dropout=0.0, weight_average=0.0, batch=8, steps_per_epoch=4, epochs=2, hidden_share=0.5)
 BLOCK = Block(0, 168 + 24 + 3)  # four windows a station
@@ -172,3 +175,23 @@ def test_no_further_member_is_begun_when_the_time_is_over(make_plain_network: Ca
     validation = [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
     config = replace(TINY, members=4, longest_minutes=0.0)
     assert len(train_ensemble(make_lesson(windows, BLOCK, validation), config, lambda _: None)[0]) == 1
+
+
+@pytest.mark.parametrize("hidden_share", [0.0, 0.5])
+def test_the_intervals_without_others_forecasts_are_learnt_where_these_are_hidden(
+    hidden_share: float, make_plain_network: Callable[[np.ndarray], Network]
+) -> None:
+    """There is one for every hour: nothing is hidden, nothing is learnt of how it would be without."""
+    network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
+    start = network.start
+    issue = {"station_id": "s0", "issued_at": start + 150 * HOUR, "received_at": start + 150 * HOUR, "v0": 0.0}
+    others = pl.DataFrame([{**issue, "valid_at": start + hour * HOUR} for hour in range(151, BLOCK.end)])
+    network = add_outlook(network, others, start + 999 * HOUR)
+    windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
+    validation = [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
+    assert not validation[0].covariates.missing.any()
+    wide = torch.full((24, 1, 7), 2.0)
+    lesson = replace(make_lesson(windows, BLOCK, validation), spread_alone=wide)
+    net, _ = train_seq2seq("gru", 1, lesson, replace(TINY, weight_decay=0.0, hidden_share=hidden_share), lambda _: None)
+    learnt = torch.nn.functional.softplus(net.spread_alone.detach()) - wide
+    assert (learnt.abs().max().item() > 1e-3) == (hidden_share > 0)
