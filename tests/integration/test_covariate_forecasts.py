@@ -20,6 +20,7 @@ from daycast.steps.backtest import backtest
 from daycast.steps.evaluate import evaluate, open_block
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
+from daycast.steps.models import show_model
 from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
@@ -113,6 +114,8 @@ def test_a_backtest_and_the_judgement_read_them(fitted: Fitted) -> None:
         judgement = dict(judged.fetchall())
     tested = dict(table.filter(pl.col("variable") == WARMTH).group_by("model").agg(pl.col("mae").mean()).iter_rows())
     served = fitted.forecaster.header.model_id
+    fit = show_model(fitted.settings, served, NOW)["fit"]
+    assert fit["Of others"] == "air_temperature_c, wind_speed_m_s, sea_level_pressure_hpa"
     assert tested[served] < 1.2 < tested["same_hour_yesterday"]
     assert judgement["gru"] < 1.2 < judgement["same_hour_yesterday"]
 

@@ -127,6 +127,7 @@ def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:
     return {
         "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC, data {header.data_hash}",
         "Reads": ", ".join(dict.fromkeys(channel.variable for channel in header.channels)),
+        "Of others": ", ".join(dict.fromkeys(channel.variable for channel in header.covariates)) or "no forecasts",
         "Forecasts": ", ".join(header.targets),
         "Validation": losses,
         "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",
