@@ -104,6 +104,21 @@ def test_forecasts_of_others_help_and_their_absence_does_no_harm(fitted: Fitted)
         assert table["coverage_80"].is_between(0.68, 0.92).all(), table
 
 
+def test_what_came_after_the_calibration_changes_nothing_that_is_judged(fitted: Fitted) -> None:
+    """Issues, receipts and corrections of the newest weeks turn only the weights that are refreshed for serving."""
+    since = datetime.fromisoformat(fitted.forecaster.header.calibrated_until)
+    late = fitted.covariates.filter(pl.col("received_at") >= since).with_columns(pl.col(WARMTH) * 2)
+    corrections = fitted.covariates.with_columns(pl.col(WARMTH) + 7, received_at=pl.lit(since))
+    lies = pl.concat([fitted.covariates.filter(pl.col("received_at") < since), late, corrections])
+    glossary, config = fitted.settings.glossary, fitted.settings.model
+    other = fit_forecaster(fitted.versions, fitted.stations, glossary, config, "hash", covariates=lies)
+    one, two = (forecaster.network.state_dict() for forecaster in (fitted.forecaster, other))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert torch.equal(fitted.forecaster.shifts["gru"], other.shifts["gru"])
+    assert torch.equal(fitted.forecaster.fitted.path, other.fitted.path)
+    assert not torch.equal(fitted.forecaster.refreshed.path, other.refreshed.path)
+
+
 def test_a_backtest_and_the_judgement_read_them(fitted: Fitted) -> None:
     since = datetime.fromisoformat(fitted.forecaster.header.calibrated_until) + 8 * DAY
     table, _ = backtest(fitted.settings, since, since + 5 * DAY, 6 * HOUR, NOW)
