@@ -114,7 +114,7 @@ def test_what_came_after_the_calibration_changes_nothing_that_is_judged(fitted: 
     other = fit_forecaster(fitted.versions, fitted.stations, glossary, config, "hash", covariates=lies)
     one, two = (forecaster.network.state_dict() for forecaster in (fitted.forecaster, other))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert torch.equal(fitted.forecaster.shifts["gru"], other.shifts["gru"])
+    assert torch.equal(fitted.forecaster.residuals["ridge"], other.residuals["ridge"])
     assert torch.equal(fitted.forecaster.fitted.path, other.fitted.path)
     assert not torch.equal(fitted.forecaster.refreshed.path, other.refreshed.path)
 
