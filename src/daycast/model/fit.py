@@ -17,6 +17,7 @@ from torch import Tensor
 import daycast
 from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, level_shift
+from daycast.model.circumstances import FRESH, Circumstances
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
@@ -46,6 +47,7 @@ def fit_forecaster(
     config: ModelConfig,
     data_hash: str,
     watch: Callable[[Progress], None] = lambda _: None,
+    circumstances: Circumstances = FRESH,
 ) -> Forecaster:
     """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
 
@@ -67,7 +69,7 @@ def fit_forecaster(
     training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
     targets, others = choose_variables(training_rows, glossary, config)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
-    return _Fit(network, split, targets, config, data_hash, watch).run()
+    return _Fit(network, split, targets, config, data_hash, watch, circumstances).run()
 
 
 def choose_variables(
@@ -97,7 +99,7 @@ def _fit_naive(
     targets, others = choose_variables(versions, glossary, config)
     start, end = _extent(versions)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
-    fit = _Fit(network, split, targets, config, data_hash, lambda _: None)
+    fit = _Fit(network, split, targets, config, data_hash, lambda _: None, FRESH)
     return fit.calibrated(fit.assemble())
 
 
@@ -112,9 +114,10 @@ class _Fit:
         config: ModelConfig,
         data_hash: str,
         watch: Callable[[Progress], None],
+        circumstances: Circumstances,
     ) -> None:
         self.network, self.split, self.targets, self.config = network, split, targets, config
-        self.data_hash, self.watch = data_hash, watch
+        self.data_hash, self.watch, self.circumstances = data_hash, watch, circumstances
         self.device = choose_device(config.device)
         self.scale = fit_scale(network.values[:, : split.train.end])
         self.windows = Windows(network, self.scale, self.device)
@@ -129,7 +132,7 @@ class _Fit:
         lesson = self._prepare_lesson(path)
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
-        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
+        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch, self.circumstances)
         fitted = LinearWeights(ridge, path.path.weights)
         refreshed = LinearWeights(ridge_refreshed, path.refreshed)
         return self.calibrated(self.assemble(cells, fitted, refreshed, ensemble, losses))

@@ -14,9 +14,11 @@ import daycast
 from daycast.errors import ModelError, NotEnoughDataError
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
 from daycast.model.forecaster import Forecaster, Header
+from daycast.model.resume import forget_states
 from daycast.model.train import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
@@ -80,13 +82,18 @@ def fit_snapshot(
     config: ModelConfig,
     watch: Callable[[Progress], None],
 ) -> Path:
-    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again."""
+    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again.
+
+    One that was interrupted goes on after the last epoch whose state lies beside the checkpoint.
+    """
     request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
     path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
         versions = pl.scan_parquet(snapshot / "observations.parquet")
         stations = pl.read_parquet(snapshot / "stations.parquet")
-        save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch), path)
+        circumstances = Circumstances(keep=path.with_suffix(""))
+        save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, circumstances), path)
+    forget_states(path.with_suffix(""))
     return path
 
 

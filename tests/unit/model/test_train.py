@@ -38,7 +38,7 @@ def train(
     lesson = make_lesson(windows, BLOCK, validation)
 
     def loss_after(epochs: int) -> tuple[Seq2Seq, float]:
-        return train_seq2seq(cell, config.seed, lesson, replace(config, epochs=epochs), watch)
+        return train_seq2seq(cell, config.seed, lesson, replace(config, epochs=epochs), watch)[:2]
 
     return *loss_after(config.epochs), loss_after(0)[1]
 

@@ -1,0 +1,18 @@
+"""Where a training leaves its state, and what it begins with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a training meets beside its data and its configuration; by default it begins with nothing and leaves nothing."""
+
+    keep: Path | None = None  # beginning of the names of the files that hold the state of each network in training
+
+    def state_of(self, member: str) -> Path | None:
+        """The file of one member's state."""
+        return None if self.keep is None else self.keep.with_name(f"{self.keep.name}.{member}.resume")
+
+
+FRESH = Circumstances()
