@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -14,7 +13,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-import daycast
 from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, level_shift
 from daycast.model.circumstances import FRESH, Circumstances
@@ -24,6 +22,7 @@ from daycast.model.ensemble import Ensemble
 from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
+from daycast.model.manifest import make_manifest
 from daycast.model.sampling import eligible_origins, spread_evenly
 from daycast.model.train import Lesson, Progress
 from daycast.model.train_ensemble import train_ensemble
@@ -211,7 +210,7 @@ class _Fit:
             calibrated_until=self.network.time_of(self.split.validation.end).isoformat(),
             refreshed_until=self.network.time_of(self.network.hours).isoformat(),
             validation_loss=losses,
-            versions={"daycast": daycast.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            manifest=make_manifest(self.data_hash, self.config, self.device),
         )
 
     def _eligible(self, block: Block) -> np.ndarray:

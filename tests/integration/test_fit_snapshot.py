@@ -1,0 +1,75 @@
+"""From a snapshot to a checkpoint: the same bytes every time, interrupted or not, and a record of what they were made from."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import daycast
+from daycast.model.checkpoint import read_header
+from daycast.model.config import ModelConfig
+from daycast.model.train import Progress
+from daycast.steps.models import show_model
+from daycast.steps.retrain import fit_snapshot
+from daycast.variables import BUILT_IN
+
+
+class KilledError(Exception):
+    """The moment the plug was pulled."""
+
+
+def in_the_second_member(progress: Progress) -> None:
+    if progress.member == 2:
+        raise KilledError
+
+
+@pytest.fixture(scope="module")
+def snapshot(trained_once, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Temperature alone, which is fitted in a second."""
+    (whole,) = trained_once.settings.snapshots.iterdir()
+    folder = tmp_path_factory.mktemp("temperature")
+    stations = pl.read_parquet(whole / "stations.parquet").head(2)
+    other = [column for name in BUILT_IN if name != "air_temperature_c" for column in (name, f"{name}_truth_weight")]
+    versions = pl.read_parquet(whole / "observations.parquet").drop(other, strict=False)
+    stations.write_parquet(folder / "stations.parquet")
+    versions.join(stations, on="station_id", how="semi").write_parquet(folder / "observations.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(trained_once) -> ModelConfig:
+    return replace(trained_once.settings.model, members=3, targets=())
+
+
+@pytest.fixture(scope="module")
+def whole(snapshot: Path, config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fit_snapshot(snapshot, tmp_path_factory.mktemp("whole"), BUILT_IN, config, lambda _: None)
+
+
+def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_not_and_nothing_else(
+    snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KilledError):
+        fit_snapshot(snapshot, tmp_path, BUILT_IN, config, in_the_second_member)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{whole.stem}.{n}-gru.resume" for n in (1, 2)}
+    seen: list[Progress] = []
+    again = fit_snapshot(snapshot, tmp_path, BUILT_IN, config, seen.append)
+    assert {progress.member for progress in seen} == {3}
+    assert list(tmp_path.iterdir()) == [again]
+    assert again.read_bytes() == whole.read_bytes()
+
+
+def test_a_model_says_what_it_was_made_with(trained_once) -> None:
+    settings = trained_once.settings
+    (snapshot,) = settings.snapshots.iterdir()
+    (checkpoint,) = settings.checkpoints.glob("*.safetensors")
+    made_with = show_model(settings, read_header(checkpoint).model_id, trained_once.at)["fit"]["Made with"]
+    versions = f"torch {torch.__version__}, numpy {np.__version__}, polars {pl.__version__}"
+    assert made_with == (
+        f"data {snapshot.name}, seed 1, device cpu, threads 1, daycast {daycast.__version__}, {versions}, "
+        f"python {'.'.join(map(str, sys.version_info[:3]))}"
+    )
