@@ -8,6 +8,7 @@ import torch
 
 import daycast
 from daycast.model.config import ModelConfig
+from daycast.model.device import choose_precision
 
 
 def make_manifest(data_hash: str, config: ModelConfig, device: torch.device) -> dict[str, str]:
@@ -16,6 +17,7 @@ def make_manifest(data_hash: str, config: ModelConfig, device: torch.device) -> 
         "data": data_hash,
         "seed": str(config.seed),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
         "threads": str(torch.get_num_threads()),
         "daycast": daycast.__version__,
         "torch": torch.__version__,

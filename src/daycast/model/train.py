@@ -14,6 +14,7 @@ from torch import Tensor
 from daycast.model.config import ModelConfig
 from daycast.model.course import Course, begin
 from daycast.model.cross_fit import CrossFit
+from daycast.model.device import choose_precision
 from daycast.model.pinball import pinball_loss
 from daycast.model.resume import load_state, save_state
 from daycast.model.sampling import draw, draw_outages
@@ -106,11 +107,13 @@ def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig)
 
 def _take_steps(course: Course, lesson: Lesson, config: ModelConfig) -> float:
     """One epoch of them; returns the mean loss."""
-    net = course.net.train()
-    total = torch.zeros((), device=lesson.windows.device)
+    net, device = course.net.train(), lesson.windows.device
+    precision = choose_precision(config.precision, device)
+    total = torch.zeros((), device=device)
     for _ in range(config.steps_per_epoch):
         batch, linear = _draw_batch(lesson, config, course.rng)
-        loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
         course.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)

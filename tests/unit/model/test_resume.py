@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,20 +14,9 @@ from daycast.model.config import ModelConfig
 from daycast.model.resume import forget_states
 from daycast.model.train import Lesson, Progress, Trained, train_seq2seq
 from daycast.model.train_ensemble import train_ensemble
-from daycast.model.windows import Windows
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from unit.model.test_train import BLOCK, TINY, make_lesson
+from unit.model.lessons import TINY
 
 LONG = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)
-Make = Callable[[np.ndarray], Network]
-
-
-@pytest.fixture
-def lesson(make_plain_network: Make) -> Lesson:
-    network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
-    windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
-    return make_lesson(windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))])
 
 
 class KilledError(Exception):
