@@ -1,7 +1,10 @@
 """From a snapshot to a checkpoint: the same bytes every time, interrupted or not, and a record of what they were made from."""
 
+import logging
+import shutil
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,11 @@ import daycast
 from daycast.model.checkpoint import read_header
 from daycast.model.config import ModelConfig
 from daycast.model.train import Progress
+from daycast.model.warm_start import read_beginnings
+from daycast.prepare.channels import Channel
 from daycast.steps.models import show_model
-from daycast.steps.retrain import fit_snapshot
+from daycast.steps.retrain import find_champion, fit_snapshot
+from daycast.times import HOUR
 from daycast.variables import BUILT_IN
 
 
@@ -61,6 +67,58 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert {progress.member for progress in seen} == {3}
     assert list(tmp_path.iterdir()) == [again]
     assert again.read_bytes() == whole.read_bytes()
+
+
+def test_a_warm_start_begins_with_what_the_champion_came_to(
+    snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
+) -> None:
+    shutil.copy(whole, tmp_path)
+    untrained = replace(config, warm_start=True, epochs=0)
+    warm, cold = (
+        read_header(fit_snapshot(snapshot, tmp_path, BUILT_IN, untrained, lambda _: None, champion))
+        for champion in (whole.name, None)
+    )
+    champion = read_header(whole)
+    assert warm.validation_loss == champion.validation_loss
+    assert warm.validation_loss["gru"] < cold.validation_loss["gru"]
+    assert warm.manifest["warm_start_from"] == whole.stem
+    assert "warm_start_from" not in cold.manifest
+    assert warm.model_id != cold.model_id
+
+
+def test_a_champion_with_other_inputs_or_targets_or_none_is_not_begun_with(
+    whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    header = read_header(whole)
+    assert len(read_beginnings(whole, header)["gru"]) == 3
+    assert not caplog.text
+    for path, new, reason in [
+        (whole, replace(header, channels=(*header.channels, Channel("dew_point_c"))), "it read air_temperature_c"),
+        (whole, replace(header, targets=("dew_point_c",)), "it forecast air_temperature_c, and now it is dew_point_c"),
+        (whole.with_name("gone.safetensors"), header, "there is no checkpoint"),
+    ]:
+        assert read_beginnings(path, new) == {}
+        assert reason in caplog.text
+
+
+@pytest.mark.parametrize("until", ["trained_until", "calibrated_until"])
+def test_a_champion_that_knows_hours_which_come_later_is_not_begun_with(
+    until: str, whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    header = read_header(whole)
+    known = datetime.fromisoformat(getattr(header, until))
+    assert read_beginnings(whole, replace(header, **{until: (known + HOUR).isoformat()}))
+    assert read_beginnings(whole, replace(header, **{until: (known - HOUR).isoformat()})) == {}
+    assert f"it knows the hours up to {known.isoformat()}" in caplog.text
+
+
+def test_the_champion_is_found_by_the_name_of_its_checkpoint(trained_once, tmp_path: Path) -> None:
+    settings = trained_once.settings
+    (checkpoint,) = settings.checkpoints.glob("*.safetensors")
+    assert find_champion(settings, trained_once.at) == checkpoint.name
+    assert find_champion(settings.model_copy(update={"data": tmp_path}), trained_once.at) is None
 
 
 def test_a_model_says_what_it_was_made_with(trained_once) -> None:

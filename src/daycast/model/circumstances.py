@@ -9,6 +9,7 @@ class Circumstances:
     """What a training meets beside its data and its configuration; by default it begins with nothing and leaves nothing."""
 
     keep: Path | None = None  # beginning of the names of the files that hold the state of each network in training
+    champion: Path | None = None  # the checkpoint whose networks it begins with
 
     def state_of(self, member: str) -> Path | None:
         """The file of one member's state."""

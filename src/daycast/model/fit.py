@@ -26,6 +26,7 @@ from daycast.model.manifest import make_manifest
 from daycast.model.sampling import eligible_origins, spread_evenly
 from daycast.model.train import Lesson, Progress
 from daycast.model.train_ensemble import train_ensemble
+from daycast.model.warm_start import read_beginnings
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import make_channels
 from daycast.prepare.network import Network, make_network
@@ -137,7 +138,7 @@ class _Fit:
         return self.calibrated(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit) -> Lesson:
-        V, weights = len(self.targets), path.path.weights
+        V, weights, champion = len(self.targets), path.path.weights, self.circumstances.champion
         later = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         return Lesson(
             windows=self.windows,
@@ -149,6 +150,7 @@ class _Fit:
                 (batch, linear_forecast(weights, batch, V, path_features))
                 for batch, _, _ in gather_parts(self.windows, *later)
             ],
+            beginnings=read_beginnings(champion, self._header((), {})) if champion else {},
         )
 
     def assemble(
@@ -195,8 +197,10 @@ class _Fit:
     def _header(self, cells: tuple[str, ...], losses: dict[str, float]) -> Header:
         trained_until = self.network.time_of(self.split.train.end)
         cell = "+".join(dict.fromkeys(cells))
+        champion = self.circumstances.champion
+        manifest = make_manifest(self.data_hash, self.config, self.device, champion.stem if champion else "")
         return Header(
-            model_id=_model_id(cell, trained_until, self.data_hash, self.config),
+            model_id=_model_id(cell, trained_until, self.data_hash + manifest.get("warm_start_from", ""), self.config),
             cell=cell,
             members=cells,
             channels=self.network.channels,
@@ -210,7 +214,7 @@ class _Fit:
             calibrated_until=self.network.time_of(self.split.validation.end).isoformat(),
             refreshed_until=self.network.time_of(self.network.hours).isoformat(),
             validation_loss=losses,
-            manifest=make_manifest(self.data_hash, self.config, self.device),
+            manifest=manifest,
         )
 
     def _eligible(self, block: Block) -> np.ndarray:

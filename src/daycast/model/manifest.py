@@ -11,10 +11,11 @@ from daycast.model.config import ModelConfig
 from daycast.model.device import choose_precision
 
 
-def make_manifest(data_hash: str, config: ModelConfig, device: torch.device) -> dict[str, str]:
-    """Data, seed, versions, device, threads and precision of a fit, by name."""
+def make_manifest(data_hash: str, config: ModelConfig, device: torch.device, champion: str = "") -> dict[str, str]:
+    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with."""
     return {
         "data": data_hash,
+        **({"warm_start_from": champion} if champion else {}),
         "seed": str(config.seed),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from daycast.model.pinball import pinball_loss
 from daycast.model.resume import load_state, save_state
 from daycast.model.sampling import draw, draw_outages
 from daycast.model.seq2seq import Seq2Seq
+from daycast.model.warm_start import Weights, begin_with
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.splits import Block
 
@@ -50,6 +51,9 @@ class Lesson:
     linear: CrossFit  # the linear path, which stays as it is
     spread: Tensor  # (H, V, Q): the distances between quantiles to start from
     validation: Sequence[tuple[Batch, Tensor]]  # later windows, each with the linear path's forecast (B, H, V)
+    beginnings: Mapping[str, Sequence[Weights]] = field(
+        default_factory=dict
+    )  # by cell: weights for networks to begin with
 
 
 class Trained(NamedTuple):
@@ -67,17 +71,20 @@ def train_seq2seq(
     config: ModelConfig,
     watch: Callable[[Progress], None],
     state: Path | None = None,
+    beginning: Weights | None = None,
 ) -> Trained:
     """Train one network and return it at its best epoch.
 
     What is validated and returned is the running average of the weights (Polyak & Juditsky 1992, doi:10.1137/0330046). The same
     seed, thread count and data give the same weights bit for bit on a CPU. state: a file that is written after each epoch, and
-    that a training which was interrupted goes on from.
+    that a training which was interrupted goes on from. beginning: the weights to begin with, instead of random ones.
     """
     torch.manual_seed(seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
     net = Seq2Seq(cell, channels, V, config)
     net.start_from(lesson.spread)
+    if beginning:
+        begin_with(net, beginning)
     course = begin(net.to(lesson.windows.device), np.random.default_rng(seed), config)
     made_for = json.dumps([cell, seed, asdict(config), torch.__version__])
     if state:

@@ -10,6 +10,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.seq2seq import Seq2Seq
 from daycast.model.train import Lesson, Progress, train_seq2seq, validation_loss
+from daycast.model.warm_start import next_beginning
 
 _MARGIN = (
     0.01  # by which one kind alone must validate better than all together, for what averages more errs less next year
@@ -35,7 +36,8 @@ def train_ensemble(
             break
         watch_member = _numbered(watch, number, config.members)
         state = circumstances.state_of(f"{number}-{cell}")
-        trained = train_seq2seq(cell, 1000 * config.seed + number, lesson, config, watch_member, state)
+        beginning = next_beginning(lesson.beginnings, cell, sum(other == cell for other, _ in members))
+        trained = train_seq2seq(cell, 1000 * config.seed + number, lesson, config, watch_member, state, beginning)
         members.append((cell, trained.net))
         spent += trained.seconds
     choices = {cell: [member for member in members if member[0] == cell] for cell, _ in members}

@@ -56,6 +56,15 @@ def retrain_is_due(settings: Settings, now: datetime) -> bool:
     return now - newest >= parse_duration(settings.retrain.every)
 
 
+def find_champion(settings: Settings, now: datetime) -> str | None:
+    """The checkpoint that a warm start begins with, by name; none and a log line where there is no champion yet."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+    if champion is None:
+        _log.info("there is no champion to begin with: training begins from scratch")
+    return None if champion is None else str(champion["checkpoint"])
+
+
 def write_snapshot(settings: Settings, now: datetime) -> Path:
     """Write what is known at `now` of all stations as a folder of Parquet files named after their content, and return it."""
     variables = settings.glossary
@@ -81,17 +90,20 @@ def fit_snapshot(
     glossary: Mapping[str, Variable],
     config: ModelConfig,
     watch: Callable[[Progress], None],
+    champion: str | None = None,
 ) -> Path:
     """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again.
 
-    One that was interrupted goes on after the last epoch whose state lies beside the checkpoint.
+    One that was interrupted goes on after the last epoch whose state lies beside the checkpoint. champion: name of the
+    checkpoint, among the others, whose networks the new ones begin with.
     """
-    request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
+    parts = [snapshot.name, asdict(config), sorted(glossary), daycast.__version__, *([champion] if champion else [])]
+    request = json.dumps(parts, sort_keys=True)
     path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
         versions = pl.scan_parquet(snapshot / "observations.parquet")
         stations = pl.read_parquet(snapshot / "stations.parquet")
-        circumstances = Circumstances(keep=path.with_suffix(""))
+        circumstances = Circumstances(path.with_suffix(""), checkpoints / champion if champion else None)
         save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, circumstances), path)
     forget_states(path.with_suffix(""))
     return path
