@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -11,8 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import daycast
+from daycast.errors import ModelError
 from daycast.model.checkpoint import read_header
 from daycast.model.config import ModelConfig
 from daycast.model.train import Progress
@@ -67,6 +70,31 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert {progress.member for progress in seen} == {3}
     assert list(tmp_path.iterdir()) == [again]
     assert again.read_bytes() == whole.read_bytes()
+
+
+def test_two_processes_train_one_network_on_windows_of_their_own(
+    snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "daycast.steps.retrain.forget_states", lambda _: None
+    )  # so that the end of training can be looked at
+    together = replace(config, members=1, epochs=2, processes=2)
+    checkpoint = fit_snapshot(snapshot, tmp_path, BUILT_IN, together, lambda _: None)
+    first, second = (load_file(tmp_path / f"{checkpoint.stem}.1-gru{rank}.resume") for rank in ("", "-1"))
+    weights = [name for name in first if name.startswith(("network.", "average.", "best."))]
+    assert all(torch.equal(first[name], second[name]) for name in weights)
+    assert not torch.equal(first["generator.cpu"], second["generator.cpu"])
+    begun = fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(together, epochs=0, processes=1), lambda _: None)
+    assert read_header(checkpoint).validation_loss["gru"] < read_header(begun).validation_loss["gru"]
+
+
+def test_processes_that_fail_are_a_model_error(
+    snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = subprocess.CompletedProcess([], 3)
+    monkeypatch.setattr("daycast.steps.fit_distributed.subprocess.run", lambda *_, **__: failed)
+    with pytest.raises(ModelError, match="training in 2 processes ended with status 3"):
+        fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)
 
 
 def test_a_warm_start_begins_with_what_the_champion_came_to(

@@ -15,6 +15,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.course import Course, begin
 from daycast.model.cross_fit import CrossFit
 from daycast.model.device import choose_precision
+from daycast.model.distributed import ALONE, Ranks
 from daycast.model.pinball import pinball_loss
 from daycast.model.resume import load_state, save_state
 from daycast.model.sampling import draw, draw_outages
@@ -72,39 +73,52 @@ def train_seq2seq(
     watch: Callable[[Progress], None],
     state: Path | None = None,
     beginning: Weights | None = None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train one network and return it at its best epoch.
 
     What is validated and returned is the running average of the weights (Polyak & Juditsky 1992, doi:10.1137/0330046). The same
     seed, thread count and data give the same weights bit for bit on a CPU. state: a file that is written after each epoch, and
     that a training which was interrupted goes on from. beginning: the weights to begin with, instead of random ones.
+    ranks: the processes that train together, each with batches of its own.
     """
+    made_for = json.dumps([cell, seed, asdict(config), ranks.size, torch.__version__])
+    course = _begin(cell, seed, lesson, config, beginning, ranks)
+    if state:
+        load_state(course, state, made_for)
+        if len(set(ranks.all_of(course.epoch))) > 1:  # they were killed while they wrote
+            course = _begin(cell, seed, lesson, config, beginning, ranks)
+    if course.epoch == 0:
+        course.note(ranks.of_first(validation_loss(course.net, lesson.validation)), course.net.state_dict())
+    while course.goes_on(config):
+        progress = _train_epoch(cell, course, lesson, config, ranks)
+        if state:
+            save_state(course, state, made_for)
+        watch(progress)
+    course.net.load_state_dict(course.best)
+    return Trained(course.net.eval(), course.best_loss, course.seconds)
+
+
+def _begin(
+    cell: str, seed: int, lesson: Lesson, config: ModelConfig, beginning: Weights | None, ranks: Ranks
+) -> Course:
+    """All processes begin with the same weights, and go on with random numbers of their own."""
     torch.manual_seed(seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
     net = Seq2Seq(cell, channels, V, config)
     net.start_from(lesson.spread)
     if beginning:
         begin_with(net, beginning)
-    course = begin(net.to(lesson.windows.device), np.random.default_rng(seed), config)
-    made_for = json.dumps([cell, seed, asdict(config), torch.__version__])
-    if state:
-        load_state(course, state, made_for)
-    if course.epoch == 0:
-        course.note(validation_loss(net, lesson.validation), net.state_dict())
-    while course.goes_on(config):
-        progress = _train_epoch(cell, course, lesson, config)
-        if state:
-            save_state(course, state, made_for)
-        watch(progress)
-    net.load_state_dict(course.best)
-    return Trained(net.eval(), course.best_loss, course.seconds)
+    if ranks.rank:
+        torch.manual_seed(seed + (ranks.rank << 32))
+    return begin(net.to(lesson.windows.device), np.random.default_rng([seed, ranks.rank]), config)
 
 
-def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig) -> Progress:
+def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Progress:
     started = time.perf_counter()
-    training_loss = _take_steps(course, lesson, config)
-    speed = config.steps_per_epoch * config.batch / (time.perf_counter() - started)
-    loss = validation_loss(course.average.module, lesson.validation)
+    training_loss = _take_steps(course, lesson, config, ranks)
+    speed = ranks.size * config.steps_per_epoch * config.batch / (time.perf_counter() - started)
+    loss = ranks.of_first(validation_loss(course.average.module, lesson.validation))
     course.epoch += 1
     course.note(loss, course.average.module.state_dict())
     seconds = time.perf_counter() - started
@@ -112,7 +126,7 @@ def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig)
     return Progress(cell, course.epoch, config.epochs, training_loss, loss, speed, seconds)
 
 
-def _take_steps(course: Course, lesson: Lesson, config: ModelConfig) -> float:
+def _take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> float:
     """One epoch of them; returns the mean loss."""
     net, device = course.net.train(), lesson.windows.device
     precision = choose_precision(config.precision, device)
@@ -123,6 +137,7 @@ def _take_steps(course: Course, lesson: Lesson, config: ModelConfig) -> float:
             loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
         course.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        ranks.average_gradients(net)
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
         course.optimizer.step()
         course.schedule.step()

@@ -32,12 +32,19 @@ def train_ensemble(
     cells = itertools.cycle(AUTO if config.cell == "auto" else (config.cell,))
     spent, members = 0.0, list[Member]()
     for number, cell in zip(range(1, config.members + 1), cells, strict=False):
-        if members and spent > 60 * config.longest_minutes:
+        if members and circumstances.ranks.of_first(spent) > 60 * config.longest_minutes:
             break
-        watch_member = _numbered(watch, number, config.members)
-        state = circumstances.state_of(f"{number}-{cell}")
-        beginning = next_beginning(lesson.beginnings, cell, sum(other == cell for other, _ in members))
-        trained = train_seq2seq(cell, 1000 * config.seed + number, lesson, config, watch_member, state, beginning)
+        begun = sum(other == cell for other, _ in members)
+        trained = train_seq2seq(
+            cell,
+            1000 * config.seed + number,
+            lesson,
+            config,
+            _numbered(watch, number, config.members),
+            state=circumstances.state_of(f"{number}-{cell}"),
+            beginning=next_beginning(lesson.beginnings, cell, begun),
+            ranks=circumstances.ranks,
+        )
         members.append((cell, trained.net))
         spent += trained.seconds
     choices = {cell: [member for member in members if member[0] == cell] for cell, _ in members}

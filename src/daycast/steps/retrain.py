@@ -13,10 +13,9 @@ import polars as pl
 import daycast
 from daycast.errors import ModelError, NotEnoughDataError
 from daycast.model.baselines import BASELINES
-from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
-from daycast.model.fit import fit_forecaster
 from daycast.model.forecaster import Forecaster, Header
 from daycast.model.resume import forget_states
 from daycast.model.train import Progress
@@ -24,6 +23,8 @@ from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.evaluate import open_block
 from daycast.steps.evaluate_daily import evaluate_daily
+from daycast.steps.fit import fit_and_save
+from daycast.steps.fit_distributed import fit_in_processes
 from daycast.times import HORIZON_HOURS, floor_hour, parse_duration
 from daycast.variables import Variable
 from daycast.verify.judgement import judge_daily
@@ -101,10 +102,11 @@ def fit_snapshot(
     request = json.dumps(parts, sort_keys=True)
     path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
-        versions = pl.scan_parquet(snapshot / "observations.parquet")
-        stations = pl.read_parquet(snapshot / "stations.parquet")
-        circumstances = Circumstances(path.with_suffix(""), checkpoints / champion if champion else None)
-        save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, circumstances), path)
+        begin = checkpoints / champion if champion else None
+        if config.processes > 1:
+            fit_in_processes(snapshot, path, glossary, config, begin)
+        else:
+            fit_and_save(snapshot, path, glossary, config, Circumstances(path.with_suffix(""), begin), watch)
     forget_states(path.with_suffix(""))
     return path
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
+from daycast.model.distributed import Ranks
 from daycast.model.resume import forget_states
 from daycast.model.train import Lesson, Progress, Trained, train_seq2seq
 from daycast.model.train_ensemble import train_ensemble
@@ -113,6 +115,19 @@ def test_a_state_of_another_training_is_left_alone(other: dict, lesson: Lesson, 
     with pytest.raises(KilledError):
         train(lesson, path, killed_in(2))
     assert same(train(lesson, path, config=config), train(lesson, None, config=config))
+
+
+def test_processes_that_were_killed_at_different_epochs_all_start_afresh(lesson: Lesson, tmp_path: Path) -> None:
+    class Torn(Ranks):
+        def all_of(self, number: float) -> list[float]:
+            return [number, number + 1]
+
+    whole, seen, path = train(lesson, None), list[Progress](), tmp_path / "a.resume"
+    for watch in (killed_in(2), seen.append):
+        with suppress(KilledError):
+            again = train_seq2seq("gru", 3, lesson, LONG, watch, path, ranks=Torn())
+    assert [progress.epoch for progress in seen] == [1, 2, 3, 4]
+    assert same(again, whole)
 
 
 def test_only_the_states_of_the_checkpoint_that_is_whole_are_removed(tmp_path: Path) -> None:
