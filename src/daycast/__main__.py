@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     ingest = add("ingest", _ingest, "take in what the sources have", timed)
     ingest.add_argument("--source", metavar="NAME", help="only this source")
     ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
-    _add_cell(add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", timed))
+    retrain = add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", timed)
+    _add_cell(retrain)
+    retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
     forecast = add("forecast", _forecast, "issue the next 24 hours with the champion", timed)
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
     forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
@@ -155,7 +157,7 @@ def _ingest(args: argparse.Namespace) -> None:
 
 def _retrain(args: argparse.Namespace) -> None:
     retrain = _load_flow(args, "retrain")
-    outcome = retrain(args.config, args.until, args.cell)
+    outcome = retrain(args.config, args.until, args.cell, args.warm_start)
     print(
         f"{outcome.model_id} {'promoted' if outcome.decision.promoted else 'not promoted'}: {outcome.decision.reason}"
     )

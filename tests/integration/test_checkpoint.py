@@ -105,7 +105,7 @@ def foreign(_: Path, path: Path) -> None:
 
 
 def newer(_: Path, path: Path) -> None:
-    save_file({"weight": torch.zeros(3)}, path, {"format": "daycast-99", "header": "{}"})
+    save_file({"weight": torch.zeros(3)}, path, {"daycast": '{"format": "daycast-99"}'})
 
 
 @pytest.mark.parametrize(

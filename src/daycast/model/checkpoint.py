@@ -22,6 +22,7 @@ from daycast.prepare.channels import Channel
 from daycast.prepare.scaler import Scale
 
 _FORMAT = "daycast-3"
+_KEY = "daycast"  # of all there is to say: safetensors writes several keys in a random order, and equal fits are equal files
 
 
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
@@ -39,7 +40,7 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
         tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
-    metadata = {"format": _FORMAT, "header": json.dumps(asdict(forecaster.header))}
+    metadata = {_KEY: json.dumps({"format": _FORMAT, **asdict(forecaster.header)})}
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
     beside.replace(path)
 
@@ -75,12 +76,12 @@ def read_header(path: Path) -> Header:
         raise ModelError(f"there is no checkpoint {path}: retrain, or restore the file")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            fields = json.loads((file.metadata() or {}).get(_KEY, "{}"))
     except SafetensorError as error:
         raise ModelError(f"{path} is no readable checkpoint ({error}): retrain, or restore the file") from None
-    if metadata.get("format") != _FORMAT:
-        raise ModelError(f"{path} has format {metadata.get('format')!r}, not {_FORMAT!r}: retrain with this version")
-    return _header(json.loads(metadata["header"]))
+    if (found := fields.pop("format", None)) != _FORMAT:
+        raise ModelError(f"{path} has format {found!r}, not {_FORMAT!r}: retrain with this version")
+    return _header(fields)
 
 
 def _header(fields: dict[str, Any]) -> Header:

@@ -41,4 +41,7 @@ class ModelConfig:
     longest_minutes: float = 30.0  # after which no further member is begun
     least_training_days: int = 30
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the forward pass in training; weights stay float32
+    processes: int = 1  # that train together, each on a GPU of its own
+    warm_start: bool = False  # begin with the champion's networks
     seed: int = 1

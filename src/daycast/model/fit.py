@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -14,9 +13,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-import daycast
 from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, residual_quantiles
+from daycast.model.circumstances import FRESH, Circumstances
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
@@ -24,9 +23,11 @@ from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
 from daycast.model.fit_outlook import add_outlook, fit_outlook
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
+from daycast.model.manifest import make_manifest
 from daycast.model.sampling import eligible_origins, spread_evenly
 from daycast.model.train import Lesson, Progress
 from daycast.model.train_ensemble import train_ensemble
+from daycast.model.warm_start import read_beginnings
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import make_channels
 from daycast.prepare.network import Network, make_network
@@ -47,6 +48,7 @@ def fit_forecaster(
     config: ModelConfig,
     data_hash: str,
     watch: Callable[[Progress], None] = lambda _: None,
+    circumstances: Circumstances = FRESH,
     covariates: pl.DataFrame | None = None,
 ) -> Forecaster:
     """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
@@ -74,7 +76,7 @@ def fit_forecaster(
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
     if covariates is not None:
         network = add_outlook(network, covariates, start + split.train.end * HOUR)
-    return _Fit(network, split, targets, config, data_hash, watch).run()
+    return _Fit(network, split, targets, config, data_hash, watch, circumstances).run()
 
 
 def choose_variables(
@@ -104,7 +106,7 @@ def _fit_naive(
     targets, others = choose_variables(versions, glossary, config)
     start, end = _extent(versions)
     network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
-    fit = _Fit(network, split, targets, config, data_hash, lambda _: None)
+    fit = _Fit(network, split, targets, config, data_hash, lambda _: None, FRESH)
     return fit.with_residuals(fit.assemble())
 
 
@@ -119,9 +121,10 @@ class _Fit:
         config: ModelConfig,
         data_hash: str,
         watch: Callable[[Progress], None],
+        circumstances: Circumstances,
     ) -> None:
         self.network, self.split, self.targets, self.config = network, split, targets, config
-        self.data_hash, self.watch = data_hash, watch
+        self.data_hash, self.watch, self.circumstances = data_hash, watch, circumstances
         self.device = choose_device(config.device)
         self.scale = fit_scale(network.values[:, : split.train.end])
         self.windows = Windows(network, self.scale, self.device)
@@ -138,14 +141,14 @@ class _Fit:
         lesson = self._prepare_lesson(path, alone)
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
-        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch)
+        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch, self.circumstances)
         fitted = LinearWeights(ridge, path.path.weights)
         refreshed = LinearWeights(ridge_refreshed, path.refreshed)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit, alone: LinearFit) -> Lesson:
         """alone: the linear path before others' forecasts correct it."""
-        V, weights = len(self.targets), path.path.weights
+        V, weights, champion = len(self.targets), path.path.weights, self.circumstances.champion
         later = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         return Lesson(
             windows=self.windows,
@@ -158,6 +161,7 @@ class _Fit:
                 for batch, _, _ in gather_parts(self.windows, *later)
             ],
             spread_alone=_spread(alone.held_out) if self.windows.covariates else None,
+            beginnings=read_beginnings(champion, self._header((), {})) if champion else {},
         )
 
     def assemble(
@@ -199,8 +203,10 @@ class _Fit:
     def _header(self, cells: tuple[str, ...], losses: dict[str, float]) -> Header:
         trained_until = self.network.time_of(self.split.train.end)
         cell = "+".join(dict.fromkeys(cells))
+        champion = self.circumstances.champion
+        manifest = make_manifest(self.data_hash, self.config, self.device, champion.stem if champion else "")
         return Header(
-            model_id=_model_id(cell, trained_until, self.data_hash, self.config),
+            model_id=_model_id(cell, trained_until, self.data_hash + manifest.get("warm_start_from", ""), self.config),
             cell=cell,
             members=cells,
             channels=self.network.channels,
@@ -214,7 +220,7 @@ class _Fit:
             calibrated_until=self.network.time_of(self.split.validation.end).isoformat(),
             refreshed_until=self.network.time_of(self.network.hours).isoformat(),
             validation_loss=losses,
-            versions={"daycast": daycast.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            manifest=manifest,
             covariates=self.network.covariates.channels if self.network.covariates else (),
         )
 

@@ -43,7 +43,7 @@ class Header:
     calibrated_until: str  # ISO 8601: no row at or after it was used, but to refresh the linear weights
     refreshed_until: str  # ISO 8601: no row at or after it was used at all
     validation_loss: dict[str, float]
-    versions: dict[str, str]
+    manifest: dict[str, str]  # what it takes to make the same again
     covariates: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
 
 

@@ -1,21 +1,26 @@
 """The training loop: pinball loss, AdamW, clipped gradients, early stopping on a later block of time."""
 
-import copy
-import math
+import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from daycast.model.config import ModelConfig
+from daycast.model.course import Course, begin
 from daycast.model.cross_fit import CrossFit
+from daycast.model.device import choose_precision
+from daycast.model.distributed import ALONE, Ranks
 from daycast.model.pinball import pinball_loss
+from daycast.model.resume import load_state, save_state
 from daycast.model.sampling import draw, draw_outages, hide_covariates
 from daycast.model.seq2seq import Seq2Seq
+from daycast.model.warm_start import Weights, begin_with
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.splits import Block
 
@@ -48,68 +53,96 @@ class Lesson:
     spread: Tensor  # (H, V, Q): the distances between quantiles to start from
     validation: Sequence[tuple[Batch, Tensor]]  # later windows, each with the linear path's forecast (B, H, V)
     spread_alone: Tensor | None = None  # (H, V, Q): the same where nobody else forecast; None: nobody does
+    beginnings: Mapping[str, Sequence[Weights]] = field(
+        default_factory=dict
+    )  # by cell: weights for networks to begin with
+
+
+class Trained(NamedTuple):
+    """A network at its best epoch."""
+
+    net: Seq2Seq
+    loss: float  # of validation
+    seconds: float  # that training took, interruptions left out
 
 
 def train_seq2seq(
-    cell: str, seed: int, lesson: Lesson, config: ModelConfig, watch: Callable[[Progress], None]
-) -> tuple[Seq2Seq, float]:
-    """Train one network and return it at its best epoch, with its validation loss.
+    cell: str,
+    seed: int,
+    lesson: Lesson,
+    config: ModelConfig,
+    watch: Callable[[Progress], None],
+    state: Path | None = None,
+    beginning: Weights | None = None,
+    ranks: Ranks = ALONE,
+) -> Trained:
+    """Train one network and return it at its best epoch.
 
     What is validated and returned is the running average of the weights (Polyak & Juditsky 1992, doi:10.1137/0330046). The same
-    seed, thread count and data give the same weights bit for bit on a CPU.
+    seed, thread count and data give the same weights bit for bit on a CPU. state: a file that is written after each epoch, and
+    that a training which was interrupted goes on from. beginning: the weights to begin with, instead of random ones.
+    ranks: the processes that train together, each with batches of its own.
     """
+    made_for = json.dumps([cell, seed, asdict(config), ranks.size, torch.__version__])
+    course = _begin(cell, seed, lesson, config, beginning, ranks)
+    if state:
+        load_state(course, state, made_for)
+        if len(set(ranks.all_of(course.epoch))) > 1:  # they were killed while they wrote
+            course = _begin(cell, seed, lesson, config, beginning, ranks)
+    if course.epoch == 0:
+        course.note(ranks.of_first(validation_loss(course.net, lesson.validation)), course.net.state_dict())
+    while course.goes_on(config):
+        progress = _train_epoch(cell, course, lesson, config, ranks)
+        if state:
+            save_state(course, state, made_for)
+        watch(progress)
+    course.net.load_state_dict(course.best)
+    return Trained(course.net.eval(), course.best_loss, course.seconds)
+
+
+def _begin(
+    cell: str, seed: int, lesson: Lesson, config: ModelConfig, beginning: Weights | None, ranks: Ranks
+) -> Course:
+    """All processes begin with the same weights, and go on with random numbers of their own."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
     net = Seq2Seq(cell, channels, V, config, lesson.windows.covariates)
     net.start_from(lesson.spread, lesson.spread_alone)
-    net.to(lesson.windows.device)
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.weight_average))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, _rise_and_fall(max(config.epochs * config.steps_per_epoch, 1))
-    )
-    best_loss, best_state, best_epoch = validation_loss(net, lesson.validation), copy.deepcopy(net.state_dict()), 0
-    for epoch in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        training_loss = _train_epoch(net, average, optimizer, schedule, lesson, config, rng)
-        seconds = time.perf_counter() - started
-        loss = validation_loss(average.module, lesson.validation)
-        speed = config.steps_per_epoch * config.batch / seconds
-        watch(Progress(cell, epoch, config.epochs, training_loss, loss, speed, seconds))
-        if loss < best_loss:
-            best_loss, best_state, best_epoch = loss, copy.deepcopy(average.module.state_dict()), epoch
-        elif epoch - best_epoch >= config.patience:
-            break
-    net.load_state_dict(best_state)
-    return net.eval(), best_loss
+    if beginning:
+        begin_with(net, beginning)
+    if ranks.rank:
+        torch.manual_seed(seed + (ranks.rank << 32))
+    return begin(net.to(lesson.windows.device), np.random.default_rng([seed, ranks.rank]), config)
 
 
-def _rise_and_fall(steps: int) -> Callable[[int], float]:
-    """The learning rate's share of its height: up in a twelfth of the steps, then down half a cosine."""
-    return lambda step: min((step + 1) * 12 / steps, 1.0) * max((1 + math.cos(math.pi * step / steps)) / 2, 0.01)
+def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Progress:
+    started = time.perf_counter()
+    training_loss = _take_steps(course, lesson, config, ranks)
+    speed = ranks.size * config.steps_per_epoch * config.batch / (time.perf_counter() - started)
+    loss = ranks.of_first(validation_loss(course.average.module, lesson.validation))
+    course.epoch += 1
+    course.note(loss, course.average.module.state_dict())
+    seconds = time.perf_counter() - started
+    course.seconds += seconds
+    return Progress(cell, course.epoch, config.epochs, training_loss, loss, speed, seconds)
 
 
-def _train_epoch(
-    net: Seq2Seq,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    lesson: Lesson,
-    config: ModelConfig,
-    rng: np.random.Generator,
-) -> float:
-    net.train()
-    total = torch.zeros((), device=lesson.windows.device)
+def _take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> float:
+    """One epoch of them; returns the mean loss."""
+    net, device = course.net.train(), lesson.windows.device
+    precision = choose_precision(config.precision, device)
+    total = torch.zeros((), device=device)
     for _ in range(config.steps_per_epoch):
-        batch, linear = _draw_batch(lesson, config, rng)
-        loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
-        optimizer.zero_grad(set_to_none=True)
+        batch, linear = _draw_batch(lesson, config, course.rng)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
+        course.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        ranks.average_gradients(net)
         torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(net)
+        course.optimizer.step()
+        course.schedule.step()
+        course.average.update_parameters(net)
         total += loss.detach()
     return total.item() / config.steps_per_epoch
 

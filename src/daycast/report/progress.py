@@ -1,4 +1,4 @@
-"""The progress of training: a bar on a terminal, a line an epoch elsewhere."""
+"""The progress of training: a bar over all epochs of all networks on a terminal, a line an epoch elsewhere."""
 
 import logging
 import sys
@@ -17,16 +17,32 @@ def show_training() -> Iterator[Callable[[Progress], None]]:
         with _bar() as watch:
             yield watch
     else:
-        yield lambda progress: _log.info("%s", describe(progress))
+        left = time_left()
+        yield lambda progress: _log.info("%s", describe(progress, left(progress)))
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: Progress, seconds_left: float) -> str:
     """The progress in a line."""
     return (
-        f"training {progress.cell}: epoch {progress.epoch} of at most {progress.epochs}, "
+        f"training {progress.cell} ({progress.member} of {progress.members}): "
+        f"epoch {progress.epoch} of at most {progress.epochs}, "
         f"loss {progress.training_loss:.4f}, validation {progress.validation_loss:.4f}, "
-        f"{progress.windows_per_s:,.0f} windows/s, at most {_seconds_left(progress):.0f} s left"
+        f"{progress.windows_per_s:,.0f} windows/s, at most {_clock(seconds_left)} left"
     )
+
+
+def time_left() -> Callable[[Progress], float]:
+    """A function to call after each epoch: the seconds until all networks are trained, if none stops early.
+
+    It takes the epochs to come for as long as the mean of those it was told of.
+    """
+    seconds: list[float] = []
+
+    def left(progress: Progress) -> float:
+        seconds.append(progress.epoch_seconds)
+        return (_all_epochs(progress) - _epochs_done(progress)) * sum(seconds) / len(seconds)
+
+    return left
 
 
 @contextmanager
@@ -35,23 +51,32 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console  # noqa: PLC0415
 
     columns = (
-        rich.TextColumn("training {task.description}"),
-        rich.BarColumn(bar_width=20),
-        rich.TextColumn("epoch {task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(bar_width=12),
+        rich.TextColumn("{task.fields[state]}"),
     )
     with rich.Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, rich.TaskID] = {}
+        task, left = bar.add_task("training", total=None, state="the linear path comes first"), time_left()
 
         def watch(progress: Progress) -> None:
-            if progress.cell not in tasks:
-                tasks[progress.cell] = bar.add_task(progress.cell, total=progress.epochs, state="")
-            speed = f"{progress.windows_per_s:,.0f} windows/s"
-            state = f"loss {progress.validation_loss:.4f}  {speed}  {_seconds_left(progress):.0f} s"
-            bar.update(tasks[progress.cell], completed=progress.epoch, state=state)
+            name = f"{progress.cell} {progress.member}/{progress.members}"
+            state = f"epoch {progress.epoch}/{progress.epochs}  loss {progress.validation_loss:.4f}"
+            speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {_clock(left(progress))} left"
+            done, of = _epochs_done(progress), _all_epochs(progress)
+            bar.update(task, description=name, total=of, completed=done, state=f"{state}  {speed}")
 
         yield watch
 
 
-def _seconds_left(progress: Progress) -> float:
-    """At most: training may stop earlier."""
-    return (progress.epochs - progress.epoch) * progress.epoch_seconds
+def _epochs_done(progress: Progress) -> int:
+    """Of all networks; those that a network stopped short of are done too."""
+    return (progress.member - 1) * progress.epochs + progress.epoch
+
+
+def _all_epochs(progress: Progress) -> int:
+    return progress.members * progress.epochs
+
+
+def _clock(seconds: float) -> str:
+    """As minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -125,10 +125,11 @@ def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:
         ", ".join(f"{cell} {loss:.4f}" for cell, loss in header.validation_loss.items()) or "no network was trained"
     )
     return {
-        "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC, data {header.data_hash}",
+        "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC",
         "Reads": ", ".join(dict.fromkeys(channel.variable for channel in header.channels)),
         "Of others": ", ".join(dict.fromkeys(channel.variable for channel in header.covariates)) or "no forecasts",
         "Forecasts": ", ".join(header.targets),
         "Validation": losses,
         "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",
+        "Made with": ", ".join(f"{what} {which}" for what, which in header.manifest.items()),
     }

@@ -14,10 +14,11 @@ import polars as pl
 import daycast
 from daycast.errors import ModelError, NotEnoughDataError
 from daycast.model.baselines import BASELINES
-from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.model.checkpoint import load_checkpoint, read_header
+from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
-from daycast.model.fit import fit_forecaster
 from daycast.model.forecaster import Forecaster, Header
+from daycast.model.resume import forget_states
 from daycast.model.train import Progress
 from daycast.prepare.covariates import OLDEST_H
 from daycast.quality.flags import keep_usable
@@ -25,6 +26,8 @@ from daycast.settings import Settings
 from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import open_block
 from daycast.steps.evaluate_daily import evaluate_daily
+from daycast.steps.fit import fit_and_save
+from daycast.steps.fit_distributed import fit_in_processes
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour, parse_duration
 from daycast.variables import Variable
 from daycast.verify.judgement import judge_daily
@@ -56,6 +59,15 @@ def retrain_is_due(settings: Settings, now: datetime) -> bool:
             return True
         newest: datetime = con.sql("select max(registered_at) as at from models").pl().item()
     return now - newest >= parse_duration(settings.retrain.every)
+
+
+def find_champion(settings: Settings, now: datetime) -> str | None:
+    """The checkpoint that a warm start begins with, by name; none and a log line where there is no champion yet."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+    if champion is None:
+        _log.info("there is no champion to begin with: training begins from scratch")
+    return None if champion is None else str(champion["checkpoint"])
 
 
 def write_snapshot(settings: Settings, now: datetime) -> Path:
@@ -91,18 +103,23 @@ def fit_snapshot(
     glossary: Mapping[str, Variable],
     config: ModelConfig,
     watch: Callable[[Progress], None],
+    champion: str | None = None,
 ) -> Path:
-    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again."""
-    request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
+    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again.
+
+    One that was interrupted goes on after the last epoch whose state lies beside the checkpoint. champion: name of the
+    checkpoint, among the others, whose networks the new ones begin with.
+    """
+    parts = [snapshot.name, asdict(config), sorted(glossary), daycast.__version__, *([champion] if champion else [])]
+    request = json.dumps(parts, sort_keys=True)
     path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
     if not path.exists():
-        versions = pl.scan_parquet(snapshot / "observations.parquet")
-        stations = pl.read_parquet(snapshot / "stations.parquet")
-        issues = snapshot / "covariates.parquet"
-        covariates = pl.read_parquet(issues) if issues.exists() else None
-        save_checkpoint(
-            fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, covariates=covariates), path
-        )
+        begin = checkpoints / champion if champion else None
+        if config.processes > 1:
+            fit_in_processes(snapshot, path, glossary, config, begin)
+        else:
+            fit_and_save(snapshot, path, glossary, config, Circumstances(path.with_suffix(""), begin), watch)
+    forget_states(path.with_suffix(""))
     return path
 
 

@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
+from daycast.model.train import Lesson
+from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network, Revisions
+from daycast.prepare.scaler import Scale
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+from unit.model.lessons import BLOCK, make_lesson
 
 START = datetime(2025, 12, 20, 5, tzinfo=UTC)
 
@@ -73,3 +76,11 @@ def make_plain_network() -> Callable[[np.ndarray], Network]:
         return Network(stations, START, channels, values.astype(np.float32), known_from, revisions)
 
     return make
+
+
+@pytest.fixture
+def lesson(make_plain_network: Callable[[np.ndarray], Network]) -> Lesson:
+    """The four windows of one station of noise, to learn from and to be validated on."""
+    network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
+    windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
+    return make_lesson(windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))])

@@ -9,21 +9,17 @@ import pytest
 import torch
 
 from daycast.model.config import ModelConfig
-from daycast.model.cross_fit import CrossFit
 from daycast.model.fit_outlook import add_outlook
-from daycast.model.linear_path import ridge_features
 from daycast.model.sampling import eligible_origins
 from daycast.model.seq2seq import Seq2Seq
-from daycast.model.train import Lesson, Progress, train_seq2seq
+from daycast.model.train import Progress, train_seq2seq
 from daycast.model.train_ensemble import train_ensemble
-from daycast.model.windows import Batch, Windows
+from daycast.model.windows import Windows
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.splits import Block
 from daycast.times import HOUR
-
-TINY = ModelConfig(hidden=12, dropout=0.0, weight_average=0.0, batch=8, steps_per_epoch=4, epochs=2, hidden_share=0.5)
-BLOCK = Block(0, 168 + 24 + 3)  # four windows a station
+from unit.model.lessons import BLOCK, TINY, make_lesson
 
 
 def train(
@@ -41,23 +37,9 @@ def train(
     lesson = make_lesson(windows, BLOCK, validation)
 
     def loss_after(epochs: int) -> tuple[Seq2Seq, float]:
-        return train_seq2seq(cell, config.seed, lesson, replace(config, epochs=epochs), watch)
+        return train_seq2seq(cell, config.seed, lesson, replace(config, epochs=epochs), watch)[:2]
 
     return *loss_after(config.epochs), loss_after(0)[1]
-
-
-def make_lesson(windows: Windows, block: Block, validation: list[Batch]) -> Lesson:
-    """All windows of a block, with a linear path that is persistence."""
-    none = torch.zeros(168 + 121, 24)
-    fold = torch.zeros(block.end, dtype=torch.int64)
-    return Lesson(
-        windows=windows,
-        block=block,
-        eligible=eligible_origins(windows.network, block, 1),
-        linear=CrossFit(none, none[None], (1.0,), fold, ridge_features),
-        spread=torch.full((24, 1, 7), 0.3),
-        validation=[(batch, batch.last[:, None, :1].expand(-1, 24, -1)) for batch in validation],
-    )
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -192,6 +174,8 @@ def test_the_intervals_without_others_forecasts_are_learnt_where_these_are_hidde
     assert not validation[0].covariates.missing.any()
     wide = torch.full((24, 1, 7), 2.0)
     lesson = replace(make_lesson(windows, BLOCK, validation), spread_alone=wide)
-    net, _ = train_seq2seq("gru", 1, lesson, replace(TINY, weight_decay=0.0, hidden_share=hidden_share), lambda _: None)
+    net, *_ = train_seq2seq(
+        "gru", 1, lesson, replace(TINY, weight_decay=0.0, hidden_share=hidden_share), lambda _: None
+    )
     learnt = torch.nn.functional.softplus(net.spread_alone.detach()) - wide
     assert (learnt.abs().max().item() > 1e-3) == (hidden_share > 0)

@@ -3,13 +3,14 @@
 import io
 import logging
 import sys
+from dataclasses import replace
 
 import pytest
 
 from daycast.model.train import Progress
-from daycast.report.progress import show_training
+from daycast.report.progress import show_training, time_left
 
-EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0)
+EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, member=2, members=4)
 
 
 def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatch, caplog):
@@ -17,8 +18,16 @@ def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatc
     logging.getLogger("daycast").propagate = True
     with caplog.at_level(logging.INFO, "daycast"), show_training() as watch:
         watch(EPOCH_3)
-    expected = "epoch 3 of at most 10, loss 0.0813, validation 0.0745, 1,703 windows/s, at most 63 s left"
-    assert caplog.messages == [f"training gru: {expected}"]
+    expected = "epoch 3 of at most 10, loss 0.0813, validation 0.0745, 1,703 windows/s, at most 4:03 left"
+    assert caplog.messages == [f"training gru (2 of 4): {expected}"]
+
+
+def test_the_time_left_is_that_of_all_networks_at_the_mean_pace_so_far():
+    left = time_left()
+    assert left(EPOCH_3) == 27 * 9.0  # 7 epochs of this network and 10 of each of two more
+    assert left(replace(EPOCH_3, epoch=4, epoch_seconds=11.0)) == 26 * 10.0
+    assert left(replace(EPOCH_3, member=3, epoch=1, epoch_seconds=10.0)) == 19 * 10.0
+    assert left(replace(EPOCH_3, member=4, epoch=10)) == 0
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -32,4 +41,6 @@ def test_a_terminal_gets_a_bar_that_fits_it(monkeypatch, width):
     monkeypatch.setenv("TERM", "dumb")
     with show_training() as watch:
         watch(EPOCH_3)
-    assert "epoch 3/10  loss 0.0745  1,703 windows/s  63 s" in terminal.getvalue()
+    shown = terminal.getvalue()
+    assert "gru 2/4" in shown
+    assert "epoch 3/10  loss 0.0745  1,703 windows/s  ≤ 4:03 left" in shown

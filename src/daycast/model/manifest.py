@@ -1,0 +1,28 @@
+"""What it takes to make the same forecaster again, to the last bit on a CPU: nothing in it depends on when or how fast."""
+
+import platform
+
+import numpy as np
+import polars as pl
+import torch
+
+import daycast
+from daycast.model.config import ModelConfig
+from daycast.model.device import choose_precision
+
+
+def make_manifest(data_hash: str, config: ModelConfig, device: torch.device, champion: str = "") -> dict[str, str]:
+    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with."""
+    return {
+        "data": data_hash,
+        **({"warm_start_from": champion} if champion else {}),
+        "seed": str(config.seed),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
+        "threads": str(torch.get_num_threads()),
+        "daycast": daycast.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,73 @@
+"""A fit by several processes, each on a GPU of its own, which torch's launcher starts on this machine.
+
+The launcher runs this module once in each of them, with the request as its only argument.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from daycast.errors import DaycastError, ModelError
+from daycast.model.circumstances import Circumstances
+from daycast.model.config import ModelConfig
+from daycast.model.distributed import join_ranks
+from daycast.model.train import Progress
+from daycast.report.progress import show_training
+from daycast.steps.fit import fit_and_save
+from daycast.variables import Variable
+
+
+def fit_in_processes(
+    snapshot: Path,
+    checkpoint: Path,
+    glossary: Mapping[str, Variable],
+    config: ModelConfig,
+    champion: Path | None,
+) -> None:
+    """Fit with `config.processes` of them. Raises ModelError where one failed; it has said why on stderr."""
+    request = {
+        "snapshot": str(snapshot),
+        "checkpoint": str(checkpoint),
+        "champion": None if champion is None else str(champion),
+        "variables": [asdict(variable) for variable in glossary.values()],
+        "model": asdict(config),
+    }
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(config.processes)]
+    command = [sys.executable, "-m", *launcher, "-m", "daycast.steps.fit_distributed", json.dumps(request)]
+    status = subprocess.run(command, check=False).returncode  # noqa: S603 - nothing of it is a shell's
+    if status:
+        raise ModelError(
+            f"training in {config.processes} processes ended with status {status}; the reason stands above"
+        )
+
+
+def main(text: str) -> int:
+    """The part of this process in a fit; returns the exit status."""
+    request = json.loads(text)
+    config = ModelConfig(**{**request["model"], "targets": tuple(request["model"]["targets"])})
+    variables = {fields["name"]: Variable(**fields) for fields in request["variables"]}
+    champion, checkpoint = request["champion"], Path(request["checkpoint"])
+    try:
+        with join_ranks(config.device) as ranks, _shown(first=ranks.rank == 0) as watch:
+            circumstances = Circumstances(checkpoint.with_suffix(""), champion and Path(champion), ranks)
+            fit_and_save(Path(request["snapshot"]), checkpoint, variables, config, circumstances, watch)
+    except DaycastError as error:
+        print(f"daycast: {error}", file=sys.stderr)  # noqa: T201 - this is an entry point
+        return 1
+    return 0
+
+
+def _shown(*, first: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+    """What to hand to the training loop as `watch`: the first process speaks for all."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("daycast").setLevel(logging.INFO if first else logging.CRITICAL)
+    return show_training() if first else nullcontext(lambda _: None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,28 @@
+"""Something tiny to learn: the four windows of one station of noise."""
+
+import torch
+
+from daycast.model.config import ModelConfig
+from daycast.model.cross_fit import CrossFit
+from daycast.model.linear_path import ridge_features
+from daycast.model.sampling import eligible_origins
+from daycast.model.train import Lesson
+from daycast.model.windows import Batch, Windows
+from daycast.prepare.splits import Block
+
+TINY = ModelConfig(hidden=12, dropout=0.0, weight_average=0.0, batch=8, steps_per_epoch=4, epochs=2, hidden_share=0.5)
+BLOCK = Block(0, 168 + 24 + 3)  # four windows a station
+
+
+def make_lesson(windows: Windows, block: Block, validation: list[Batch]) -> Lesson:
+    """All windows of a block, with a linear path that is persistence."""
+    none = torch.zeros(168 + 121, 24)
+    fold = torch.zeros(block.end, dtype=torch.int64)
+    return Lesson(
+        windows=windows,
+        block=block,
+        eligible=eligible_origins(windows.network, block, 1),
+        linear=CrossFit(none, none[None], (1.0,), fold, ridge_features),
+        spread=torch.full((24, 1, 7), 0.3),
+        validation=[(batch, batch.last[:, None, :1].expand(-1, 24, -1)) for batch in validation],
+    )

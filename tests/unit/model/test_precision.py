@@ -1,0 +1,45 @@
+"""bfloat16 where it is quick, and only where rounding does no harm."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from daycast.model.device import choose_precision
+from daycast.model.train import Lesson, train_seq2seq
+from unit.model.lessons import TINY
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "has_it", "chosen"),
+    [
+        ("auto", "cpu", True, torch.float32),
+        ("auto", "cuda", True, torch.bfloat16),
+        ("auto", "cuda", False, torch.float32),
+        ("float32", "cuda", True, torch.float32),
+        ("bfloat16", "cpu", False, torch.bfloat16),
+    ],
+)
+def test_auto_is_bfloat16_on_a_gpu_that_has_it_and_float32_elsewhere(
+    name: str, device: str, has_it: bool, chosen: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_it)
+    assert choose_precision(name, torch.device(device)) == chosen
+
+
+EVERYTHING = {"bidirectional": True, "attention": True, "layer_norm": True, "decoder": "autoregressive"}
+
+
+@pytest.mark.parametrize(("cell", "options"), [("gru", {}), ("lstm", {}), ("lstm", EVERYTHING)])
+def test_in_bfloat16_training_comes_to_nearly_the_same_with_weights_in_float32(
+    cell: str, options: dict, lesson: Lesson
+) -> None:
+    config = replace(TINY, hidden_share=0.0, learning_rate=3e-2, steps_per_epoch=12, epochs=1, **options)
+    exact, rounded, before = (
+        train_seq2seq(cell, 1, lesson, replace(config, **change), lambda _: None)
+        for change in ({}, {"precision": "bfloat16"}, {"epochs": 0})
+    )
+    assert exact.loss < 0.95 * before.loss
+    assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
+    assert rounded.loss != exact.loss
+    assert {weights.dtype for weights in rounded.net.state_dict().values()} == {torch.float32}

@@ -1,0 +1,138 @@
+"""A training that was killed goes on as if it had not been; what is no state of its own is left alone."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from daycast.model.circumstances import Circumstances
+from daycast.model.config import ModelConfig
+from daycast.model.distributed import Ranks
+from daycast.model.resume import forget_states
+from daycast.model.train import Lesson, Progress, Trained, train_seq2seq
+from daycast.model.train_ensemble import train_ensemble
+from unit.model.lessons import TINY
+
+LONG = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)
+
+
+class KilledError(Exception):
+    """The moment the plug was pulled."""
+
+
+def killed_in(epoch: int, member: int = 1) -> Callable[[Progress], None]:
+    def watch(progress: Progress) -> None:
+        if (progress.epoch, progress.member) == (epoch, member):
+            raise KilledError
+
+    return watch
+
+
+def train(
+    lesson: Lesson, state: Path | None, watch: Callable = lambda _: None, config: ModelConfig = LONG, cell: str = "gru"
+) -> Trained:
+    return train_seq2seq(cell, 3, lesson, config, watch, state)
+
+
+def same(one: Trained, other: Trained) -> bool:
+    a, b = one.net.state_dict(), other.net.state_dict()
+    return one.loss == other.loss and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("cell", "epoch", "decoder"), [("gru", 2, "direct"), ("lstm", 4, "direct"), ("lstm", 2, "autoregressive")]
+)
+def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
+    cell: str, epoch: int, decoder: str, lesson: Lesson, tmp_path: Path
+) -> None:
+    config, seen = replace(LONG, decoder=decoder), list[Progress]()
+    whole = train(lesson, None, config=config, cell=cell)
+    with pytest.raises(KilledError):
+        train(lesson, tmp_path / "a.resume", killed_in(epoch), config, cell)
+    torch.rand(7)  # another process would not find the generator where this one left it
+    resumed = train(lesson, tmp_path / "a.resume", seen.append, config, cell)
+    assert [progress.epoch for progress in seen] == list(range(epoch + 1, 5))
+    assert same(resumed, whole)
+    assert resumed.seconds > sum(progress.epoch_seconds for progress in seen)
+
+
+def test_patience_is_counted_over_the_interruption(lesson: Lesson, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    stuck = replace(LONG, learning_rate=0.0, weight_decay=0.0, epochs=9, patience=3)
+    with pytest.raises(KilledError):
+        train(lesson, tmp_path / "a.resume", killed_in(2), stuck)
+    train(lesson, tmp_path / "a.resume", seen.append, stuck)
+    assert [progress.epoch for progress in seen] == [3]
+
+
+def test_an_ensemble_goes_on_with_the_member_it_was_killed_in(lesson: Lesson, tmp_path: Path) -> None:
+    config, seen = replace(LONG, cell="auto", members=3), list[Progress]()
+    circumstances = Circumstances(keep=tmp_path / "hash")
+    _, whole, losses = train_ensemble(lesson, config, lambda _: None)
+    with pytest.raises(KilledError):
+        train_ensemble(lesson, config, killed_in(3, member=2), circumstances)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hash.1-gru.resume", "hash.2-lstm.resume"]
+    _, resumed, resumed_losses = train_ensemble(lesson, config, seen.append, circumstances)
+    assert [(progress.member, progress.epoch) for progress in seen] == [(2, 4), *((3, epoch) for epoch in range(1, 5))]
+    assert resumed_losses == losses
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def words(path: Path) -> None:
+    path.write_text("this is no state, it is a letter to whoever reads it")
+
+
+def foreign(path: Path) -> None:
+    save_file(load_file(path), path)
+
+
+@pytest.mark.parametrize("spoil", [cut_short, words, foreign])
+def test_a_file_that_is_no_state_is_left_alone_with_a_word(
+    spoil: Callable, lesson: Lesson, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    path = tmp_path / "a.resume"
+    with pytest.raises(KilledError):
+        train(lesson, path, killed_in(2))
+    spoil(path)
+    assert same(train(lesson, path), train(lesson, None))
+    assert "a.resume is no state to go on from" in caplog.text
+    assert "training starts afresh" in caplog.text
+
+
+@pytest.mark.parametrize("other", [{"learning_rate": 0.2}, {"hidden": 13}])
+def test_a_state_of_another_training_is_left_alone(other: dict, lesson: Lesson, tmp_path: Path) -> None:
+    path, config = tmp_path / "a.resume", replace(LONG, **other)
+    with pytest.raises(KilledError):
+        train(lesson, path, killed_in(2))
+    assert same(train(lesson, path, config=config), train(lesson, None, config=config))
+
+
+def test_processes_that_were_killed_at_different_epochs_all_start_afresh(lesson: Lesson, tmp_path: Path) -> None:
+    class Torn(Ranks):
+        def all_of(self, number: float) -> list[float]:
+            return [number, number + 1]
+
+    whole, seen, path = train(lesson, None), list[Progress](), tmp_path / "a.resume"
+    for watch in (killed_in(2), seen.append):
+        with suppress(KilledError):
+            again = train_seq2seq("gru", 3, lesson, LONG, watch, path, ranks=Torn())
+    assert [progress.epoch for progress in seen] == [1, 2, 3, 4]
+    assert same(again, whole)
+
+
+def test_only_the_states_of_the_checkpoint_that_is_whole_are_removed(tmp_path: Path) -> None:
+    mine, others = ["ab.1-gru.resume", "ab.2-lstm.resume.tmp"], ["ab.safetensors", "abc.1-gru.resume"]
+    for name in mine + others:
+        (tmp_path / name).touch()
+    forget_states(tmp_path / "ab")
+    assert sorted(path.name for path in tmp_path.iterdir()) == others

@@ -1,0 +1,42 @@
+"""A warm start begins where the champion ended, and says why where it cannot."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from daycast.model.train import Lesson, train_seq2seq
+from daycast.model.warm_start import next_beginning
+from unit.model.lessons import TINY
+
+
+def test_before_its_first_epoch_a_network_is_as_good_as_the_one_it_begins_with(lesson: Lesson) -> None:
+    champion = train_seq2seq("gru", 1, lesson, replace(TINY, learning_rate=0.05, epochs=3, patience=3), lambda _: None)
+    cold = train_seq2seq("gru", 2, lesson, replace(TINY, epochs=0), lambda _: None)
+    warm = train_seq2seq("gru", 2, lesson, replace(TINY, epochs=0), lambda _: None, beginning=champion.net.state_dict())
+    assert warm.loss == champion.loss
+    assert warm.loss < cold.loss
+
+
+@pytest.mark.parametrize("other", [{"hidden": 13}, {"layers": 2}])
+def test_a_network_that_is_built_otherwise_begins_from_scratch_and_says_why(
+    other: dict, lesson: Lesson, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    weights = train_seq2seq("gru", 1, lesson, TINY, lambda _: None).net.state_dict()
+    config = replace(TINY, epochs=0, **other)
+    cold = train_seq2seq("gru", 2, lesson, config, lambda _: None)
+    warm = train_seq2seq("gru", 2, lesson, config, lambda _: None, beginning=weights)
+    assert all(torch.equal(a, b) for a, b in zip(cold.net.parameters(), warm.net.parameters(), strict=True))
+    assert "cannot begin with the champion's networks" in caplog.text
+
+
+def test_networks_take_turns_with_the_champions_of_their_cell(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("daycast").propagate = True
+    first, second = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
+    assert [next_beginning({"gru": [first, second]}, "gru", n) for n in range(3)] == [first, second, first]
+    assert next_beginning({}, "gru", 0) is None
+    assert not caplog.text
+    assert next_beginning({"gru": [first]}, "lstm", 0) is None
+    assert "it is gru, and now it is lstm" in caplog.text
