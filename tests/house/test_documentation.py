@@ -40,6 +40,12 @@ def test_every_table_and_view_the_readme_names_exists_and_none_is_missing():
     assert named == (set(PUBLIC_TABLES) - {"stations", "observation_versions"}) | views | macros
 
 
+def test_the_cookbook_of_the_readme_lists_every_file_there_is():
+    section = README.split("## Cookbook")[1].split("## ")[0]
+    files = {path.name for path in (ROOT / "sql" / "cookbook").glob("*.sql")}
+    assert set(re.findall(r"^\| `(\w+\.sql)` \|", section, re.MULTILINE)) == files
+
+
 def test_the_template_is_the_defaults_it_claims_to_show():
     table = tomllib.loads((ROOT / "src/daycast/template.toml").read_text())
     shown, default = Settings.model_validate(table), Settings()
