@@ -24,7 +24,7 @@ final as (
         lead_hours,
         mae,
         climatology_mae,
-        mae / climatology_mae as ratio
+        mae / nullif(climatology_mae, 0) as ratio
     from champions
     join climatology using (variable, lead_hours)
     where mae > climatology_mae

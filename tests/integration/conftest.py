@@ -40,21 +40,10 @@ class Trained:
     at: datetime
 
 
-def small_settings(folder: Path, **model: object) -> Settings:
+def small_settings(folder: Path) -> Settings:
     """Four simulated stations with 120 days of history, and a model that is fitted in a second."""
     source = {"kind": "simulated", "stations": 4, "history": "120d"}
-    return Settings.model_validate({"sources": [source], "model": MODEL | model}, context={"folder": folder})
-
-
-def with_champion(settings: Settings) -> Trained:
-    """Take in the history up to TRAINED_AT, train a model and let it serve."""
-    ingest_source(settings, settings.sources[0], TRAINED_AT)
-    snapshot = write_snapshot(settings, TRAINED_AT)
-    checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
-    register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_AT), TRAINED_AT)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
-        promote_model(con, read_header(checkpoint).model_id, TRAINED_AT)  # whoever won, the network is what is tested
-    return Trained(settings, TRAINED_AT)
+    return Settings.model_validate({"sources": [source], "model": MODEL}, context={"folder": folder})
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +58,14 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> Trained:
     """Read only: use `trained` to write."""
-    return with_champion(small_settings(tmp_path_factory.mktemp("trained")))
+    settings = small_settings(tmp_path_factory.mktemp("trained"))
+    ingest_source(settings, settings.sources[0], TRAINED_AT)
+    snapshot = write_snapshot(settings, TRAINED_AT)
+    checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
+    register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_AT), TRAINED_AT)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
+        promote_model(con, read_header(checkpoint).model_id, TRAINED_AT)  # whoever won, the network is what is tested
+    return Trained(settings, TRAINED_AT)
 
 
 @pytest.fixture

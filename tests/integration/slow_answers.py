@@ -23,17 +23,19 @@ def below(row: Row, limit: float) -> float:
     return 0.95
 
 
+def below_text(row: Row, limit: float) -> str:
+    if limit <= row["q05"]:
+        return "<= 0.05"
+    return ">= 0.95" if limit > row["q95"] else f"{below(row, limit):.2f}"
+
+
+def mirrored(row: Row) -> Row:
+    """The forecast of the negative: more than a limit is less than its negative."""
+    return {name: -row[other] for name, other in zip(QUANTILES, reversed(QUANTILES), strict=True)}
+
+
 def above(row: Row, limit: float) -> float:
-    """The chance that it is more than the limit: that of its negative to be less than the limit's negative."""
-    mirrored = {
-        f"q{a}": -row[f"q{b}"]
-        for a, b in zip(("05", 10, 25, 50, 75, 90, 95), (95, 90, 75, 50, 25, 10, "05"), strict=True)
-    }
-    return below(mirrored, -limit)
-
-
-def said(chance: float) -> str:
-    return {0.05: "<= 0.05", 0.95: ">= 0.95"}.get(chance, f"{chance:.2f}")
+    return below(mirrored(row), -limit)
 
 
 class SlowAnswers:
@@ -84,12 +86,12 @@ class SlowAnswers:
                     worst = row
             chance = below(worst, limit)
             coldest = min(row["q05"] for row in rows), min(row["value"] for row in rows)
-            answer.append((station, chance, said(chance), worst["valid_at"], *coldest))
+            answer.append((station, chance, below_text(worst, limit), worst["valid_at"], *coldest))
         return sorted(answer, key=lambda row: (-row[1], row[0]))
 
     def gale_ahead(self, limit: float) -> list[tuple]:
         return [
-            (station, row["valid_at"], above(row, limit), said(above(row, limit)))
+            (station, row["valid_at"], above(row, limit), below_text(mirrored(row), -limit))
             for station, rows in self.ahead("wind_speed_m_s").items()
             for row in rows
             if row["q95"] > limit
@@ -140,7 +142,7 @@ class SlowAnswers:
             of = by((row for row in mine if (row["variable"], row["lead_hours"]) == (variable, lead)), "forecaster")
             ours, usual = mean(of[champion["forecaster"]], "mae"), mean(of["climatology"], "mae")
             if ours > usual:
-                answer.append((variable, lead, ours, usual, ours / usual))
+                answer.append((variable, lead, ours, usual, ours / usual if usual else None))
         return answer
 
     def interval_width_by_lead(self) -> list[tuple]:
