@@ -60,6 +60,17 @@ def test_the_scores_are_those_of_the_forecasts_and_observations_in_the_tables(ve
         assert bias == pytest.approx(sum(mine) / n, abs=1e-4)
 
 
+def test_the_scores_say_how_wide_the_intervals_were(verified) -> None:
+    settings, now = verified
+    of_forecasts = "avg(q75 - q25), avg(q90 - q10), avg(q95 - q05) from forecast_errors where observed is not null"
+    key = "station_id, variable, lead_hours"
+    wide = rows_of(settings, now, f"select {key}, valid_at::date, {of_forecasts} group by all order by all")
+    scores = f"select {key}, valid_on, width_50, width_80, width_90 from scores where forecaster = 'gru' order by all"
+    for row, score in zip(wide, rows_of(settings, now, scores), strict=True):
+        assert score[:4] == row[:4]
+        assert score[4:] == pytest.approx(row[4:], abs=1e-9)
+
+
 def test_the_baselines_are_scored_beside_the_champion_on_the_same_rows(verified) -> None:
     settings, now = verified
     counts = rows_of(settings, now, "select forecaster, sum(n) from scores group by all")
