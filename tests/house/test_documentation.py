@@ -34,9 +34,16 @@ def test_every_option_the_readme_shows_exists():
 
 def test_every_table_and_view_the_readme_names_exists_and_none_is_missing():
     section = README.split("## Tables")[1].split("## ")[0]
-    named = set(re.findall(r"`(\w+)(?:\(t\))?`", "".join(re.findall(r"^\|(.*?)\|", section, re.MULTILINE))))
+    named = set(re.findall(r"`(\w+)(?:\([\w, ]+\))?`", "".join(re.findall(r"^\|(.*?)\|", section, re.MULTILINE))))
     views = {path.stem for path in (ROOT / "sql" / "views").glob("*.sql")}
-    assert named == (set(PUBLIC_TABLES) - {"stations", "observation_versions"}) | views | {"observations_as_of"}
+    macros = {path.stem for path in (ROOT / "sql" / "macros").glob("*.sql")}
+    assert named == (set(PUBLIC_TABLES) - {"stations", "observation_versions"}) | views | macros
+
+
+def test_the_cookbook_of_the_readme_lists_every_file_there_is():
+    section = README.split("## Cookbook")[1].split("## ")[0]
+    files = {path.name for path in (ROOT / "sql" / "cookbook").glob("*.sql")}
+    assert set(re.findall(r"^\| `(\w+\.sql)` \|", section, re.MULTILINE)) == files
 
 
 def test_the_template_is_the_defaults_it_claims_to_show():

@@ -11,6 +11,7 @@ import pytest
 
 from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN
+from daycast.warehouse.comments import leading_comment, literal
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.publish import PUBLIC_TABLES, publish, query_published
 from daycast.warehouse.statements import sql_folder
@@ -82,10 +83,53 @@ def test_public_tables_and_every_view_are_there_and_private_ones_are_not(publish
 
 def test_the_comments_are_carried_over(con: duckdb.DuckDBPyConnection, published: Path) -> None:
     tables = f"select table_name, comment from duckdb_tables() where table_name in {PUBLIC_TABLES} order by all"
-    of_columns = "select table_name, column_name, comment from duckdb_columns() where comment is not null order by all"
+    of_columns = (
+        "select table_name, column_name, comment from duckdb_columns() "
+        f"where comment is not null and table_name in {PUBLIC_TABLES} order by all"
+    )
     assert query_published(published, tables).rows() == con.execute(tables).fetchall()
     commented = query_published(published, of_columns).rows()
-    assert ("forecasts", "input_regime") in {row[:2] for row in commented}
+    assert set(con.execute(of_columns).fetchall()) < set(commented)
+
+
+def test_every_public_column_says_what_it_means(published: Path) -> None:
+    silent = "select table_name, column_name from duckdb_columns() where comment is null and not internal order by all"
+    assert query_published(published, silent).rows() == []
+    twice = "select comment from duckdb_columns() where table_name = '{}' and column_name = 'value'"
+    meanings = {query_published(published, twice.format(name)).item() for name in ("forecasts", "rejected_readings")}
+    assert meanings == {
+        "The median forecast, in the unit that the variable's name ends in.",
+        "The value as it came.",
+    }
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("duckdb_views", "views"), ("duckdb_functions", "macros")])
+def test_every_view_and_macro_asks_its_question(published: Path, kind: str, folder: str) -> None:
+    name = {"views": "view_name", "macros": "function_name"}[folder]
+    said = dict(query_published(published, f"select {name}, comment from {kind}() where not internal").rows())
+    assert said.keys() == {path.stem for path in (sql_folder() / folder).glob("*.sql")}
+    assert all("?" in comment for comment in said.values()), said
+
+
+def test_the_comment_of_a_file_is_the_lines_it_begins_with() -> None:
+    assert leading_comment("-- What?\n--  That.\nselect 1; -- no\n-- no") == "What? That."
+    assert literal("it's") == "'it''s'"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("select nme from stations", 'Referenced column "nme" not found in FROM clause! Candidate bindings: "name"'),
+        ("from forecast", 'Table with name forecast does not exist! Did you mean "forecasts"?'),
+        ("selec 1", 'syntax error at or near "selec"'),
+    ],
+)
+def test_a_wrong_query_is_answered_in_one_line_that_helps(published: Path, query: str, says: str) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        query_published(published, query)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "LINE" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

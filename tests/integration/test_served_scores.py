@@ -1,7 +1,8 @@
-"""Served forecasts against what came: every score can be worked out from the tables by hand, within single precision."""
+"""Served forecasts against what came: every score can be worked out from the tables by hand."""
 
 import math
 from datetime import datetime, timedelta
+from statistics import fmean
 
 import polars as pl
 import pytest
@@ -16,6 +17,7 @@ from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
+from unit.verify.test_scores import oracle, sharpness_oracle
 
 
 def rows_of(settings: Settings, now, query: str) -> list[tuple]:
@@ -55,9 +57,27 @@ def test_the_scores_are_those_of_the_forecasts_and_observations_in_the_tables(ve
     for *key, n, mae, rmse, bias in scores:
         mine = by_row[tuple(key)]
         assert n == len(mine)
-        assert mae == pytest.approx(sum(map(abs, mine)) / n, abs=1e-4)
-        assert rmse == pytest.approx(math.sqrt(sum(e * e for e in mine) / n), abs=1e-4)
-        assert bias == pytest.approx(sum(mine) / n, abs=1e-4)
+        assert mae == pytest.approx(sum(map(abs, mine)) / n, abs=1e-9)
+        assert rmse == pytest.approx(math.sqrt(sum(e * e for e in mine) / n), abs=1e-9)
+        assert bias == pytest.approx(sum(mine) / n, abs=1e-9)
+
+
+def test_crps_pinball_coverage_and_width_are_those_of_the_quantiles_in_the_tables(verified) -> None:
+    settings, now = verified
+    columns = "observed, q05, q10, q25, q50, q75, q90, q95"
+    key = "station_id, variable, lead_hours"
+    by_cell: dict[tuple, list[dict[str, float]]] = {}
+    for row in rows_of(
+        settings, now, f"select {key}, valid_at::date, {columns} from forecast_errors where observed is not null"
+    ):
+        one = oracle(list(row[5:]), row[4]) | sharpness_oracle(list(row[5:]), row[4])
+        by_cell.setdefault(row[:4], []).append(one)
+    names = ("crps", "pinball", *(f"{kind}_{share}" for kind in ("coverage", "width") for share in (50, 80, 90)))
+    scores = rows_of(settings, now, f"select {key}, valid_on, {', '.join(names)} from scores where forecaster = 'gru'")
+    assert len(scores) == len(by_cell)
+    for row in scores:
+        expected = [fmean(one[name] for one in by_cell[row[:4]]) for name in names]
+        assert row[4:] == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_baselines_are_scored_beside_the_champion_on_the_same_rows(verified) -> None:

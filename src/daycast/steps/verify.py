@@ -38,6 +38,9 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
         stations = read_stations(con)
         models = {name: find_model(con, name) for name in served["model_id"].unique().sort()}
     versions = keep_usable(versions, list(settings.glossary))
+    served = served.join(
+        _believed(versions, list(settings.glossary)), on=["station_id", "valid_at", "variable"], how="left"
+    )
     scores = [
         _score_model(settings, model, served.filter(pl.col("model_id") == name), versions, stations)
         for name, model in models.items()
@@ -49,6 +52,16 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
         [(name, model["forecaster"]) for name, model in models.items()], schema=_MODEL, orient="row"
     )
     return int(scored.join(forecasters, on=list(_MODEL))["n"].sum())
+
+
+def _believed(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
+    """What is believed now, a row for each value: station_id, valid_at, variable, observed.
+
+    From the table and not from the model's array, which is scaled in single precision: a dry hour must not come back as 1e-9 mm.
+    """
+    current = versions.filter(pl.col("known_until").is_null()).rename({"observed_at": "valid_at"})
+    long = current.unpivot(variables, index=["station_id", "valid_at"], variable_name="variable", value_name="observed")
+    return long.drop_nulls("observed")
 
 
 def _score_model(
@@ -65,10 +78,9 @@ def _score_model(
     issues = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
     t0 = (issues["issued_at"] - start).dt.total_hours().to_numpy()
     tables = []
-    for part, quantiles, truth, _ in forecaster.predict(forecaster.open(network), issues["at"].to_numpy(), t0, beside):
+    for part, quantiles, _, _ in forecaster.predict(forecaster.open(network), issues["at"].to_numpy(), t0, beside):
         keys = issues[part].select("station_id", "issued_at")
-        came = make_long_rows(truth[..., None], ["observed"], keys, targets).fill_nan(None)
-        theirs = served.join(came, on=[*_KEY, "valid_at"]).with_columns(forecaster=pl.lit(name))
+        theirs = served.join(keys, on=["station_id", "issued_at"], how="semi").with_columns(forecaster=pl.lit(name))
         rows = [make_long_rows(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in beside]
         others = [
             row.with_columns(forecaster=pl.lit(other)).join(theirs.select(*_KEY, "observed"), on=_KEY)

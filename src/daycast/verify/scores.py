@@ -34,6 +34,20 @@ def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.nda
     return scores
 
 
+def sharpness_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """What is kept of forecasts (..., Q) that were served beside their scores, for truths (...): arrays (...).
+
+    pinball as its mean over the levels, each counting alike; width_50, _80 and _90 of the central intervals.
+    """
+    above = truth[..., None] - quantiles
+    pinball = np.maximum(LEVELS * above, (LEVELS - 1) * above).mean(axis=-1)
+    widths = {
+        name.replace("coverage", "width"): quantiles[..., high] - quantiles[..., low]
+        for name, (low, high) in _INTERVALS.items()
+    }
+    return {"pinball": pinball, **widths}
+
+
 class Tally:
     """The scores of one forecaster, summed over windows that arrive in parts."""
 
@@ -76,8 +90,12 @@ def with_rmse(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def score_rows(forecasts: pl.DataFrame, quantiles: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
-    """Mean scores of long rows that have a column `observed`, for each group of `by`: by, n, mae, rmse, bias, crps, coverages."""
+    """Mean scores of long rows that have a column `observed`, for each group of `by`.
+
+    Columns: by, n, mae, rmse, bias, crps, coverage_50, _80, _90, pinball, width_50, _80, _90.
+    """
     rows = forecasts.filter(pl.col("observed").is_not_null())
-    scores = score_elements(rows.select(quantiles).to_numpy(), rows["observed"].to_numpy())
+    values, truth = rows.select(quantiles).to_numpy(), rows["observed"].to_numpy()
+    scores = score_elements(values, truth) | sharpness_elements(values, truth)
     scored = rows.select(by).with_columns(pl.Series(name, score) for name, score in scores.items())
-    return with_rmse(scored.group_by(by, maintain_order=True).agg(pl.len().alias("n"), pl.col(*MEANS).mean())).sort(by)
+    return with_rmse(scored.group_by(by, maintain_order=True).agg(pl.len().alias("n"), pl.col(*scores).mean())).sort(by)

@@ -78,7 +78,7 @@ def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Var
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """(Re)create every view, in an order in which each finds what it reads.
+    """(Re)create every view, in an order in which each finds what it reads, and every macro.
 
     Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
     """
@@ -91,3 +91,5 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     )
     for name in names:
         con.execute((sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks))
+    for path in sorted((sql_folder() / "macros").glob("*.sql")):
+        con.execute(path.read_text())

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from daycast.errors import WarehouseError
+from daycast.warehouse.comments import literal, write_comments
 from daycast.warehouse.connect import SETTINGS
 from daycast.warehouse.migrate import create_views
 from daycast.warehouse.statements import quoted
@@ -35,7 +36,7 @@ def publish(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """
     beside = path.with_suffix(".tmp")  # whoever publishes holds the warehouse, so there is only one
     _remove(beside)
-    con.execute(f"attach {_text(str(beside))} as published")
+    con.execute(f"attach {literal(str(beside))} as published")
     try:
         con.execute("begin")
         for table in PUBLIC_TABLES:
@@ -60,10 +61,11 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
     try:
         for table, column, comment in comments:
             if table in PUBLIC_TABLES and column is None:
-                con.execute(f"comment on table {quoted(table)} is {_text(comment)}")
+                con.execute(f"comment on table {quoted(table)} is {literal(comment)}")
             elif table in PUBLIC_TABLES:
-                con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {_text(comment)}")
+                con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {literal(comment)}")
         create_views(con)
+        write_comments(con)
         con.execute("checkpoint published")
     finally:
         con.execute(f"use {quoted(home)}")
@@ -80,10 +82,6 @@ def _remove(path: Path) -> None:
     path.with_name(path.name + ".wal").unlink(missing_ok=True)
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def query_published(path: Path, query: str) -> pl.DataFrame:
     """The result of a query on the published file, opened read-only and with no way to the rest of the file system.
 
@@ -98,4 +96,9 @@ def query_published(path: Path, query: str) -> pl.DataFrame:
             result = con.sql(query)
             return pl.DataFrame() if result is None else result.pl()
         except duckdb.Error as error:
-            raise WarehouseError(f"the query failed: {str(error).splitlines()[0]}") from None
+            raise WarehouseError(f"the query failed: {_one_line(str(error))}") from None
+
+
+def _one_line(message: str) -> str:
+    """What was wrong and what DuckDB proposes instead, without the picture of where in the query."""
+    return " ".join(message.split("\nLINE ", maxsplit=1)[0].split())

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daycast.verify.scores import CRPS_WEIGHTS, LEVELS, MEANS, Tally, score_elements, score_rows
+from daycast.verify.scores import (
+    CRPS_WEIGHTS,
+    LEVELS,
+    MEANS,
+    Tally,
+    score_elements,
+    score_rows,
+    sharpness_elements,
+)
 
 FORECAST = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
 COLUMNS = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
@@ -38,12 +46,79 @@ def oracle(quantiles: list[float], truth: float) -> dict[str, float]:
     }
 
 
+def sharpness_oracle(quantiles: list[float], truth: float) -> dict[str, float]:
+    """Pinball loss and widths of one forecast, by the definitions, one number at a time."""
+    losses = []
+    for level, quantile in zip([0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95], quantiles, strict=True):
+        losses.append(level * (truth - quantile) if truth >= quantile else (1 - level) * (quantile - truth))
+    q05, q10, q25, _, q75, q90, q95 = quantiles
+    return {"pinball": sum(losses) / 7, "width_50": q75 - q25, "width_80": q90 - q10, "width_90": q95 - q05}
+
+
 number = st.floats(-50, 50).map(lambda value: round(value, 2))
 
 
 @given(st.lists(number, min_size=7, max_size=7).map(sorted), number)
 def test_every_score_is_what_its_definition_gives(quantiles: list[float], truth: float) -> None:
     assert score(np.array(quantiles), truth) == pytest.approx(oracle(quantiles, truth), abs=1e-9)
+
+
+@given(st.lists(number, min_size=7, max_size=7).map(sorted), number)
+def test_pinball_loss_and_widths_are_what_their_definitions_give(quantiles: list[float], truth: float) -> None:
+    got = {name: value.item() for name, value in sharpness_elements(np.array([quantiles]), np.array([truth])).items()}
+    assert got == pytest.approx(sharpness_oracle(quantiles, truth), abs=1e-9)
+
+
+def rows_of(*forecasts: tuple[tuple[float, ...], float]) -> pl.DataFrame:
+    """Long rows of one group: each its seven quantiles and what came."""
+    frame = pl.DataFrame([quantiles for quantiles, _ in forecasts], schema=list(COLUMNS), orient="row")
+    return frame.with_columns(observed=pl.Series([truth for _, truth in forecasts]), station_id=pl.lit("a"))
+
+
+@pytest.mark.parametrize(
+    ("forecasts", "expected"),
+    [
+        pytest.param(
+            [((3.0,) * 7, 3.0), ((4.0,) * 7, 4.0)],
+            {
+                "mae": 0,
+                "rmse": 0,
+                "bias": 0,
+                "crps": 0,
+                "pinball": 0,
+                "coverage_50": 1,
+                "coverage_90": 1,
+                "width_90": 0,
+            },
+            id="perfect",
+        ),
+        pytest.param(  # always 2 in a world of 1 and 5: errors 1 and -3; the levels' mean is a half, so pinball is half the error
+            [((2.0,) * 7, 1.0), ((2.0,) * 7, 5.0)],
+            {"mae": 2, "rmse": 5**0.5, "bias": -1, "crps": 2, "pinball": 1, "coverage_90": 0, "width_50": 0},
+            id="constant",
+        ),
+        pytest.param(  # 1 to 7 when 3 came: always 1 too high; each loss by hand: .1 .1 0 .5 .5 .3 .2
+            [((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0), 3.0), ((11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0), 13.0)],
+            {
+                "mae": 1,
+                "rmse": 1,
+                "bias": 1,
+                "crps": 2 * (0.075 * 0.1 + 0.1 * 0.1 + 0.25 * 0.5 + 0.2 * 0.5 + 0.1 * 0.3 + 0.075 * 0.2),
+                "pinball": 1.7 / 7,
+                "coverage_50": 1,
+                "width_50": 2,
+                "width_80": 4,
+                "width_90": 6,
+            },
+            id="biased",
+        ),
+    ],
+)
+def test_scores_of_a_perfect_a_constant_and_a_biased_forecast_are_those_worked_out_by_hand(
+    forecasts: list, expected: dict[str, float]
+) -> None:
+    (row,) = score_rows(rows_of(*forecasts), COLUMNS, ["station_id"]).to_dicts()
+    assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_weights_share_out_the_whole_of_the_levels_evenly_around_the_median() -> None:

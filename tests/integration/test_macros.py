@@ -1,0 +1,110 @@
+"""The macros, against what was worked out by hand."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.publish import publish, query_published
+
+T0 = datetime(2026, 2, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+RISING = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0)
+DRY = (0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0)
+
+
+@pytest.fixture
+def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+        yield con
+
+
+def forecast(
+    con: duckdb.DuckDBPyConnection, station: str, quantiles: tuple, issued_at: datetime = T0, lead: int = 1
+) -> None:
+    row = [station, "warmth_c", issued_at, issued_at + lead * HOUR, lead, quantiles[3], *quantiles]
+    marks = ", ".join("?" for _ in row)
+    con.execute(f"insert into forecasts values ({marks}, 'm', 'full', ?, 'gru')", [*row, issued_at])
+
+
+def risk(con: duckdb.DuckDBPyConnection, limit: float) -> list[tuple]:
+    columns = "station_id, lead_hours, below, below_text, above, above_text, largest_below, largest_above"
+    return con.execute(f"select {columns} from threshold_risk('warmth_c', {limit})").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("limit", "below", "below_text", "above", "above_text"),
+    [
+        (-3.5, 0.05, "<= 0.05", 0.95, ">= 0.95"),
+        (-3.0, 0.05, "<= 0.05", 0.95, "0.95"),  # 5 in 100 lie below the outermost quantile, as far as anyone knows
+        (-1.5, 0.175, "0.17|0.18", 0.825, "0.82|0.83"),  # half way from 0.10 to 0.25
+        (0.0, 0.375, "0.38|0.37", 0.625, "0.62|0.63"),
+        (1.0, 0.5, "0.50", 0.5, "0.50"),
+        (3.8, 0.94, "0.94", 0.06, "0.06"),
+        (4.0, 0.95, "0.95", 0.05, "<= 0.05"),
+        (9.0, 0.95, ">= 0.95", 0.05, "<= 0.05"),
+    ],
+)
+def test_a_chance_lies_on_the_line_between_two_quantiles_and_is_a_bound_beyond_them(
+    con, limit, below, below_text, above, above_text
+) -> None:
+    forecast(con, "a", RISING)
+    ((_, _, below_got, below_said, above_got, above_said, *_),) = risk(con, limit)
+    assert (below_got, above_got) == (pytest.approx(below), pytest.approx(above))
+    assert below_said in below_text.split("|")
+    assert above_said in above_text.split("|")
+
+
+def test_what_lies_exactly_on_the_limit_is_neither_above_nor_below(con) -> None:
+    forecast(con, "a", DRY)
+    ((_, _, below, below_text, above, _, *_),) = risk(con, 0)
+    assert (below, below_text) == (0.05, "<= 0.05")
+    assert above == pytest.approx(0.25)  # up to the 75 % quantile it is dry
+
+
+def test_each_station_says_the_largest_chance_of_its_hours(con) -> None:
+    forecast(con, "a", RISING, lead=1)
+    forecast(con, "a", tuple(q + 2 for q in RISING), lead=2)
+    forecast(con, "b", tuple(q + 20 for q in RISING), lead=1)
+    rows = risk(con, 0)
+    assert [row[:2] for row in rows] == [("a", 1), ("a", 2), ("b", 1)]
+    assert [row[6] for row in rows] == pytest.approx([0.375, 0.375, 0.05])
+    assert [row[7] for row in rows] == pytest.approx([0.9, 0.9, 0.95])  # 0 is the second one's 10 % quantile
+
+
+def test_no_risk_is_told_of_hours_that_are_over_nor_of_other_variables(con) -> None:
+    forecast(con, "silent", RISING, T0 - 3 * HOUR, lead=3)
+    forecast(con, "silent", RISING, T0 - 3 * HOUR, lead=4)
+    forecast(con, "heard", RISING, lead=1)
+    assert [row[:2] for row in risk(con, 0)] == [("heard", 1), ("silent", 4)]
+    assert con.execute("from threshold_risk('rain_mm', 0)").fetchall() == []
+
+
+def test_forecasts_issued_are_those_that_stood_at_a_moment(con) -> None:
+    for hours in (0, 6, 12):
+        forecast(con, "a", RISING, T0 + hours * HOUR)
+    forecast(con, "b", RISING)
+
+    def issues(hours: float) -> list[tuple]:
+        query = "select station_id, epoch(issued_at - $t0) / 3600 from forecasts_issued($t) order by all"
+        return con.execute(query, {"t0": T0, "t": T0 + hours * HOUR}).fetchall()
+
+    assert issues(-1) == []
+    assert issues(5.9) == [("a", 0), ("b", 0)]
+    assert issues(6) == [("a", 6), ("b", 0)]
+    assert issues(23) == [("a", 12), ("b", 0)]
+    assert issues(24) == [("a", 12)]  # none of b's hours lies ahead any more
+    assert issues(36) == []
+
+
+def test_the_macros_answer_in_the_published_file_and_take_times_as_text(con, tmp_path: Path) -> None:
+    forecast(con, "a", RISING)
+    publish(con, tmp_path / "published.duckdb")
+    issued = query_published(tmp_path / "published.duckdb", "from forecasts_issued('2026-02-01 03:00:00+00')")
+    assert issued["station_id"].to_list() == ["a"]
+    risks = query_published(tmp_path / "published.duckdb", "select below from threshold_risk('warmth_c', 1)")
+    assert risks.item() == 0.5
