@@ -81,13 +81,18 @@ def fit_snapshot(
     watch: Callable[[Progress], None],
 ) -> Path:
     """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again."""
-    request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
-    path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
+    path = place_checkpoint(snapshot, checkpoints, glossary, config)
     if not path.exists():
         versions = pl.scan_parquet(snapshot / "observations.parquet")
         stations = pl.read_parquet(snapshot / "stations.parquet")
         save_checkpoint(fit_forecaster(versions, stations, glossary, config, snapshot.name, watch), path)
     return path
+
+
+def place_checkpoint(snapshot: Path, checkpoints: Path, glossary: Mapping[str, Variable], config: ModelConfig) -> Path:
+    """Where the checkpoint of this very fit lies, or will lie."""
+    request = json.dumps([snapshot.name, asdict(config), sorted(glossary), daycast.__version__], sort_keys=True)
+    return checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
 
 
 def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
