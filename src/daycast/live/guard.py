@@ -1,0 +1,68 @@
+"""Run one command that must not outlive whoever started it.
+
+`python -m daycast.live.guard COMMAND …` ends the command, and everything the command started, when its standard input ends (the
+starter is gone, however it went), on SIGTERM, or when the command itself has ended; its exit status is the command's.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_PATIENCE_S = 20  # for a worker to end its flow runs
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(command: list[str]) -> int:
+    """Run the command to its end, or to that of standard input."""
+    if sys.platform == "linux":  # what the command leaves behind becomes ours, in whichever session it is
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - what the supervisor names
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=[process], daemon=True).start())
+    threading.Thread(target=_end_with_input, args=[process], daemon=True).start()
+    status = process.wait()
+    _kill_descendants()
+    return status
+
+
+def _end_with_input(process: subprocess.Popen[bytes]) -> None:
+    while os.read(0, 1024):  # not sys.stdin, whose lock would hold up our own end
+        pass
+    _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    time.sleep(_PATIENCE_S)
+    process.kill()
+
+
+def _kill_descendants() -> None:
+    """Kill what is left, again and again, because the orphans of the killed become ours."""
+    while left := _descendants(os.getpid()):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.05)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Children, and theirs; empty where the system does not show them."""
+    found: list[int] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, file.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
