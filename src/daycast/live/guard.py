@@ -14,7 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_PATIENCE_S = 20  # for a worker to end its flow runs
+_PATIENCE_S = 10  # for the command to end
+_LAST_WORDS_S = 10  # for what it leaves behind
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -43,15 +44,32 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _kill_descendants() -> None:
-    """Kill what is left, again and again, because the orphans of the killed become ours."""
-    while left := _descendants(os.getpid()):
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+    """End what is left: politely, so that a flow run can say it crashed, then by force.
+
+    Again and again, because the orphans of the killed become ours.
+    """
+    _signal_all(_descendants(os.getpid()), signal.SIGTERM)
+    deadline = time.monotonic() + _LAST_WORDS_S
+    while _descendants(os.getpid()) and time.monotonic() < deadline:
+        _bury()
         time.sleep(0.05)
+    while left := _descendants(os.getpid()):
+        _signal_all(left, signal.SIGKILL)
+        _bury()
+        time.sleep(0.05)
+
+
+def _signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _bury() -> None:
+    """Let go of the dead, which else count as descendants."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _descendants(pid: int) -> list[int]:

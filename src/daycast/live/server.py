@@ -1,6 +1,7 @@
 """Talk to a Prefect server over its HTTP interface, without importing Prefect."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from daycast.errors import ConfigError
 
 _TIMEOUT_S = 30
+_BUSY, _CONFLICT = 503, 409
+_BUSY_TRIES = 20  # with a second between them: a server on SQLite is often locked while it starts
 
 
 class RefusedError(Exception):
@@ -23,6 +26,17 @@ def call(url: str, path: str, body: object = None) -> Any:
 
     Raises RefusedError for an error status, ConfigError where nobody answers.
     """
+    for _ in range(_BUSY_TRIES):
+        try:
+            return _call_once(url, path, body)
+        except RefusedError as error:
+            if error.status != _BUSY:
+                raise
+            time.sleep(1)
+    return _call_once(url, path, body)
+
+
+def _call_once(url: str, path: str, body: object) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - as configured
     try:
@@ -39,5 +53,5 @@ def post_unless_there(url: str, path: str, body: object) -> None:
     try:
         call(url, path, body)
     except RefusedError as error:
-        if error.status != 409:  # conflict
+        if error.status != _CONFLICT:
             raise

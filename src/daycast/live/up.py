@@ -55,6 +55,7 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             server = keep("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
             _wait(server, url)
             _create(url, root)
+            _crash_abandoned(url)
             services = [server] + [keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS]
             _deploy(environment, root, home)
             if not settings.warehouse.exists():
@@ -121,6 +122,14 @@ def _create(url: str, root: Path) -> None:
     for automation in json.loads((root / "infra" / "automations.json").read_text(encoding="utf-8")):
         if automation["name"] not in there:
             call(url, "/automations/", automation)
+
+
+def _crash_abandoned(url: str) -> None:
+    """Runs that seem to run while no worker does were killed with their machine: say so, which frees what they hold."""
+    active = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "What ran it was killed."}
+    for run in call(url, "/flow_runs/filter", active):
+        call(url, f"/flow_runs/{run['id']}/set_state", {"state": crashed})
 
 
 def _deploy(environment: dict[str, str], root: Path, home: Path) -> None:
