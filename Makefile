@@ -1,12 +1,18 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run test check clean
+.PHONY: run up down test check clean
 
 PYTHON = python3
 BIN = .venv/bin
 
 run: .venv/ready
 	$(BIN)/daycast run
+
+up: .venv/ready
+	$(BIN)/daycast up
+
+down: .venv/ready
+	$(BIN)/daycast down
 
 test: .venv/ready
 	$(BIN)/python -m pytest

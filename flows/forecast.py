@@ -20,7 +20,14 @@ def forecast(
     stations: list[str] | None = None,
     until: str | None = None,
 ) -> int:
-    """Forecast from `issued_at` (by default the last full hour) with the champion; returns the number of rows written."""
+    """Forecast from `issued_at` (by default the last full hour) with the champion; returns the number of rows written.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        issued_at: A past full hour to forecast from, as things were known then (ISO 8601).
+        stations: Only these stations.
+        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+    """
     settings, now = load_settings(config), clock(until)
     with recorded(settings, "forecast", now, clock):
         rows = issue_forecasts(settings, now, parse_time(issued_at) if issued_at else None, stations or [])

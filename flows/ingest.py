@@ -26,6 +26,12 @@ def ingest(
 
     A source that fails does not stop the others; the first failure is raised at the end. A station that is silent, or whose
     clock is not UTC, is an event of the orchestrator.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        source: Only the source of this name.
+        since: From this moment instead of where the last run ended (ISO 8601).
+        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
     """
     settings, now = load_settings(config), clock(until)
     start = parse_time(since) if since else None

@@ -31,6 +31,11 @@ def pipeline(config: str | None = None, until: str | None = None, cell: str | No
 
     A link that fails does not stop those after it, so that a broken source or a failed training never costs a forecast; the
     first failure is raised at the end.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        cell: The recurrent cell instead of the configured one, where a retraining is due.
     """
     settings, now = load_settings(config), clock(until)
     moment = now.isoformat()

@@ -1,11 +1,15 @@
 """Train a challenger on a snapshot, judge it, and let the better one serve."""
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 from prefect import flow, task
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
 
+from daycast.errors import ConfigError, ModelError
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import clock, load_settings
@@ -32,23 +36,73 @@ def fit(
     model: ModelConfig,
     champion: str | None = None,
 ) -> Path:
-    """Fit a challenger: a Parquet snapshot in, a checkpoint out; touches nothing else, so it can run on any machine."""
+    """Fit a challenger: a Parquet snapshot in, a checkpoint out; touches nothing else, so it can run on any machine.
+
+    Args:
+        snapshot: The folder with the Parquet files.
+        checkpoints: The folder the checkpoint is written to.
+        variables: Every variable of the network by name.
+        model: The section [model] of the configuration.
+        champion: The checkpoint, in the same folder, whose networks the new ones begin with.
+    """
     with show_training() as watch:
         return fit_snapshot(snapshot, checkpoints, variables, model, watch, champion)
 
 
+def fit_by_worker(
+    pool: str,
+    snapshot: Path,
+    checkpoints: Path,
+    variables: dict[str, Variable],
+    model: ModelConfig,
+    champion: str | None = None,
+) -> Path:
+    """Have a worker of `pool` run `fit`, and return the checkpoint, which both sides find in the same folder."""
+    glossary = {name: asdict(variable) for name, variable in variables.items()}
+    parameters = {
+        "snapshot": str(snapshot),
+        "checkpoints": str(checkpoints),
+        "variables": glossary,
+        "model": asdict(model),
+        "champion": champion,
+    }
+    try:
+        run = run_deployment(f"fit/{pool}", parameters=parameters)
+    except ObjectNotFound:
+        raise ConfigError(
+            f'retrain.fit_on is "{pool}", and fit/{pool} is not deployed: `daycast up`, or "here"'
+        ) from None
+    checkpoint = steps.place_checkpoint(snapshot, checkpoints, variables, model, champion)
+    if not run.state or not run.state.is_completed() or not checkpoint.exists():
+        state = run.state.name if run.state else "unknown"
+        raise ModelError(f"fit/{pool} ended {state} and left no {checkpoint}: see the run {run.name!r}")
+    return checkpoint
+
+
 @flow
 def retrain(
-    config: str | None = None, until: str | None = None, cell: str | None = None, warm_start: bool = False
+    config: str | None = None,
+    until: str | None = None,
+    cell: Literal["gru", "lstm", "rnn", "auto"] | None = None,
+    warm_start: bool = False,
 ) -> steps.Outcome:
-    """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better."""
+    """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        cell: The recurrent cell instead of the configured one; auto trains GRU and LSTM.
+        warm_start: Whether the networks begin with the champion's.
+    """
     settings, now = load_settings(config), clock(until)
     model = settings.with_cell(cell)
     model = replace(model, warm_start=warm_start or model.warm_start)
     with recorded(settings, "retrain", now, clock):
         snapshot = write_snapshot(settings, now)
         champion = find_champion(settings, now) if model.warm_start else None
-        checkpoint = fit(snapshot, settings.checkpoints, settings.glossary, model, champion)
+        what = (snapshot, settings.checkpoints, settings.glossary, model, champion)
+        where = settings.retrain.fit_on
+        checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
         decision, scores = judge(settings, checkpoint, now)
         outcome = register(settings, checkpoint, decision, scores, now)
         recalibrate(settings, now)

@@ -17,7 +17,12 @@ recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse
 
 @flow
 def verify(config: str | None = None, until: str | None = None) -> int:
-    """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored."""
+    """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+    """
     settings, now = load_settings(config), clock(until)
     with recorded(settings, "verify", now, clock):
         scored = verify_forecasts(settings, now)

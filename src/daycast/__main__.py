@@ -66,6 +66,16 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add("init", _init, "write a commented daycast.toml")
+    _add_chain(add, timed)
+    _add_past(add, timed)
+    _add_service(add)
+    sql = add("sql", _sql, "query the published file, read-only")
+    sql.add_argument("query")
+    sql.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    return parser
+
+
+def _add_chain(add: Callable[..., argparse.ArgumentParser], timed: argparse.ArgumentParser) -> None:
     run = add("run", _run, "the whole chain once: ingest, retrain if due, forecast, verify, publish, report", timed)
     _add_cell(run)
     ingest = add("ingest", _ingest, "take in what the sources have", timed)
@@ -81,20 +91,34 @@ def _parser() -> argparse.ArgumentParser:
     add("publish", _publish, "replace the published file by the newest tables", timed)
     add("report", _report, "write the report page", timed)
     add("doctor", _doctor, "check configuration, sources, warehouse and machine", timed)
+
+
+def _add_past(add: Callable[..., argparse.ArgumentParser], timed: argparse.ArgumentParser) -> None:
     backtest = add("backtest", _backtest, "score forecasts of past hours, as things were known at each", timed)
     backtest.set_defaults(until=None)
     backtest.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
     backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
     backtest.add_argument("--model", metavar="ID", help="instead of the champion")
     backtest.add_argument("--format", choices=["table", "json"], default="table")
+    backfill = add("backfill", _backfill, "forecast past hours that were missed, with today's champion")
+    backfill.set_defaults(until=None)
+    backfill.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
+    backfill.add_argument("--until", metavar="T", help="the hour of issue to stop before (default: now)")
+    backfill.add_argument("--dry-run", action="store_true", help="only say how many hours are missing")
     models = add("models", _models, "list the models, show one, promote one, or roll back to the champion before")
     models.add_argument("action", choices=["list", "show", "promote", "rollback"])
     models.add_argument("model_id", nargs="?", metavar="ID")
     models.add_argument("--format", choices=["table", "json"], default="table", help="of list and show")
-    sql = add("sql", _sql, "query the published file, read-only")
-    sql.add_argument("query")
-    sql.add_argument("--format", choices=["table", "csv", "json"], default="table")
-    return parser
+
+
+def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
+    up = add("up", _up, "run by itself: Prefect server, workers and schedules, until Ctrl-C or `daycast down`")
+    up.add_argument("--port", type=int, metavar="N", help="of the server on 127.0.0.1 (default 4200, or any free one)")
+    add("down", _down, "stop what `daycast up` started")
+    trigger = add("trigger", _trigger, "have a worker run a flow now")
+    trigger.add_argument("flow", help="ingest, forecast, verify, retrain, publish, backfill or pipeline")
+    trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
+    trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
 
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +195,43 @@ def _forecast(args: argparse.Namespace) -> None:
 def _verify(args: argparse.Namespace) -> None:
     verify = _load_flow(args, "verify")
     print(f"{verify(args.config, args.until):,} forecasts scored")
+
+
+def _backfill(args: argparse.Namespace) -> None:
+    backfill = _load_flow(args, "backfill")
+    count = backfill(args.since, args.until, args.config, args.dry_run)
+    print(f"{count:,} missed hours {'would be ' if args.dry_run else ''}forecast")
+
+
+def _up(args: argparse.Namespace) -> None:
+    from daycast.live.up import up
+    from daycast.settings import find_config, load_settings
+
+    up(
+        load_settings(args.config),
+        find_config(args.config),
+        Path(str(import_module("daycast.flows").__file__)).parents[1],
+        args.port,
+    )
+
+
+def _down(args: argparse.Namespace) -> None:
+    from daycast.live.state import stop
+    from daycast.settings import load_settings
+
+    print("down" if stop(load_settings(args.config).data / "prefect") else "daycast was not up")
+
+
+def _trigger(args: argparse.Namespace) -> None:
+    from daycast.live.state import read_state
+    from daycast.live.trigger import trigger
+    from daycast.settings import load_settings
+
+    state = read_state(load_settings(args.config).data / "prefect") or {}
+    url = state.get("url") or os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ConfigError("no Prefect server is known here: start one with `daycast up`, or set PREFECT_API_URL")
+    print(trigger(url, args.flow, args.parameters, dry_run=args.dry_run))
 
 
 def _publish(args: argparse.Namespace) -> None:

@@ -71,6 +71,7 @@ class RetrainSettings(_Section):
 
     every: str = "7d"
     significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests by which a model is promoted
+    fit_on: Literal["here", "cpu", "gpu"] = "here"  # within the run, or by a worker of that pool
 
     @field_validator("every")
     @classmethod

@@ -110,9 +110,7 @@ def fit_snapshot(
     One that was interrupted goes on after the last epoch whose state lies beside the checkpoint. champion: name of the
     checkpoint, among the others, whose networks the new ones begin with.
     """
-    parts = [snapshot.name, asdict(config), sorted(glossary), daycast.__version__, *([champion] if champion else [])]
-    request = json.dumps(parts, sort_keys=True)
-    path = checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
+    path = place_checkpoint(snapshot, checkpoints, glossary, config, champion)
     if not path.exists():
         begin = checkpoints / champion if champion else None
         if config.processes > 1:
@@ -121,6 +119,19 @@ def fit_snapshot(
             fit_and_save(snapshot, path, glossary, config, Circumstances(path.with_suffix(""), begin), watch)
     forget_states(path.with_suffix(""))
     return path
+
+
+def place_checkpoint(
+    snapshot: Path,
+    checkpoints: Path,
+    glossary: Mapping[str, Variable],
+    config: ModelConfig,
+    champion: str | None = None,
+) -> Path:
+    """Where the checkpoint of this very fit lies, or will lie."""
+    parts = [snapshot.name, asdict(config), sorted(glossary), daycast.__version__, *([champion] if champion else [])]
+    request = json.dumps(parts, sort_keys=True)
+    return checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
 
 
 def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:

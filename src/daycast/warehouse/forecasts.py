@@ -1,5 +1,7 @@
 """Writing forecasts, and their scores once the truth came."""
 
+from datetime import datetime
+
 import duckdb
 import polars as pl
 
@@ -36,3 +38,8 @@ def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def read_forecast_count(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
     """The newest hour of issue, and how many stations, variables and rows the latest forecasts have."""
     return read_frame(con, "select_forecast_count").row(0, named=True)
+
+
+def read_hours_of_issue(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime) -> frozenset[datetime]:
+    """The hours of issue in [since, until) of which there is any forecast."""
+    return frozenset(read_frame(con, "select_hours_of_issue", since=since, until=until)["issued_at"])

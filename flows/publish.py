@@ -1,0 +1,25 @@
+"""Give analysts the newest tables and the newest report."""
+
+from prefect import flow, task
+
+from daycast.settings import clock, load_settings
+from daycast.steps import publish as publishing
+from daycast.steps import report as reporting
+from daycast.steps.record_run import recorded
+
+publish_tables = task(publishing.publish_tables, name="publish_tables", tags=["warehouse"])
+write_report = task(reporting.write_report, name="write_report", tags=["warehouse"])
+
+
+@flow
+def publish(config: str | None = None, until: str | None = None) -> None:
+    """Replace the published file and the report page by newer ones.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        until: As if the clock stood at this moment (ISO 8601).
+    """
+    settings, now = load_settings(config), clock(until)
+    with recorded(settings, "publish", now, clock):
+        publish_tables(settings, now)
+        write_report(settings, now)

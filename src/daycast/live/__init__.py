@@ -1,0 +1,1 @@
+"""daycast running by itself: a Prefect server, workers and deployments, kept up by one supervisor."""

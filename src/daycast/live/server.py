@@ -1,0 +1,57 @@
+"""Talk to a Prefect server over its HTTP interface, without importing Prefect."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from daycast.errors import ConfigError
+
+_TIMEOUT_S = 30
+_BUSY, _CONFLICT = 503, 409
+_BUSY_TRIES = 20  # with a second between them: a server on SQLite is often locked while it starts
+
+
+class RefusedError(Exception):
+    """The server answered with an error status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status, self.text = status, text
+
+
+def call(url: str, path: str, body: object = None) -> Any:
+    """GET `path` below the server's `url`, or POST `body` to it; returns the JSON answer.
+
+    Raises RefusedError for an error status, ConfigError where nobody answers.
+    """
+    for _ in range(_BUSY_TRIES):
+        try:
+            return _call_once(url, path, body)
+        except RefusedError as error:
+            if error.status != _BUSY:
+                raise
+            time.sleep(1)
+    return _call_once(url, path, body)
+
+
+def _call_once(url: str, path: str, body: object) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - as configured
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            return json.loads(answer.read() or "null")
+    except urllib.error.HTTPError as error:
+        raise RefusedError(error.code, error.read().decode(errors="replace")) from None
+    except OSError as error:
+        raise ConfigError(f"no Prefect server answers at {url} ({error}): start one with `daycast up`") from None
+
+
+def post_unless_there(url: str, path: str, body: object) -> None:
+    """Create something; that it is there already is as good."""
+    try:
+        call(url, path, body)
+    except RefusedError as error:
+        if error.status != _CONFLICT:
+            raise

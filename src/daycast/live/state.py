@@ -1,0 +1,78 @@
+"""Who keeps daycast running here: a lock that cannot be left behind, and a file that says where to find it."""
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from daycast.errors import ConfigError
+
+_PATIENCE_S = 90
+
+
+@contextmanager
+def holding(home: Path) -> Iterator[Path]:
+    """Be the only supervisor with its state in `home`; gives the state file, which is gone afterwards.
+
+    Raises ConfigError where another one is.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"daycast is up already ({_describe(home)}): stop it with `daycast down`") from None
+        state = home / "up.json"
+        try:
+            yield state
+        finally:
+            state.unlink(missing_ok=True)
+
+
+def write_state(state: Path, url: str) -> None:
+    """Note that this process is the supervisor, and its server's address."""
+    beside = state.with_suffix(".tmp")
+    beside.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    beside.replace(state)
+
+
+def read_state(home: Path) -> dict[str, Any] | None:
+    """What the supervisor noted; None where none runs."""
+    try:
+        with (home / "up.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            state: dict[str, Any] = json.loads((home / "up.json").read_text())
+        except FileNotFoundError:  # it is only just starting
+            return {}
+        return state
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def stop(home: Path) -> bool:
+    """End the supervisor and all it started; returns False where none was running."""
+    state = read_state(home)
+    if state is None:
+        return False
+    if "pid" not in state:
+        raise ConfigError("daycast is only just starting: try again in a moment")
+    os.kill(state["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE_S
+    while read_state(home) is not None:
+        if time.monotonic() > deadline:
+            raise ConfigError(f"the supervisor {state['pid']} does not end: see the logs in {home}")
+        time.sleep(0.1)
+    return True
+
+
+def _describe(home: Path) -> str:
+    state = read_state(home) or {}
+    return f"process {state['pid']}, {state['url']}" if state else "just starting"

@@ -1,0 +1,91 @@
+"""Run a flow now, by hand: `key=value` as the deployment's own parameters, checked before anything is started."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daycast.errors import ConfigError
+from daycast.live.server import RefusedError, call
+from daycast.sources.nearest import did_you_mean
+
+
+def trigger(url: str, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
+    """Have a worker run `flow` with these parameters; returns what was, or with dry_run would be, started, in words.
+
+    Raises ConfigError naming the flow, the parameter or the value that is not accepted.
+    """
+    deployment = _find(url, flow)
+    schema = deployment["parameter_openapi_schema"]
+    parameters = dict(read_pair(pair, schema, flow) for pair in pairs)
+    if missing := sorted(set(schema.get("required", [])) - set(parameters) - set(deployment["parameters"])):
+        raise ConfigError(f"{flow} needs {missing[0]}=…: {_describe(schema['properties'][missing[0]])}")
+    what = f"{flow} in pool {deployment['work_pool_name']} with {_say(deployment['parameters'] | parameters)}"
+    if dry_run:
+        return f"would run {what}"
+    try:
+        run = call(url, f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
+    except RefusedError as error:
+        raise ConfigError(f"{flow} was refused: {_reason(error.text)}") from None
+    return f"{run['name']}: {what}; see {url.removesuffix('/api')}/runs/flow-run/{run['id']}"
+
+
+def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any]:
+    """A parameter and its value, which is text where the schema allows that, else JSON.
+
+    Raises ConfigError for a name that is no parameter, and a value of the wrong kind.
+    """
+    name, equals, text = pair.partition("=")
+    properties = schema.get("properties", {})
+    if not equals or name not in properties:
+        wrong = f"{pair!r} is not key=value" if not equals else f"{flow} has no parameter {name!r}"
+        raise ConfigError(f"{wrong}{did_you_mean(name, properties)}; there are: {', '.join(properties)}")
+    options = properties[name].get("anyOf", [properties[name]])
+    choices = [choice for option in options for choice in option.get("enum", [])]
+    if choices and text not in choices:
+        raise ConfigError(f"{name} cannot be {text!r}: choose {', '.join(choices)}")
+    types = {option.get("type", "object") for option in options} - {"null"}
+    if "string" in types:
+        return name, text
+    if types == {"array"} and not text.startswith("["):
+        return name, text.split(",")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not any(_is(value, kind) for kind in types):
+        raise ConfigError(
+            f"{name} cannot be {text!r}: it is {_describe(properties[name])} ({', '.join(sorted(types))})"
+        )
+    return name, value
+
+
+def _is(value: object, kind: str) -> bool:
+    kinds = {"boolean": bool, "integer": int, "number": (int, float), "array": list, "object": dict}
+    return isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
+
+
+def _find(url: str, flow: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = call(url, f"/deployments/name/{flow}/{flow}")
+    except RefusedError:
+        flows = [each["name"] for each in call(url, "/deployments/filter", {})]
+        names = sorted(set(flows) - {"cpu", "gpu"})
+        raise ConfigError(
+            f"no flow {flow!r} is deployed{did_you_mean(flow, names)}; there are: {', '.join(names)}"
+        ) from None
+    return found
+
+
+def _describe(property_: Mapping[str, Any]) -> str:
+    return str(property_.get("description") or property_.get("title", "")).strip().rstrip(".")
+
+
+def _say(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items()) or "its defaults"
+
+
+def _reason(text: str) -> str:
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return text
