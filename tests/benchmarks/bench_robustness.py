@@ -31,9 +31,10 @@ from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.prepare.network import make_network
 from daycast.quality.flags import keep_usable
+from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import Evaluation, open_block
 from daycast.steps.retrain import fit_snapshot, write_snapshot
-from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
+from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS, HOUR
 from daycast.verify.scores import Tally
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import find_model
@@ -56,12 +57,13 @@ def main() -> None:
     model_id = args.model or train(settings, settings.model)
     with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
         model, stations = find_model(con, model_id), read_stations(con)
-        versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR, UNTIL + HORIZON_HOURS * HOUR, NOW)
+        versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR - 90 * DAY, UNTIL + HORIZON_HOURS * HOUR, NOW)
     versions = keep_usable(versions, list(settings.glossary))
     forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]))
     block = open_block(
         forecaster, versions, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False
     )
+    calibrate_weekly(forecaster, [forecaster.header.cell], block)
     plain = score(forecaster, block, [versions])
     compare("holes", model_id, plain, score(forecaster, block, [drop_at_random(versions)]))
     compare("outage", model_id, plain, score(forecaster, block, delay_one_by_one(versions, stations)))
@@ -115,6 +117,7 @@ def left_out(
         block = open_block(
             model, versions, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False
         )
+        calibrate_weekly(model, [model.header.cell], block)
         ids = block.windows.network.stations["station_id"].to_numpy()[block.stations]
         among = np.isin(ids, LEFT_OUT)
         three = Evaluation(block.windows, block.stations[among], block.origins[among], block.since, block.until)

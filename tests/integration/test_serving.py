@@ -85,6 +85,17 @@ def test_each_forecast_is_made_by_whoever_serves_that_variable_there_and_says_so
         )
 
 
+def test_a_station_asked_for_alone_is_forecast_with_its_neighbours(trained) -> None:
+    everyone = (
+        issue_forecasts(trained.settings, trained.at).drop("created_at").sort("station_id", "variable", "lead_hours")
+    )
+    one = everyone["station_id"][0]
+    alone = issue_forecasts(trained.settings, trained.at, stations=[one]).drop("created_at")
+    assert_frame_equal(
+        alone.sort("station_id", "variable", "lead_hours"), everyone.filter(pl.col("station_id") == one), abs_tol=1e-4
+    )
+
+
 def test_the_tables_say_who_made_each_forecast(trained) -> None:
     settings, now = trained.settings, trained.at
     serve(settings, now, (RAIN, None, "ridge"))

@@ -10,9 +10,9 @@ from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.model.calibration_rows import from_rows
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
-from daycast.model.windows import REGIMES
+from daycast.model.windows import REGIMES, Windows
 from daycast.prepare.covariates import OLDEST_H
-from daycast.prepare.network import Network, make_network
+from daycast.prepare.network import make_network
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
@@ -61,10 +61,11 @@ def issue_forecasts(
     forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
     forecaster.calibrations = from_rows(calibrated, forecaster.header.targets, forecaster.device)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
-    network = make_network(usable, wanted, forecaster.header.channels, start, t0)
-    ids, targets = network.stations["station_id"].to_list(), forecaster.header.targets
+    network = make_network(usable, heard, forecaster.header.channels, start, t0)  # the neighbours of those wanted, too
+    at = np.flatnonzero(network.stations["station_id"].is_in(wanted["station_id"].implode()))
+    ids, targets = network.stations["station_id"].gather(at).to_list(), forecaster.header.targets
     who = assign(str(champion["forecaster"]), substitutes, ids, targets)
-    rows = _forecast_rows(forecaster, who, network, issues, t0).with_columns(
+    rows = _forecast_rows(forecaster, who, at, forecaster.open(network, issues), t0).with_columns(
         model_id=pl.lit(str(champion["model_id"])), created_at=pl.lit(now, UTC_TIME)
     )
     served = validate_frame(rows, forecasts_contract(), "forecasts")
@@ -74,14 +75,16 @@ def issue_forecasts(
 
 
 def _forecast_rows(
-    forecaster: Forecaster, who: np.ndarray, network: Network, covariates: pl.DataFrame, t0: datetime
+    forecaster: Forecaster, who: np.ndarray, at: np.ndarray, windows: Windows, t0: datetime
 ) -> pl.DataFrame:
-    """who: the name of the forecaster of each station and target. (S, V)"""
-    S, names = len(network.stations), [str(name) for name in np.unique(who)]
-    issues = network.stations.select("station_id").with_columns(issued_at=pl.lit(t0, UTC_TIME))
-    windows, origins = forecaster.open(network, covariates), np.full(S, network.index_of(t0))
+    """who: the name of the forecaster of each station and target, (S, V); at: where these stations stand in the windows, (S,)."""
+    names = [str(name) for name in np.unique(who)]
+    issues = windows.network.stations.select(pl.col("station_id").gather(at)).with_columns(
+        issued_at=pl.lit(t0, UTC_TIME)
+    )
+    origins = np.full(len(at), windows.network.index_of(t0))
     parts = []
-    for part, quantiles, _, regime in forecaster.predict(windows, np.arange(S), origins, names):
+    for part, quantiles, _, regime in forecaster.predict(windows, at, origins, names):
         keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
         served = make_long_rows(pick(quantiles, who[part]), QUANTILE_COLUMNS, keys, forecaster.header.targets)
         parts.append(served.with_columns(pl.Series("forecaster", np.repeat(who[part].ravel(), HORIZON_HOURS))))
