@@ -20,10 +20,10 @@ FOLDS = 10
 _LONGEST_H = 10 * 24  # hours of a piece of a fold: long against the memory of the weather, short against its seasons
 
 
-def fold_of_hours(block: Block, hours: int) -> np.ndarray:
-    """To which of the FOLDS each hour of issue belongs: pieces of the block in turn. (hours,) int64"""
-    piece = min(_LONGEST_H, max((block.end - block.start) // (4 * FOLDS), 1))
-    return np.maximum(np.arange(hours) - block.start, 0) // piece % FOLDS
+def fold_of_hours(block: Block, hours: int, folds: int = FOLDS) -> np.ndarray:
+    """To which of the folds each hour of issue belongs: pieces of the block in turn. (hours,) int64"""
+    piece = min(_LONGEST_H, max((block.end - block.start) // (4 * folds), 1))
+    return np.maximum(np.arange(hours) - block.start, 0) // piece % folds
 
 
 @dataclass(frozen=True)

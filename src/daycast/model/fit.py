@@ -38,6 +38,7 @@ from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
 VALIDATION_WINDOWS = 3_000
+_FOLDS_OF_RIDGE = 3
 _NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
 
 
@@ -134,7 +135,7 @@ class _Fit:
         if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
-        ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed))
+        ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE))
         alone = path = fit_linear(self.windows, train, V, path_features, seed)
         if self.windows.covariates:
             path = fit_outlook(alone, self.windows, train, V)
