@@ -15,7 +15,7 @@ down: .venv/ready
 	$(BIN)/daycast down
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 25
 
 check: .venv/ready
 	$(BIN)/ruff check .
