@@ -25,6 +25,9 @@ def test_the_readme_shows_commands():
     assert len(LINES) >= 5
 
 
+ON_ALL_CORES = "--numprocesses auto --maxprocesses 4 --dist loadfile --durations 25"
+
+
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])
 def test_a_make_target_exists_and_ends_in_the_command_it_stands_for(line):
     command = ["make", "--dry-run", "--no-print-directory", line.split()[1]]
@@ -32,7 +35,7 @@ def test_a_make_target_exists_and_ends_in_the_command_it_stands_for(line):
     shown = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
     assert (
         shown.strip().splitlines()[-1]
-        == {"make run": ".venv/bin/daycast run", "make test": ".venv/bin/python -m pytest"}[line]
+        == {"make run": ".venv/bin/daycast run", "make test": f".venv/bin/python -m pytest {ON_ALL_CORES}"}[line]
     )
 
 
