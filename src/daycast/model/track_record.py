@@ -65,13 +65,7 @@ def keep_record(
     if not len(stations):
         return None
     network, device = windows.network, forecaster.device
-    again = np.arange(0, len(stations), _EVERY_DISTURBED)
-    disturbed = np.repeat([False, True], [len(stations), len(again)])
-    stations, origins = (np.concatenate([index, index[again]]) for index in (stations, origins))
-    hide, hide_around = (
-        torch.cat([torch.zeros(len(disturbed) - len(again), HISTORY_HOURS, dtype=torch.bool), mask])
-        for mask in disturb(len(again))
-    )
+    stations, origins, disturbed, hide = _add_disturbed(stations, origins)
     seen = origins + 1 < network.index_of(datetime.fromisoformat(forecaster.header.refreshed_until))
     unrefreshed = copy(forecaster)
     unrefreshed.linear = forecaster.fitted
@@ -79,7 +73,7 @@ def keep_record(
     parts = []
     for owner, rows in ((unrefreshed, np.flatnonzero(seen)), (forecaster, np.flatnonzero(~seen))):
         index = stations[rows], origins[rows]
-        for part, batch, quantiles in owner.forecast(windows, *index, names, (hide[rows], hide_around[rows])):
+        for part, batch, quantiles in owner.forecast(windows, *index, names, (hide[0][rows], hide[1][rows])):
             at, t0 = (one[part] for one in index)
             parts.append(
                 TrackRecord(
@@ -93,6 +87,18 @@ def keep_record(
                 )
             )
     return _join(parts)
+
+
+def _add_disturbed(
+    stations: np.ndarray, origins: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Tensor, Tensor]]:
+    """The windows (N,) and some of them once more, (M,): stations, origins, whether disturbed, and the hours to hide (M, T)."""
+    again = np.arange(0, len(stations), _EVERY_DISTURBED)
+    whole = torch.zeros(len(stations), HISTORY_HOURS, dtype=torch.bool)
+    hide, hide_around = (torch.cat([whole, mask]) for mask in disturb(len(again)))
+    disturbed = np.repeat([False, True], [len(stations), len(again)])
+    stations, origins = (np.concatenate([index, index[again]]) for index in (stations, origins))
+    return stations, origins, disturbed, (hide, hide_around)
 
 
 def begin_of_record(header: Header, now: datetime) -> datetime:
