@@ -59,6 +59,15 @@ class Place:
         which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
         return call(self.url, "/flow_runs/filter", {**which, "sort": "EXPECTED_START_TIME_ASC"})
 
+    def is_scheduled(self, deployment: str, seconds: float = 60) -> bool:
+        """Wait for the server, which looks at schedules every few seconds, to have runs of the deployment to come."""
+        deadline = time.monotonic() + seconds
+        while (
+            not (there := any(run["auto_scheduled"] for run in self.runs(deployment))) and time.monotonic() < deadline
+        ):
+            time.sleep(0.5)
+        return there
+
     def completed(self, deployment: str, seconds: float = 120) -> dict:
         """Wait for a run of the deployment to complete."""
         deadline = time.monotonic() + seconds
@@ -104,7 +113,7 @@ def test_every_cron_has_scheduled_runs_and_every_deployment_its_pool(place):
         assert crons == [each["cron"] for each in wanted.get("schedules", [])]
         flow = wanted["entrypoint"].split(":")[1]
         if crons:
-            assert any(run["auto_scheduled"] for run in place.runs(f"{flow}/{wanted['name']}")), wanted["name"]
+            assert place.is_scheduled(f"{flow}/{wanted['name']}"), wanted["name"]
     assert not there
 
 
