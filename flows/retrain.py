@@ -13,6 +13,7 @@ from daycast.errors import ConfigError, ModelError
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import clock, load_settings
+from daycast.steps import judge as judging
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import retrain as steps
 from daycast.steps.record_run import recorded
@@ -22,9 +23,8 @@ _log = logging.getLogger("daycast")
 write_snapshot = task(steps.write_snapshot, name="write_snapshot", tags=["warehouse"])
 find_champion = task(steps.find_champion, name="find_champion", tags=["warehouse"])
 fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
-judge = task(steps.judge, name="judge", tags=["warehouse"])
+judge = task(judging.judge, name="judge", tags=["warehouse"])
 register = task(steps.register, name="register", tags=["warehouse"])
-
 recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
 
 

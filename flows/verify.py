@@ -11,7 +11,6 @@ from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
 verify_forecasts = task(steps.verify_forecasts, name="verify_forecasts", tags=["warehouse"])
-
 recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
 
 

@@ -37,8 +37,8 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
     """
     import torch
 
+    from daycast.model.choose_variables import choose_variables
     from daycast.model.config import ModelConfig
-    from daycast.model.fit import choose_variables
     from daycast.model.sampling import eligible_origins
     from daycast.model.windows import Windows
     from daycast.prepare.channels import make_channels

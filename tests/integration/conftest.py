@@ -12,7 +12,8 @@ import torch
 from daycast.model.checkpoint import read_header
 from daycast.settings import Settings
 from daycast.steps.ingest import ingest_source
-from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
+from daycast.steps.judge import judge
+from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model
 

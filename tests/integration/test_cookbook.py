@@ -9,8 +9,9 @@ from daycast.__main__ import _parser
 from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
+from daycast.steps.judge import judge
 from daycast.steps.publish import publish_tables
-from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
+from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.comments import leading_comment

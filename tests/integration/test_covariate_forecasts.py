@@ -20,8 +20,9 @@ from daycast.steps.backtest import backtest
 from daycast.steps.evaluate import evaluate, open_block
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
+from daycast.steps.judge import judge
 from daycast.steps.models import show_model
-from daycast.steps.retrain import fit_snapshot, judge, register, write_snapshot
+from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
@@ -170,3 +171,13 @@ def test_a_snapshot_without_them_is_what_it_was_and_with_them_another(fitted: Fi
     snapshot = write_snapshot(bare, NOW)
     assert {path.name for path in snapshot.iterdir()} == {"observations.parquet", "stations.parquet"}
     assert snapshot.name != write_snapshot(fitted.settings, NOW).name
+
+
+def test_a_snapshot_with_a_station_moved_is_another(fitted: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(fitted.settings.data, tmp_path / "data")
+    moved = settings_in(tmp_path)
+    before = write_snapshot(moved, NOW).name
+    assert before == write_snapshot(moved, NOW).name
+    with open_warehouse(moved.warehouse, moved.glossary.values(), NOW) as con:
+        con.execute("update stations set elevation_m = elevation_m + 100")
+    assert write_snapshot(moved, NOW).name != before

@@ -12,7 +12,8 @@ from daycast.sources.delivery import READING_KEYS
 from daycast.steps.backtest import backtest
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.retrain import judge, write_snapshot
+from daycast.steps.judge import judge
+from daycast.steps.retrain import write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.connect import open_warehouse

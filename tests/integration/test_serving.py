@@ -15,10 +15,10 @@ from daycast.errors import ModelError
 from daycast.report.model_card import render_model
 from daycast.settings import RetrainSettings, Settings
 from daycast.steps.forecast import issue_forecasts
+from daycast.steps.judge import judge
 from daycast.steps.models import describe_model, list_models, promote, rollback, show_model
 from daycast.steps.publish import publish_tables
 from daycast.steps.report import write_report
-from daycast.steps.retrain import judge
 from daycast.times import DAY, HOUR
 from daycast.verify.promotion import CHAMPION
 from daycast.verify.serving import Substitute

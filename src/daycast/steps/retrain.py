@@ -1,47 +1,37 @@
-"""Train a challenger and judge it: snapshot, fit (which needs no warehouse), judge, register."""
+"""Train a challenger: snapshot, fit (which needs no warehouse), and register what the judgement said."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 import daycast
-from daycast.errors import ModelError, NotEnoughDataError
-from daycast.model.baselines import BASELINES
-from daycast.model.checkpoint import load_checkpoint, read_header
+from daycast.errors import NotEnoughDataError
+from daycast.model.checkpoint import read_header
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
-from daycast.model.forecaster import Forecaster, Header
+from daycast.model.forecaster import Header
 from daycast.model.resume import forget_states
 from daycast.model.train import Progress
 from daycast.prepare.covariates import OLDEST_H
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.calibrate_weekly import calibrate_weekly
-from daycast.steps.evaluate import open_block
-from daycast.steps.evaluate_daily import evaluate_daily
 from daycast.steps.fit import fit_and_save
 from daycast.steps.fit_distributed import fit_in_processes
-from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour, parse_duration
+from daycast.times import HOUR, floor_hour, parse_duration
 from daycast.variables import Variable
-from daycast.verify.judgement import judge_daily
-from daycast.verify.promotion import CHAMPION, Decision
-from daycast.verify.serving import assign
+from daycast.verify.promotion import Decision
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
-from daycast.warehouse.models import ModelEntry, read_champion, read_substitutes, register_model
+from daycast.warehouse.models import ModelEntry, read_champion, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
-JUDGE_EVERY_H = (
-    5  # hours between the hours of issue of a judgement: no divisor of 24, so that every time of day takes part
-)
 
 
 @dataclass(frozen=True)
@@ -81,19 +71,16 @@ def write_snapshot(settings: Settings, now: datetime) -> Path:
         stations = read_stations(con)
         covariates = read_covariates(con, first - OLDEST_H * HOUR, now, now)
     settings.snapshots.mkdir(parents=True, exist_ok=True)
-    beside = settings.snapshots / "observations.tmp"
-    versions.write_parquet(beside)
-    content = hashlib.sha256(beside.read_bytes())
-    if not covariates.is_empty():
-        issues = settings.snapshots / "covariates.tmp"
-        covariates.write_parquet(issues)
-        content.update(issues.read_bytes())
+    frames = {"stations": stations, "covariates": covariates, "observations": versions}
+    names = [name for name, frame in frames.items() if name != "covariates" or not frame.is_empty()]
+    content = hashlib.sha256()
+    for name in names:
+        frames[name].write_parquet(settings.snapshots / f"{name}.tmp")
+        content.update((settings.snapshots / f"{name}.tmp").read_bytes())
     folder = settings.snapshots / content.hexdigest()[:16]
     folder.mkdir(exist_ok=True)
-    if not covariates.is_empty():
-        issues.replace(folder / "covariates.parquet")
-    stations.write_parquet(folder / "stations.parquet")
-    beside.replace(folder / "observations.parquet")  # last: a snapshot with observations is whole
+    for name in names:  # the observations last: a snapshot with observations is whole
+        (settings.snapshots / f"{name}.tmp").replace(folder / f"{name}.parquet")
     return folder
 
 
@@ -134,72 +121,6 @@ def place_checkpoint(
     return checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
 
 
-def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
-    """Score the challenger, its baselines and the champion, as it serves, on the hours since the challenger was calibrated.
-
-    Returns the decision that a paired test over the days of issue comes to, and the scores. All are calibrated anew every
-    week by what was known of them then, as whoever serves is.
-
-    The scores are those of `judgements`: none of what they are made of was used in fitting the challenger.
-    """
-    header = read_header(checkpoint)
-    since = datetime.fromisoformat(header.calibrated_until)
-    first = datetime.fromisoformat(header.trained_until) - (HISTORY_HOURS - 1) * HOUR
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        champion = read_champion(con)
-        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
-        versions, stations = read_versions(con, first, floor_hour(now), now), read_stations(con)
-        issues = read_covariates(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
-    naive_only = not header.cell
-    if naive_only:  # too little history for a block of its own: the baselines are judged on what they were fitted on
-        versions = _all_versions(settings, now)
-    versions = keep_usable(versions, list(settings.glossary))
-    forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
-    open_for = partial(
-        open_block,
-        versions=versions,
-        stations=stations,
-        every=JUDGE_EVERY_H,
-        since=None if naive_only else since + (HISTORY_HOURS - 1) * HOUR,
-        whole_history=not naive_only,
-        covariates=issues,
-    )
-    block = open_for(forecaster)
-    if not naive_only:
-        calibrate_weekly(forecaster, forecaster.names, block)
-    ids, targets = block.windows.network.stations["station_id"].to_list(), forecaster.header.targets
-    scores, daily = evaluate_daily(
-        block, forecaster, {name: assign(name, (), ids, targets) for name in forecaster.names}
-    )
-    rival = _load_champion(settings, champion, checkpoint, header.config.device)
-    if champion is not None and rival is not None:
-        other = open_for(rival)
-        same = replace(other, stations=block.stations, origins=block.origins)  # whatever else it could forecast
-        calibrate_weekly(rival, sorted({str(champion["forecaster"]), *(one.forecaster for one in substitutes)}), same)
-        who = assign(str(champion["forecaster"]), substitutes, ids, rival.header.targets)
-        theirs, served = evaluate_daily(same, rival, {CHAMPION: who})
-        scores = pl.concat([scores, theirs], how="diagonal")
-        daily[CHAMPION] = served[CHAMPION].variables(rival.header.targets, targets)
-    if scores.is_empty():
-        raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be judged yet: ingest more")
-    baselines = [name for name in BASELINES if name in forecaster.names]
-    decision = judge_daily(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
-    return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
-
-
-def _load_champion(
-    settings: Settings, champion: Mapping[str, object] | None, checkpoint: Path, device: str
-) -> Forecaster | None:
-    """The champion's forecaster, unless it is of this very fit; None and a warning where it cannot be read any more."""
-    if champion is None or champion["checkpoint"] == checkpoint.name:
-        return None
-    try:
-        return load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), device, refreshed=False)
-    except ModelError as error:
-        _log.warning("the champion %s takes no part in the judgement: %s", champion["model_id"], error)
-        return None
-
-
 def register(settings: Settings, checkpoint: Path, decision: Decision, scores: pl.DataFrame, now: datetime) -> Outcome:
     """Register the challenger and, where the decision says so, the baseline that serves in its place; change the champion."""
     header = read_header(checkpoint)
@@ -228,9 +149,3 @@ def _entry(name: str, header: Header, checkpoint: Path, decision: Decision, now:
         reason=decision.reason,
         decision=json.dumps(numbers),
     )
-
-
-def _all_versions(settings: Settings, now: datetime) -> pl.DataFrame:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        first, last = read_extent(con, now)
-        return read_versions(con, first or now, last or now, now)
