@@ -4,7 +4,7 @@ import logging
 
 from prefect import flow, task
 
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
 from daycast.steps import forecast as forecasting
 from daycast.steps.record_run import recorded
@@ -16,7 +16,7 @@ issue_forecasts = task(forecasting.issue_forecasts, name="issue_forecasts", tags
 
 
 @flow
-def backfill(since: str, until: str | None = None, config: str | None = None, dry_run: bool = False) -> int:
+def backfill(since: Moment, until: Moment | None = None, config: str | None = None, dry_run: bool = False) -> int:
     """Forecast every hour of [since, until) that has no forecast, from what was known then; returns how many there were.
 
     The champion of today makes them: where it was trained later, it knows more than one could have known then.

@@ -4,7 +4,7 @@ import logging
 
 from prefect import flow, task
 
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import forecast as steps
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
@@ -16,9 +16,9 @@ issue_forecasts = task(steps.issue_forecasts, name="issue_forecasts", tags=["war
 @flow
 def forecast(
     config: str | None = None,
-    issued_at: str | None = None,
+    issued_at: Moment | None = None,
     stations: list[str] | None = None,
-    until: str | None = None,
+    until: Moment | None = None,
 ) -> int:
     """Forecast from `issued_at` (by default the last full hour) with the champion; returns the number of rows written.
 

@@ -7,7 +7,7 @@ from prefect.events import emit_event
 
 from daycast.errors import DaycastError
 from daycast.report.ingest_progress import show_ingest
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import ingest as steps
 from daycast.steps import warnings
 from daycast.steps.record_run import recorded
@@ -20,7 +20,7 @@ find_warnings = task(warnings.find_warnings, name="find_warnings", tags=["wareho
 
 @flow
 def ingest(
-    config: str | None = None, source: str | None = None, since: str | None = None, until: str | None = None
+    config: str | None = None, source: str | None = None, since: Moment | None = None, until: Moment | None = None
 ) -> list[steps.Ingested]:
     """Ingest every source, or the one named: from `since`, else from where the last run ended.
 

@@ -12,7 +12,7 @@ from daycast.flows.ingest import ingest
 from daycast.flows.retrain import retrain
 from daycast.flows.verify import verify
 from daycast.report.summary import Summary
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
 from daycast.steps import retrain as retraining
@@ -26,7 +26,7 @@ write_report = task(reporting.write_report, name="write_report", tags=["warehous
 
 
 @flow
-def pipeline(config: str | None = None, until: str | None = None, cell: str | None = None) -> Summary:
+def pipeline(config: str | None = None, until: Moment | None = None, cell: str | None = None) -> Summary:
     """Run the chain and return its summary.
 
     A link that fails does not stop those after it, so that a broken source or a failed training never costs a forecast; the

@@ -2,7 +2,7 @@
 
 from prefect import flow, task
 
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
 from daycast.steps.record_run import recorded
@@ -12,7 +12,7 @@ write_report = task(reporting.write_report, name="write_report", tags=["warehous
 
 
 @flow
-def publish(config: str | None = None, until: str | None = None) -> None:
+def publish(config: str | None = None, until: Moment | None = None) -> None:
     """Replace the published file and the report page by newer ones.
 
     Args:

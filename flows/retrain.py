@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from daycast.errors import ConfigError, ModelError
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import judge as judging
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import retrain as steps
@@ -82,7 +82,7 @@ def fit_by_worker(
 @flow
 def retrain(
     config: str | None = None,
-    until: str | None = None,
+    until: Moment | None = None,
     cell: Literal["gru", "lstm", "rnn", "auto"] | None = None,
     warm_start: bool = False,
 ) -> steps.Outcome:

@@ -4,7 +4,7 @@ import logging
 
 from prefect import flow, task
 
-from daycast.settings import clock, load_settings
+from daycast.settings import Moment, clock, load_settings
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import verify as steps
 from daycast.steps.record_run import recorded
@@ -15,7 +15,7 @@ recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse
 
 
 @flow
-def verify(config: str | None = None, until: str | None = None) -> int:
+def verify(config: str | None = None, until: Moment | None = None) -> int:
     """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored.
 
     Args:

@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from daycast.errors import ConfigError
 from daycast.model.config import Cell, ModelConfig
@@ -31,6 +40,9 @@ from daycast.variables import BUILT_IN, Variable
 DEFAULT_FILE = "daycast.toml"
 _PREFIX = "DAYCAST_"
 _NOT_SETTINGS = {"DAYCAST_CONFIG"}
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+# A time as the parameter of a flow: Prefect refuses anything else before a run of it exists.
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "pattern": _ISO_8601})]
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
 

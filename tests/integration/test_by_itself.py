@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daycast.live.server import call
+from daycast.live.server import RefusedError, call
 from daycast.live.state import read_state
 from integration.conftest import MODEL
 
@@ -126,6 +126,17 @@ def test_a_second_supervisor_is_refused(place):
 def test_a_dry_run_starts_nothing(place):
     done = place.run("trigger", "backfill", "since=2026-02-01", "--dry-run")
     assert done.stdout == 'would run backfill in pool cpu with since="2026-02-01"\n'
+    assert not place.runs("backfill/backfill")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-02-01'; drop table forecasts; --", "../../2026-02-01"])
+def test_what_is_no_time_is_refused_before_a_run_exists_by_the_command_and_by_the_server(place, text):
+    refused = place.run("trigger", "backfill", f"since={text}", "--dry-run")
+    assert refused.returncode == 1
+    assert "ISO 8601" in refused.stderr
+    deployment = call(place.url, "/deployments/name/backfill/backfill")["id"]
+    with pytest.raises(RefusedError, match="does not match"):  # of whoever comes past the command
+        call(place.url, f"/deployments/{deployment}/create_flow_run", {"parameters": {"since": text}})
     assert not place.runs("backfill/backfill")
 
 

@@ -1,12 +1,14 @@
 """Run a flow now, by hand: `key=value` as the deployment's own parameters, checked before anything is started."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daycast.errors import ConfigError
 from daycast.live.server import RefusedError, call
 from daycast.sources.nearest import did_you_mean
+from daycast.times import parse_time
 
 
 def trigger(url: str, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
@@ -43,6 +45,8 @@ def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any
     choices = [choice for option in options for choice in option.get("enum", [])]
     if choices and text not in choices:
         raise ConfigError(f"{name} cannot be {text!r}: choose {', '.join(choices)}")
+    for pattern in [option["pattern"] for option in options if option.get("format") == "date-time"]:
+        _validate_time(name, text, pattern)
     types = {option.get("type", "object") for option in options} - {"null"}
     if "string" in types:
         return name, text
@@ -57,6 +61,17 @@ def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any
             f"{name} cannot be {text!r}: it is {_describe(properties[name])} ({', '.join(sorted(types))})"
         )
     return name, value
+
+
+def _validate_time(name: str, text: str, pattern: str) -> None:
+    if not re.search(pattern, text):
+        raise ConfigError(
+            f"{name} cannot be {text!r}: write ISO 8601, UTC unless it carries an offset, for example 2026-02-01T00:00:00Z"
+        )
+    try:
+        parse_time(text)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def _is(value: object, kind: str) -> bool:

@@ -1,9 +1,11 @@
 """What a user writes as key=value becomes the parameter a flow declares, or is refused with the way out."""
 
 import pytest
+from pydantic import TypeAdapter
 
 from daycast.errors import ConfigError
 from daycast.live.trigger import read_pair
+from daycast.settings import Moment
 
 SCHEMA = {
     "properties": {
@@ -12,6 +14,7 @@ SCHEMA = {
         "dry_run": {"type": "boolean", "description": "Only say it."},
         "epochs": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
         "stations": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        "until": TypeAdapter(Moment | None).json_schema(),
     }
 }
 
@@ -26,6 +29,9 @@ SCHEMA = {
         ("stations=S1,S2", ["S1", "S2"]),
         ('stations=["S1"]', ["S1"]),
         ("since=a=b", "a=b"),
+        ("until=2026-02-01", "2026-02-01"),
+        ("until=2026-02-01T06:00Z", "2026-02-01T06:00Z"),
+        ("until=2026-02-01 06:00:00.5+01:00", "2026-02-01 06:00:00.5+01:00"),
     ],
 )
 def test_a_value_is_read_as_the_kind_its_parameter_has(pair, value):
@@ -41,6 +47,11 @@ def test_a_value_is_read_as_the_kind_its_parameter_has(pair, value):
         ("dry_run=yes", "'yes'.*Only say it.*boolean"),
         ("epochs=true", "'true'.*integer"),
         ("epochs=three", "'three'.*integer"),
+        ("until=yesterday", "until cannot be 'yesterday': write ISO 8601.*2026-02-01T00:00:00Z"),
+        ("until=2026-02-01'; drop table forecasts; --", "until cannot be .*drop table.*ISO 8601"),
+        ("until=../../etc/passwd", "until cannot be .*ISO 8601"),
+        ("until=2026-02-01\n", "until: .*is no time: write ISO 8601"),
+        ("until=2026-02-30", "until: '2026-02-30' is no time"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_way_out(pair, message):
