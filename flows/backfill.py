@@ -2,8 +2,9 @@
 
 import logging
 
-from prefect import flow, task
+from prefect import flow
 
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
 from daycast.steps import forecast as forecasting
@@ -11,8 +12,8 @@ from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
-find_missing_hours = task(steps.find_missing_hours, name="find_missing_hours", tags=["warehouse"])
-issue_forecasts = task(forecasting.issue_forecasts, name="issue_forecasts", tags=["warehouse"])
+find_missing_hours = warehouse_task(steps.find_missing_hours)
+issue_forecasts = warehouse_task(forecasting.issue_forecasts)
 
 
 @flow

@@ -2,15 +2,16 @@
 
 import logging
 
-from prefect import flow, task
+from prefect import flow
 
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import forecast as steps
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
-issue_forecasts = task(steps.issue_forecasts, name="issue_forecasts", tags=["warehouse"])
+issue_forecasts = warehouse_task(steps.issue_forecasts)
 
 
 @flow

@@ -2,10 +2,11 @@
 
 import logging
 
-from prefect import flow, task
+from prefect import flow
 from prefect.events import emit_event
 
 from daycast.errors import DaycastError
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.ingest_progress import show_ingest
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import ingest as steps
@@ -14,8 +15,8 @@ from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
-ingest_source = task(steps.ingest_source, name="ingest_source", tags=["warehouse"])
-find_warnings = task(warnings.find_warnings, name="find_warnings", tags=["warehouse"])
+ingest_source = warehouse_task(steps.ingest_source)
+find_warnings = warehouse_task(warnings.find_warnings)
 
 
 @flow

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 
 from daycast.errors import DaycastError
 from daycast.flows.forecast import forecast
 from daycast.flows.ingest import ingest
 from daycast.flows.retrain import retrain
 from daycast.flows.verify import verify
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.summary import Summary
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
@@ -19,10 +20,10 @@ from daycast.steps import retrain as retraining
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
-retrain_is_due = task(retraining.retrain_is_due, name="retrain_is_due", tags=["warehouse"])
-publish_tables = task(publishing.publish_tables, name="publish_tables", tags=["warehouse"])
-summarise = task(reporting.summarise, name="summarise", tags=["warehouse"])
-write_report = task(reporting.write_report, name="write_report", tags=["warehouse"])
+retrain_is_due = warehouse_task(retraining.retrain_is_due)
+publish_tables = warehouse_task(publishing.publish_tables)
+summarise = warehouse_task(reporting.summarise)
+write_report = warehouse_task(reporting.write_report)
 
 
 @flow

@@ -1,14 +1,15 @@
 """Give analysts the newest tables and the newest report."""
 
-from prefect import flow, task
+from prefect import flow
 
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
 from daycast.steps.record_run import recorded
 
-publish_tables = task(publishing.publish_tables, name="publish_tables", tags=["warehouse"])
-write_report = task(reporting.write_report, name="write_report", tags=["warehouse"])
+publish_tables = warehouse_task(publishing.publish_tables)
+write_report = warehouse_task(reporting.write_report)
 
 
 @flow

@@ -10,6 +10,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 from daycast.errors import ConfigError, ModelError
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import Moment, clock, load_settings
@@ -20,12 +21,12 @@ from daycast.steps.record_run import recorded
 from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
-write_snapshot = task(steps.write_snapshot, name="write_snapshot", tags=["warehouse"])
-find_champion = task(steps.find_champion, name="find_champion", tags=["warehouse"])
+write_snapshot = warehouse_task(steps.write_snapshot)
+find_champion = warehouse_task(steps.find_champion)
 fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
-judge = task(judging.judge, name="judge", tags=["warehouse"])
-register = task(steps.register, name="register", tags=["warehouse"])
-recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
+judge = warehouse_task(judging.judge)
+register = warehouse_task(steps.register)
+recalibrate = warehouse_task(calibrating.recalibrate)
 
 
 @flow

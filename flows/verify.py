@@ -2,16 +2,17 @@
 
 import logging
 
-from prefect import flow, task
+from prefect import flow
 
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import verify as steps
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
-verify_forecasts = task(steps.verify_forecasts, name="verify_forecasts", tags=["warehouse"])
-recalibrate = task(calibrating.recalibrate, name="recalibrate", tags=["warehouse"])
+verify_forecasts = warehouse_task(steps.verify_forecasts)
+recalibrate = warehouse_task(calibrating.recalibrate)
 
 
 @flow

@@ -1,11 +1,6 @@
 """`daycast up` on a small network that has a champion: schedules, both workers, what follows what, and a clean end."""
 
-import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,95 +8,23 @@ import pytest
 import yaml
 
 from daycast.live.server import RefusedError, call
-from daycast.live.state import read_state
-from integration.conftest import MODEL
+from integration.place import Place
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())["deployments"]
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
 
 
-class Place:
-    """A folder in which daycast is up."""
-
-    def __init__(self, folder: Path) -> None:
-        foreign = ("DAYCAST_", "PREFECT_", "PANDERA_")
-        self.folder, self.home = folder, folder / "data" / "prefect"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        self.environment = clean | {"OMP_NUM_THREADS": "1"}
-        self.command = [sys.executable, "-m", "daycast"]
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [*self.command, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def processes(self) -> list[int]:
-        """Everything that was started with this folder's Prefect home."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                environ = (process / "environ").read_bytes()
-            except OSError:
-                continue
-            if f"PREFECT_HOME={self.home}\0".encode() in environ:
-                found.append(int(process.name))
-        return found
-
-    def runs(self, deployment: str) -> list[dict]:
-        flow, name = deployment.split("/")
-        which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
-        return call(self.url, "/flow_runs/filter", {**which, "sort": "EXPECTED_START_TIME_ASC"})
-
-    def is_scheduled(self, deployment: str, seconds: float = 60) -> bool:
-        """Wait for the server, which looks at schedules every few seconds, to have runs of the deployment to come."""
-        deadline = time.monotonic() + seconds
-        while (
-            not (there := any(run["auto_scheduled"] for run in self.runs(deployment))) and time.monotonic() < deadline
-        ):
-            time.sleep(0.5)
-        return there
-
-    def completed(self, deployment: str, seconds: float = 120) -> dict:
-        """Wait for a run of the deployment to complete."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            runs = {run["state_type"]: run for run in self.runs(deployment)}
-            if "COMPLETED" in runs:
-                return runs["COMPLETED"]
-            assert not {"FAILED", "CRASHED"} & set(runs), (deployment, [run["state"] for run in runs.values()])
-            time.sleep(0.5)
-        pytest.fail(f"no run of {deployment} completed: {[run['state_name'] for run in self.runs(deployment)]}")
-
-
 @pytest.fixture(scope="module")
 def place(trained_once, tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_itself")
     subprocess.run(["cp", "-r", trained_once.settings.data, folder / "data"], check=True)
-    model = "\n".join(f"{name} = {json.dumps(value)}" for name, value in MODEL.items())
-    source = '[[sources]]\nkind = "simulated"\nstations = 4\nhistory = "120d"\n'
-    (folder / "daycast.toml").write_text(f'{source}[model]\n{model}\n[retrain]\nfit_on = "gpu"\n')
     place = Place(folder)
-    log = (folder / "up.log").open("w+")
-    process = subprocess.Popen([*place.command, "up"], cwd=folder, env=place.environment, stderr=log)
     try:
-        deadline = time.monotonic() + 120
-        while " up: " not in (folder / "up.log").read_text():
-            assert time.monotonic() < deadline, "it did not come up"
-            assert process.poll() is None, (folder / "up.log").read_text()
-            time.sleep(0.2)
-        place.url, place.supervisor = read_state(place.home)["url"], process
+        place.up()
         yield place
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        log.close()
+        place.end()
 
 
 def test_every_cron_has_scheduled_runs_and_every_deployment_its_pool(place):
@@ -147,6 +70,7 @@ def test_what_is_triggered_by_hand_and_by_schedule_runs_and_draws_the_rest_after
     call(place.url, f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
     ingest = place.run("trigger", "ingest")
     assert ingest.returncode == 0, ingest.stderr
+    place.after(60, lambda: place.slots_held() == 1)  # whoever uses the warehouse
     retrain = place.run("trigger", "retrain", "cell=lstm")
     assert retrain.returncode == 0, retrain.stderr
     for each in ("ingest", "forecast", "publish"):  # the latter two by events

@@ -8,6 +8,7 @@ from typing import Any
 
 from daycast.errors import ConfigError
 
+WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _TIMEOUT_S = 30
 _BUSY, _CONFLICT = 503, 409
 _BUSY_TRIES = 20  # with a second between them: a server on SQLite is often locked while it starts
@@ -21,24 +22,24 @@ class RefusedError(Exception):
         self.status, self.text = status, text
 
 
-def call(url: str, path: str, body: object = None) -> Any:
-    """GET `path` below the server's `url`, or POST `body` to it; returns the JSON answer.
+def call(url: str, path: str, body: object = None, method: str | None = None) -> Any:
+    """GET `path` below the server's `url`, or POST `body` to it, or what `method` names; returns the JSON answer.
 
     Raises RefusedError for an error status, ConfigError where nobody answers.
     """
     for _ in range(_BUSY_TRIES):
         try:
-            return _call_once(url, path, body)
+            return _call_once(url, path, body, method)
         except RefusedError as error:
             if error.status != _BUSY:
                 raise
             time.sleep(1)
-    return _call_once(url, path, body)
+    return _call_once(url, path, body, method)
 
 
-def _call_once(url: str, path: str, body: object) -> Any:
+def _call_once(url: str, path: str, body: object, method: str | None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"})  # noqa: S310 - as configured
+    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - as configured
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             return json.loads(answer.read() or "null")

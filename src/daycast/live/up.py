@@ -1,24 +1,26 @@
 """Keep a Prefect server, its two workers and the deployments running, as one process."""
 
-import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 from daycast.errors import ConfigError
-from daycast.live.server import RefusedError, call, post_unless_there
+from daycast.live.abandoned import crash_abandoned, free_slots
+from daycast.live.create import POOLS, create_what_deployments_need
+from daycast.live.server import RefusedError, call
 from daycast.live.service import Service, start_guarded
 from daycast.live.state import holding, write_state
 from daycast.live.trigger import trigger
 from daycast.settings import Settings
 
-POOLS = ("cpu", "gpu")
 USUAL_PORT = 4200
 _PATIENCE_S = 120
 _LOOK_EVERY_S = 0.5
@@ -52,25 +54,38 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
                 stack.callback(service.stop)
                 return service
 
+            shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nobody is at work yet
             server = keep("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
             _wait(server, url)
-            _create(url, root)
-            _crash_abandoned(url)
-            services = [server] + [keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS]
+            create_what_deployments_need(url, root)
+            crash_abandoned(url)
+            free_slots(url)
+            workers = {pool: keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS}
             _deploy(environment, root, home)
             if not settings.warehouse.exists():
                 trigger(url, "pipeline", [], dry_run=False)
             _log.info("up: %s; `daycast down` or Ctrl-C stops it; logs in %s", url.removesuffix("/api"), home)
             while True:
-                for service in services:
-                    if service.revive():
-                        _log.warning("%s had ended and was started again: see %s", service.name, service.log)
+                _revive(url, server, workers)
                 time.sleep(_LOOK_EVERY_S)
         except _Ended:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             _log.info("stopping")
     _log.info("down")
+
+
+def _revive(url: str, server: Service, workers: Mapping[str, Service]) -> None:
+    again = "%s had ended and was started again: see %s"
+    if server.revive():
+        _log.warning(again, server.name, server.log)
+    for pool, worker in workers.items():
+        if worker.revive():
+            _log.warning(again, worker.name, worker.log)
+            try:  # its guard ended what it ran
+                crash_abandoned(url, pool)
+            except (ConfigError, RefusedError):
+                _log.warning("what it ran will be known as crashed by its missing heartbeats")
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -94,6 +109,9 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # on disk, so that a server that was killed still knows who holds which slot, and until when
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         "DO_NOT_TRACK": "1",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which runs that lost their process are known
         "DAYCAST_DATA": str(settings.data),
@@ -111,25 +129,6 @@ def _wait(server: Service, url: str) -> None:
         else:
             return
     raise ConfigError(f"the Prefect server did not start: see {server.log}")
-
-
-def _create(url: str, root: Path) -> None:
-    """Create pools, the one writer's slot and automations, unless they are there."""
-    for pool in POOLS:
-        post_unless_there(url, "/work_pools/", {"name": pool, "type": "process"})
-    call(url, "/concurrency_limits/", {"tag": "warehouse", "concurrency_limit": 1})
-    there = {automation["name"] for automation in call(url, "/automations/filter", {})}
-    for automation in json.loads((root / "infra" / "automations.json").read_text(encoding="utf-8")):
-        if automation["name"] not in there:
-            call(url, "/automations/", automation)
-
-
-def _crash_abandoned(url: str) -> None:
-    """Runs that seem to run while no worker does were killed with their machine: say so, which frees what they hold."""
-    active = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
-    crashed = {"type": "CRASHED", "name": "Crashed", "message": "What ran it was killed."}
-    for run in call(url, "/flow_runs/filter", active):
-        call(url, f"/flow_runs/{run['id']}/set_state", {"state": crashed})
 
 
 def _deploy(environment: dict[str, str], root: Path, home: Path) -> None:

@@ -1,0 +1,123 @@
+"""A folder in which daycast is up, and what can be asked of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from daycast.errors import ConfigError
+from daycast.live.server import WAREHOUSE_SLOT, call
+from daycast.live.state import read_state
+from integration.conftest import MODEL
+
+
+class Place:
+    """A folder in which daycast is up."""
+
+    def __init__(self, folder: Path) -> None:
+        foreign = ("DAYCAST_", "PREFECT_", "PANDERA_")
+        self.folder, self.home = folder, folder / "data" / "prefect"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        self.environment = clean | {"OMP_NUM_THREADS": "1"}
+        self.command = [sys.executable, "-m", "daycast"]
+        model = "\n".join(f"{name} = {json.dumps(value)}" for name, value in MODEL.items())
+        source = '[[sources]]\nkind = "simulated"\nstations = 4\nhistory = "120d"\n'
+        (folder / "daycast.toml").write_text(f'{source}[model]\n{model}\n[retrain]\nfit_on = "gpu"\n')
+
+    def up(self, seconds: float = 120) -> None:
+        """Start the supervisor, and return once it says that all is up."""
+        with (self.folder / "up.log").open("w") as log:
+            self.supervisor = subprocess.Popen([*self.command, "up"], cwd=self.folder, env=self.environment, stderr=log)
+        deadline = time.monotonic() + seconds
+        while " up: " not in (said := (self.folder / "up.log").read_text()):
+            assert time.monotonic() < deadline, f"it did not come up: {said}"
+            assert self.supervisor.poll() is None, said
+            time.sleep(0.2)
+        self.url = read_state(self.home)["url"]
+
+    def end(self) -> None:
+        """Stop the supervisor, and all it started."""
+        self.supervisor.send_signal(signal.SIGTERM)
+        self.supervisor.wait(60)
+
+    def after(self, seconds: float, condition: Callable[[], bool]) -> float:
+        """How many seconds it takes until the condition is met."""
+        started = time.monotonic()
+        while not condition():
+            assert time.monotonic() - started < seconds, f"not within {seconds} s"
+            time.sleep(0.1)
+        return time.monotonic() - started
+
+    def slots_held(self) -> int:
+        """How many tasks hold the slot of the warehouse."""
+        return call(self.url, f"/v2/concurrency_limits/{WAREHOUSE_SLOT}")["active_slots"]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [*self.command, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def processes(self, *variables: str) -> list[int]:
+        """Everything that was started with this folder's Prefect home, and with these variables."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                environ = (process / "environ").read_bytes()
+            except OSError:
+                continue
+            if all(f"{each}\0".encode() in environ for each in (f"PREFECT_HOME={self.home}", *variables)):
+                found.append(int(process.name))
+        return found
+
+    def service(self, name: str) -> int:
+        """The process of `server`, `worker-cpu` or `worker-gpu`, below its guard."""
+        words = {"server": b"server\0start", "worker-cpu": b"--pool\0cpu", "worker-gpu": b"--pool\0gpu"}[name]
+        for pid in self.processes():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if words in command and b"daycast.live.guard" not in command:
+                return pid
+        raise AssertionError(f"{name} does not run")
+
+    def state(self, run: str) -> str:
+        """The type of a run's state; empty while no server answers."""
+        try:
+            return call(self.url, f"/flow_runs/{run}")["state_type"]
+        except ConfigError:
+            return ""
+
+    def runs(self, deployment: str) -> list[dict]:
+        flow, name = deployment.split("/")
+        which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
+        return call(self.url, "/flow_runs/filter", {**which, "sort": "EXPECTED_START_TIME_ASC"})
+
+    def is_scheduled(self, deployment: str, seconds: float = 60) -> bool:
+        """Wait for the server, which looks at schedules every few seconds, to have runs of the deployment to come."""
+        deadline = time.monotonic() + seconds
+        while (
+            not (there := any(run["auto_scheduled"] for run in self.runs(deployment))) and time.monotonic() < deadline
+        ):
+            time.sleep(0.5)
+        return there
+
+    def completed(self, deployment: str, seconds: float = 120) -> dict:
+        """Wait for a run of the deployment to complete."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            runs = {run["state_type"]: run for run in self.runs(deployment)}
+            if "COMPLETED" in runs:
+                return runs["COMPLETED"]
+            assert not {"FAILED", "CRASHED"} & set(runs), (deployment, [run["state"] for run in runs.values()])
+            time.sleep(0.5)
+        raise AssertionError(
+            f"no run of {deployment} completed: {[run['state_name'] for run in self.runs(deployment)]}"
+        )
