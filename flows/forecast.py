@@ -5,6 +5,7 @@ import logging
 from prefect import flow
 
 from daycast.flows.warehouse_task import warehouse_task
+from daycast.live.heartbeat import beat
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import forecast as steps
 from daycast.steps.record_run import recorded
@@ -32,5 +33,7 @@ def forecast(
     settings, now = load_settings(config), clock(until)
     with recorded(settings, "forecast", now, clock):
         rows = issue_forecasts(settings, now, parse_time(issued_at) if issued_at else None, stations or [])
+        if not stations:
+            beat(settings, rows["issued_at"][0], len(rows), clock())
         _log.info("%d forecasts issued at %s", len(rows), rows["issued_at"][0].isoformat())
     return len(rows)

@@ -5,6 +5,7 @@ Only this module and __main__ read the environment, and nothing below them reads
 
 import json
 import os
+import re
 import tomllib
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -43,6 +45,8 @@ _NOT_SETTINGS = {"DAYCAST_CONFIG"}
 _ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 # A time as the parameter of a flow: Prefect refuses anything else before a run of it exists.
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "pattern": _ISO_8601})]
+_SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
+_SECRET = {"alert_url", "heartbeat_url"}  # an error does not show what they are
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
 
@@ -92,6 +96,20 @@ class RetrainSettings(_Section):
         return text
 
 
+class LiveSettings(_Section):
+    """Who is told how daycast fares when it runs by itself."""
+
+    alert_url: SecretStr | None = None  # gets a POST with {"text": …} when a forecast failed, crashed or is late
+    heartbeat_url: SecretStr | None = None  # gets a GET after each good forecast
+
+    @field_validator("alert_url", "heartbeat_url")
+    @classmethod
+    def _is_web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not re.match(r"https?://[^\s/]+", url.get_secret_value()):
+            raise ValueError("it is no web address: write http://… or https://…")
+        return url
+
+
 SourceSettings = Annotated[
     SimulatedSource
     | CsvSource
@@ -117,6 +135,7 @@ class Settings(_Section):
     quality: dict[str, dict[str, Annotated[float, Field(ge=0)] | Literal["off"]]] = {}  # by variable, over the defaults
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
+    live: LiveSettings = LiveSettings()
 
     @field_validator("data")
     @classmethod
@@ -194,6 +213,11 @@ class Settings(_Section):
         return self.data / "checkpoints"
 
     @property
+    def heartbeat(self) -> Path:
+        """The file that each good forecast replaces."""
+        return self.data / "heartbeat.json"
+
+    @property
     def report(self) -> Path:
         """The report page."""
         return self.data / "report.html"
@@ -260,7 +284,7 @@ def _override(table: dict[str, Any]) -> dict[str, Any]:
     for name, text in sorted(os.environ.items()):
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
             continue
-        *sections, key = name.removeprefix(_PREFIX).lower().split("__")
+        *sections, key = _SHORT.get(name, name).removeprefix(_PREFIX).lower().split("__")
         if (top := [*sections, key][0]) not in Settings.model_fields:
             raise ConfigError(
                 f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, Settings.model_fields)}"
@@ -280,7 +304,7 @@ def _first_line(error: ValidationError) -> str:
         return f"unknown key {place!r}{did_you_mean(str(first['loc'][-1]), _every_key())}"
     value = (
         ""
-        if first["type"] == "missing" or isinstance(first["input"], dict | Settings)
+        if first["type"] == "missing" or _SECRET & set(first["loc"]) or isinstance(first["input"], dict | Settings)
         else f" (it is {first['input']!r})"
     )
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")

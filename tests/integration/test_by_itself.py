@@ -1,5 +1,7 @@
 """`daycast up` on a small network that has a champion: schedules, both workers, what follows what, and a clean end."""
 
+import json
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 import yaml
 
 from daycast.live.server import RefusedError, call
+from integration.listener import listening
 from integration.place import Place
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +18,22 @@ DEPLOYMENTS = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())["dep
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
 
 
+UNSAID = "b2f1c0ffee"
+
+
 @pytest.fixture(scope="module")
-def place(trained_once, tmp_path_factory):
+def listener():
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def place(trained_once, listener, tmp_path_factory):
     folder = tmp_path_factory.mktemp("by_itself")
     subprocess.run(["cp", "-r", trained_once.settings.data, folder / "data"], check=True)
     place = Place(folder)
+    place.environment["DAYCAST_ALERT_URL"] = f"{listener.url}/alert/{UNSAID}"
+    place.environment["DAYCAST_HEARTBEAT_URL"] = f"{listener.url}/alive/{UNSAID}"
     try:
         place.up()
         yield place
@@ -63,7 +77,7 @@ def test_what_is_no_time_is_refused_before_a_run_exists_by_the_command_and_by_th
     assert not place.runs("backfill/backfill")
 
 
-def test_what_is_triggered_by_hand_and_by_schedule_runs_and_draws_the_rest_after_it(place):
+def test_what_is_triggered_by_hand_and_by_schedule_runs_and_draws_the_rest_after_it(place, listener):
     before = len(list((place.folder / "data" / "checkpoints").glob("*.safetensors")))
     soon = {"interval": 30, "anchor_date": datetime.now(UTC).isoformat()}
     verify = call(place.url, "/deployments/name/verify/verify")
@@ -81,7 +95,26 @@ def test_what_is_triggered_by_hand_and_by_schedule_runs_and_draws_the_rest_after
     assert place.completed("retrain/retrain")["parameters"] == {"cell": "lstm"}
     assert place.completed("fit/gpu")["work_pool_name"] == "gpu"
     assert len(list((place.folder / "data" / "checkpoints").glob("*.safetensors"))) == before + 1
+    assert ("GET", f"/alive/{UNSAID}", "") in listener.heard
+    assert json.loads((place.folder / "data" / "heartbeat.json").read_text())["forecasts"] == 4 * 2 * 24
     assert '"lstm-' in place.run("models", "list", "--format", "json").stdout
+
+
+def test_a_forecast_that_failed_is_told_to_the_webhook(place, listener):
+    assert place.run("trigger", "forecast", "stations=nowhere").returncode == 0
+    place.after(60, lambda: any(f"/alert/{UNSAID}" in heard for heard in listener.heard))
+    ((method, _, body),) = [heard for heard in listener.heard if heard[1] == f"/alert/{UNSAID}"]
+    assert method == "POST"
+    assert re.search(r"daycast: the forecast \S+ ended Failed: .*no station 'nowhere'", json.loads(body)["text"])
+
+
+def test_that_no_forecast_came_is_told_to_the_webhook(place, listener):
+    (late,) = [
+        each for each in call(place.url, "/automations/filter", {}) if each["name"] == "daycast: a forecast is late"
+    ]
+    late["trigger"]["within"] = 10  # seconds, not hours
+    call(place.url, "/automations/", {key: late[key] for key in ("name", "enabled", "trigger", "actions")})
+    place.after(60, lambda: any("the forecast is late" in body for _, _, body in listener.heard))
 
 
 def test_down_leaves_no_process(place):
@@ -90,3 +123,9 @@ def test_down_leaves_no_process(place):
     assert place.supervisor.wait(10) == 0
     assert place.processes() == []
     assert place.run("down").stdout == "daycast was not up\n"
+
+
+def test_no_secret_is_in_a_log_a_state_or_a_file(place):
+    written = {path.name for path in place.folder.rglob("*") if path.is_file() and UNSAID.encode() in path.read_bytes()}
+    assert (place.home / "prefect.db").stat().st_size > 0  # where the runs' logs, states and artifacts are
+    assert written == set()

@@ -132,3 +132,15 @@ def test_a_quality_setting_that_cannot_be_is_named_with_the_way_out(write, text,
     write(text)
     with pytest.raises(ConfigError, match=message):
         load_settings()
+
+
+def test_an_address_with_a_secret_comes_from_the_environment_and_is_never_shown(write, monkeypatch):
+    write("")
+    monkeypatch.setenv("DAYCAST_ALERT_URL", "https://hooks.example/s3cret")
+    settings = load_settings()
+    assert settings.live.alert_url.get_secret_value() == "https://hooks.example/s3cret"
+    assert "s3cret" not in repr(settings)
+    monkeypatch.setenv("DAYCAST_ALERT_URL", "hooks.example/s3cret")
+    with pytest.raises(ConfigError, match=r"live\.alert_url: it is no web address: write http://") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)

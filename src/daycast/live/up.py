@@ -57,7 +57,8 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nobody is at work yet
             server = keep("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
             _wait(server, url)
-            create_what_deployments_need(url, root)
+            alert = settings.live.alert_url
+            create_what_deployments_need(url, root, alert.get_secret_value() if alert else None)
             crash_abandoned(url)
             free_slots(url)
             workers = {pool: keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS}
