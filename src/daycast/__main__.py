@@ -114,6 +114,7 @@ def _add_past(add: Callable[..., argparse.ArgumentParser], timed: argparse.Argum
 def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
     up = add("up", _up, "run by itself: Prefect server, workers and schedules, until Ctrl-C or `daycast down`")
     up.add_argument("--port", type=int, metavar="N", help="of the server on 127.0.0.1 (default 4200, or any free one)")
+    up.add_argument("--detach", action="store_true", help="return once all is up, and leave it running")
     add("down", _down, "stop what `daycast up` started")
     trigger = add("trigger", _trigger, "have a worker run a flow now")
     trigger.add_argument("flow", help="ingest, forecast, verify, retrain, publish, backfill or pipeline")
@@ -204,11 +205,18 @@ def _backfill(args: argparse.Namespace) -> None:
 
 
 def _up(args: argparse.Namespace) -> None:
+    from daycast.live.detach import up_detached
     from daycast.live.up import up
     from daycast.settings import find_config, load_settings
 
+    settings = load_settings(args.config)
+    if args.detach:
+        given = {"--config": args.config, "--port": args.port}
+        again = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        print(up_detached(again, settings.data / "prefect"))
+        return
     up(
-        load_settings(args.config),
+        settings,
         find_config(args.config),
         Path(str(import_module("daycast.flows").__file__)).parents[1],
         args.port,

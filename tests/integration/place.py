@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,21 +27,16 @@ class Place:
         source = '[[sources]]\nkind = "simulated"\nstations = 4\nhistory = "120d"\n'
         (folder / "daycast.toml").write_text(f'{source}[model]\n{model}\n[retrain]\nfit_on = "gpu"\n')
 
-    def up(self, seconds: float = 120) -> None:
-        """Start the supervisor, and return once it says that all is up."""
-        with (self.folder / "up.log").open("w") as log:
-            self.supervisor = subprocess.Popen([*self.command, "up"], cwd=self.folder, env=self.environment, stderr=log)
-        deadline = time.monotonic() + seconds
-        while " up: " not in (said := (self.folder / "up.log").read_text()):
-            assert time.monotonic() < deadline, f"it did not come up: {said}"
-            assert self.supervisor.poll() is None, said
-            time.sleep(0.2)
-        self.url = read_state(self.home)["url"]
+    def up(self) -> None:
+        """Start the supervisor in the background, and return once all is up."""
+        done = self.run("up", "--detach")
+        assert done.returncode == 0, done.stderr
+        state = read_state(self.home)
+        self.url, self.supervisor = state["url"], state["pid"]
 
     def end(self) -> None:
         """Stop the supervisor, and all it started."""
-        self.supervisor.send_signal(signal.SIGTERM)
-        self.supervisor.wait(60)
+        self.run("down")
 
     def after(self, seconds: float, condition: Callable[[], bool]) -> float:
         """How many seconds it takes until the condition is met."""
@@ -63,7 +57,7 @@ class Place:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 

@@ -3,7 +3,8 @@
 import json
 import re
 import subprocess
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,10 @@ def test_every_cron_has_scheduled_runs_and_every_deployment_its_pool(place):
 
 
 def test_a_second_supervisor_is_refused(place):
-    again = place.run("up")
+    again = place.run("up", "--detach")
     assert again.returncode == 1
-    assert f"up already (process {place.supervisor.pid}" in again.stderr
+    assert again.stderr.startswith("daycast: daycast is up already")
+    assert f"up already (process {place.supervisor}" in again.stderr
 
 
 def test_a_dry_run_starts_nothing(place):
@@ -77,50 +79,58 @@ def test_what_is_no_time_is_refused_before_a_run_exists_by_the_command_and_by_th
     assert not place.runs("backfill/backfill")
 
 
-def test_what_is_triggered_by_hand_and_by_schedule_runs_and_draws_the_rest_after_it(place, listener):
+def test_hours_that_were_missed_for_a_day_are_made_up_for_by_one_run_which_draws_a_forecast_after_it(place, listener):
+    call(place.url, "/work_pools/cpu", {"is_paused": True}, "PATCH")  # as if its workers were away
+    ingest = call(place.url, "/deployments/name/ingest/ingest")["id"]
+    missed = [datetime.now(UTC) - timedelta(hours=hours) for hours in range(24, 0, -1)]
+    for hour in missed:
+        late = {"type": "SCHEDULED", "state_details": {"scheduled_time": hour.isoformat()}}
+        call(place.url, f"/deployments/{ingest}/create_flow_run", {"state": late})
+    call(place.url, "/work_pools/cpu", {"is_paused": False}, "PATCH")
+    place.after(60, lambda: place.slots_held() == 1)  # whoever uses the warehouse
+    for each in ("ingest", "forecast", "publish"):  # the latter two by events
+        place.completed(f"{each}/{each}")
+    states = Counter(run["state_type"] for run in place.runs("ingest/ingest") if not run["auto_scheduled"])
+    assert states == {"COMPLETED": 1, "CANCELLED": 23}
+    assert ("GET", f"/alive/{UNSAID}", "") in listener.heard
+    assert json.loads((place.folder / "data" / "heartbeat.json").read_text())["forecasts"] == 4 * 2 * 24
+    rows = place.run("sql", "select count(*) as n from latest_forecasts", "--format", "csv")
+    assert rows.stdout == f"n\n{4 * 2 * 24}\n"  # stations, targets, leads
+
+
+def test_what_is_triggered_by_hand_and_by_schedule_runs(place):
     before = len(list((place.folder / "data" / "checkpoints").glob("*.safetensors")))
     soon = {"interval": 30, "anchor_date": datetime.now(UTC).isoformat()}
     verify = call(place.url, "/deployments/name/verify/verify")
     call(place.url, f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
-    ingest = place.run("trigger", "ingest")
-    assert ingest.returncode == 0, ingest.stderr
-    place.after(60, lambda: place.slots_held() == 1)  # whoever uses the warehouse
     retrain = place.run("trigger", "retrain", "cell=lstm")
     assert retrain.returncode == 0, retrain.stderr
-    for each in ("ingest", "forecast", "publish"):  # the latter two by events
-        place.completed(f"{each}/{each}")
     assert place.completed("verify/verify")["auto_scheduled"]
-    rows = place.run("sql", "select count(*) as n from latest_forecasts", "--format", "csv")
-    assert rows.stdout == f"n\n{4 * 2 * 24}\n"  # stations, targets, leads
     assert place.completed("retrain/retrain")["parameters"] == {"cell": "lstm"}
     assert place.completed("fit/gpu")["work_pool_name"] == "gpu"
     assert len(list((place.folder / "data" / "checkpoints").glob("*.safetensors"))) == before + 1
-    assert ("GET", f"/alive/{UNSAID}", "") in listener.heard
-    assert json.loads((place.folder / "data" / "heartbeat.json").read_text())["forecasts"] == 4 * 2 * 24
     assert '"lstm-' in place.run("models", "list", "--format", "json").stdout
 
 
-def test_a_forecast_that_failed_is_told_to_the_webhook(place, listener):
-    assert place.run("trigger", "forecast", "stations=nowhere").returncode == 0
-    place.after(60, lambda: any(f"/alert/{UNSAID}" in heard for heard in listener.heard))
-    ((method, _, body),) = [heard for heard in listener.heard if heard[1] == f"/alert/{UNSAID}"]
-    assert method == "POST"
-    assert re.search(r"daycast: the forecast \S+ ended Failed: .*no station 'nowhere'", json.loads(body)["text"])
-
-
-def test_that_no_forecast_came_is_told_to_the_webhook(place, listener):
-    (late,) = [
-        each for each in call(place.url, "/automations/filter", {}) if each["name"] == "daycast: a forecast is late"
-    ]
+def test_a_forecast_that_failed_and_that_none_came_is_told_to_the_webhook(place, listener):
+    automations = {each["name"]: each for each in call(place.url, "/automations/filter", {})}
+    late = automations["daycast: a forecast is late"]
     late["trigger"]["within"] = 10  # seconds, not hours
     call(place.url, "/automations/", {key: late[key] for key in ("name", "enabled", "trigger", "actions")})
-    place.after(60, lambda: any("the forecast is late" in body for _, _, body in listener.heard))
+    assert place.run("trigger", "forecast", "stations=nowhere").returncode == 0
+
+    def told() -> list[str]:
+        posts = [body for method, path, body in listener.heard if (method, path) == ("POST", f"/alert/{UNSAID}")]
+        return sorted(json.loads(body)["text"] for body in posts)
+
+    place.after(60, lambda: len(set(told())) == 2)
+    assert re.match(r"daycast: the forecast \S+ ended Failed: .*no station 'nowhere'", told()[0])
+    assert told()[-1] == "daycast: the forecast is late: none was made for three hours"
 
 
 def test_down_leaves_no_process(place):
     assert len(place.processes()) >= 3
     assert place.run("down").stdout == "down\n"
-    assert place.supervisor.wait(10) == 0
     assert place.processes() == []
     assert place.run("down").stdout == "daycast was not up\n"
 

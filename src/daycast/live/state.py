@@ -34,10 +34,10 @@ def holding(home: Path) -> Iterator[Path]:
             state.unlink(missing_ok=True)
 
 
-def write_state(state: Path, url: str) -> None:
-    """Note that this process is the supervisor, and its server's address."""
+def write_state(state: Path, url: str, *, ready: bool) -> None:
+    """Note that this process is the supervisor, its server's address, and whether all is up."""
     beside = state.with_suffix(".tmp")
-    beside.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    beside.write_text(json.dumps({"pid": os.getpid(), "url": url, "ready": ready}))
     beside.replace(state)
 
 
@@ -47,14 +47,19 @@ def read_state(home: Path) -> dict[str, Any] | None:
         with (home / "up.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        try:
-            state: dict[str, Any] = json.loads((home / "up.json").read_text())
-        except FileNotFoundError:  # it is only just starting
-            return {}
-        return state
+        return read_note(home)
     except FileNotFoundError:
         pass
     return None
+
+
+def read_note(home: Path) -> dict[str, Any]:
+    """The last note of a supervisor, which may be gone; empty where there is none, because it is only just starting."""
+    try:
+        note: dict[str, Any] = json.loads((home / "up.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return note
 
 
 def stop(home: Path) -> bool:

@@ -38,7 +38,9 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
     supervisor with the same data folder runs.
     """
     if not (root / "infra" / "prefect.yaml").is_file():
-        raise ConfigError(f"{root} has no infra/prefect.yaml: `daycast up` needs the clone it was installed from")
+        raise ConfigError(
+            f"{root} has no infra/prefect.yaml: `daycast up` needs a clone, installed by `pip install --editable .`"
+        )
     home = settings.data / "prefect"
     with holding(home) as state, ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,7 +49,7 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             port = port or _free_port()
             url = f"http://127.0.0.1:{port}/api"
             environment = _environment(settings, config, home, url)
-            write_state(state, url)
+            write_state(state, url, ready=False)
 
             def keep(name: str, *arguments: str) -> Service:
                 service = Service(name, [sys.executable, "-m", "prefect", *arguments], environment, root, home)
@@ -65,6 +67,7 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             _deploy(environment, root, home)
             if not settings.warehouse.exists():
                 trigger(url, "pipeline", [], dry_run=False)
+            write_state(state, url, ready=True)
             _log.info("up: %s; `daycast down` or Ctrl-C stops it; logs in %s", url.removesuffix("/api"), home)
             while True:
                 _revive(url, server, workers)
