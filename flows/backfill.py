@@ -1,9 +1,11 @@
 """Forecast past hours that were missed."""
 
 import logging
+from contextlib import nullcontext
 
 from prefect import flow
 
+from daycast.errors import DaycastError
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
@@ -13,28 +15,38 @@ from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
 find_missing_hours = warehouse_task(steps.find_missing_hours)
+find_model_of_hour = warehouse_task(steps.find_model_of_hour)
 issue_forecasts = warehouse_task(forecasting.issue_forecasts)
+plan_forecasts = warehouse_task(forecasting.plan_forecasts)
 
 
 @flow
 def backfill(since: Moment, until: Moment | None = None, config: str | None = None, dry_run: bool = False) -> int:
-    """Forecast every hour of [since, until) that has no forecast, from what was known then; returns how many there were.
+    """Forecast every hour of [since, until) that has no forecast, as it was known then; returns how many hours that were.
 
-    The champion of today makes them: where it was trained later, it knows more than one could have known then.
+    The champion of each hour makes them, from what was known at it. An hour of which nothing was known, or at which no model
+    served, stays missing; where that is true of all, the first reason is raised.
 
     Args:
         since: The first hour of issue (ISO 8601).
         until: The hour of issue to stop before; by default now.
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        dry_run: Only say which hours are missing.
+        dry_run: Only say which hours are missing, and which model would forecast each.
     """
     settings, now = load_settings(config), clock()
     missing = find_missing_hours(settings, parse_time(since), clock(until), now)
-    if dry_run:
-        _log.info("missing: %s", ", ".join(f"{hour:%Y-%m-%dT%H:%MZ}" for hour in missing) or "nothing")
-        return len(missing)
-    with recorded(settings, "backfill", now, clock):
+    act = plan_forecasts if dry_run else issue_forecasts
+    errors = []
+    with nullcontext() if dry_run else recorded(settings, "backfill", now, clock):
         for hour in missing:
-            issue_forecasts(settings, now, hour)
-    _log.info("%d missed hours forecast", len(missing))
-    return len(missing)
+            try:
+                made = act(settings, now, hour, model_id=find_model_of_hour(settings, hour, now))
+            except DaycastError as error:
+                errors.append(error)
+                _log.warning("%s stays missing: %s", f"{hour:%Y-%m-%dT%H:%MZ}", error)
+            else:
+                _log.info("%s", f"would forecast {made}" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}")
+        if errors and len(errors) == len(missing):
+            raise errors[0]
+    _log.info("%d missed hours %sforecast", len(missing) - len(errors), "would be " if dry_run else "")
+    return len(missing) - len(errors)

@@ -13,14 +13,16 @@ from daycast.errors import ConfigError, ModelError
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Epochs, Minutes, Moment, clock, load_settings
 from daycast.steps import judge as judging
+from daycast.steps import plan_retraining as planning
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import retrain as steps
 from daycast.steps.record_run import recorded
 from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
+plan_retraining = warehouse_task(planning.plan_retraining)
 write_snapshot = warehouse_task(steps.write_snapshot)
 find_champion = warehouse_task(steps.find_champion)
 fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
@@ -86,18 +88,29 @@ def retrain(
     until: Moment | None = None,
     cell: Literal["gru", "lstm", "rnn", "auto"] | None = None,
     warm_start: bool = False,
-) -> steps.Outcome:
+    epochs: Epochs | None = None,
+    minutes: Minutes | None = None,
+    dry_run: bool = False,
+) -> steps.Outcome | None:
     """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better.
+
+    Returns what it came to; nothing of a dry run.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         until: As if the clock stood at this moment (ISO 8601): nothing later is used.
         cell: The recurrent cell instead of the configured one; auto trains GRU and LSTM.
         warm_start: Whether the networks begin with the champion's.
+        epochs: The most epochs of each network instead of the configured ones (model.epochs).
+        minutes: After how long no further network is begun, instead of the configured minutes (model.longest_minutes).
+        dry_run: Only say what would be trained, on what, where and for how long at most, and whom it would have to beat.
     """
     settings, now = load_settings(config), clock(until)
-    model = settings.with_cell(cell)
+    model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
+    if dry_run:
+        _log.info("would train %s", plan_retraining(settings, model, now))
+        return None
     with recorded(settings, "retrain", now, clock):
         snapshot = write_snapshot(settings, now)
         champion = find_champion(settings, now) if model.warm_start else None

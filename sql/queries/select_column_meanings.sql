@@ -5,6 +5,7 @@ select
 from (values
     ('amplitude_c', 'Half the mean difference between the warmest and the coldest hour of the day, in °C.'),
     ('as_of', 'The moment the run took for now.'),
+    ('backfilled', 'Whether it was made only after its first hour had passed; then it has no part in scores.'),
     ('basis', 'judged: by the judgement before promotion; verified: served forecasts against what came.'),
     ('batch_id', 'What was ingested together; see batches.'),
     ('below_05', 'Share of observations at or below q05; 0.05 where it is honest.'),

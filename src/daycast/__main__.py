@@ -84,9 +84,13 @@ def _add_chain(add: Callable[..., argparse.ArgumentParser], timed: argparse.Argu
     retrain = add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", timed)
     _add_cell(retrain)
     retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
+    retrain.add_argument("--epochs", type=int, metavar="N", help="at most, instead of model.epochs")
+    retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.longest_minutes")
+    retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
     forecast = add("forecast", _forecast, "issue the next 24 hours with the champion", timed)
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
     forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
+    forecast.add_argument("--dry-run", action="store_true", help="only say what would be forecast, and by which model")
     add("verify", _verify, "score past forecasts against what came", timed)
     add("publish", _publish, "replace the published file by the newest tables", timed)
     add("report", _report, "write the report page", timed)
@@ -100,15 +104,18 @@ def _add_past(add: Callable[..., argparse.ArgumentParser], timed: argparse.Argum
     backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
     backtest.add_argument("--model", metavar="ID", help="instead of the champion")
     backtest.add_argument("--format", choices=["table", "json"], default="table")
-    backfill = add("backfill", _backfill, "forecast past hours that were missed, with today's champion")
+    backfill = add("backfill", _backfill, "forecast past hours that were missed, with the champion of each")
     backfill.set_defaults(until=None)
     backfill.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
     backfill.add_argument("--until", metavar="T", help="the hour of issue to stop before (default: now)")
-    backfill.add_argument("--dry-run", action="store_true", help="only say how many hours are missing")
+    backfill.add_argument(
+        "--dry-run", action="store_true", help="only say which hours are missing, and who would forecast them"
+    )
     models = add("models", _models, "list the models, show one, promote one, or roll back to the champion before")
     models.add_argument("action", choices=["list", "show", "promote", "rollback"])
     models.add_argument("model_id", nargs="?", metavar="ID")
     models.add_argument("--format", choices=["table", "json"], default="table", help="of list and show")
+    models.add_argument("--dry-run", action="store_true", help="only say who would be champion in whose place")
 
 
 def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -117,7 +124,9 @@ def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--detach", action="store_true", help="return once all is up, and leave it running")
     add("down", _down, "stop what `daycast up` started")
     trigger = add("trigger", _trigger, "have a worker run a flow now")
-    trigger.add_argument("flow", help="ingest, forecast, verify, retrain, publish, backfill or pipeline")
+    trigger.add_argument(
+        "flow", help="ingest, forecast, verify, retrain, publish, backfill, promote, rollback or pipeline"
+    )
     trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
     trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
 
@@ -181,8 +190,14 @@ def _ingest(args: argparse.Namespace) -> None:
 
 
 def _retrain(args: argparse.Namespace) -> None:
+    from daycast.settings import load_settings
+
+    load_settings(args.config).with_cell(args.cell, args.epochs, args.minutes)  # said before Prefect is started
     retrain = _load_flow(args, "retrain")
-    outcome = retrain(args.config, args.until, args.cell, args.warm_start)
+    outcome = retrain(args.config, args.until, args.cell, args.warm_start, args.epochs, args.minutes, args.dry_run)
+    if outcome is None:
+        print("nothing was trained: that was a dry run")
+        return
     print(
         f"{outcome.model_id} {'promoted' if outcome.decision.promoted else 'not promoted'}: {outcome.decision.reason}"
     )
@@ -190,7 +205,8 @@ def _retrain(args: argparse.Namespace) -> None:
 
 def _forecast(args: argparse.Namespace) -> None:
     forecast = _load_flow(args, "forecast")
-    print(f"{forecast(args.config, args.issued_at, args.station, args.until):,} forecasts written")
+    count = forecast(args.config, args.issued_at, args.station, args.until, args.dry_run)
+    print(f"{count:,} forecasts {'would be ' if args.dry_run else ''}written")
 
 
 def _verify(args: argparse.Namespace) -> None:
@@ -303,9 +319,9 @@ def _models(args: argparse.Namespace) -> None:
         width = min(shutil.get_terminal_size((100, 40)).columns, 120)
         print(render_model(models.describe_model(settings, args.model_id, now), width), end="")
     elif args.action == "promote":
-        print(models.promote(settings, args.model_id, now))
+        print(models.promote(settings, args.model_id, now, dry_run=args.dry_run))
     else:
-        print(models.rollback(settings, now))
+        print(models.rollback(settings, now, dry_run=args.dry_run))
 
 
 def _sql(args: argparse.Namespace) -> None:

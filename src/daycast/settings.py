@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -47,6 +47,9 @@ _ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "pattern": _ISO_8601})]
 _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
 _SECRET = {"alert_url", "heartbeat_url"}  # an error does not show what they are
+# What a retraining may be allowed, as parameters of a flow: Prefect's form says the bounds.
+Epochs = Annotated[int, Field(ge=1)]
+Minutes = Annotated[float, Field(gt=0)]
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
 
@@ -222,13 +225,15 @@ class Settings(_Section):
         """The report page."""
         return self.data / "report.html"
 
-    def with_cell(self, cell: str | None) -> ModelConfig:
-        """The model configuration, with another cell where one is asked for."""
-        if cell is None:
-            return self.model
-        if cell not in get_args(Cell):
+    def with_cell(self, cell: str | None, epochs: int | None = None, minutes: float | None = None) -> ModelConfig:
+        """The model configuration, with another cell and another budget of training where they are asked for."""
+        if cell is not None and cell not in get_args(Cell):
             raise ConfigError(f"{cell!r} is no cell: choose {', '.join(get_args(Cell))}")
-        return replace(self.model, cell=cast(Cell, cell))
+        for name, budget in (("epochs", epochs), ("minutes", minutes)):
+            if budget is not None and not budget > 0:
+                raise ConfigError(f"{name} cannot be {budget}: training needs more than nothing")
+        asked: dict[str, Any] = {"cell": cell, "epochs": epochs, "longest_minutes": minutes}
+        return replace(self.model, **{name: value for name, value in asked.items() if value is not None})
 
 
 def clock(until: str | datetime | None = None) -> datetime:

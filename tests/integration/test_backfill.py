@@ -1,13 +1,23 @@
-"""Hours nobody forecast are found, and only those."""
+"""Hours nobody forecast are found, and only those; each is forecast by the model of its time, as it was known then."""
 
 from datetime import timedelta
 
 import pytest
+from polars.testing import assert_frame_equal
 
-from daycast.errors import ConfigError
-from daycast.steps.backfill import find_missing_hours
+from daycast.errors import ConfigError, ModelError
+from daycast.steps.backfill import find_missing_hours, find_model_of_hour
 from daycast.steps.forecast import issue_forecasts
-from daycast.times import floor_hour
+from daycast.steps.ingest import ingest_source
+from daycast.steps.models import promote, rollback
+from daycast.steps.verify import verify_forecasts
+from daycast.times import DAY, HOUR, floor_hour
+from daycast.warehouse.connect import open_warehouse
+
+
+def query(trained, now, text):
+    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), now) as con:
+        return con.execute(text).fetchall()
 
 
 def test_the_missing_hours_are_those_without_a_forecast_in_a_half_open_range(trained):
@@ -23,3 +33,71 @@ def test_the_missing_hours_are_those_without_a_forecast_in_a_half_open_range(tra
 def test_a_range_without_a_full_hour_is_refused(trained):
     with pytest.raises(ConfigError, match="no full hour"):
         find_missing_hours(trained.settings, trained.at, trained.at + timedelta(minutes=10), trained.at)
+
+
+@pytest.fixture
+def served(trained):
+    """`first` served from day 0, `other` from day 1, `first` again from day 2 by a rollback; and it is day 4."""
+    settings, now = trained.settings, trained.at
+    query(trained, now, "update models set model_id = 'first' where role = 'champion'")
+    query(trained, now, "update promotions set model_id = 'first'")
+    changed = "'other' as model_id, 'other.safetensors' as checkpoint, 'challenger' as role, null as promoted_at"
+    query(trained, now, f"insert into models by name select * replace ({changed}) from models where role = 'champion'")
+    (path,) = (path for path in settings.checkpoints.glob("*.safetensors"))
+    (settings.checkpoints / "other.safetensors").write_bytes(path.read_bytes())
+    promote(settings, "other", now + DAY)
+    rollback(settings, now + 2 * DAY)
+    ingest_source(settings, settings.sources[0], now + 4 * DAY)
+    return trained
+
+
+def test_an_hour_is_forecast_by_who_was_champion_at_it(served):
+    settings, at, now = served.settings, served.at, served.at + 4 * DAY
+    hours = {floor_hour(at + shift): name for shift, name in ((HOUR, "first"), (DAY, "first"), (DAY + HOUR, "other"))}
+    hours |= {floor_hour(at + 2 * DAY): "other", floor_hour(at + 2 * DAY + HOUR): "first"}
+    assert {hour: find_model_of_hour(settings, hour, now) for hour in hours} == hours
+
+
+def test_the_champion_before_stands_in_for_one_whose_checkpoint_is_gone_and_none_that_came_later(served):
+    settings, at, now = served.settings, served.at, served.at + 4 * DAY
+    (settings.checkpoints / "other.safetensors").unlink()
+    assert find_model_of_hour(settings, floor_hour(at + DAY + 5 * HOUR), now) == "first"
+    with pytest.raises(ModelError, match=r"2026-02-05T10:00Z cannot be forecast as it was known then: no model served"):
+        find_model_of_hour(settings, floor_hour(at), now)  # the first promotion was five minutes later
+    for path in settings.checkpoints.glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(ModelError, match="no checkpoint of other, first is there"):
+        find_model_of_hour(settings, floor_hour(at + DAY + 5 * HOUR), now)
+
+
+def test_the_hour_that_is_not_over_is_forecast_by_the_champion_of_now(served):
+    at = served.at
+    assert find_model_of_hour(served.settings, floor_hour(at), at) == "first"
+
+
+def test_what_is_backfilled_is_what_was_served_but_for_its_mark(served):
+    """Served in time at one place, missed and made up for days later at another: bit for bit the same."""
+    settings, t0, now = served.settings, floor_hour(served.at + 3 * DAY), served.at + 4 * DAY
+    in_time = issue_forecasts(settings, t0 + timedelta(minutes=6), t0)
+    assert not in_time["backfilled"].any()
+    made_up = issue_forecasts(settings, now, t0, model_id=find_model_of_hour(settings, t0, now))
+    assert made_up["backfilled"].all()
+    assert_frame_equal(
+        in_time.drop("created_at", "backfilled"), made_up.drop("created_at", "backfilled"), check_exact=True
+    )
+
+
+def test_what_is_backfilled_is_not_scored_and_what_it_replaces_is_no_more(served):
+    settings, t0, now = served.settings, floor_hour(served.at + 2 * DAY), served.at + 4 * DAY
+    came = "select count(*) from forecast_errors where issued_at in ({})"
+    for hour in (t0, t0 + HOUR):
+        issue_forecasts(settings, hour + timedelta(minutes=6), hour)
+    ((both,),) = query(served, now, came.format(f"'{t0}', '{t0 + HOUR}'"))
+    ((one,),) = query(served, now, came.format(f"'{t0 + HOUR}'"))
+    assert 100 < one < both <= 2 * 4 * 2 * 24
+    assert verify_forecasts(settings, now) == both
+    for later, hour, left in ((1, t0 + 5 * HOUR, both), (2, t0, one), (3, t0 + HOUR, 0)):
+        issue_forecasts(settings, now + later * HOUR, hour)
+        assert verify_forecasts(settings, now + later * HOUR) == left
+        assert query(served, now, "select coalesce(sum(n), 0) from scores where forecaster = 'gru'") == [(left,)]
+    assert query(served, now, "select count(distinct issued_at) from forecast_errors where backfilled") == [(3,)]

@@ -51,7 +51,7 @@ def ingest(settings: Settings, now: datetime) -> None:
 
 
 def issued(settings: Settings, now: datetime, t0: datetime) -> pl.DataFrame:
-    return issue_forecasts(settings, now, issued_at=t0).drop("created_at")
+    return issue_forecasts(settings, now, issued_at=t0).drop("created_at", "backfilled")
 
 
 def change_what_came_after(settings: Settings, t0: datetime, now: datetime, change: str) -> int:

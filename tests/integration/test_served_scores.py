@@ -119,7 +119,7 @@ def test_a_correction_is_scored_anew(verified) -> None:
 
 def test_a_re_run_replaces_its_own_forecasts(verified) -> None:
     settings, now = verified
-    query = "select * exclude (created_at) from forecasts order by all"
+    query = "select * exclude (created_at, backfilled) from forecasts order by all"
     before = rows_of(settings, now, query)
     issue_forecasts(settings, now, issued_at=(now - 2 * DAY).replace(minute=0))
     assert rows_of(settings, now, query) == before

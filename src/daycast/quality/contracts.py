@@ -105,6 +105,7 @@ def forecasts_contract() -> pa.DataFrameSchema:
             "forecaster": pa.Column(pl.String),
             "input_regime": pa.Column(pl.String, pa.Check.isin(["full", "gappy", "stale", "cold_start"])),
             "created_at": pa.Column(UTC_TIME),
+            "backfilled": pa.Column(pl.Boolean),
         },
         checks=[
             pa.Check(lambda data: data.lazyframe.select(pl.all_horizontal(rising)), error="quantiles cross"),

@@ -1,6 +1,7 @@
 """Issue the next 24 hours: the champion reads what was known at t0 and its quantiles become rows."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -8,7 +9,7 @@ import polars as pl
 
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.model.calibration_rows import from_rows
-from daycast.model.checkpoint import load_checkpoint
+from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.model.forecaster import Forecaster
 from daycast.model.windows import REGIMES, Windows
 from daycast.prepare.covariates import OLDEST_H
@@ -18,60 +19,127 @@ from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.long_rows import make_long_rows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
-from daycast.verify.serving import assign, pick
+from daycast.verify.serving import Substitute, assign, pick
 from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
-from daycast.warehouse.forecasts import replace_forecasts
-from daycast.warehouse.models import read_champion, read_substitutes
+from daycast.warehouse.forecasts import count_forecasts, replace_forecasts
+from daycast.warehouse.models import find_model, read_champion, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
 
 
+@dataclass(frozen=True)
+class IssuePlan:
+    """What is forecast from one hour: by whom, and what is written."""
+
+    issued_at: datetime
+    model_id: str
+    checkpoint: str
+    stations: int
+    rows: int
+    replaced: int  # of the rows that are there
+
+    def __str__(self) -> str:
+        what = f"{self.rows:,} rows for {self.stations} station{'' if self.stations == 1 else 's'}"
+        return f"{self.issued_at:%Y-%m-%dT%H:%MZ} by {self.model_id} ({self.checkpoint}): {what}, {self.replaced:,} replaced"
+
+
 def issue_forecasts(
-    settings: Settings, now: datetime, issued_at: datetime | None = None, stations: Collection[str] = ()
+    settings: Settings,
+    now: datetime,
+    issued_at: datetime | None = None,
+    stations: Collection[str] = (),
+    model_id: str | None = None,
 ) -> pl.DataFrame:
     """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
 
-    The forecasts are written, and returned as they are in the table.
+    The forecasts are written, and returned as they are in the table. model_id: who makes them; by default the champion of now.
 
     Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
     ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
     """
-    t0 = issued_at or floor_hour(now)
-    if t0 != floor_hour(t0) or t0 > now:
-        raise ConfigError(f"{t0.isoformat()} cannot be an hour of issue: give a full hour that is not in the future")
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        champion = read_champion(con)
-        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
-        calibrated = read_calibrations(con, str(champion["model_id"]) if champion else "", t0)
-        known = read_stations(con)
-        versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
-        issues = read_covariates(con, t0 - OLDEST_H * HOUR, t0, t0)
-    if champion is None:
-        raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
-    if unknown := sorted(set(stations) - set(known["station_id"])):
-        raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(known['station_id'].head(20))}")
-    heard = known.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
-    wanted = heard.filter(pl.col("station_id").is_in(list(stations))) if stations else heard
-    if wanted.is_empty():
-        raise NotEnoughDataError(
-            f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
-        )
-    usable = keep_usable(versions, list(settings.glossary))
-    forecaster = load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), settings.model.device)
-    forecaster.calibrations = from_rows(calibrated, forecaster.header.targets, forecaster.device)
+    t0 = _hour_of_issue(issued_at, now)
+    known = _read_known(settings, now, t0, stations, model_id)
+    forecaster = load_checkpoint(settings.checkpoints / str(known.model["checkpoint"]), settings.model.device)
+    forecaster.calibrations = from_rows(known.calibrated, forecaster.header.targets, forecaster.device)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
-    network = make_network(usable, heard, forecaster.header.channels, start, t0)  # the neighbours of those wanted, too
-    at = np.flatnonzero(network.stations["station_id"].is_in(wanted["station_id"].implode()))
+    usable = keep_usable(known.versions, list(settings.glossary))
+    network = make_network(
+        usable, known.heard, forecaster.header.channels, start, t0
+    )  # the neighbours of those wanted, too
+    at = np.flatnonzero(network.stations["station_id"].is_in(known.wanted["station_id"].implode()))
     ids, targets = network.stations["station_id"].gather(at).to_list(), forecaster.header.targets
-    who = assign(str(champion["forecaster"]), substitutes, ids, targets)
-    rows = _forecast_rows(forecaster, who, at, forecaster.open(network, issues), t0).with_columns(
-        model_id=pl.lit(str(champion["model_id"])), created_at=pl.lit(now, UTC_TIME)
+    who = assign(str(known.model["forecaster"]), known.substitutes, ids, targets)
+    rows = _forecast_rows(forecaster, who, at, forecaster.open(network, known.issues), t0).with_columns(
+        model_id=pl.lit(str(known.model["model_id"])),
+        created_at=pl.lit(now, UTC_TIME),
+        backfilled=pl.lit(now - t0 >= HOUR),
     )
     served = validate_frame(rows, forecasts_contract(), "forecasts")
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         replace_forecasts(con, served)
     return served
+
+
+def plan_forecasts(
+    settings: Settings,
+    now: datetime,
+    issued_at: datetime | None = None,
+    stations: Collection[str] = (),
+    model_id: str | None = None,
+) -> IssuePlan:
+    """What `issue_forecasts` would do with the same arguments; it raises the same errors, and nothing is written."""
+    t0 = _hour_of_issue(issued_at, now)
+    known = _read_known(settings, now, t0, stations, model_id)
+    header = read_header(settings.checkpoints / str(known.model["checkpoint"]))
+    ids = known.wanted["station_id"].to_list()
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        replaced = count_forecasts(con, t0, ids)
+    rows = len(ids) * len(header.targets) * HORIZON_HOURS
+    return IssuePlan(t0, str(known.model["model_id"]), str(known.model["checkpoint"]), len(ids), rows, replaced)
+
+
+def _hour_of_issue(issued_at: datetime | None, now: datetime) -> datetime:
+    t0 = issued_at or floor_hour(now)
+    if t0 != floor_hour(t0) or t0 > now:
+        raise ConfigError(f"{t0.isoformat()} cannot be an hour of issue: give a full hour that is not in the future")
+    return t0
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a forecast rests on."""
+
+    model: dict[str, object]
+    substitutes: tuple[Substitute, ...]
+    calibrated: pl.DataFrame
+    heard: pl.DataFrame  # the stations of which something was received in the week before
+    wanted: pl.DataFrame  # those of them that are forecast
+    versions: pl.DataFrame
+    issues: pl.DataFrame
+
+
+def _read_known(
+    settings: Settings, now: datetime, t0: datetime, stations: Collection[str], model_id: str | None
+) -> _Known:
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        model = find_model(con, model_id) if model_id else read_champion(con)
+        if model is None:
+            raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
+        substitutes = read_substitutes(con, str(model["model_id"]))
+        calibrated = read_calibrations(con, str(model["model_id"]), t0)
+        listed = read_stations(con)
+        versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
+        issues = read_covariates(con, t0 - OLDEST_H * HOUR, t0, t0)
+    if unknown := sorted(set(stations) - set(listed["station_id"])):
+        raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(listed['station_id'].head(20))}")
+    heard = listed.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
+    wanted = heard.filter(pl.col("station_id").is_in(list(stations))) if stations else heard
+    if wanted.is_empty():
+        raise NotEnoughDataError(
+            f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
+        )
+    return _Known(model, substitutes, calibrated, heard, wanted, versions, issues)
 
 
 def _forecast_rows(

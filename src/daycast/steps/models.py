@@ -25,16 +25,17 @@ from daycast.warehouse.models import (
 
 @dataclass(frozen=True)
 class Change:
-    """A champion that took another's place by hand, and what made that possible."""
+    """A champion that took another's place by hand, or would, and what makes that possible."""
 
     model_id: str
     before: str | None
     how: str
+    made: bool = True  # not where it was only tried
 
     def __str__(self) -> str:
         place = f" in place of {self.before}" if self.before else ""
-        undo = " (`daycast models rollback` undoes this)" if self.before else ""
-        return f"{self.model_id} is champion{place}{undo}: {self.how}"
+        undo = " (`daycast models rollback` undoes this)" if self.before and self.made else ""
+        return f"{self.model_id} {'is' if self.made else 'would be'} champion{place}{undo}: {self.how}"
 
 
 def list_models(settings: Settings, now: datetime) -> pl.DataFrame:
@@ -83,27 +84,35 @@ def describe_model(settings: Settings, model_id: str, now: datetime) -> ModelCar
     )
 
 
-def promote(settings: Settings, model_id: str, now: datetime) -> Change:
-    """Make a registered model the champion, whatever its judgement says. Raises ModelError where it cannot serve."""
+def promote(settings: Settings, model_id: str, now: datetime, *, dry_run: bool = False) -> Change:
+    """Make a registered model the champion, whatever its judgement says; with dry_run only find out whether that can be done.
+
+    Raises ModelError where it cannot serve.
+    """
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         row, champion = find_model(con, model_id), read_champion(con)
         if champion and champion["model_id"] == model_id:
             return Change(model_id, None, "it was already, nothing is changed")
         _check_checkpoint(settings, row)
-        promote_model(con, model_id, now)
+        if not dry_run:
+            promote_model(con, model_id, now)
     how = f"by hand, its checkpoint is there; its judgement stays as it was: {row['reason']}"
-    return Change(model_id, str(champion["model_id"]) if champion else None, how)
+    return Change(model_id, str(champion["model_id"]) if champion else None, how, not dry_run)
 
 
-def rollback(settings: Settings, now: datetime) -> Change:
-    """Make the champion before this one champion again. Raises ModelError where there was none, or it cannot serve."""
+def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Change:
+    """Make the champion before this one champion again; with dry_run only find out whether that can be done.
+
+    Raises ModelError where there was none, or it cannot serve.
+    """
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion = read_champion(con)
         row = find_model(con, read_previous_champion(con))
         _check_checkpoint(settings, row)
-        rollback_model(con, now)
+        if not dry_run:
+            rollback_model(con, now)
     how = f"it served before that one, since {row['promoted_at']:%Y-%m-%d %H:%M} UTC, and its checkpoint is there"
-    return Change(str(row["model_id"]), str(champion["model_id"]) if champion else None, how)
+    return Change(str(row["model_id"]), str(champion["model_id"]) if champion else None, how, not dry_run)
 
 
 def _check_checkpoint(settings: Settings, row: dict[str, object]) -> None:

@@ -27,11 +27,17 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
     """Bring `scores` up to date with what was observed by `now`; returns how many forecast rows were scored.
 
     Days with a new observation, a correction or a new forecast since the last time are scored again, whole; others are not read.
-    What was found to be wrong since is no truth any more, and scores that rested on nothing else are gone.
+    What was found to be wrong since is no truth any more, and scores that rested on nothing else are gone. Forecasts that were
+    backfilled are not scored: nobody was served them.
     """
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        served = read_forecasts_to_score(con)
+        found = read_forecasts_to_score(con)
+        if found.is_empty():
+            return 0
+        days = found.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique()
+        served = found.filter(pl.col("backfilled").eq_missing(True).not_())
         if served.is_empty():
+            replace_scores(con, None, days)
             return 0
         since, until = served["issued_at"].min(), served["valid_at"].max()
         versions = read_versions(con, since - (HISTORY_HOURS - 1) * HOUR, until, now)  # type: ignore[operator,arg-type]
@@ -47,7 +53,7 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
     ]
     scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME))
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        replace_scores(con, scored, served.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique())
+        replace_scores(con, scored, days)
     forecasters = pl.DataFrame(
         [(name, model["forecaster"]) for name, model in models.items()], schema=_MODEL, orient="row"
     )

@@ -1,5 +1,6 @@
 """Writing forecasts, and their scores once the truth came."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import duckdb
@@ -21,13 +22,14 @@ def read_forecasts_to_score(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return read_frame(con, "select_forecasts_to_score")
 
 
-def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame, days: pl.DataFrame) -> None:
-    """Write scores in place of all those of `days` (station_id, valid_on), also of days that have none now."""
+def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
+    """Write scores in place of all those of `days` (station_id, valid_on), also of days that have none now; None: none has."""
     with transaction(con):
         with frames(con, scored=days):
             con.execute(statement("delete_scores"))
-        with frames(con, scored=scored):
-            con.execute(statement("insert_scores"))
+        if scored is not None:
+            with frames(con, scored=scored):
+                con.execute(statement("insert_scores"))
 
 
 def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -43,3 +45,9 @@ def read_forecast_count(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
 def read_hours_of_issue(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime) -> frozenset[datetime]:
     """The hours of issue in [since, until) of which there is any forecast."""
     return frozenset(read_frame(con, "select_hours_of_issue", since=since, until=until)["issued_at"])
+
+
+def count_forecasts(con: duckdb.DuckDBPyConnection, issued_at: datetime, stations: Sequence[str]) -> int:
+    """How many forecasts of these stations there are of an hour of issue."""
+    counts = read_frame(con, "select_forecasts_of_issue", issued_at=issued_at)
+    return int(counts.filter(pl.col("station_id").is_in(list(stations)))["rows"].sum())

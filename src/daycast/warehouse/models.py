@@ -80,6 +80,11 @@ def read_champion(con: duckdb.DuckDBPyConnection) -> dict[str, object] | None:
     return rows[0] if rows else None
 
 
+def read_champions_until(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[dict[str, object]]:
+    """The rows of `models` of those who were champion at `moment` or before, the newest first; one comes as often as it was."""
+    return read_frame(con, "select_champions_until", until=moment).to_dicts()
+
+
 def read_models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """The register, oldest first."""
     return read_frame(con, "select_models")
@@ -121,4 +126,6 @@ def rollback_model(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
 
 def _promote(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: str) -> None:
     con.execute(statement("retire_champion"))
-    con.execute(statement("promote_model"), {"model_id": model_id, "promoted_at": now, "promoted_by": by})
+    promotion = {"model_id": model_id, "promoted_at": now, "promoted_by": by}
+    con.execute(statement("promote_model"), promotion)
+    con.execute(statement("insert_promotion"), promotion)

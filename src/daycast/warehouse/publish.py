@@ -21,6 +21,7 @@ PUBLIC_TABLES = (
     "observation_versions",
     "covariates",
     "models",
+    "promotions",
     "judgements",
     "substitutes",
     "forecasts",

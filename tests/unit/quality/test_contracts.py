@@ -175,6 +175,7 @@ def forecast(**changes: object) -> pl.DataFrame:
         "forecaster": "ridge",
         "input_regime": "full",
         "created_at": T0,
+        "backfilled": False,
     }
     frame = pl.DataFrame([good, {**good, **changes}])
     return frame.with_columns(

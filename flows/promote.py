@@ -1,0 +1,25 @@
+"""Let a model of the register serve."""
+
+import logging
+
+from prefect import flow, task
+
+from daycast.settings import clock, load_settings
+from daycast.steps import models as steps
+
+_log = logging.getLogger("daycast")
+promote_model = task(steps.promote, name="promote", tags=["warehouse"])
+
+
+@flow
+def promote(model_id: str, config: str | None = None, dry_run: bool = False) -> str:
+    """Make a registered model the champion, whatever its judgement says; returns what that changed, in words.
+
+    Args:
+        model_id: The model, as `daycast models list` names it.
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        dry_run: Only find out whether it can serve, and in whose place it would.
+    """
+    change = str(promote_model(load_settings(config), model_id, clock(), dry_run=dry_run))
+    _log.info("%s", change)
+    return change

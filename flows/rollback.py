@@ -1,0 +1,24 @@
+"""Let the champion before this one serve again."""
+
+import logging
+
+from prefect import flow, task
+
+from daycast.settings import clock, load_settings
+from daycast.steps import models as steps
+
+_log = logging.getLogger("daycast")
+rollback_model = task(steps.rollback, name="rollback", tags=["warehouse"])
+
+
+@flow
+def rollback(config: str | None = None, dry_run: bool = False) -> str:
+    """Make the champion before this one champion again; returns what that changed, in words.
+
+    Args:
+        config: The configuration file; by default DAYCAST_CONFIG of the worker.
+        dry_run: Only say who would serve, in whose place.
+    """
+    change = str(rollback_model(load_settings(config), clock(), dry_run=dry_run))
+    _log.info("%s", change)
+    return change

@@ -1,0 +1,6 @@
+-- Those who were champion by a moment, the newest promotion first.
+select models.*
+from promotions
+join models using (model_id)
+where promotions.promoted_at <= $until
+order by promotions.promoted_at desc
