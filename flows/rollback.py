@@ -2,13 +2,14 @@
 
 import logging
 
-from prefect import flow, task
+from prefect import flow
 
+from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import models as steps
 
 _log = logging.getLogger("daycast")
-rollback_model = task(steps.rollback, name="rollback", tags=["warehouse"])
+rollback_model = warehouse_task(steps.rollback)
 
 
 @flow

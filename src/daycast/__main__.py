@@ -123,6 +123,7 @@ def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--port", type=int, metavar="N", help="of the server on 127.0.0.1 (default 4200, or any free one)")
     up.add_argument("--detach", action="store_true", help="return once all is up, and leave it running")
     add("down", _down, "stop what `daycast up` started")
+    add("deploy", _deploy, "bring the Prefect server that PREFECT_API_URL names up to date: pools, automations, flows")
     trigger = add("trigger", _trigger, "have a worker run a flow now")
     trigger.add_argument(
         "flow", help="ingest, forecast, verify, retrain, publish, backfill, promote, rollback or pipeline"
@@ -237,6 +238,15 @@ def _up(args: argparse.Namespace) -> None:
         Path(str(import_module("daycast.flows").__file__)).parents[1],
         args.port,
     )
+
+
+def _deploy(_args: argparse.Namespace) -> None:
+    from daycast.live.deploy import deploy
+
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
+    deploy(url, Path(str(import_module("daycast.flows").__file__)).parents[1])
 
 
 def _down(args: argparse.Namespace) -> None:

@@ -111,6 +111,26 @@ def test_the_clock_is_the_present_or_the_past_it_is_told_to_be_but_never_the_fut
         clock((now + timedelta(days=1)).isoformat())
 
 
+def test_a_retraining_may_have_another_cell_and_another_budget_and_the_rest_stays():
+    settings = load_settings()
+    assert settings.with_cell(None) == settings.model
+    assert settings.with_cell("rnn", 9, 0.5) == replace(settings.model, cell="rnn", epochs=9, longest_minutes=0.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("gruu", None, None), "'gruu' is no cell: choose gru"),
+        ((None, 0, None), "epochs cannot be 0"),
+        ((None, None, -1.0), "minutes cannot be -1.0"),
+        ((None, None, float("nan")), "minutes cannot be nan"),
+    ],
+)
+def test_a_cell_that_is_none_and_a_budget_of_nothing_are_refused(asked, message):
+    with pytest.raises(ConfigError, match=message):
+        load_settings().with_cell(*asked)
+
+
 def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write):
     write('[quality.air_temperature_c]\nstep = 8\nspike_fail = "off"')
     limits, default = load_settings().limits["air_temperature_c"], DEFAULTS["air_temperature_c"]
