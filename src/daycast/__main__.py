@@ -240,13 +240,16 @@ def _up(args: argparse.Namespace) -> None:
     )
 
 
-def _deploy(_args: argparse.Namespace) -> None:
+def _deploy(args: argparse.Namespace) -> None:
     from daycast.live.deploy import deploy
+    from daycast.settings import load_settings
 
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
-    deploy(url, Path(str(import_module("daycast.flows").__file__)).parents[1])
+    alert = load_settings(args.config).live.alert_url
+    root = Path(str(import_module("daycast.flows").__file__)).parents[1]
+    deploy(url, root, alert.get_secret_value() if alert else None)
 
 
 def _down(args: argparse.Namespace) -> None:
