@@ -11,7 +11,7 @@ with ahead as (
         [q05, q10, q25, q50, q75, q90, q95] as quantiles
     from latest_forecasts
     where latest_forecasts.variable = of_variable
-        and valid_at > (select max(issued_at) from forecasts)
+        and valid_at > (select max(issued_at) from latest_forecasts)
 ),
 counted as (
     select

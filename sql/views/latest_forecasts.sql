@@ -1,6 +1,14 @@
 -- What comes next? The newest forecast of each station and variable.
 create or replace view latest_forecasts as
-select *
+with newest as (
+    select
+        station_id,
+        variable,
+        max(issued_at) as issued_at
+    from forecasts
+    group by all
+)
+select forecasts.*
 from forecasts
-qualify issued_at = max(issued_at) over (partition by station_id, variable)
+semi join newest using (station_id, variable, issued_at)
 order by station_id, variable, lead_hours;

@@ -108,3 +108,14 @@ def test_the_macros_answer_in_the_published_file_and_take_times_as_text(con, tmp
     assert issued["station_id"].to_list() == ["a"]
     risks = query_published(tmp_path / "published.duckdb", "select below from threshold_risk('warmth_c', 1)")
     assert risks.item() == 0.5
+
+
+def test_the_newest_forecasts_of_a_silent_station_are_those_it_had(con, tmp_path: Path) -> None:
+    forecast(con, "silent", RISING, T0 - 90 * HOUR)
+    for hours in (0, 1):
+        forecast(con, "heard", RISING, T0 + hours * HOUR)
+    publish(con, tmp_path / "published.duckdb")
+    query = "select station_id, epoch(issued_at) from latest_forecasts"
+    expected = [("heard", (T0 + HOUR).timestamp()), ("silent", (T0 - 90 * HOUR).timestamp())]
+    assert con.execute(query).fetchall() == expected
+    assert query_published(tmp_path / "published.duckdb", query).rows() == expected

@@ -9,16 +9,20 @@ _UNCOMMENTED = """
 select table_name, column_name from duckdb_columns()
 where database_name = current_database() and not internal and comment is null
 """
+_TABLES = "select table_name from duckdb_tables() where database_name = current_database()"
 
 
 def write_comments(con: duckdb.DuckDBPyConnection) -> None:
     """Comment on the views and macros of the current database, and on each column that has no comment yet.
 
-    A view or macro is explained by the lines that its file begins with, a column by what its name means everywhere.
+    A view or macro is explained by the lines that its file begins with, also where a view was made a table; a column by what
+    its name means everywhere.
     """
+    tables = {name for (name,) in con.execute(_TABLES).fetchall()}
     for kind, folder in (("view", "views"), ("macro table", "macros")):
         for path in sorted((sql_folder() / folder).glob("*.sql")):
-            con.execute(f"comment on {kind} {quoted(path.stem)} is {literal(leading_comment(path.read_text()))}")
+            what = "table" if path.stem in tables else kind
+            con.execute(f"comment on {what} {quoted(path.stem)} is {literal(leading_comment(path.read_text()))}")
     columns = con.execute(_UNCOMMENTED).fetchall()
     meanings = _meanings(con, [column for _, column in columns])
     for table, column in columns:
