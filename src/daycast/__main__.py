@@ -339,7 +339,7 @@ def _models(args: argparse.Namespace) -> None:
 
 def _sql(args: argparse.Namespace) -> None:
     from daycast.settings import load_settings
-    from daycast.warehouse.publish import query_published
+    from daycast.warehouse.query_published import query_published
 
     _print_frame(query_published(load_settings(args.config).published, args.query), args.format)
 

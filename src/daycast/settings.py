@@ -113,6 +113,14 @@ class LiveSettings(_Section):
         return url
 
 
+class PublishSettings(_Section):
+    """How tables are published."""
+
+    parquet_above: Annotated[int, Field(ge=0)] = (
+        5_000_000  # rows: a table that grows and has more is published as files
+    )
+
+
 SourceSettings = Annotated[
     SimulatedSource
     | CsvSource
@@ -139,6 +147,7 @@ class Settings(_Section):
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
     live: LiveSettings = LiveSettings()
+    publish: PublishSettings = PublishSettings()
 
     @field_validator("data")
     @classmethod

@@ -15,7 +15,7 @@ from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.comments import leading_comment
-from daycast.warehouse.publish import query_published
+from daycast.warehouse.query_published import query_published
 from daycast.warehouse.statements import sql_folder
 from integration.conftest import MODEL, TRAINED_AT
 from integration.slow_answers import SlowAnswers

@@ -14,7 +14,7 @@ from daycast.steps.publish import publish_tables
 from daycast.times import DAY, HOUR
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
-from daycast.warehouse.publish import query_published
+from daycast.warehouse.query_published import query_published
 from integration.by_hand import ByHand, by_hand
 
 START = datetime(2026, 2, 1, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 
 from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish, query_published
+from daycast.warehouse.publish import publish
+from daycast.warehouse.query_published import query_published
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

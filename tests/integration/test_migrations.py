@@ -57,6 +57,8 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "neighbours",
         "month_statistics",
         "calibrations",
+        "unpublished",
+        "publications",
     } == tables(con)
     before = con.execute("select * from migrations").fetchall()
     assert migrate(con, NOW.replace(year=2027)) == []

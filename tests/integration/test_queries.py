@@ -33,6 +33,9 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "judged": "from judgements",
     "calibrated": "from calibrations",
     "chosen": "from substitutes",
+    "touched": "from stale_hours",
+    "written": "select touch_id::varchar as touch_id from unpublished",
+    "candidates": "from forecasts",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),

@@ -24,7 +24,7 @@ from daycast.verify.promotion import CHAMPION
 from daycast.verify.serving import Substitute
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion, read_substitutes
-from daycast.warehouse.publish import query_published
+from daycast.warehouse.query_published import query_published
 
 RAIN, WARMTH = "precipitation_mm", "air_temperature_c"
 KEY = ["station_id", "variable", "lead_hours"]

@@ -6,6 +6,7 @@ import duckdb
 import polars as pl
 
 from daycast.warehouse.connect import frames, read_frame
+from daycast.warehouse.growing import touch
 from daycast.warehouse.statements import statement
 
 
@@ -20,6 +21,7 @@ def append_covariates(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> Non
     """Store rows of others' forecasts. Call inside the transaction that writes the account of their batches."""
     with frames(con, issues=rows):
         con.execute(statement("insert_covariates"))
+    touch(con, "covariates", rows["issued_at"])
 
 
 def read_covariates(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime, as_of: datetime) -> pl.DataFrame:

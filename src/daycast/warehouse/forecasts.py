@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 
 from daycast.warehouse.connect import frames, read_frame, transaction
+from daycast.warehouse.growing import touch
 from daycast.warehouse.statements import statement
 
 
@@ -15,6 +16,7 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> N
     with frames(con, served=served), transaction(con):
         con.execute(statement("delete_forecasts"))
         con.execute(statement("insert_forecasts"))
+        touch(con, "forecasts", served["issued_at"])
 
 
 def read_forecasts_to_score(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -30,6 +32,7 @@ def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, 
         if scored is not None:
             with frames(con, scored=scored):
                 con.execute(statement("insert_scores"))
+        touch(con, "scores", days["valid_on"])
 
 
 def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Bring a database to the schema this version knows: each migration once, each in one transaction, its checksum kept."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -77,8 +77,8 @@ def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Var
         con.execute(f"alter table covariates add column if not exists {quoted(name)} double")
 
 
-def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """(Re)create every view, in an order in which each finds what it reads, and every macro.
+def create_views(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> None:
+    """(Re)create every view, in an order in which each finds what it reads, and every macro; but not what was `made` a table.
 
     Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
     """
@@ -89,7 +89,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     marks = ", ".join(
         f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
     )
-    for name in names:
+    for name in (name for name in names if name not in made):
         con.execute((sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks))
     for path in sorted((sql_folder() / "macros").glob("*.sql")):
         con.execute(path.read_text())

@@ -1,18 +1,25 @@
 """The published file: what analysts read.
 
-Made beside the old one and moved into its place, so that no reader is ever in the way.
+Made beside the old one and moved into its place, so that no reader is ever in the way. Tables are copied into it whole, but for
+those that grow without limit and have grown large: of them only what was written since is published, as files of their history.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import polars as pl
 
 from daycast.errors import WarehouseError
 from daycast.warehouse.comments import literal, write_comments
-from daycast.warehouse.connect import SETTINGS
+from daycast.warehouse.connect import frames, read_frame, transaction
+from daycast.warehouse.former import Former, attach_former
+from daycast.warehouse.growing import GROWING, read_unpublished
+from daycast.warehouse.history import compact_ranges, create_history_view, spare, within, write_history
 from daycast.warehouse.migrate import create_views
-from daycast.warehouse.statements import quoted
+from daycast.warehouse.parts import Part, Range, joined
+from daycast.warehouse.statements import quoted, statement
 
 PUBLIC_TABLES = (
     "stations",
@@ -28,30 +35,106 @@ PUBLIC_TABLES = (
     "scores",
     "runs",
 )
+OWN_TABLES = ("history_files", "publication")  # of the published file alone
+PARQUET_ABOVE = 5_000_000  # rows: fewer are copied in seconds, and one file is easier to hand on than a folder
+
+Histories = Mapping[str, list[Part]]
 
 
-def publish(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Copy the public tables, their comments and the views into a new DuckDB file at `path`.
+def publish(
+    con: duckdb.DuckDBPyConnection, path: Path, parquet_above: int = PARQUET_ABOVE, *, compact: bool = False
+) -> None:
+    """Make a new DuckDB file at `path` of the public tables, their comments and the views.
 
-    Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole.
+    Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole, and a
+    process that dies leaves one of them. Tables that grow and have more than `parquet_above` rows become views over Parquet
+    files in the folder beside, to which only what was written since the last publication is added; with `compact` several small
+    files become one. The newest forecasts are always in the file itself.
     """
-    beside = path.with_suffix(".tmp")  # whoever publishes holds the warehouse, so there is only one
+    beside, publication = path.with_suffix(".tmp"), uuid4().hex[:12]  # whoever publishes holds the warehouse
     _remove(beside)
-    con.execute(f"attach {literal(str(beside))} as published")
-    try:
-        con.execute("begin")
-        for table in PUBLIC_TABLES:
-            con.execute(f"create table published.{quoted(table)} as from {quoted(table)}")
-        con.execute("commit")
-        _comment(con)
-    finally:
-        con.execute("detach published")
+    unpublished, layout = read_unpublished(con), str(read_frame(con, "select_layout").item())
+    with attach_former(con, path, layout) as former:
+        touched = _touched(unpublished)
+        histories = {
+            table: _write_history(con, path, table, former, touched.get(table, []), publication, compact)
+            for table in GROWING
+            if _rows(con, table) > parquet_above
+        }
+        con.execute(f"attach {literal(str(beside))} as published")
+        try:
+            _copy_tables(con, histories, (publication, former.publication_id, layout))
+            _create_latest(con, former if "forecasts" in histories else Former(), touched.get("forecasts", []))
+            _complete(con, path, histories)
+        finally:
+            con.execute("detach published")
     _check_no_wal(beside)
+    spare(path, _files(former.parts) - _files(histories) if former.publication_id else None)
     beside.replace(path)
+    _settle(con, publication, unpublished)
 
 
-def _comment(con: duckdb.DuckDBPyConnection) -> None:
-    """Carry the comments over and create the views, inside the published file."""
+def _touched(unpublished: pl.DataFrame) -> dict[str, list[Range]]:
+    ranges: dict[str, list[Range]] = {}
+    for table, since, until in unpublished.select("table_name", "since", "until").unique().iter_rows():
+        ranges.setdefault(table, []).append((since, until))
+    return ranges
+
+
+def _rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(con.execute(f"select count(*) from {quoted(table)}").fetchall()[0][0])
+
+
+def _write_history(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    table: str,
+    former: Former,
+    touched: list[Range],
+    publication: str,
+    compact: bool,
+) -> list[Part]:
+    parts = former.parts.get(table, [])
+    again = [*touched, *(compact_ranges(parts) if compact else [])]
+    return write_history(con, path, table, parts, again, publication)
+
+
+def _files(histories: Histories) -> set[str]:
+    return {part.file for parts in histories.values() for part in parts}
+
+
+def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tuple[str, str | None, str]) -> None:
+    """What lies in the published file itself, and what it says of itself."""
+    files = [part for parts in histories.values() for part in parts]
+    with transaction(con):
+        for table in (name for name in PUBLIC_TABLES if name not in histories):
+            con.execute(f"create table published.{quoted(table)} as from {quoted(table)}")
+        con.execute("create table published.publication (publication_id varchar, follows varchar, layout varchar)")
+        con.execute("insert into published.publication values (?, ?, ?)", about)
+        con.execute(
+            "create table published.history_files "
+            "(table_name varchar, file varchar, since timestamptz, until timestamptz, rows bigint)"
+        )
+        with frames(con, files=pl.DataFrame(files, schema=["table_name", "file", "since", "until", "rows"])):
+            if files:
+                con.execute("insert into published.history_files from files")
+
+
+def _create_latest(con: duckdb.DuckDBPyConnection, former: Former, touched: Iterable[Range]) -> None:
+    """latest_forecasts as a table: read often, and read fast. Of a long history only what was written since is looked at."""
+    ranges = [within("forecasts", one) for one in joined(touched, adjacent=True)]
+    kept = " and ".join(f"not ({one})" for one in ranges) or "true"
+    new = [f"from forecasts where {one}" for one in ranges]
+    there = (
+        [f"from former.latest_forecasts where {kept}", *new] if former.parts.get("forecasts") else ["from forecasts"]
+    )
+    con.execute(f"create or replace temp view candidates as {' union all by name '.join(there)}")
+    con.execute("create table published.latest_forecasts as " + statement("select_newest_forecasts"))
+    con.execute("drop view candidates")
+
+
+def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) -> None:
+    """Create the views inside the published file, and carry the comments over."""
     comments = con.execute(
         "select table_name, null, comment from duckdb_tables() where database_name = current_database() and comment is not null "
         "union all select table_name, column_name, comment from duckdb_columns() "
@@ -60,24 +143,28 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
     home = con.execute("select current_database()").fetchall()[0][0]
     con.execute("use published")
     try:
-        for table, column, comment in comments:
-            if table in PUBLIC_TABLES and column is None:
-                con.execute(f"comment on table {quoted(table)} is {literal(comment)}")
-            elif table in PUBLIC_TABLES:
-                con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {literal(comment)}")
-        create_views(con)
-        _materialise(con, "latest_forecasts")
-        write_comments(con)
+        with transaction(con):  # hundreds of statements, each of which would wait for the disk by itself
+            for table, parts in histories.items():
+                create_history_view(con, path, table, parts)
+            for table, column, comment in comments:
+                if table in PUBLIC_TABLES and column is None:
+                    what = "view" if table in histories else "table"
+                    con.execute(f"comment on {what} {quoted(table)} is {literal(comment)}")
+                elif table in PUBLIC_TABLES:
+                    con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {literal(comment)}")
+            create_views(con, made=["latest_forecasts"])
+            write_comments(con)
         con.execute("checkpoint published")
     finally:
         con.execute(f"use {quoted(home)}")
 
 
-def _materialise(con: duckdb.DuckDBPyConnection, view: str) -> None:
-    """Put what a view of the current database holds in its place, under its name: read often, and read fast."""
-    con.execute(f"create table made as from {quoted(view)}")
-    con.execute(f"drop view {quoted(view)}")
-    con.execute(f"alter table made rename to {quoted(view)}")
+def _settle(con: duckdb.DuckDBPyConnection, publication: str, written: pl.DataFrame) -> None:
+    """Note in the warehouse what is published now. Where a process dies before, the next one does the same again."""
+    with frames(con, written=written.select("touch_id")), transaction(con):
+        con.execute(statement("delete_unpublished"))
+        con.execute(statement("delete_publications"))
+        con.execute(statement("insert_publication"), {"publication_id": publication})
 
 
 def _check_no_wal(path: Path) -> None:
@@ -89,25 +176,3 @@ def _check_no_wal(path: Path) -> None:
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_name(path.name + ".wal").unlink(missing_ok=True)
-
-
-def query_published(path: Path, query: str) -> pl.DataFrame:
-    """The result of a query on the published file, opened read-only and with no way to the rest of the file system.
-
-    Raises WarehouseError where there is no such file, or the query is wrong.
-    """
-    if not path.is_file():
-        raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
-    with duckdb.connect(path, read_only=True, config=SETTINGS) as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.execute("set enable_external_access = false")
-        try:
-            result = con.sql(query)
-            return pl.DataFrame() if result is None else result.pl()
-        except duckdb.Error as error:
-            raise WarehouseError(f"the query failed: {_one_line(str(error))}") from None
-
-
-def _one_line(message: str) -> str:
-    """What was wrong and what DuckDB proposes instead, without the picture of where in the query."""
-    return " ".join(message.split("\nLINE ", maxsplit=1)[0].split())

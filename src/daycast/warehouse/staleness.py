@@ -7,6 +7,7 @@ import polars as pl
 
 from daycast.times import HOUR
 from daycast.warehouse.connect import frames, read_frame, transaction
+from daycast.warehouse.growing import touch
 from daycast.warehouse.statements import statement
 
 _HOUR_KEY = ["station_id", "observed_at"]
@@ -68,6 +69,7 @@ def replace_versions(
         fresh = versions if held.is_empty() else _replace_differing(con, versions, held)
         with frames(con, versions=fresh):
             con.execute(statement("insert_observation_versions"))
+        touch(con, "observation_versions", fresh["observed_at"])
         with frames(con, ranges=rewritten):
             con.execute(statement("delete_month_statistics"))
         with frames(con, ranges=done):
@@ -84,6 +86,7 @@ def _replace_differing(con: duckdb.DuckDBPyConnection, versions: pl.DataFrame, h
     hours = both.filter(~pl.struct(pl.all()).is_duplicated()).select(_HOUR_KEY).unique()
     with frames(con, hours=hours):
         con.execute(statement("delete_observation_versions"))
+    touch(con, "observation_versions", hours["observed_at"])
     differs = again.join(hours, on=_HOUR_KEY, how="semi", maintain_order="left")
     return pl.concat([versions.join(held, on=_HOUR_KEY, how="anti", maintain_order="left"), differs])
 

@@ -1,0 +1,2 @@
+select publication_id
+from publications

@@ -1,0 +1,55 @@
+"""Asking the published file: reading only, and nothing but it and its history."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from daycast.errors import WarehouseError
+from daycast.warehouse.connect import SETTINGS
+from daycast.warehouse.history import FOLDER_VARIABLE, folder_of
+
+_READING = {
+    "SELECT",
+    "EXPLAIN",
+    "SET",
+    "CALL",
+    "CREATE",
+}  # CREATE: pivot makes a type of its own; the file is read-only
+_WRITING = re.compile(r"\b(copy|export|attach)\b", re.IGNORECASE)
+
+
+def query_published(path: Path, query: str) -> pl.DataFrame:
+    """The result of a query on the published file, opened read-only and with no way to the file system beyond it and its history.
+
+    Raises WarehouseError where there is no such file, or the query is wrong.
+    """
+    if not path.is_file():
+        raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
+    with duckdb.connect(path, read_only=True, config=SETTINGS) as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.execute(f"set variable {FOLDER_VARIABLE} = $folder", {"folder": str(folder_of(path).resolve())})
+        con.execute("set allowed_directories = $folders", {"folders": [f"{folder_of(path).resolve()}/"]})
+        con.execute("set enable_external_access = false")
+        try:
+            _check_reads(con, query)
+            result = con.sql(query)
+            return pl.DataFrame() if result is None else result.pl()
+        except duckdb.Error as error:
+            raise WarehouseError(f"the query failed: {_one_line(str(error))}") from None
+
+
+def _check_reads(con: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Refuse what writes: it could reach the files of the history."""
+    for one in con.extract_statements(query):
+        kind = one.type.name
+        if kind not in _READING or (kind == "EXPLAIN" and _WRITING.search(query)):
+            raise WarehouseError(
+                f"the query failed: it is to read and nothing else, and has a statement {kind.lower()}"
+            )
+
+
+def _one_line(message: str) -> str:
+    """What was wrong and what DuckDB proposes instead, without the picture of where in the query."""
+    return " ".join(message.split("\nLINE ", maxsplit=1)[0].split())
