@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from prefect import flow
 
 from daycast.errors import DaycastError
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
@@ -36,17 +37,22 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     settings, now = load_settings(config), clock()
     missing = find_missing_hours(settings, parse_time(since), clock(until), now)
     act = plan_forecasts if dry_run else issue_forecasts
-    errors = []
+    errors, table = [], []
     with nullcontext() if dry_run else recorded(settings, "backfill", now, clock):
         for hour in missing:
             try:
                 made = act(settings, now, hour, model_id=find_model_of_hour(settings, hour, now))
             except DaycastError as error:
                 errors.append(error)
+                table.append({"issued_at": hour, "forecast": f"no: {error}"})
                 _log.warning("%s stays missing: %s", f"{hour:%Y-%m-%dT%H:%MZ}", error)
             else:
-                _log.info("%s", f"would forecast {made}" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}")
+                said = str(made) if dry_run else f"{len(made)} rows by {made['model_id'][0]}"
+                table.append({"issued_at": hour, "forecast": said})
+                _log.info("%s %s", "would forecast" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}:", said)
+        text = f"{len(missing) - len(errors)} of {len(missing)} missed hours {'would be ' if dry_run else ''}forecast"
+        show_summary("backfill", text, table)
         if errors and len(errors) == len(missing):
             raise errors[0]
-    _log.info("%d missed hours %sforecast", len(missing) - len(errors), "would be " if dry_run else "")
+    _log.info("%s", text)
     return len(missing) - len(errors)

@@ -2,12 +2,15 @@
 
 import logging
 
+import polars as pl
 from prefect import flow
 
+from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.live.heartbeat import beat
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as past
+from daycast.steps import draw_forecast as drawing
 from daycast.steps import forecast as steps
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
@@ -15,6 +18,7 @@ from daycast.times import parse_time
 _log = logging.getLogger("daycast")
 find_model_of_hour = warehouse_task(past.find_model_of_hour)
 issue_forecasts = warehouse_task(steps.issue_forecasts)
+draw_forecast = warehouse_task(drawing.draw_forecast)
 plan_forecasts = warehouse_task(steps.plan_forecasts)
 
 
@@ -44,10 +48,17 @@ def forecast(
     if dry_run:
         plan = plan_forecasts(*what)
         _log.info("would forecast %s", plan)
+        show_summary("forecast", f"Would forecast {plan}.")
         return plan.rows
     with recorded(settings, "forecast", now, clock):
         rows = issue_forecasts(*what)
         if hour is None and not stations:
             beat(settings, rows["issued_at"][0], len(rows), clock())
-        _log.info("%d forecasts issued at %s", len(rows), rows["issued_at"][0].isoformat())
+        said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
+        _log.info("%s", said)
+        who = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
+        table = who.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
+        show_summary("forecast", f"{said} by {rows['model_id'][0]}.", table)
+        first = f"{rows['variable'][0]} at {rows['station_id'][0]}"
+        show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), first)
     return len(rows)

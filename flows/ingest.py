@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.events import emit_event
 
 from daycast.errors import DaycastError
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.ingest_progress import show_ingest
 from daycast.settings import Moment, clock, load_settings
@@ -45,7 +46,14 @@ def ingest(
                     _log.info("%s", ingested[-1])
                 except DaycastError as error:
                     errors.append(error)
-        for warning in find_warnings(settings, now):
+        warned = find_warnings(settings, now)
+        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in errors), *warned]]
+        show_summary(
+            "ingest",
+            "\n".join(lines) or "There is no source.",
+            [vars(one) | {"flagged": one.flagged.total()} for one in ingested],
+        )
+        for warning in warned:
             emit_event(
                 warning.event,
                 {"prefect.resource.id": f"daycast.station.{warning.station_id}"},

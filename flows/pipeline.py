@@ -7,12 +7,13 @@ from typing import Any
 from prefect import flow
 
 from daycast.errors import DaycastError
+from daycast.flows.artifacts import show_summary
 from daycast.flows.forecast import forecast
 from daycast.flows.ingest import ingest
 from daycast.flows.retrain import retrain
 from daycast.flows.verify import verify
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.report.summary import Summary
+from daycast.report.summary import Summary, render_summary
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
@@ -61,4 +62,6 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         attempt(write_report, settings, now)
         if errors:
             raise errors[0]
-        return summarise(settings, now, intakes, outcome)
+        summary = summarise(settings, now, intakes, outcome)
+        show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
+        return summary

@@ -4,6 +4,7 @@ import logging
 
 from prefect import flow
 
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import models as steps
@@ -23,4 +24,5 @@ def promote(model_id: str, config: str | None = None, dry_run: bool = False) -> 
     """
     change = str(promote_model(load_settings(config), model_id, clock(), dry_run=dry_run))
     _log.info("%s", change)
+    show_summary("promote", change)
     return change

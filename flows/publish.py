@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import publish as publishing
@@ -22,5 +23,5 @@ def publish(config: str | None = None, until: Moment | None = None) -> None:
     """
     settings, now = load_settings(config), clock(until)
     with recorded(settings, "publish", now, clock):
-        publish_tables(settings, now)
-        write_report(settings, now)
+        published, report = publish_tables(settings, now), write_report(settings, now)
+        show_summary("publish", f"Tables: `{published}`\n\nReport: `{report}`")

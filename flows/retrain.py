@@ -10,6 +10,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 from daycast.errors import ConfigError, ModelError
+from daycast.flows.artifacts import show_summary, showing_training
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
@@ -48,7 +49,7 @@ def fit(
         model: The section [model] of the configuration.
         champion: The checkpoint, in the same folder, whose networks the new ones begin with.
     """
-    with show_training() as watch:
+    with show_training() as line, showing_training(line) as watch:
         return fit_snapshot(snapshot, checkpoints, variables, model, watch, champion)
 
 
@@ -109,7 +110,9 @@ def retrain(
     model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
     if dry_run:
-        _log.info("would train %s", plan_retraining(settings, model, now))
+        said = f"would train {plan_retraining(settings, model, now)}"
+        _log.info("%s", said)
+        show_summary("retrain", said)
         return None
     with recorded(settings, "retrain", now, clock):
         snapshot = write_snapshot(settings, now)
@@ -121,4 +124,7 @@ def retrain(
         outcome = register(settings, checkpoint, decision, scores, now)
         recalibrate(settings, now)
         _log.info("judged %s: %s", outcome.model_id, decision.reason)
+        rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
+        verdict = "promoted" if decision.promoted else "not promoted"
+        show_summary("retrain", f"{outcome.model_id} {verdict}: {decision.reason}", rivals)
     return outcome

@@ -4,6 +4,7 @@ import logging
 
 from prefect import flow
 
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import models as steps
@@ -22,4 +23,5 @@ def rollback(config: str | None = None, dry_run: bool = False) -> str:
     """
     change = str(rollback_model(load_settings(config), clock(), dry_run=dry_run))
     _log.info("%s", change)
+    show_summary("rollback", change)
     return change

@@ -4,6 +4,7 @@ import logging
 
 from prefect import flow
 
+from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import recalibrate as calibrating
@@ -27,5 +28,7 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
     with recorded(settings, "verify", now, clock):
         scored = verify_forecasts(settings, now)
         _log.info("%d forecasts scored against what came", scored)
-        recalibrate(settings, now)
+        due = recalibrate(settings, now)
+        learnt = "The champion's calibration was renewed." if due else "No calibration was due."
+        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}")
     return scored

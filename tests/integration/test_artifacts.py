@@ -1,0 +1,74 @@
+"""What a run shows of itself: the chart is a picture by itself, the bar counts all networks, and neither can fail the run."""
+
+import base64
+import logging
+from contextlib import contextmanager
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from daycast.flows import artifacts
+from daycast.model.train import Progress
+from daycast.steps.draw_forecast import draw_forecast
+from daycast.steps.forecast import issue_forecasts
+
+
+def test_the_chart_of_a_forecast_is_an_image_that_needs_nothing_else(trained):
+    rows = issue_forecasts(trained.settings, trained.at)
+    kind, _, data = draw_forecast(trained.settings, trained.at, rows).partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert len(data) < 50_000
+    picture = ET.fromstring(base64.b64decode(data))  # noqa: S314 - made just now
+    said = {text.strip() for text in picture.itertext()}
+    assert "air temperature (°C)" in said
+    assert not [one for one in picture.iter() if "href" in "".join(one.attrib)]
+
+
+def test_what_cannot_be_shown_costs_a_line_in_the_log_and_never_the_run(caplog, monkeypatch):
+    def fail(*_: object, **__: object) -> str:
+        raise OSError("the server is gone")
+
+    caplog.set_level(logging.WARNING, "daycast")
+    artifacts.show_image("forecast-chart", fail, "a chart")
+    for name in ("create_markdown_artifact", "create_progress_artifact"):
+        monkeypatch.setattr(artifacts, name, fail)
+    artifacts.show_summary("forecast", "192 forecasts")
+    told = []
+    with artifacts.showing_training(told.append) as watch:
+        watch(progress(1, 1))
+    assert told == [progress(1, 1)]
+    assert caplog.text.count("no artifact: the server is gone") == 3
+
+
+def test_an_error_of_the_training_itself_is_not_swallowed(bar):
+    with pytest.raises(ValueError, match="no weights"), artifacts.showing_training(lambda _: None):
+        raise ValueError("no weights")
+
+
+def progress(member: int, epoch: int) -> Progress:
+    return Progress("gru", epoch, 5, 0.3, 0.25, 100.0, 1.0, member, 2)
+
+
+@pytest.fixture
+def bar(monkeypatch) -> list[float]:
+    moved = []
+    monkeypatch.setattr(artifacts, "create_progress_artifact", lambda *_, **__: "id")
+    monkeypatch.setattr(artifacts, "update_progress_artifact", lambda _, percent, __: moved.append(percent))
+    return moved
+
+
+def test_the_bar_counts_the_epochs_of_all_networks_and_is_full_at_the_end(bar):
+    with artifacts.showing_training(lambda _: None) as watch:
+        for member, epoch in ((1, 1), (1, 5), (2, 3)):
+            watch(progress(member, epoch))
+    assert bar == [10, 50, 80, 100]
+
+
+def test_a_table_holds_what_json_can_say(monkeypatch):
+    shown = []
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda *_, **__: None)
+    monkeypatch.setattr(artifacts, "create_table_artifact", lambda rows, key: shown.append((key, rows)))
+    artifacts.show_summary("verify", "text")
+    assert shown == []
+    artifacts.show_summary("verify", "text", [{"n": 3, "share": 0.5, "none": None, "who": contextmanager}])
+    assert shown == [("verify-table", [{"n": 3, "share": 0.5, "none": None, "who": str(contextmanager)}])]
