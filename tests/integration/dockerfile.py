@@ -56,7 +56,7 @@ def run_steps(target: str, folder: Path) -> None:
             place = Path(moved(step.text))
             place.mkdir(parents=True)
         elif step.kind in {"ARG", "ENV"}:
-            for name, value in re.findall(r"(\w+)=(\S+)", step.text):
+            for name, value in variables_of(step):
                 given = os.environ.get(name) if step.kind == "ARG" else None
                 environment[name] = moved(value.replace("$PATH", environment["PATH"])) if given is None else given
         elif step.kind == "COPY":
@@ -67,6 +67,11 @@ def run_steps(target: str, folder: Path) -> None:
     for program in (["daycast", "--help"], ["prefect", "version"]):
         said = subprocess.run(program, check=True, cwd=place, env=environment, capture_output=True, text=True).stdout
         print(f"{' '.join(program)}: {said.splitlines()[0]}")
+
+
+def variables_of(step: Step) -> list[tuple[str, str]]:
+    """What an ENV or ARG sets."""
+    return re.findall(r"(\w+)=(\S+)", step.text)
 
 
 def _copy(*paths: str, to: Path) -> None:

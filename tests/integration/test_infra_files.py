@@ -10,7 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from integration.dockerfile import ROOT, read_steps
+from daycast.live.up import _environment
+from daycast.settings import Settings
+from integration.dockerfile import ROOT, read_steps, variables_of
 
 INFRA = ROOT / "infra"
 COMPOSE = yaml.safe_load((INFRA / "compose.yaml").read_text())
@@ -129,6 +131,14 @@ def test_an_image_is_pinned_copies_what_there_is_and_does_not_run_as_root(target
     assert "--constraint infra/constraints.txt" in (INFRA / "install.sh").read_text()
     allowed = set((INFRA / "Dockerfile.dockerignore").read_text().splitlines())
     assert {f"!{source}" for source in copied} <= allowed
+
+
+def test_an_image_has_the_settings_of_prefect_that_daycast_up_has(tmp_path):
+    ours = _environment(Settings.model_validate({}, context={"folder": tmp_path}), None, tmp_path, "")
+    told = {name: value for step in read_steps("cpu") if step.kind == "ENV" for name, value in variables_of(step)}
+    shared = {name for name in ours if name.startswith("PREFECT_SERVER_")} | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY"}
+    assert len(shared) > 2
+    assert {name: told.get(name) for name in shared} == {name: ours[name] for name in shared}
 
 
 @pytest.mark.parametrize("path", sorted((INFRA / "systemd").iterdir()), ids=lambda path: path.name)
