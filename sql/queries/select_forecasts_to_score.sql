@@ -20,13 +20,17 @@ changed as (
     from forecasts
     where created_at > (select scored_at from last_scored)
 ),
+hours as (  -- not days: what is joined by a column as it stands finds its rows without reading all that ever were
+    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
+    from changed
+),
 final as (
     select forecasts.*
     from forecasts
+    semi join hours using (valid_at)
     join observations
         on observations.station_id = forecasts.station_id
         and observations.observed_at = forecasts.valid_at
-    where forecasts.valid_at::date in (select day from changed)
 )
 select * from final
 order by model_id, station_id, variable, issued_at, lead_hours
