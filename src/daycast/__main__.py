@@ -94,6 +94,10 @@ def _add_chain(add: Callable[..., argparse.ArgumentParser], timed: argparse.Argu
     add("verify", _verify, "score past forecasts against what came", timed)
     add("publish", _publish, "replace the published file by the newest tables", timed)
     add("report", _report, "write the report page", timed)
+    maintain = add(
+        "maintain", _maintain, "remove what [retention] no longer keeps, and compact the published history", timed
+    )
+    maintain.add_argument("--dry-run", action="store_true", help="only say what would go")
     add("doctor", _doctor, "check configuration, sources, warehouse and machine", timed)
 
 
@@ -126,7 +130,7 @@ def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
     add("deploy", _deploy, "bring the Prefect server that PREFECT_API_URL names up to date: pools, automations, flows")
     trigger = add("trigger", _trigger, "have a worker run a flow now")
     trigger.add_argument(
-        "flow", help="ingest, forecast, verify, retrain, publish, backfill, promote, rollback or pipeline"
+        "flow", help="ingest, forecast, verify, retrain, publish, maintain, backfill, promote, rollback or pipeline"
     )
     trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
     trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
@@ -276,6 +280,11 @@ def _publish(args: argparse.Namespace) -> None:
     from daycast.steps.publish import publish_tables
 
     print(publish_tables(load_settings(args.config), clock(args.until)))
+
+
+def _maintain(args: argparse.Namespace) -> None:
+    maintain = _load_flow(args, "maintain")
+    print(f"{'would remove' if args.dry_run else 'removed'} {maintain(args.config, args.until, args.dry_run)}")
 
 
 def _report(args: argparse.Namespace) -> None:

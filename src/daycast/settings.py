@@ -121,6 +121,14 @@ class PublishSettings(_Section):
     )
 
 
+class RetentionSettings(_Section):
+    """What is kept for how long; what is left out is kept for ever."""
+
+    forecasts_days: Annotated[int, Field(ge=2)] | None = None
+    scores_days: Annotated[int, Field(ge=30)] | None = None  # skill_by_station tells of 30 days
+    models: Annotated[int, Field(ge=0)] | None = None  # beside champion, newest and those with forecasts: others' files
+
+
 SourceSettings = Annotated[
     SimulatedSource
     | CsvSource
@@ -148,6 +156,7 @@ class Settings(_Section):
     retrain: RetrainSettings = RetrainSettings()
     live: LiveSettings = LiveSettings()
     publish: PublishSettings = PublishSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @field_validator("data")
     @classmethod

@@ -1,0 +1,2 @@
+delete from scores
+where valid_on < $until::date

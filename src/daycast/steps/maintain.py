@@ -1,0 +1,74 @@
+"""Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from daycast.settings import Settings
+from daycast.times import DAY
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.history import remove_unnamed
+from daycast.warehouse.models import read_models
+from daycast.warehouse.publish import publish
+from daycast.warehouse.retention import delete_old_rows
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What went, or with a dry run would go."""
+
+    forecasts: int
+    scores: int
+    files: tuple[Path, ...]  # checkpoints and snapshots
+
+    def __str__(self) -> str:
+        names = ", ".join(f"{file.parent.name}/{file.name}" for file in self.files) or "no file"
+        return f"{self.forecasts:,} forecasts, {self.scores:,} scores; {names}"
+
+
+def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upkeep:
+    """Delete what [retention] no longer keeps, and publish without it; small files of the published history become one.
+
+    Days are UTC days, counted back from that of `now`. The checkpoint of a model is kept while it serves, could be rolled back
+    to, is the newest, or any of its forecasts is there, because these may have to be verified again. With `dry_run` nothing is
+    altered. Returns what went.
+    """
+    keep, today = settings.retention, now.replace(hour=0, minute=0, second=0, microsecond=0)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        old = delete_old_rows(
+            con,
+            today - keep.forecasts_days * DAY if keep.forecasts_days else None,
+            today - keep.scores_days * DAY if keep.scores_days else None,
+            dry_run=dry_run,
+        )
+        files = (
+            () if keep.models is None else _superseded(settings, read_models(con), old.forecasting_models, keep.models)
+        )
+        if not dry_run:
+            for file in files:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+            publish(con, settings.published, settings.publish.parquet_above, compact=True)
+            remove_unnamed(settings.published, now)
+    return Upkeep(old.forecasts, old.scores, files)
+
+
+def _superseded(settings: Settings, models: pl.DataFrame, forecasting: frozenset[str], others: int) -> tuple[Path, ...]:
+    """The checkpoints and snapshots of models that are not kept; one that several share is kept for any of them."""
+    order = models.sort(pl.col("promoted_at"), pl.col("registered_at"), descending=True, nulls_last=True)
+    newest = pl.col("registered_at") == pl.col("registered_at").max()
+    needed = order.filter(newest | (pl.col("role") == "champion") | pl.col("model_id").is_in(list(forecasting)))
+    rest = order.join(needed, on="model_id", how="anti", maintain_order="left")
+    promoted = rest.filter(pl.col("promoted_at").is_not_null()).height
+    kept = pl.concat([needed, rest.head(max(others, min(promoted, 1)))])  # one to roll back to, whatever is configured
+    gone = order.join(kept, on="model_id", how="anti", maintain_order="left")
+    checkpoints = sorted(set(gone["checkpoint"]) - set(kept["checkpoint"]))
+    snapshots = sorted(set(gone["data_hash"]) - set(kept["data_hash"]))
+    places = [
+        *(settings.checkpoints / name for name in checkpoints),
+        *(settings.snapshots / name for name in snapshots),
+    ]
+    folders = (settings.checkpoints, settings.snapshots)
+    return tuple(place for place in places if place.parent in folders and place.exists())
