@@ -30,8 +30,8 @@ class ModelConfig:
     members: int = 4  # networks from different seeds, averaged
     learning_rate: float = 1e-2  # at its height: it warms up, and falls to nothing
     weight_decay: float = 1e-2
-    batch: int = 256  # B
-    steps_per_epoch: int = 60
+    batch: int = 128  # B
+    steps_per_epoch: int = 120
     weight_average: float = 0.99  # decay of the running average of the weights, which is what is kept
     epochs: int = 5
     patience: int = 2  # epochs without a better validation loss before stopping
