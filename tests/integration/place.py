@@ -109,11 +109,17 @@ class Place:
             time.sleep(0.5)
         return there
 
-    def completed(self, deployment: str, seconds: float = 120) -> dict:
-        """Wait for a run of the deployment to complete."""
+    def artifacts(self, run: dict) -> dict[str, dict]:
+        """The newest artifact of the run under each key."""
+        of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+        found = call(self.url, "/artifacts/filter", {**of_run, "sort": "CREATED_DESC"})
+        return {one["key"]: one for one in reversed(found) if one["key"]}
+
+    def completed(self, deployment: str, seconds: float = 120, of: Callable[[dict], object] = bool) -> dict:
+        """Wait for a run of the deployment, one of those, to complete."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            runs = {run["state_type"]: run for run in self.runs(deployment)}
+            runs = {run["state_type"]: run for run in self.runs(deployment) if of(run)}
             if "COMPLETED" in runs:
                 return runs["COMPLETED"]
             assert not {"FAILED", "CRASHED"} & set(runs), (deployment, [run["state"] for run in runs.values()])

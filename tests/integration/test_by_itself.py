@@ -1,5 +1,6 @@
 """`daycast up` on a small network that has a champion: schedules, both workers, what follows what, and a clean end."""
 
+import base64
 import json
 import re
 import subprocess
@@ -60,6 +61,23 @@ def test_a_second_supervisor_is_refused(place):
     assert again.returncode == 1
     assert again.stderr.startswith("daycast: daycast is up already")
     assert f"up already (process {place.supervisor}" in again.stderr
+
+
+def test_deploying_again_onto_a_server_leaves_one_of_each(place):
+    def there() -> dict[str, list[str]]:
+        kinds = ("deployments", "automations", "work_pools")
+        return {kind: sorted(one["name"] for one in call(place.url, f"/{kind}/filter", {})) for kind in kinds}
+
+    before = there()
+    assert {deployment["name"] for deployment in DEPLOYMENTS} == set(before["deployments"])
+    unnamed = place.run("deploy")
+    assert (unnamed.returncode, unnamed.stderr.count("\n")) == (1, 1)
+    assert "set PREFECT_API_URL" in unnamed.stderr
+    place.environment["PREFECT_API_URL"] = place.url
+    done = place.run("deploy")
+    del place.environment["PREFECT_API_URL"]
+    assert done.returncode == 0, done.stderr
+    assert there() == before
 
 
 def test_a_dry_run_starts_nothing(place):
@@ -128,6 +146,45 @@ def test_a_forecast_that_failed_and_that_none_came_is_told_to_the_webhook(place,
         return any(re.fullmatch(pattern, json.loads(body)["text"], re.DOTALL) for body in posts)
 
     place.after(60, lambda: all(told(pattern) for pattern in wanted))
+
+
+def test_by_hand_a_worker_forecasts_missed_hours_and_says_what_else_would_happen_without_doing_it(place):
+    register = place.run("models", "list", "--format", "json").stdout
+    (challenger, *_) = [row["model_id"] for row in json.loads(register) if row["role"] != "champion"]
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    since, until = (f"{now - timedelta(hours=back):%Y-%m-%dT%H:%MZ}" for back in (4, 2))
+    assert place.run("trigger", "backfill", f"since={since}", f"until={until}").returncode == 0
+    place.completed("retrain/retrain", 300)  # a dry run, too, is cancelled where one of its kind is at work
+    for each in (["promote", f"model_id={challenger}"], ["retrain", "epochs=3"]):
+        done = place.run("trigger", *each, "dry_run=true")
+        assert done.returncode == 0, done.stderr
+    said = {}
+    for flow in ("promote", "retrain"):
+        run = place.completed(f"{flow}/{flow}", of=lambda run: run["parameters"].get("dry_run"))
+        said[flow] = place.artifacts(run)[f"{flow}-summary"]["data"]
+    assert said["promote"].startswith(f"{challenger} would be champion in place of ")
+    assert said["retrain"].startswith("would train 1 networks (gru), at most 3 epochs each")
+    assert place.run("models", "list", "--format", "json").stdout == register
+    missed = json.loads(place.artifacts(place.completed("backfill/backfill"))["backfill-table"]["data"])
+    assert len(missed) == 2
+    assert all(row["forecast"].startswith("192 rows by ") for row in missed)
+    refused = place.run("trigger", "retrain", "epochs=0")
+    assert refused.returncode == 1
+    assert "less than the minimum of 1" in refused.stderr
+
+
+def test_every_run_leaves_its_summary_and_a_forecast_its_chart(place):
+    for flow in ("ingest", "forecast", "publish", "verify", "retrain"):
+        assert place.artifacts(place.completed(f"{flow}/{flow}"))[f"{flow}-summary"]["type"] == "markdown", flow
+    shown = place.artifacts(place.completed("forecast/forecast"))
+    table = json.loads(shown["forecast-table"]["data"])
+    assert {(row["variable"], row["stations"]) for row in table} == {("air_temperature_c", 4), ("precipitation_mm", 4)}
+    kind, _, picture = shown["forecast-chart"]["data"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(picture).startswith(b"<svg ")
+    assert len(picture) < 50_000
+    bar = place.artifacts(place.completed("fit/gpu"))["training"]
+    assert (bar["type"], bar["data"], bar["description"]) == ("progress", 100.0, "Trained.")
 
 
 def test_down_leaves_no_process(place):
