@@ -3,22 +3,27 @@
 import logging
 
 from prefect import flow
+from prefect.events import emit_event
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
+from daycast.steps import note_drifts as drifting
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import verify as steps
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
 verify_forecasts = warehouse_task(steps.verify_forecasts)
+note_drifts = warehouse_task(drifting.note_drifts)
 recalibrate = warehouse_task(calibrating.recalibrate)
 
 
 @flow
 def verify(config: str | None = None, until: Moment | None = None) -> int:
     """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored.
+
+    Where the champion's forecasts have drifted, that is an event of the orchestrator, once, which calls for a retraining.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
@@ -28,7 +33,16 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
     with recorded(settings, "verify", now, clock):
         scored = verify_forecasts(settings, now)
         _log.info("%d forecasts scored against what came", scored)
+        model_id, drifts = note_drifts(settings, now)
+        told = [drift.tell(drift.variable) for drift in drifts]
+        for line in told:
+            _log.warning("drift of %s", line)
+        if drifts:
+            variables = ", ".join(sorted({drift.variable for drift in drifts}))
+            resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
+            emit_event("daycast.drift", resource, payload={"drifts": told})
         due = recalibrate(settings, now)
         learnt = "The champion's calibration was renewed." if due else "No calibration was due."
-        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}")
+        drifted = "".join(f"\n\nDrift of {line}" for line in told)
+        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}{drifted}")
     return scored

@@ -38,6 +38,7 @@ from daycast.sources.simulated import SimulatedSource
 from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration, parse_time
 from daycast.variables import BUILT_IN, Variable
+from daycast.verify.paired_test import LEAST_DAYS
 
 DEFAULT_FILE = "daycast.toml"
 _PREFIX = "DAYCAST_"
@@ -129,6 +130,18 @@ class RetentionSettings(_Section):
     models: Annotated[int, Field(ge=0)] | None = None  # beside champion, newest and those with forecasts: others' files
 
 
+class DriftSettings(_Section):
+    """When the champion's served forecasts have become worse than they should be, which calls for a retraining."""
+
+    days: Annotated[int, Field(ge=LEAST_DAYS, le=90)] = 14  # rolling window
+    lasting: Annotated[int, Field(ge=1, le=30)] = 3  # days in a row on which the window must prove it
+    loss: Annotated[float, Field(ge=0)] = (
+        0.25  # a CRPS ratio to the best baseline this much above the judged one is allowed
+    )
+    coverage: Annotated[float, Field(gt=0, lt=0.8)] = 0.7  # of the 80 % interval
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01  # strict, for each variable is tested every day
+
+
 SourceSettings = Annotated[
     SimulatedSource
     | CsvSource
@@ -157,6 +170,7 @@ class Settings(_Section):
     live: LiveSettings = LiveSettings()
     publish: PublishSettings = PublishSettings()
     retention: RetentionSettings = RetentionSettings()
+    drift: DriftSettings = DriftSettings()
 
     @field_validator("data")
     @classmethod

@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -185,6 +186,17 @@ def test_every_run_leaves_its_summary_and_a_forecast_its_chart(place):
     assert len(picture) < 50_000
     bar = place.artifacts(place.completed("fit/gpu"))["training"]
     assert (bar["type"], bar["data"], bar["description"]) == ("progress", 100.0, "Trained.")
+
+
+def test_a_drift_has_the_model_trained_again(place):
+    resource = {"prefect.resource.id": "daycast.model.gru-1"}
+    event = {"event": "daycast.drift", "occurred": datetime.now(UTC).isoformat(), "resource": resource}
+    call(place.url, "/events", [event | {"id": str(uuid4())}])
+
+    def triggered() -> bool:
+        return any((run["created_by"] or {}).get("type") == "AUTOMATION" for run in place.runs("retrain/retrain"))
+
+    place.after(60, triggered)
 
 
 def test_down_leaves_no_process(place):

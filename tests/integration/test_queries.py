@@ -36,6 +36,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "touched": "from stale_hours",
     "written": "select touch_id::varchar as touch_id from unpublished",
     "candidates": "from forecasts",
+    "drifted": "from drifts",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),

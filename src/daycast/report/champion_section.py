@@ -6,6 +6,7 @@ from daycast.report.html import Markup, table, tag
 from daycast.report.skill import Champion, label
 from daycast.report.verdict import Rival, Verdict, tell_chance, tell_ratio, tell_substitute
 from daycast.variables import Variable
+from daycast.verify.drift import Drift
 from daycast.verify.serving import Substitute
 
 LISTED_SUBSTITUTES = 12
@@ -16,8 +17,9 @@ def render_champion(
     verdict: Verdict | None,
     substitutes: Sequence[Substitute],
     variables: Mapping[str, Variable],
+    drifts: Sequence[Drift] = (),
 ) -> Markup:
-    """Who serves, why, and the numbers of that decision."""
+    """Who serves, why, the numbers of that decision, and where forecasts drifted since."""
     heading = tag("h2", "Who forecasts, and why")
     if champion is None or verdict is None:
         return Markup(heading + tag("p", "No model serves yet: daycast retrain trains one and judges it.", css="soft"))
@@ -27,10 +29,15 @@ def render_champion(
         "Trained up to": f"{champion.trained_until:%Y-%m-%d %H:%M}",
         "Serving since": f"{champion.promoted_at:%Y-%m-%d %H:%M}{by_hand}" if champion.promoted_at else None,
         "Judgement" if by_hand else "Why": champion.reason,
+        "Drift": "; ".join(_tell_drift(drift, variables) for drift in drifts) or None,
     }
     pairs = [part for name, fact in facts.items() for part in (tag("dt", name), tag("dd", fact))]
     parts = [heading, tag("div", tag("dl", *pairs), css="card"), _render_rivals(verdict, variables)]
     return Markup("".join([*parts, _render_substitutes(substitutes, variables)]))
+
+
+def _tell_drift(drift: Drift, variables: Mapping[str, Variable]) -> str:
+    return drift.tell(variables[drift.variable].label if drift.variable in variables else drift.variable)
 
 
 def _render_rivals(verdict: Verdict, variables: Mapping[str, Variable]) -> Markup:

@@ -26,6 +26,7 @@ from daycast.report.skill import Champion, SkillLine, SkillSpan, compare_with_na
 from daycast.report.style import CSS, SCRIPT
 from daycast.report.verdict import Verdict
 from daycast.variables import Variable
+from daycast.verify.drift import Drift
 from daycast.verify.serving import Substitute
 
 
@@ -50,6 +51,7 @@ class Page:
     batches: pl.DataFrame  # the last ones, newest first
     refusals: pl.DataFrame  # column_name, reason, n, example, the commonest first
     variables: Mapping[str, Variable]
+    drifts: Sequence[Drift] = ()  # of the champion
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -72,7 +74,7 @@ def render_page(page: Page) -> str:
     sections = [
         _render_head(page, lines),
         render_fans(page.forecasts, page.regimes, _ids(charts, "fan")),
-        render_champion(champion, page.verdict, page.substitutes, page.variables),
+        render_champion(champion, page.verdict, page.substitutes, page.variables, page.drifts),
         render_skill(lines, page.skill, champion, _basis(page)),
         render_leads(_ids(charts, "lead"), page.by_lead, champion),
         render_calibration(_ids(charts, "calibration")),

@@ -13,6 +13,7 @@ import polars as pl
 from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
 from daycast.report.terminal import Column, as_text, render_pairs, render_table
 from daycast.variables import Variable
+from daycast.verify.drift import Drift
 
 FEW = 3  # refusal reasons and silent stations named; the rest is counted
 
@@ -99,6 +100,7 @@ class Summary:
     variables: Mapping[str, Variable]
     published: Path
     report: Path
+    drifts: Sequence[Drift] = ()  # of the champion
 
 
 def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql") -> str:
@@ -157,6 +159,7 @@ def _render_champion(summary: Summary, width: int) -> str:
             ),
             ("  why", champion.reason),
         ]
+        lines += [("  drift", drift.tell(_label(drift.variable, summary))) for drift in summary.drifts]
     if summary.retraining is None:
         lines.append(("Retraining", f"not due before {_time(summary.next_due)}" if summary.next_due else "none yet"))
     elif not champion or summary.retraining != champion.reason:

@@ -17,6 +17,7 @@ from daycast.report.verdict import read_verdict
 from daycast.settings import Settings
 from daycast.times import HOUR, parse_duration
 from daycast.warehouse.connect import open_warehouse, read_frame
+from daycast.warehouse.drifts import read_drifts
 from daycast.warehouse.forecasts import read_forecast_count, read_skill
 from daycast.warehouse.models import read_champion, read_models, read_substitutes
 
@@ -42,6 +43,7 @@ def summarise(settings: Settings, now: datetime, intakes: Sequence[Account], ret
         )
         count = read_forecast_count(con)
         first = read_frame(con, "select_forecasts_of_first_stations", stations=1)
+        drifts = read_drifts(con)
     return Summary(
         now=now,
         intakes=tuple(intakes),
@@ -57,6 +59,7 @@ def summarise(settings: Settings, now: datetime, intakes: Sequence[Account], ret
         variables=settings.glossary,
         published=settings.published,
         report=settings.report,
+        drifts=drifts,
     )
 
 
@@ -84,6 +87,7 @@ def write_report(settings: Settings, now: datetime) -> Path:
             batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
             refusals=read_frame(con, "select_refusals", since=now - REFUSALS_OF, until=now),
             variables=glossary,
+            drifts=read_drifts(con),
         )
     write_page(settings.report, page)
     return settings.report

@@ -33,6 +33,7 @@ PUBLIC_TABLES = (
     "substitutes",
     "forecasts",
     "scores",
+    "drifts",
     "runs",
 )
 OWN_TABLES = ("history_files", "publication")  # of the published file alone

@@ -1,0 +1,2 @@
+insert into drifts by name
+select * from drifted

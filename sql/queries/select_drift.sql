@@ -1,0 +1,2 @@
+select * exclude (model_id, found_at)
+from drift
