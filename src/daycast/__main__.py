@@ -14,7 +14,6 @@ from typing import Any
 
 from daycast import __version__
 from daycast.errors import ConfigError, DaycastError
-from daycast.times import parse_duration, parse_time
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -308,6 +307,7 @@ def _doctor(args: argparse.Namespace) -> None:
 def _backtest(args: argparse.Namespace) -> None:
     from daycast.settings import clock, load_settings
     from daycast.steps.backtest import backtest
+    from daycast.times import parse_duration, parse_time
 
     if not args.until:
         raise ConfigError("backtest needs --until T, the end of the hours of issue")
