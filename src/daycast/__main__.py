@@ -133,6 +133,8 @@ def _add_service(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
     trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
+    moved = add("migrate-warehouse", _migrate_warehouse, "copy every table from the file onto the lake, or back")
+    moved.add_argument("--to", choices=["lake", "file"], required=True, help="where to; the other stays as it is")
 
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
@@ -344,6 +346,14 @@ def _models(args: argparse.Namespace) -> None:
         print(models.promote(settings, args.model_id, now, dry_run=args.dry_run))
     else:
         print(models.rollback(settings, now, dry_run=args.dry_run))
+
+
+def _migrate_warehouse(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.migrate_warehouse import migrate_warehouse
+
+    for table, rows in migrate_warehouse(load_settings(args.config), args.to, clock()).items():
+        print(f"{table}: {rows:,} rows, the same in both")
 
 
 def _sql(args: argparse.Namespace) -> None:

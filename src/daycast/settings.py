@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -39,6 +40,7 @@ from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration, parse_time
 from daycast.variables import BUILT_IN, Variable
 from daycast.verify.paired_test import LEAST_DAYS
+from daycast.warehouse.lake import Lake
 
 DEFAULT_FILE = "daycast.toml"
 _PREFIX = "DAYCAST_"
@@ -142,6 +144,33 @@ class DriftSettings(_Section):
     significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01  # strict, for each variable is tested every day
 
 
+class LakeSettings(_Section):
+    """The warehouse's tables on DuckLake: its catalogue in PostgreSQL, its rows as Parquet."""
+
+    catalogue: str  # postgresql://user@host:port/database; the password is libpq's business: PGPASSWORD, PGPASSFILE
+    data: str  # a folder, relative to the configuration file's, or a URL that DuckDB can write to
+
+    @field_validator("data")
+    @classmethod
+    def _beside_the_file(cls, data: str, info: ValidationInfo) -> str:
+        return data if "://" in data else str((Path((info.context or {}).get("folder", ".")) / data).resolve())
+
+    @model_validator(mode="after")
+    def _check_catalogue(self) -> "LakeSettings":
+        address = urlsplit(self.catalogue)  # never shown before it is known to hold no password
+        if address.password is not None or "password" in address.query:
+            raise ValueError("catalogue holds a password: leave it out here, and set PGPASSWORD or PGPASSFILE")
+        if address.scheme not in {"postgresql", "postgres"} or not address.path.strip("/"):
+            raise ValueError("catalogue must read postgresql://user@host:port/database")
+        return self
+
+
+class WarehouseSettings(_Section):
+    """Where the tables are: in a file of the folder `data`, or on a lake."""
+
+    lake: LakeSettings | None = None
+
+
 SourceSettings = Annotated[
     SimulatedSource
     | CsvSource
@@ -163,6 +192,7 @@ class Settings(_Section):
     )  # the folder all state lives in, relative to the configuration file's
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
     variables: dict[str, DeclaredVariable] = {}
+    stored: WarehouseSettings = Field(default=WarehouseSettings(), alias="warehouse")
     ingest: IngestSettings = IngestSettings()
     quality: dict[str, dict[str, Annotated[float, Field(ge=0)] | Literal["off"]]] = {}  # by variable, over the defaults
     model: ModelConfig = ModelConfig()
@@ -228,8 +258,14 @@ class Settings(_Section):
         return {**BUILT_IN, **declared}
 
     @property
-    def warehouse(self) -> Path:
+    def warehouse(self) -> Path | Lake:
         """The pipeline's own database."""
+        lake = self.stored.lake
+        return Lake(lake.catalogue, lake.data) if lake else self.warehouse_file
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The file that is the pipeline's own database unless it is on a lake."""
         return self.data / "warehouse.duckdb"
 
     @property
@@ -318,14 +354,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _override(table: dict[str, Any]) -> dict[str, Any]:
     """The table with every DAYCAST_SECTION__KEY of the environment in place of what it says."""
+    settings = [field.alias or name for name, field in Settings.model_fields.items()]
     for name, text in sorted(os.environ.items()):
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
             continue
         *sections, key = _SHORT.get(name, name).removeprefix(_PREFIX).lower().split("__")
-        if (top := [*sections, key][0]) not in Settings.model_fields:
-            raise ConfigError(
-                f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, Settings.model_fields)}"
-            )
+        if (top := [*sections, key][0]) not in settings:
+            raise ConfigError(f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, settings)}")
         place = table
         for section in sections:
             place = place.setdefault(section, {})
@@ -341,7 +376,10 @@ def _first_line(error: ValidationError) -> str:
         return f"unknown key {place!r}{did_you_mean(str(first['loc'][-1]), _every_key())}"
     value = (
         ""
-        if first["type"] == "missing" or _SECRET & set(first["loc"]) or isinstance(first["input"], dict | Settings)
+        if first["type"] == "missing"
+        or _SECRET & set(first["loc"])
+        or isinstance(first["input"], dict | _Section)
+        or place.startswith("warehouse")
         else f" (it is {first['input']!r})"
     )
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")

@@ -22,12 +22,12 @@ def commands() -> set[str]:
 
 
 def test_the_readme_lists_exactly_the_commands_there_are():
-    assert set(re.findall(r"^\| `daycast (\w+)` \|", README, re.MULTILINE)) == commands()
+    assert set(re.findall(r"^\| `daycast ([\w-]+)` \|", README, re.MULTILINE)) == commands()
 
 
 def test_every_option_the_readme_shows_exists():
     actions = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
-    for name, text in re.findall(r"^\| `daycast (\w+)` \| (.*) \|$", README, re.MULTILINE):
+    for name, text in re.findall(r"^\| `daycast ([\w-]+)` \| (.*) \|$", README, re.MULTILINE):
         known = {option for action in actions.choices[name]._actions for option in action.option_strings}
         assert set(re.findall(r"--[a-z-]+", text)) <= known, name
 

@@ -37,7 +37,7 @@ with module.open_warehouse(path, [*BUILT_IN.values(), soil], datetime(2026, 2, 1
 
 
 @pytest.mark.parametrize("exists", [False, True])
-@pytest.mark.parametrize("place", ["migrate", "add_variable_columns", "_bring_up_to_date", "create_views", "open"])
+@pytest.mark.parametrize("place", ["migrate", "add_variable_columns", "_bring_up_to_date", "renew_views", "open"])
 def test_a_warehouse_whose_maker_died_opens_and_is_complete(tmp_path: Path, place: str, exists: bool) -> None:
     path = tmp_path / "warehouse.duckdb"
     if exists:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from daycast.errors import ConfigError
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, clock, load_settings
+from daycast.warehouse.lake import Lake
 
 
 @pytest.fixture
@@ -164,3 +165,41 @@ def test_an_address_with_a_secret_comes_from_the_environment_and_is_never_shown(
     with pytest.raises(ConfigError, match=r"live\.alert_url: it is no web address: write http://") as refused:
         load_settings()
     assert "s3cret" not in str(refused.value)
+
+
+LAKE = '[warehouse.lake]\ncatalogue = "{}"\ndata = "lake"\n'
+
+
+def test_a_lake_lies_beside_the_configuration_and_takes_the_place_of_the_file(tmp_path):
+    path = tmp_path / "daycast.toml"
+    path.write_text(LAKE.format("postgresql://daycast@db:5432/daycast"))
+    settings = load_settings(str(path))
+    assert settings.warehouse == Lake("postgresql://daycast@db:5432/daycast", str(tmp_path / "lake"))
+    assert settings.warehouse_file == tmp_path / "data" / "warehouse.duckdb"
+
+
+def test_a_lake_can_be_named_by_the_environment_and_be_a_url(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__CATALOGUE", "postgresql://db/daycast")
+    monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__DATA", "s3://bucket/lake")
+    assert load_settings().warehouse == Lake("postgresql://db/daycast", "s3://bucket/lake")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAKE.format("postgresql://u:hush@db/daycast"), "warehouse.lake: catalogue holds a password: leave it out"),
+        (LAKE.format("postgresql://u@db/daycast?password=hush"), "warehouse.lake: catalogue holds a password"),
+        (LAKE.format("hush"), "warehouse.lake: catalogue must read postgresql://"),
+        (LAKE.format("postgresql://db"), "warehouse.lake: catalogue must read postgresql://"),
+        ('[warehouse]\nlake = "postgresql://u:hush@db/daycast"\n', "warehouse.lake: "),
+        ('[warehouse.lake]\ncatalogue = ["postgresql://u:hush@db/d"]\ndata = "d"\n', "warehouse.lake.catalogue: "),
+    ],
+)
+def test_a_wrong_lake_is_refused_and_no_password_is_ever_shown(tmp_path, text, said):
+    path = tmp_path / "daycast.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load_settings(str(path))
+    assert said in str(raised.value)
+    assert "hush" not in str(raised.value)

@@ -65,7 +65,7 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             free_slots(url)
             workers = {pool: keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS}
             _deploy(environment, root, home)
-            if not settings.warehouse.exists():
+            if not settings.published.exists():
                 trigger(url, "pipeline", [], dry_run=False)
             write_state(state, url, ready=True)
             _log.info("up: %s; `daycast down` or Ctrl-C stops it; logs in %s", url.removesuffix("/api"), home)

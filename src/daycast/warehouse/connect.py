@@ -13,7 +13,8 @@ import polars as pl
 
 from daycast.errors import WarehouseError
 from daycast.variables import Variable
-from daycast.warehouse.migrate import add_variable_columns, create_views, is_current, migrate
+from daycast.warehouse.lake import Lake, open_lake
+from daycast.warehouse.migrate import add_variable_columns, is_current, migrate, renew_views
 from daycast.warehouse.statements import statement
 
 # nothing is fetched behind the user's back
@@ -22,17 +23,30 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_
 
 @contextmanager
 def open_warehouse(
-    path: Path,
+    where: Path | Lake,
     variables: Iterable[Variable],
     now: datetime,
     wait_s: float = 120.0,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse at `path`, created if absent, migrated, with a column for each of `variables`; closed at the end.
+    """The warehouse in a file or on a lake, created if absent, migrated, with a column for each of `variables`.
 
-    DuckDB lets one process in at a time: while another is inside this waits, up to `wait_s` seconds. Raises WarehouseError.
+    One process is inside at a time: while another is, this waits, up to `wait_s` seconds. Raises WarehouseError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     variables = list(variables)
+    opened = (
+        open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
+    )
+    with opened as con:
+        if not is_current(con, variables):
+            _complete(con, variables, now)
+        yield con
+
+
+@contextmanager
+def _open_file(
+    path: Path, variables: Iterable[Variable], now: datetime, wait_s: float
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     con = _connect(path, wait_s)
     try:
         if not is_current(con, variables):
@@ -40,10 +54,16 @@ def open_warehouse(
             con.close()
             con = _connect(path, wait_s)
         con.execute("set TimeZone = 'UTC'")
-        create_views(con)
         yield con
     finally:
         con.close()
+
+
+def _complete(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable], now: datetime) -> None:
+    """Do what is left to do, in steps that are there whole or not at all; without the last of them nothing is current."""
+    migrate(con, now)
+    add_variable_columns(con, variables)
+    renew_views(con)
 
 
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Iterable[Variable], now: datetime) -> None:
@@ -60,8 +80,7 @@ def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Ite
     try:
         with duckdb.connect(beside, config=SETTINGS) as copy:
             copy.execute("set TimeZone = 'UTC'")
-            migrate(copy, now)
-            add_variable_columns(copy, variables)
+            _complete(copy, variables, now)
             copy.execute("checkpoint")
         beside.replace(path)
     finally:

@@ -9,18 +9,23 @@ import duckdb
 
 from daycast.errors import WarehouseError
 from daycast.variables import Variable, check_column, flag_column
+from daycast.warehouse.comments import literal
+from daycast.warehouse.lake import is_lake
 from daycast.warehouse.statements import quoted, sql_folder, statement
+from daycast.warehouse.without_checks import without_checks
 
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
-    """Whether nothing is left for `migrate` and `add_variable_columns` to do; writes nothing, raises as `migrate`."""
+    """Whether nothing is left for `migrate`, `add_variable_columns` and `renew_views`; writes nothing, raises as `migrate`."""
     if not con.execute(statement("select_migrations_table")).fetchall():
         return False
     applied = dict(con.execute(statement("select_migrations")).fetchall())
     files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
     _check_applied(applied, files)
     present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
-    return set(files) == set(applied) and all(variable.name in present for variable in variables)
+    if set(files) != set(applied) or any(variable.name not in present for variable in variables):
+        return False
+    return con.execute(statement("select_views_checksum")).fetchall() == [(_checksum_of_views(con),)]
 
 
 def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
@@ -50,7 +55,7 @@ def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
 def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
     con.execute("begin")
     try:
-        con.execute(text)
+        con.execute(without_checks(text) if is_lake(con) else text)
         con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
         con.execute("commit")
     except duckdb.Error as error:
@@ -77,8 +82,30 @@ def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Var
         con.execute(f"alter table covariates add column if not exists {quoted(name)} double")
 
 
+def renew_views(con: duckdb.DuckDBPyConnection) -> None:
+    """(Re)create every view and macro in one transaction, and note which they are on the table of migrations."""
+    con.execute("begin")
+    try:
+        create_views(con)
+        con.execute(f"comment on table migrations is {literal(_checksum_of_views(con))}")
+        con.execute("commit")
+    except BaseException:
+        con.execute("rollback")
+        raise
+
+
 def create_views(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> None:
-    """(Re)create every view, in an order in which each finds what it reads, and every macro; but not what was `made` a table.
+    """(Re)create every view, in an order in which each finds what it reads, and every macro; but not what was `made` a table."""
+    for definition in _definitions(con, made):
+        con.execute(definition)
+
+
+def _checksum_of_views(con: duckdb.DuckDBPyConnection) -> str:
+    return "views " + _checksum("\n".join(_definitions(con)))
+
+
+def _definitions(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> list[str]:
+    """What creates the views, but for those that were `made` tables, and then the macros.
 
     Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
     """
@@ -89,7 +116,9 @@ def create_views(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> 
     marks = ", ".join(
         f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
     )
-    for name in (name for name in names if name not in made):
-        con.execute((sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks))
-    for path in sorted((sql_folder() / "macros").glob("*.sql")):
-        con.execute(path.read_text())
+    views = [
+        (sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks)
+        for name in names
+        if name not in made
+    ]
+    return views + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]
