@@ -1,0 +1,114 @@
+"""A lake is made whole or not at all, lets one writer in at a time, and says in one line what is wrong."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import duckdb
+import pytest
+
+from daycast.errors import WarehouseError
+from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse import lake as module
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.lake import Lake
+from daycast.warehouse.statements import sql_folder
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
+DIE = """
+import os, signal, sys
+from datetime import UTC, datetime
+
+import daycast.warehouse.migrate as migrate
+from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.lake import Lake
+
+catalogue, data, name, fatal = sys.argv[1:]
+asked, real = 0, getattr(migrate, name)
+
+
+def die(*arguments):
+    global asked
+    asked += 1
+    if asked == int(fatal):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+
+
+setattr(migrate, name, die)
+soil = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
+with open_warehouse(Lake(catalogue, data), [*BUILT_IN.values(), soil], datetime(2026, 2, 1, tzinfo=UTC)):
+    pass
+"""
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_lake_whose_maker_was_killed_opens_and_is_complete(new_lake: Callable[[], Lake], exists: bool) -> None:
+    lake = new_lake()
+    if exists:
+        with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+            con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
+    # in the transaction of a migration (its checksum is noted last), among the columns, in the transaction of the views
+    places = [("quoted", 3), ("literal", 1)] if exists else [("_checksum", 1), ("_checksum", 5), ("quoted", 3)]
+    for name, fatal in places:
+        command = [sys.executable, "-c", DIE, lake.catalogue, lake.data, name, str(fatal)]
+        died = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+    with open_warehouse(lake, [*BUILT_IN.values(), SOIL], NOW) as con:
+        assert con.execute("select source from watermarks").fetchall() == ([("held",)] if exists else [])
+        assert con.execute("select count(soil_moisture_pct) from observation_versions").fetchall() == [(0,)]
+        migrations = len(list((sql_folder() / "migrations").glob("*.sql")))
+        assert con.execute("select count(*), count(distinct name) from migrations").fetchall() == [(migrations,) * 2]
+        for view in (path.stem for path in (sql_folder() / "views").glob("*.sql")):
+            assert con.execute(f"select count(*) from {view}").fetchall() == [(0,)]
+        assert con.execute("from observations_as_of(now())").fetchall() == []
+        assert con.execute(
+            "select distinct comment is null from duckdb_tables() where database_name = 'warehouse'"
+        ).fetchall() == [(False,)]
+
+
+def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Callable[[], Lake]) -> None:
+    lake = new_lake()
+    with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+        con.execute("insert into watermarks values ('a', $now)", {"now": NOW})
+        with duckdb.connect() as reader:
+            for name in ("ducklake", "postgres_scanner"):
+                module._load(reader, name)
+            reader.execute(f"attach 'ducklake:postgres:{lake.catalogue}' as any_name (read_only)")
+            reader.execute("use any_name")
+            assert reader.execute("select source from watermarks").fetchall() == [("a",)]
+            assert reader.execute("select count(*) from skill_by_lead").fetchall() == [(0,)]
+            with pytest.raises(duckdb.Error):
+                reader.execute("delete from watermarks")
+        with (
+            pytest.raises(WarehouseError, match="is held by another writer after 0 s of waiting"),
+            open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=0.3),
+        ):
+            pass
+    with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=0.3) as con:
+        assert con.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+
+
+@pytest.mark.parametrize("broken", ["server", "database", "password", "extension"])
+def test_what_is_not_there_is_named_in_one_line_without_the_password(
+    new_lake: Callable[[], Lake], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    lake = new_lake()
+    if broken == "server":
+        lake = Lake("postgresql://daycast@127.0.0.1:1/d", lake.data)
+    elif broken == "database":
+        lake = Lake(lake.catalogue + "_not", lake.data)
+    elif broken == "password":
+        monkeypatch.setenv("PGPASSWORD", "hush, hush")
+    else:
+        monkeypatch.setattr(module, "_EXTENSIONS", ("duck_pond",))
+    expected = "needs DuckDB's extension duck_pond .*pip install" if broken == "extension" else "the lake postgresql://"
+    with pytest.raises(WarehouseError, match=expected) as raised, open_warehouse(lake, BUILT_IN.values(), NOW):
+        pass
+    assert "\n" not in str(raised.value)
+    assert "open sesame" not in str(raised.value)
+    assert "hush" not in str(raised.value)
