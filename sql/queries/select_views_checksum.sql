@@ -1,5 +1,6 @@
 select comment
-from duckdb_tables()
+from duckdb_columns()
 where table_name = 'migrations'
+    and column_name = 'checksum'
     and schema_name = 'main'
     and database_name = current_database()

@@ -83,11 +83,11 @@ def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Var
 
 
 def renew_views(con: duckdb.DuckDBPyConnection) -> None:
-    """(Re)create every view and macro in one transaction, and note which they are on the table of migrations."""
+    """(Re)create every view and macro in one transaction, and note which they are beside the migrations."""
     con.execute("begin")
     try:
         create_views(con)
-        con.execute(f"comment on table migrations is {literal(_checksum_of_views(con))}")
+        con.execute(f"comment on column migrations.checksum is {literal(_checksum_of_views(con))}")
         con.execute("commit")
     except BaseException:
         con.execute("rollback")

@@ -66,9 +66,8 @@ def test_a_lake_whose_maker_was_killed_opens_and_is_complete(new_lake: Callable[
         for view in (path.stem for path in (sql_folder() / "views").glob("*.sql")):
             assert con.execute(f"select count(*) from {view}").fetchall() == [(0,)]
         assert con.execute("from observations_as_of(now())").fetchall() == []
-        assert con.execute(
-            "select distinct comment is null from duckdb_tables() where database_name = 'warehouse'"
-        ).fetchall() == [(False,)]
+        silent = "select table_name from duckdb_tables() where database_name = 'warehouse' and comment is null"
+        assert con.execute(silent).fetchall() == [("migrations",)]
 
 
 def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Callable[[], Lake]) -> None:
