@@ -84,11 +84,12 @@ def test_the_chain_gives_the_same_tables_on_both(
 def test_a_network_is_ingested_into_a_new_lake_as_into_a_new_file(new_lake: Callable[[], Lake], tmp_path: Path) -> None:
     source = {"kind": "simulated", "stations": 2, "history": "12d"}
     file = Settings.model_validate({"sources": [source]}, context={"folder": tmp_path})
-    lake = on(new_lake(), file)
+    lake = on(new_lake(), Settings.model_validate({"sources": [source]}, context={"folder": tmp_path / "elsewhere"}))
     for settings in (file, lake):
         for moment in (NOW - timedelta(days=3), NOW):
             ingest_source(settings, settings.sources[0], moment)
     assert_same_tables(tables(file), tables(lake))
+    assert publish_tables(lake, NOW).is_file()
 
 
 def test_file_to_lake_to_file_leaves_every_table_equal(trained, copy_of, new_lake: Callable[[], Lake]) -> None:
