@@ -13,7 +13,7 @@ from daycast.steps.publish import publish_tables
 from daycast.steps.report import summarise, write_report
 from daycast.times import DAY, HOUR
 from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import query_published
+from daycast.warehouse.query_published import query_published
 
 WARMTH = "air_temperature_c"
 
