@@ -1,0 +1,24 @@
+"""The settings: daycast.toml, overridden by DAYCAST_* variables, over defaults that run the simulated network.
+
+Only this module and __main__ read the environment, and nothing below them reads it or the clock.
+"""
+
+from daycast.settings.configured import Settings
+from daycast.settings.load import DEFAULT_FILE, find_config, load_settings
+from daycast.settings.parameters import Epochs, Minutes, Moment
+from daycast.settings.present import clock
+from daycast.settings.sections import DriftSettings, RetrainSettings, SourceSettings
+
+__all__ = [
+    "DEFAULT_FILE",
+    "DriftSettings",
+    "Epochs",
+    "Minutes",
+    "Moment",
+    "RetrainSettings",
+    "Settings",
+    "SourceSettings",
+    "clock",
+    "find_config",
+    "load_settings",
+]

@@ -1,0 +1,158 @@
+"""The sections of daycast.toml, each frozen, and without keys it does not know."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from daycast.sources.csv import CsvSource
+from daycast.sources.ghcnh import GhcnhSource
+from daycast.sources.isd_lite import IsdLiteSource
+from daycast.sources.open_meteo import OpenMeteoSource
+from daycast.sources.parquet import ParquetSource
+from daycast.sources.sensorthings import SensorThingsSource
+from daycast.sources.simulated import SimulatedSource
+from daycast.sources.sql import SqlSource
+from daycast.times import parse_duration
+from daycast.verify.paired_test import LEAST_DAYS
+
+
+class Section(BaseModel):
+    """Frozen; refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeclaredVariable(Section):
+    """A variable this network measures beside the built-in ones; its name should end in its unit."""
+
+    unit: str
+    lowest: float
+    highest: float
+    label: str = ""
+    over_the_hour: Literal["instant", "sum", "max"] = "instant"
+    circular: bool = False
+    target: bool = True
+
+
+class IngestSettings(Section):
+    """How strict ingestion is."""
+
+    refuse_above: Annotated[float, Field(ge=0, le=1)] = 0.2  # share of bad rows above which a batch is refused whole
+    earliest: datetime = datetime(
+        1900, 1, 1, tzinfo=UTC
+    )  # rows observed before are refused: a clock that was never set
+    silent_after: str = "24h"  # a station not heard of for longer is a warning
+
+    @field_validator("silent_after")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+
+class RetrainSettings(Section):
+    """When a new challenger is due, and what it has to prove."""
+
+    every: str = "7d"
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests by which a model is promoted
+    fit_on: Literal["here", "cpu", "gpu"] = "here"  # within the run, or by a worker of that pool
+
+    @field_validator("every")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+
+class LiveSettings(Section):
+    """Who is told how daycast fares when it runs by itself."""
+
+    alert_url: SecretStr | None = None  # gets a POST with {"text": …} when a forecast failed, crashed or is late
+    heartbeat_url: SecretStr | None = None  # gets a GET after each good forecast
+
+    @field_validator("alert_url", "heartbeat_url")
+    @classmethod
+    def _is_web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not re.match(r"https?://[^\s/]+", url.get_secret_value()):
+            raise ValueError("it is no web address: write http://… or https://…")
+        return url
+
+
+class PublishSettings(Section):
+    """How tables are published."""
+
+    parquet_above: Annotated[int, Field(ge=0)] = (
+        5_000_000  # rows: a table that grows and has more is published as files
+    )
+
+
+class RetentionSettings(Section):
+    """What is kept for how long; what is left out is kept for ever."""
+
+    forecasts_days: Annotated[int, Field(ge=2)] | None = None
+    scores_days: Annotated[int, Field(ge=30)] | None = None  # skill_by_station tells of 30 days
+    models: Annotated[int, Field(ge=0)] | None = None  # beside champion, newest and those with forecasts: others' files
+
+
+class DriftSettings(Section):
+    """When the champion's served forecasts have become worse than they should be, which calls for a retraining."""
+
+    days: Annotated[int, Field(ge=LEAST_DAYS, le=90)] = 14  # rolling window
+    lasting: Annotated[int, Field(ge=1, le=30)] = 3  # days in a row on which the window must prove it
+    loss: Annotated[float, Field(ge=0)] = (
+        0.25  # a CRPS ratio to the best baseline this much above the judged one is allowed
+    )
+    coverage: Annotated[float, Field(gt=0, lt=0.8)] = 0.7  # of the 80 % interval
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01  # strict, for each variable is tested every day
+
+
+class LakeSettings(Section):
+    """The warehouse's tables on DuckLake: its catalogue in PostgreSQL, its rows as Parquet."""
+
+    catalogue: str  # postgresql://user@host:port/database; the password is libpq's business: PGPASSWORD, PGPASSFILE
+    data: str  # a folder, relative to the configuration file's, or a URL that DuckDB can write to
+
+    @field_validator("data")
+    @classmethod
+    def _beside_the_file(cls, data: str, info: ValidationInfo) -> str:
+        return data if "://" in data else str((Path((info.context or {}).get("folder", ".")) / data).resolve())
+
+    @model_validator(mode="after")
+    def _check_catalogue(self) -> "LakeSettings":
+        address = urlsplit(self.catalogue)  # never shown before it is known to hold no password
+        if address.password is not None or "password" in address.query:
+            raise ValueError("catalogue holds a password: leave it out here, and set PGPASSWORD or PGPASSFILE")
+        if address.scheme not in {"postgresql", "postgres"} or not address.path.strip("/"):
+            raise ValueError("catalogue must read postgresql://user@host:port/database")
+        return self
+
+
+class WarehouseSettings(Section):
+    """Where the tables are: in a file of the folder `data`, or on a lake."""
+
+    lake: LakeSettings | None = None
+
+
+SourceSettings = Annotated[
+    SimulatedSource
+    | CsvSource
+    | ParquetSource
+    | SqlSource
+    | IsdLiteSource
+    | GhcnhSource
+    | OpenMeteoSource
+    | SensorThingsSource,
+    Field(discriminator="kind"),
+]
