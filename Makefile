@@ -14,8 +14,9 @@ up: .venv/ready
 down: .venv/ready
 	$(BIN)/daycast down
 
+# One process more than cores, for some tests mostly wait.
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 25
+	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') --dist loadfile --durations 25
 
 check: .venv/ready
 	$(BIN)/ruff check .

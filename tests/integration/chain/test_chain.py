@@ -139,7 +139,7 @@ def kill_at(point: str, folder, environment) -> None:
         (["report", "--until", UNTIL], "report.html"),
         (["ingest", "--until", UNTIL], "simulated: 0 rows delivered"),
         (
-            ["forecast", "--until", UNTIL, "--issued-at", "2026-05-31T12:00:00Z", "--station", "S0001"],
+            ["forecast", "--until", UNTIL, "--issued-at", UNTIL, "--station", "S0001"],
             "144 forecasts written",
         ),
         (["retrain", "--until", UNTIL, "--cell", "gru"], r"gru-\d{8}-|persistence|ridge"),
