@@ -24,6 +24,7 @@ from daycast.times import DAY
 from daycast.variables import Variable
 
 PIECE_ROWS = 1_000_000  # what is held in memory at once
+_FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, OSError)
 _READER_VERSION = 1  # raise it when the same rows and configuration give other readings: then they are taken in again
 _FIRST = datetime(
     1800, 1, 1, tzinfo=UTC
@@ -130,8 +131,9 @@ class SqlSource(TypedTable):
                 for piece in answer:
                     yield first_row, _as_frame(piece.select(needed))
                     first_row += piece.num_rows
-            except (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-                raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(str(error)))}") from None
+            except _FAILURES as error:
+                told = find_reason(con, self.query, asked) if "INTERRUPT" in str(error) else str(error)
+                raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(told))}") from None
 
     def _without_secrets(self, text: str) -> str:
         for secret in secrets_of(self.attach, self._environment):
@@ -149,3 +151,14 @@ class SqlSource(TypedTable):
 
 def _as_frame(piece: pa.RecordBatch) -> pl.DataFrame:
     return cast(pl.DataFrame, pl.from_arrow(piece))  # a record batch never becomes a series
+
+
+def find_reason(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, datetime]) -> str:
+    """What a query fails of, asked again of one thread: of several, one that was only told to stop may be the first to speak."""
+    con.execute("set threads = 1")
+    try:
+        for _ in con.execute(query, asked).to_arrow_reader(PIECE_ROWS):
+            pass
+    except _FAILURES as error:
+        return str(error)
+    return "it was interrupted"

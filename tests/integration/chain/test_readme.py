@@ -25,7 +25,10 @@ def test_the_readme_shows_commands():
     assert len(LINES) >= 5
 
 
-ON_ALL_CORES = "--numprocesses auto --maxprocesses 4 --dist loadfile --durations 25"
+ON_ALL_CORES = (
+    "--numprocesses $(.venv/bin/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') "
+    "--dist loadfile --durations 25"
+)
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])

@@ -51,6 +51,13 @@ def assert_same_tables(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFr
         assert_frame_equal(frame, right[name], check_exact=True)
 
 
+def without_drawn(held: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The tables without the names that are drawn by lot wherever they are written."""
+    drawn = {"unpublished": "touch_id", "publications": "publication_id"}
+    rest = {name: frame.drop(drawn[name]) if name in drawn else frame for name, frame in held.items()}
+    return {name: frame.sort(frame.columns) if name in drawn else frame for name, frame in rest.items()}
+
+
 def test_the_chain_gives_the_same_tables_on_both(
     trained, copy_of, new_lake: Callable[[], Lake], tmp_path: Path
 ) -> None:
@@ -67,7 +74,7 @@ def test_the_chain_gives_the_same_tables_on_both(
     held = tables(file)
     assert len(held["scores"]) > 0
     assert len(held["forecasts"].unique(["issued_at"])) == 2
-    assert_same_tables(held, tables(lake))
+    assert_same_tables(without_drawn(held), without_drawn(tables(lake)))
     shown = []
     for settings in (file, lake):
         with duckdb.connect(settings.published, read_only=True) as con:
@@ -88,7 +95,7 @@ def test_a_network_is_ingested_into_a_new_lake_as_into_a_new_file(new_lake: Call
     for settings in (file, lake):
         for moment in (NOW - timedelta(days=3), NOW):
             ingest_source(settings, settings.sources[0], moment)
-    assert_same_tables(tables(file), tables(lake))
+    assert_same_tables(without_drawn(tables(file)), without_drawn(tables(lake)))
     assert publish_tables(lake, NOW).is_file()
 
 

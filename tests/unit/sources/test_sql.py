@@ -209,6 +209,13 @@ def test_an_answer_without_rows_is_no_delivery(tmp_path):
     assert fetch(tmp_path, "select now() as seen, 1 as t where false") == []
 
 
+def test_the_reason_of_a_failure_is_found_when_only_the_interruption_was_told():
+    with duckdb.connect() as con:
+        query = "select case when i = $last then error('row broke') else i end as t from range($last + 1) as r(i)"
+        assert "row broke" in sql.find_reason(con, query, {"last": 250_000})
+        assert sql.find_reason(con, "select 1", {}) == "it was interrupted"
+
+
 def test_a_query_that_fails_midway_keeps_the_pieces_before_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sql, "PIECE_ROWS", 100_000)
     query = HOURS.format(300_000).replace("i as t", "case when i = 250000 then error('row\\nbroke') else i end as t")
