@@ -14,9 +14,9 @@ up: .venv/ready
 down: .venv/ready
 	$(BIN)/daycast down
 
-# One process more than cores, for some tests mostly wait.
+# One process more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') --dist loadfile --durations 25
+	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') --dist loadfile --no-loadscope-reorder --durations 25
 
 check: .venv/ready
 	$(BIN)/ruff check .

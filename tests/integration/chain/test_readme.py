@@ -27,7 +27,7 @@ def test_the_readme_shows_commands():
 
 ON_ALL_CORES = (
     "--numprocesses $(.venv/bin/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') "
-    "--dist loadfile --durations 25"
+    "--dist loadfile --no-loadscope-reorder --durations 25"
 )
 
 
