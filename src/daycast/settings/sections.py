@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -26,6 +27,14 @@ from daycast.sources.simulated import SimulatedSource
 from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration
 from daycast.verify.paired_test import LEAST_DAYS
+
+
+def _keep_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_keep_duration)]
 
 
 class Section(BaseModel):
@@ -53,27 +62,15 @@ class IngestSettings(Section):
     earliest: datetime = datetime(
         1900, 1, 1, tzinfo=UTC
     )  # rows observed before are refused: a clock that was never set
-    silent_after: str = "24h"  # a station not heard of for longer is a warning
-
-    @field_validator("silent_after")
-    @classmethod
-    def _is_duration(cls, text: str) -> str:
-        parse_duration(text)
-        return text
+    silent_after: Duration = "24h"  # a station not heard of for longer is a warning
 
 
 class RetrainSettings(Section):
     """When a new challenger is due, and what it has to prove."""
 
-    every: str = "7d"
+    every: Duration = "7d"
     significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests by which a model is promoted
     fit_on: Literal["here", "cpu", "gpu"] = "here"  # within the run, or by a worker of that pool
-
-    @field_validator("every")
-    @classmethod
-    def _is_duration(cls, text: str) -> str:
-        parse_duration(text)
-        return text
 
 
 class LiveSettings(Section):
