@@ -121,9 +121,10 @@ def test_what_is_triggered_by_hand_and_by_schedule_runs(place):
     before = len(list((place.folder / "data" / "checkpoints").glob("*.safetensors")))
     soon = {"interval": 30, "anchor_date": datetime.now(UTC).isoformat()}
     verify = call(place.url, "/deployments/name/verify/verify")
-    call(place.url, f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
+    (added,) = call(place.url, f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
     place.trigger("retrain", "cell=lstm")
     assert place.completed("verify/verify")["auto_scheduled"]
+    call(place.url, f"/deployments/{verify['id']}/schedules/{added['id']}", method="DELETE")
     assert place.completed("retrain/retrain")["parameters"] == {"cell": "lstm"}
     assert place.completed("fit/gpu")["work_pool_name"] == "gpu"
     assert len(list((place.folder / "data" / "checkpoints").glob("*.safetensors"))) == before + 1

@@ -9,7 +9,7 @@ from typing import Any
 from daycast.errors import ConfigError
 
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
-_TIMEOUT_S = 30
+_TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
 _BUSY, _CONFLICT = 503, 409
 _BUSY_TRIES = 20  # with a second between them: a server on SQLite is often locked while it starts
 
