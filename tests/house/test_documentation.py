@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from daycast.__main__ import _parser
+from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, SourceSettings
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def commands() -> set[str]:
-    actions = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    actions = next(action for action in build_parser()._actions if hasattr(action, "choices") and action.choices)
     return set(actions.choices)
 
 
@@ -26,7 +26,7 @@ def test_the_readme_lists_exactly_the_commands_there_are():
 
 
 def test_every_option_the_readme_shows_exists():
-    actions = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    actions = next(action for action in build_parser()._actions if hasattr(action, "choices") and action.choices)
     for name, text in re.findall(r"^\| `daycast ([\w-]+)` \| (.*) \|$", README, re.MULTILINE):
         known = {option for action in actions.choices[name]._actions for option in action.option_strings}
         assert set(re.findall(r"--[a-z-]+", text)) <= known, name

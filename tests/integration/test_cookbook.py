@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daycast.__main__ import _parser
+from daycast.__main__ import build_parser
 from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
@@ -80,4 +80,4 @@ def test_there_are_ten_questions_and_each_file_begins_with_its_own() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_can_be_handed_to_the_command_line_as_it_is(path: Path) -> None:
     """Though it begins with two dashes, as options do."""
-    assert _parser().parse_args(["sql", path.read_text(), "--format", "csv"]).query == path.read_text()
+    assert build_parser().parse_args(["sql", path.read_text(), "--format", "csv"]).query == path.read_text()

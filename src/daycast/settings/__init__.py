@@ -1,6 +1,6 @@
 """The settings: daycast.toml, overridden by DAYCAST_* variables, over defaults that run the simulated network.
 
-Only this module and __main__ read the environment, and nothing below them reads it or the clock.
+Only this module and the commands read the environment, and nothing below them reads it or the clock.
 """
 
 from daycast.settings.configured import Settings

@@ -1,0 +1,1 @@
+"""The commands: each reads its arguments, and imports what it needs only when it is called."""

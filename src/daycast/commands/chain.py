@@ -1,0 +1,121 @@
+"""The steps of the chain, one after the other and each by itself."""
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from daycast.commands.arguments import Arguments
+from daycast.commands.flow import load_flow
+from daycast.errors import ConfigError
+
+
+def add_chain(arguments: Arguments) -> None:
+    """`run`, `ingest`, `retrain`, `forecast`, `verify`, `publish`, `report`, `maintain` and `doctor`."""
+    run = arguments.add(
+        "run", _run, "the whole chain once: ingest, retrain if due, forecast, verify, publish, report", until=True
+    )
+    _add_cell(run)
+    ingest = arguments.add("ingest", _ingest, "take in what the sources have", until=True)
+    ingest.add_argument("--source", metavar="NAME", help="only this source")
+    ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
+    retrain = arguments.add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", until=True)
+    _add_cell(retrain)
+    retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
+    retrain.add_argument("--epochs", type=int, metavar="N", help="at most, instead of model.epochs")
+    retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.longest_minutes")
+    retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
+    forecast = arguments.add("forecast", _forecast, "issue the next 24 hours with the champion", until=True)
+    forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
+    forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
+    forecast.add_argument("--dry-run", action="store_true", help="only say what would be forecast, and by which model")
+    arguments.add("verify", _verify, "score past forecasts against what came", until=True)
+    arguments.add("publish", _publish, "replace the published file by the newest tables", until=True)
+    arguments.add("report", _report, "write the report page", until=True)
+    maintain = arguments.add(
+        "maintain", _maintain, "remove what [retention] no longer keeps, and compact the published history", until=True
+    )
+    maintain.add_argument("--dry-run", action="store_true", help="only say what would go")
+    arguments.add("doctor", _doctor, "check configuration, sources, warehouse and machine", until=True)
+
+
+def _add_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell", choices=["gru", "lstm", "rnn", "auto"], help="the recurrent cell; auto trains GRU and LSTM"
+    )
+
+
+def _run(args: argparse.Namespace) -> None:
+    pipeline = load_flow(args, "pipeline")
+    from daycast.report.summary import render_summary
+
+    width = shutil.get_terminal_size((100, 40)).columns
+    print(render_summary(pipeline(args.config, args.until, args.cell), min(width, 120), _sql_command(args)))
+
+
+def _sql_command(args: argparse.Namespace) -> str:
+    """How this very user calls `daycast sql` from this very place."""
+    program = "daycast" if shutil.which("daycast") or Path(sys.argv[0]).stem != "daycast" else sys.argv[0]
+    return shlex.join([program, "sql", *(["--config", args.config] if args.config else [])])
+
+
+def _ingest(args: argparse.Namespace) -> None:
+    ingest = load_flow(args, "ingest")
+    for intake in ingest(args.config, args.source, args.since, args.until):
+        print(intake)
+
+
+def _retrain(args: argparse.Namespace) -> None:
+    from daycast.settings import load_settings
+
+    load_settings(args.config).with_cell(args.cell, args.epochs, args.minutes)  # said before Prefect is started
+    retrain = load_flow(args, "retrain")
+    outcome = retrain(args.config, args.until, args.cell, args.warm_start, args.epochs, args.minutes, args.dry_run)
+    if outcome is None:
+        print("nothing was trained: that was a dry run")
+        return
+    print(
+        f"{outcome.model_id} {'promoted' if outcome.decision.promoted else 'not promoted'}: {outcome.decision.reason}"
+    )
+
+
+def _forecast(args: argparse.Namespace) -> None:
+    forecast = load_flow(args, "forecast")
+    count = forecast(args.config, args.issued_at, args.station, args.until, args.dry_run)
+    print(f"{count:,} forecasts {'would be ' if args.dry_run else ''}written")
+
+
+def _verify(args: argparse.Namespace) -> None:
+    verify = load_flow(args, "verify")
+    print(f"{verify(args.config, args.until):,} forecasts scored")
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.publish import publish_tables
+
+    print(publish_tables(load_settings(args.config), clock(args.until)))
+
+
+def _report(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.report import write_report
+
+    print(write_report(load_settings(args.config), clock(args.until)))
+
+
+def _maintain(args: argparse.Namespace) -> None:
+    maintain = load_flow(args, "maintain")
+    print(f"{'would remove' if args.dry_run else 'removed'} {maintain(args.config, args.until, args.dry_run)}")
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.doctor import examine
+
+    findings = list(examine(load_settings(args.config), clock(args.until)))
+    for finding in findings:
+        print(finding)
+    if failed := [finding for finding in findings if not finding.well]:
+        raise ConfigError(f"{len(failed)} of {len(findings)} checks failed")

@@ -1,0 +1,24 @@
+"""A flow, and a Prefect server for it to run on."""
+
+import argparse
+import os
+from importlib import import_module
+from typing import Any
+
+
+def load_flow(args: argparse.Namespace, flow: str) -> Any:
+    """The flow of this name, with a Prefect server to run on: the user's, or one of our own with its state in the data folder."""
+    from daycast.own_server import OwnServer
+    from daycast.settings import clock, load_settings
+
+    settings, _ = load_settings(args.config), clock(args.until)  # what is wrong here is said before Prefect is started
+    quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    server = None if "PREFECT_API_URL" in os.environ else OwnServer(settings.data / "prefect")
+    if server:
+        os.environ |= {"PREFECT_HOME": str(settings.data / "prefect"), "PREFECT_API_URL": server.url}
+    module = import_module(f"daycast.flows.{flow}")  # takes as long as the server
+    if server:
+        server.wait()
+    return getattr(module, flow)

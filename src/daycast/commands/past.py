@@ -1,0 +1,85 @@
+"""What concerns the past: backtests, missed hours, and the models there were."""
+
+import argparse
+import json
+import shutil
+import sys
+
+from daycast.commands.arguments import Arguments
+from daycast.commands.flow import load_flow
+from daycast.commands.print_frame import print_frame
+from daycast.errors import ConfigError
+
+
+def add_past(arguments: Arguments) -> None:
+    """`backtest`, `backfill` and `models`."""
+    backtest = arguments.add(
+        "backtest", _backtest, "score forecasts of past hours, as things were known at each", until=True
+    )
+    backtest.set_defaults(until=None)
+    backtest.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
+    backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
+    backtest.add_argument("--model", metavar="ID", help="instead of the champion")
+    backtest.add_argument("--format", choices=["table", "json"], default="table")
+    backfill = arguments.add("backfill", _backfill, "forecast past hours that were missed, with the champion of each")
+    backfill.set_defaults(until=None)
+    backfill.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
+    backfill.add_argument("--until", metavar="T", help="the hour of issue to stop before (default: now)")
+    backfill.add_argument(
+        "--dry-run", action="store_true", help="only say which hours are missing, and who would forecast them"
+    )
+    models = arguments.add(
+        "models", _models, "list the models, show one, promote one, or roll back to the champion before"
+    )
+    models.add_argument("action", choices=["list", "show", "promote", "rollback"])
+    models.add_argument("model_id", nargs="?", metavar="ID")
+    models.add_argument("--format", choices=["table", "json"], default="table", help="of list and show")
+    models.add_argument("--dry-run", action="store_true", help="only say who would be champion in whose place")
+
+
+def _backtest(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.backtest import backtest
+    from daycast.times import parse_duration, parse_time
+
+    if not args.until:
+        raise ConfigError("backtest needs --until T, the end of the hours of issue")
+    scores, warning = backtest(
+        load_settings(args.config),
+        parse_time(args.since),
+        parse_time(args.until),
+        parse_duration(args.every),
+        clock(),
+        args.model,
+    )
+    if warning:
+        print(f"daycast: {warning}", file=sys.stderr)
+    print_frame(scores, args.format)
+
+
+def _backfill(args: argparse.Namespace) -> None:
+    backfill = load_flow(args, "backfill")
+    count = backfill(args.since, args.until, args.config, args.dry_run)
+    print(f"{count:,} missed hours {'would be ' if args.dry_run else ''}forecast")
+
+
+def _models(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps import models
+
+    settings, now = load_settings(args.config), clock()
+    if args.action in ("show", "promote") and not args.model_id:
+        raise ConfigError(f"`daycast models {args.action}` needs the id of a model: see `daycast models list`")
+    if args.action == "list":
+        print_frame(models.list_models(settings, now), args.format)
+    elif args.action == "show" and args.format == "json":
+        print(json.dumps(models.show_model(settings, args.model_id, now), indent=2, default=str))
+    elif args.action == "show":
+        from daycast.report.model_card import render_model
+
+        width = min(shutil.get_terminal_size((100, 40)).columns, 120)
+        print(render_model(models.describe_model(settings, args.model_id, now), width), end="")
+    elif args.action == "promote":
+        print(models.promote(settings, args.model_id, now, dry_run=args.dry_run))
+    else:
+        print(models.rollback(settings, now, dry_run=args.dry_run))
