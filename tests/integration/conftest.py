@@ -1,13 +1,12 @@
 """A small simulated network in a real warehouse, with a champion; made once, copied for each test that alters it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import torch
 
 from daycast.model.checkpoint import read_header
 from daycast.settings import Settings
@@ -16,6 +15,7 @@ from daycast.steps.judge import judge
 from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model
+from integration.made_once import made_once
 
 TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 MODEL = {
@@ -48,25 +48,20 @@ def small_settings(folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors are quickest on one thread, and the same to the bit everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> Trained:
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Read only: use `trained` to write."""
-    settings = small_settings(tmp_path_factory.mktemp("trained"))
+    return Trained(small_settings(made_once(tmp_path_factory, "trained_once", train)), TRAINED_AT)
+
+
+def train(folder: Path) -> None:
+    """Fill a warehouse, fit a network, and make it champion."""
+    settings = small_settings(folder)
     ingest_source(settings, settings.sources[0], TRAINED_AT)
     snapshot = write_snapshot(settings, TRAINED_AT)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
     register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_AT), TRAINED_AT)
     with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
         promote_model(con, read_header(checkpoint).model_id, TRAINED_AT)  # whoever won, the network is what is tested
-    return Trained(settings, TRAINED_AT)
 
 
 @pytest.fixture

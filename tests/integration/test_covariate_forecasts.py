@@ -1,7 +1,6 @@
 """Others' forecasts from the warehouse to ours: they help, their absence does no harm, and none is read before it had come."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +59,8 @@ def settings_in(folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """Four simulated stations with forecasts by somebody else, and a champion that reads them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     settings = settings_in(tmp_path_factory.mktemp("fitted"))
     ingest_source(settings, settings.sources[0], NOW)
     snapshot = write_snapshot(settings, NOW)
@@ -74,8 +71,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
     with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
         promote_model(con, read_header(checkpoint).model_id, NOW)
     parts = (pl.read_parquet(snapshot / f"{name}.parquet") for name in ("observations", "stations", "covariates"))
-    yield Fitted(settings, *parts, load_checkpoint(checkpoint, "cpu"))
-    torch.set_num_threads(threads)
+    return Fitted(settings, *parts, load_checkpoint(checkpoint, "cpu"))
 
 
 def scores(fitted: Fitted, forecaster: Forecaster, covariates: pl.DataFrame | None) -> pl.DataFrame:

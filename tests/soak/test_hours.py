@@ -5,7 +5,7 @@ from datetime import timedelta
 from daycast.settings import Settings
 from daycast.times import HOUR
 from daycast.warehouse.query_published import query_published
-from integration.conftest import MODEL, _one_thread, copy_of, trained, trained_once  # noqa: F401 - fixtures
+from integration.conftest import MODEL, copy_of, trained, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, Troubled, operate, retrain
 
 HOURS, SILENT = 9, (2, 7)

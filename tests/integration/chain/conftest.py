@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from integration.made_once import made_once
+
 CHAIN = """
 [[sources]]
 kind = "simulated"
@@ -78,9 +80,11 @@ def daycast(environment):
 @pytest.fixture(scope="session")
 def chain(daycast, tmp_path_factory):
     """A folder in which `daycast run` was run once on a small simulated network, undisturbed."""
-    folder = tmp_path_factory.mktemp("chain")
-    (folder / "daycast.toml").write_text(CHAIN)
-    done = daycast(folder, "run", "--until", UNTIL)
-    assert done.returncode == 0, done.stderr
-    (folder / "summary.txt").write_text(done.stdout)
-    return folder
+
+    def run(folder: Path) -> None:
+        (folder / "daycast.toml").write_text(CHAIN)
+        done = daycast(folder, "run", "--until", UNTIL)
+        assert done.returncode == 0, done.stderr
+        (folder / "summary.txt").write_text(done.stdout)
+
+    return made_once(tmp_path_factory, "chain", run)

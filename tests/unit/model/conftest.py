@@ -1,6 +1,6 @@
 """Networks and windows made at random, for comparison with slow oracles."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,15 +17,6 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 from unit.model.lessons import BLOCK, make_lesson
 
 START = datetime(2025, 12, 20, 5, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors are quickest on one thread, and the same to the bit everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
