@@ -29,6 +29,7 @@ MODEL = {
     "judgement_days": 10,
     "least_training_days": 30,
     "targets": ["air_temperature_c", "precipitation_mm"],
+    "inputs": ["relative_humidity_pct"],  # the more, the longer a fit takes
     "device": "cpu",
 }
 

@@ -51,7 +51,7 @@ def snapshot(trained_once, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(trained_once) -> ModelConfig:
-    return replace(trained_once.settings.model, members=3, targets=())
+    return replace(trained_once.settings.model, members=3, targets=(), inputs=())
 
 
 @pytest.fixture(scope="module")

@@ -143,6 +143,7 @@ def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write
     ("text", "message"),
     [
         ("[quality.air_temp_c]\nstep = 8", "quality names 'air_temp_c', no variable.*air_temperature_c"),
+        ('[model]\ninputs = ["air_temp_c"]', "model.inputs names 'air_temp_c', no variable.*air_temperature_c"),
         ("[quality.dew_point_c]\nstpe = 8", "quality.dew_point_c: unknown key 'stpe'.*step"),
         ("[quality.dew_point_c]\nstep = -1", "quality.dew_point_c.step"),
         ("[quality.dew_point_c]\nflat_hours_fail = 40", "flat_hours_fail is 40: give whole hours from 2 to 25"),

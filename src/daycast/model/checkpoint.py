@@ -85,7 +85,6 @@ def read_header(path: Path) -> Header:
 
 
 def _header(fields: dict[str, Any]) -> Header:
-    config = {**fields["config"], "targets": tuple(fields["config"]["targets"])}
     return Header(
         **{
             **fields,
@@ -96,7 +95,7 @@ def _header(fields: dict[str, Any]) -> Header:
             "stations": tuple(fields["stations"]),
             "members": tuple(fields["members"]),
             "covariates": tuple(Channel(**channel) for channel in fields.get("covariates", ())),
-            "config": ModelConfig(**config),
+            "config": ModelConfig.from_json(fields["config"]),
         }
     )
 

@@ -1,7 +1,8 @@
 """What can be chosen about the model and its training; every field is explained in the file `daycast init` writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
 Cell = Literal["gru", "lstm", "rnn", "auto"]
@@ -27,6 +28,7 @@ class ModelConfig:
     teacher_share: float = 1.0  # of the true values that an autoregressive decoder is shown when training begins
     teacher_share_at_end: float = 0.0
     targets: tuple[str, ...] = ()  # empty: every target variable the network reports
+    inputs: tuple[str, ...] = ()  # what is read besides the targets; empty: every variable the network reports
     members: int = 4  # networks from different seeds, averaged
     learning_rate: float = 1e-2  # at its height: it warms up, and falls to nothing
     weight_decay: float = 1e-2
@@ -45,3 +47,9 @@ class ModelConfig:
     processes: int = 1  # that train together, each on a GPU of its own
     warm_start: bool = False  # begin with the champion's networks
     seed: int = 1
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
+        """From what JSON made of the fields: its lists are tuples here."""
+        given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
+        return cls(**given)

@@ -67,11 +67,10 @@ class Settings(Section):
         taken = sorted(set(self.variables) & set(BUILT_IN))
         if taken:
             raise ValueError(f"variable {taken[0]!r} is built in: leave its declaration out")
-        unknown = sorted(set(self.model.targets) - set(self.glossary))
-        if unknown:
-            raise ValueError(
-                f"model.targets names {unknown[0]!r}, no variable{did_you_mean(unknown[0], self.glossary)}"
-            )
+        for key, named in (("targets", self.model.targets), ("inputs", self.model.inputs)):
+            if unknown := sorted(set(named) - set(self.glossary)):
+                near = did_you_mean(unknown[0], self.glossary)
+                raise ValueError(f"model.{key} names {unknown[0]!r}, no variable{near}")
         self._check_quality()
         return self
 

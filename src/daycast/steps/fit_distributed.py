@@ -49,7 +49,7 @@ def fit_in_processes(
 def main(text: str) -> int:
     """The part of this process in a fit; returns the exit status."""
     request = json.loads(text)
-    config = ModelConfig(**{**request["model"], "targets": tuple(request["model"]["targets"])})
+    config = ModelConfig.from_json(request["model"])
     variables = {fields["name"]: Variable(**fields) for fields in request["variables"]}
     champion, checkpoint = request["champion"], Path(request["checkpoint"])
     try:
