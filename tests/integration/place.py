@@ -115,7 +115,7 @@ class Place:
         found = call(self.url, "/artifacts/filter", {**of_run, "sort": "CREATED_DESC"})
         return {one["key"]: one for one in reversed(found) if one["key"]}
 
-    def completed(self, deployment: str, seconds: float = 120, of: Callable[[dict], object] = bool) -> dict:
+    def completed(self, deployment: str, seconds: float = 300, of: Callable[[dict], object] = bool) -> dict:
         """Wait for a run of the deployment, one of those, to complete."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

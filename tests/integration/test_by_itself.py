@@ -106,7 +106,7 @@ def test_hours_that_were_missed_for_a_day_are_made_up_for_by_one_run_which_draws
         late = {"type": "SCHEDULED", "state_details": {"scheduled_time": hour.isoformat()}}
         call(place.url, f"/deployments/{ingest}/create_flow_run", {"state": late})
     call(place.url, "/work_pools/cpu", {"is_paused": False}, "PATCH")
-    place.after(60, lambda: place.slots_held() == 1)  # whoever uses the warehouse
+    place.after(120, lambda: place.slots_held() == 1)  # whoever uses the warehouse
     for each in ("ingest", "forecast", "publish"):  # the latter two by events
         place.completed(f"{each}/{each}")
     states = Counter(run["state_type"] for run in place.runs("ingest/ingest") if not run["auto_scheduled"])
@@ -147,7 +147,7 @@ def test_a_forecast_that_failed_and_that_none_came_is_told_to_the_webhook(place,
         posts = [body for method, path, body in listener.heard if (method, path) == ("POST", f"/alert/{UNSAID}")]
         return any(re.fullmatch(pattern, json.loads(body)["text"], re.DOTALL) for body in posts)
 
-    place.after(60, lambda: all(told(pattern) for pattern in wanted))
+    place.after(120, lambda: all(told(pattern) for pattern in wanted))
 
 
 def test_by_hand_a_worker_forecasts_missed_hours_and_says_what_else_would_happen_without_doing_it(place):
@@ -156,7 +156,7 @@ def test_by_hand_a_worker_forecasts_missed_hours_and_says_what_else_would_happen
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     since, until = (f"{now - timedelta(hours=back):%Y-%m-%dT%H:%MZ}" for back in (4, 2))
     assert place.run("trigger", "backfill", f"since={since}", f"until={until}").returncode == 0
-    place.completed("retrain/retrain", 300)  # a dry run, too, is cancelled where one of its kind is at work
+    place.completed("retrain/retrain")  # a dry run, too, is cancelled where one of its kind is at work
     for each in (["promote", f"model_id={challenger}"], ["retrain", "epochs=3"]):
         done = place.run("trigger", *each, "dry_run=true")
         assert done.returncode == 0, done.stderr
@@ -197,7 +197,7 @@ def test_a_drift_has_the_model_trained_again(place):
     def triggered() -> bool:
         return any((run["created_by"] or {}).get("type") == "AUTOMATION" for run in place.runs("retrain/retrain"))
 
-    place.after(60, triggered)
+    place.after(120, triggered)
 
 
 def test_down_leaves_no_process(place):
