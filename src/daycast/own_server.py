@@ -1,21 +1,26 @@
 """A Prefect server of one's own, on loopback, for the length of a command: for those who run none.
 
 Prefect can start one by itself, but leaves it behind when the command is killed, and gives it 20 seconds to come up.
-This one ends with the command however that ends, because it listens to a pipe that only the command holds open.
+This one ends with the command however that ends, because it listens to a pipe that only the command holds open. Nobody looks at
+its past, so that is forgotten from time to time: each hourly run would leave it half a megabyte.
 """
 
+import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from daycast.errors import ConfigError
 
 _PATIENCE_S = 120
+_MOST_MB = 64
 _SERVE = """
 import os, signal, sys, threading, time, uvicorn
 
@@ -31,10 +36,17 @@ uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.
 
 
 class OwnServer:
-    """A server that is coming up: do something else, then `wait`. Its state lies in `home`, its log beside it."""
+    """A server that is coming up: do something else, then `wait`. Its state and its log lie in `home`."""
 
     def __init__(self, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        self._in_use = home.with_suffix(".lock").open("w")
+        with suppress(BlockingIOError):  # another command's server is at work there
+            fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if sum(file.stat().st_size for file in home.glob("prefect.db*")) > _MOST_MB * 2**20:
+                shutil.rmtree(home)
+        fcntl.flock(self._in_use, fcntl.LOCK_SH)
+        home.mkdir(exist_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -15,9 +15,10 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
     quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
-    server = None if "PREFECT_API_URL" in os.environ else OwnServer(settings.data / "prefect")
+    home = settings.data / "prefect" / "commands"
+    server = None if "PREFECT_API_URL" in os.environ else OwnServer(home)
     if server:
-        os.environ |= {"PREFECT_HOME": str(settings.data / "prefect"), "PREFECT_API_URL": server.url}
+        os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": server.url}
     module = import_module(f"daycast.flows.{flow}")  # takes as long as the server
     if server:
         server.wait()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daycast import own_server
 from integration.chain.test_own_csv import UNTIL, write_garden
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
@@ -46,7 +47,7 @@ def test_its_state_is_in_the_data_folder_and_it_is_gone_afterwards(alone, tmp_pa
     done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     assert "30 rows delivered" in done.stdout
-    assert (tmp_path / "data" / "prefect" / "prefect.db").is_file()
+    assert (tmp_path / "data" / "prefect" / "commands" / "prefect.db").is_file()
     assert wait_until(lambda: not servers_of(tmp_path), 10)
 
 
@@ -58,3 +59,21 @@ def test_it_is_gone_even_when_the_command_was_killed(alone, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert wait_until(lambda: not servers_of(tmp_path), 15)
+
+
+@pytest.mark.parametrize(
+    ("size_mb", "used_elsewhere", "kept"), [(63, False, True), (65, False, False), (65, True, True)]
+)
+def test_its_past_is_forgotten_when_it_is_large_and_no_other_server_lives_there(
+    tmp_path, monkeypatch, size_mb, used_elsewhere, kept
+):
+    monkeypatch.setattr(own_server.subprocess, "Popen", lambda *_, **__: None)
+    home = tmp_path / "prefect" / "commands"
+    other = own_server.OwnServer(home) if used_elsewhere else None
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "prefect.db-wal").open("wb") as file:
+        file.truncate(size_mb * 2**20)
+    own_server.OwnServer(home)
+    assert (home / "prefect.db-wal").exists() == kept
+    assert home.is_dir()
+    del other
