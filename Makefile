@@ -1,6 +1,6 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run up down test check clean
+.PHONY: run up down test soak check clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -17,6 +17,10 @@ down: .venv/ready
 # One process more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') --dist loadfile --no-loadscope-reorder --durations 25
+
+# A week of operation, hour by hour, with the clock moved.
+soak: .venv/ready
+	$(BIN)/python -m pytest -m soak -s tests/soak
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Hours of operation with a moved clock: the library's steps in one process, as the flows call them one after the other."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -63,10 +64,12 @@ class Hour:
     retrained: Outcome | None
     memory_mb: float
     disk_mb: Mapping[str, float]
+    cpu_s: float  # of this process, which other work on the machine does not lengthen
 
 
 def operate(settings: Settings, source: Troubled, now: datetime) -> Hour:
     """Ingest, forecast, verify, retrain where forecasts have drifted, and publish; a source without answer stops nothing."""
+    started = time.process_time()
     try:
         ingest_source(settings, source, now)
         ingested = True
@@ -78,7 +81,9 @@ def operate(settings: Settings, source: Troubled, now: datetime) -> Hour:
     recalibrate(settings, now)
     retrained = retrain(settings, now) if drifts else None
     publish_tables(settings, now)
-    return Hour(now, ingested, regimes, drifts, retrained, memory_mb(), disk_mb(settings))
+    return Hour(
+        now, ingested, regimes, drifts, retrained, memory_mb(), disk_mb(settings), time.process_time() - started
+    )
 
 
 def retrain(settings: Settings, now: datetime) -> Outcome:
@@ -86,6 +91,12 @@ def retrain(settings: Settings, now: datetime) -> Outcome:
     snapshot = write_snapshot(settings, now)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
     return register(settings, checkpoint, *judge(settings, checkpoint, now), now)
+
+
+def worse(settings: Settings) -> Settings:
+    """The same settings, with a network that hardly learns."""
+    model = replace(settings.model, hidden=2, steps_per_epoch=1, learning_rate=1e-9)
+    return settings.model_copy(update={"model": model})
 
 
 def memory_mb() -> float:

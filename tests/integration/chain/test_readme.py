@@ -29,6 +29,11 @@ ON_ALL_CORES = (
     "--numprocesses $(.venv/bin/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') "
     "--dist loadfile --no-loadscope-reorder --durations 25"
 )
+TARGETS = {
+    "make run": ".venv/bin/daycast run",
+    "make test": f".venv/bin/python -m pytest {ON_ALL_CORES}",
+    "make soak": ".venv/bin/python -m pytest -m soak -s tests/soak",
+}
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("make ")])
@@ -36,10 +41,7 @@ def test_a_make_target_exists_and_ends_in_the_command_it_stands_for(line):
     command = ["make", "--dry-run", "--no-print-directory", line.split()[1]]
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     shown = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
-    assert (
-        shown.strip().splitlines()[-1]
-        == {"make run": ".venv/bin/daycast run", "make test": f".venv/bin/python -m pytest {ON_ALL_CORES}"}[line]
-    )
+    assert shown.strip().splitlines()[-1] == TARGETS[line]
 
 
 @pytest.mark.parametrize(
