@@ -14,7 +14,7 @@ from daycast.steps.publish import publish_tables
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.query_published import query_published
-from integration.conftest import Trained, _one_thread, small_settings, trained_once  # noqa: F401 - fixtures
+from integration.conftest import Trained, small_settings, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, WARMTH
 from soak.week import HOURS, RUN_UP, SILENT, Week, simulate_week
 from soak.week_tables import tell_drifts, tell_models, tell_skill
