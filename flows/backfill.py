@@ -7,6 +7,7 @@ from prefect import flow
 
 from daycast.errors import DaycastError
 from daycast.flows.artifacts import show_summary
+from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
@@ -38,10 +39,14 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     missing = find_missing_hours(settings, parse_time(since), clock(until), now)
     act = plan_forecasts if dry_run else issue_forecasts
     errors, table = [], []
-    with nullcontext() if dry_run else recorded(settings, "backfill", now, clock):
+    with (
+        nullcontext() if dry_run else recorded(settings, "backfill", now, clock),
+        nullcontext() if dry_run or not missing else spreading(settings) as spread,
+    ):
+        how = {"spread": spread} if spread else {}
         for hour in missing:
             try:
-                made = act(settings, now, hour, model_id=find_model_of_hour(settings, hour, now))
+                made = act(settings, now, hour, model_id=find_model_of_hour(settings, hour, now), **how)
             except DaycastError as error:
                 errors.append(error)
                 table.append({"issued_at": hour, "forecast": f"no: {error}"})

@@ -6,6 +6,7 @@ import polars as pl
 from prefect import flow
 
 from daycast.flows.artifacts import show_image, show_summary
+from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.live.heartbeat import beat
 from daycast.settings import Moment, clock, load_settings
@@ -51,7 +52,8 @@ def forecast(
         show_summary("forecast", f"Would forecast {plan}.")
         return plan.rows
     with recorded(settings, "forecast", now, clock):
-        rows = issue_forecasts(*what)
+        with spreading(settings) as spread:
+            rows = issue_forecasts(*what, spread)
         if hour is None and not stations:
             beat(settings, rows["issued_at"][0], len(rows), clock())
         said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"

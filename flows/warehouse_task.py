@@ -11,6 +11,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
 from daycast.live.server import WAREHOUSE_SLOT
@@ -29,7 +30,7 @@ def warehouse_task(step: Callable[P, R]) -> Task[P, R]:
         with _slot():
             return step(*args, **named)
 
-    return task(hold_slot, name=step.__name__)
+    return task(hold_slot, name=step.__name__, cache_policy=NO_CACHE)  # what it reads is not among its arguments
 
 
 def _slot() -> AbstractContextManager[None]:

@@ -6,7 +6,8 @@ DaycastError                 one line that names the offending value and the way
 ├── ContractError            a frame breaks its contract; nothing of it was written
 ├── WarehouseError           the warehouse is locked, altered or from a newer daycast
 ├── NotEnoughDataError       there is too little history for what was asked
-└── ModelError               a checkpoint is missing, damaged or of another shape
+├── ModelError               a checkpoint is missing, damaged or of another shape
+└── WorkerError              workers that blocks of stations were given to are out of reach, or died
 """
 
 
@@ -36,3 +37,7 @@ class NotEnoughDataError(DaycastError):
 
 class ModelError(DaycastError):
     """A checkpoint is missing, damaged or of another shape."""
+
+
+class WorkerError(DaycastError):
+    """Workers that blocks of stations were given to are out of reach, or died."""

@@ -36,6 +36,9 @@ OWNERS = {
     "rich": {"report"},
     "pydantic": {"sources", "settings"},
     "prefect": {"flows"},
+    "prefect_dask": {"flows"},
+    "dask": {"flows"},
+    "distributed": {"flows"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "flows").glob("*.py"))
 

@@ -204,3 +204,37 @@ def test_a_wrong_lake_is_refused_and_no_password_is_ever_shown(tmp_path, text, s
         load_settings(str(path))
     assert said in str(raised.value)
     assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('task_runner = "ray"', "compute.task_runner: "),
+        (
+            'dask_address = "tcp://10.0.0.5:8786"',
+            "compute: dask_address is for task_runner = \"dask\", and that is 'process'",
+        ),
+        ("workers = 2", "compute: workers is how many are started here"),
+        ('task_runner = "dask"\nworkers = 2\ndask_address = "tcp://10.0.0.5:8786"', "compute: workers is how many are"),
+        (
+            'task_runner = "dask"\ndask_address = "10.0.0.5"',
+            "compute: dask_address '10.0.0.5' is none: write tcp://host:port",
+        ),
+        ("block_stations = 0", "compute.block_stations: "),
+    ],
+)
+def test_a_task_runner_that_cannot_be_is_refused(tmp_path, text, said):
+    path = tmp_path / "daycast.toml"
+    path.write_text(f"[compute]\n{text}\n")
+    with pytest.raises(ConfigError) as raised:
+        load_settings(str(path))
+    assert said in str(raised.value)
+
+
+def test_dask_that_is_not_installed_is_said_with_the_settings_and_named(monkeypatch):
+    monkeypatch.setattr("daycast.settings.sections.find_spec", lambda _: None)
+    monkeypatch.setenv("DAYCAST_COMPUTE__TASK_RUNNER", "dask")
+    with pytest.raises(ConfigError, match=r"pip install 'daycast\[dask\]'"):
+        load_settings()
+    monkeypatch.setenv("DAYCAST_COMPUTE__TASK_RUNNER", "thread")
+    assert load_settings().compute.task_runner == "thread"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
@@ -87,15 +88,21 @@ class Forecaster:
         """Every forecaster this fit can offer."""
         return (*self.residuals, *((self.header.cell,) if self.network is not None else ()))
 
-    def open(self, network: Network, covariates: pl.DataFrame | None = None) -> Windows:
+    def open(
+        self,
+        network: Network,
+        covariates: pl.DataFrame | None = None,
+        neighbours: NDArray[np.int32] | None = None,
+    ) -> Windows:
         """The windows of a network, scaled as in training. Its channels must be those of the header.
 
         covariates: rows of others' forecasts, for prepare.covariates; what is not in them has not come.
+        neighbours: as of Windows.
         """
         if self.header.covariates:
             of = make_covariates(covariates, network.stations, self.header.covariates, network.start)
             network = replace(network, covariates=of)
-        return Windows(network, self.scale, self.device)
+        return Windows(network, self.scale, self.device, neighbours)
 
     @torch.inference_mode()
     def predict(

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from daycast.model.outlook import Outlook, Releases
@@ -60,10 +62,23 @@ class Batch:
         return regime
 
 
+def find_neighbours(stations: pl.DataFrame) -> NDArray[np.int32]:
+    """Of which stations a window shows the mean, as rows of `stations`: nearest first, NOBODY at the end. (S, N)"""
+    near = nearest_stations(stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M)
+    return near[:, (near != NOBODY).any(axis=0)]
+
+
 class Windows:
     """All windows of a network, gathered on demand. Memory is that of the network's values, whatever the number of windows."""
 
-    def __init__(self, network: Network, scale: Scale, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Network,
+        scale: Scale,
+        device: torch.device,
+        neighbours: NDArray[np.int32] | None = None,
+    ) -> None:
+        """neighbours: (S, N) where the network is a part of that in which they were found; by default they are found in it."""
         self.network = network
         self.device = device
         self.values = _on(
@@ -73,8 +88,8 @@ class Windows:
         self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
         self.releases = self._load_covariates(scale)
         self.known_from = _on(device, network.known_from)  # (S, T)
-        near = nearest_stations(network.stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M).astype(np.int64)
-        self._neighbours = _on(device, near[:, (near != NOBODY).any(axis=0)])  # (S, N) nearest first, NOBODY at the end
+        near = find_neighbours(network.stations) if neighbours is None else neighbours
+        self._neighbours = _on(device, near.astype(np.int64))  # (S, N)
         self._elevation = _on(device, network.stations["elevation_m"].to_numpy().astype(np.float32) / 1000)  # (S,)
         self._load_revisions(scale)
         self._load_calendar()

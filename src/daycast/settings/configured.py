@@ -15,6 +15,7 @@ from daycast.errors import ConfigError
 from daycast.model.config import Cell, ModelConfig
 from daycast.quality.limits import DEFAULTS, Limits
 from daycast.settings.sections import (
+    ComputeSettings,
     DeclaredVariable,
     DriftSettings,
     IngestSettings,
@@ -48,6 +49,7 @@ class Settings(Section):
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
     live: LiveSettings = LiveSettings()
+    compute: ComputeSettings = ComputeSettings()
     publish: PublishSettings = PublishSettings()
     retention: RetentionSettings = RetentionSettings()
     drift: DriftSettings = DriftSettings()

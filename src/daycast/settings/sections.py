@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -85,6 +86,31 @@ class LiveSettings(Section):
         if url and not re.match(r"https?://[^\s/]+", url.get_secret_value()):
             raise ValueError("it is no web address: write http://… or https://…")
         return url
+
+
+class ComputeSettings(Section):
+    """Who forecasts, a block of stations at a time."""
+
+    task_runner: Literal["process", "thread", "dask"] = (
+        "process"  # the run's own process, its threads, or dask's workers
+    )
+    workers: Annotated[int, Field(ge=1)] | None = None  # threads, or processes that dask starts; None: one a core
+    dask_address: str | None = None  # of a scheduler that runs already: tcp://host:port or tls://host:port
+    block_stations: Annotated[int, Field(ge=1)] = 512
+
+    @model_validator(mode="after")
+    def _check_runner(self) -> "ComputeSettings":
+        if self.dask_address and self.task_runner != "dask":
+            raise ValueError(f'dask_address is for task_runner = "dask", and that is {self.task_runner!r}')
+        if self.workers and (self.task_runner == "process" or self.dask_address):
+            raise ValueError(
+                "workers is how many are started here, by thread or dask without dask_address: leave it out"
+            )
+        if self.dask_address and not re.fullmatch(r"(tcp|tls)://[^\s/:]+:\d+", self.dask_address):
+            raise ValueError(f"dask_address {self.dask_address!r} is none: write tcp://host:port or tls://host:port")
+        if self.task_runner == "dask" and not find_spec("prefect_dask"):
+            raise ValueError("task_runner is \"dask\", which is not installed: pip install 'daycast[dask]'")
+        return self
 
 
 class PublishSettings(Section):

@@ -8,18 +8,16 @@ import numpy as np
 import polars as pl
 
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
-from daycast.model.calibration_rows import from_rows
-from daycast.model.checkpoint import load_checkpoint, read_header
-from daycast.model.forecaster import Forecaster
-from daycast.model.windows import REGIMES, Windows
+from daycast.model.checkpoint import read_header
 from daycast.prepare.covariates import OLDEST_H
 from daycast.prepare.network import make_network
-from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
+from daycast.quality.contracts import forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.long_rows import make_long_rows
+from daycast.steps.forecast_block import Issue, forecast_block, make_blocks
+from daycast.steps.spread import Spread
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
-from daycast.verify.serving import Substitute, assign, pick
+from daycast.verify.serving import Substitute, assign
 from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
@@ -50,27 +48,29 @@ def issue_forecasts(
     issued_at: datetime | None = None,
     stations: Collection[str] = (),
     model_id: str | None = None,
+    spread: Spread = map,
 ) -> pl.DataFrame:
     """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
 
     The forecasts are written, and returned as they are in the table. model_id: who makes them; by default the champion of now.
+    spread: who computes the blocks of stations; what comes out is the same to the bit on machines of one kind.
 
     Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
     ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
     """
     t0 = _hour_of_issue(issued_at, now)
     known = _read_known(settings, now, t0, stations, model_id)
-    forecaster = load_checkpoint(settings.checkpoints / str(known.model["checkpoint"]), settings.model.device)
-    forecaster.calibrations = from_rows(known.calibrated, forecaster.header.targets, forecaster.device)
+    checkpoint = settings.checkpoints / str(known.model["checkpoint"])
+    header = read_header(checkpoint)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
     usable = keep_usable(known.versions, list(settings.glossary))
-    network = make_network(
-        usable, known.heard, forecaster.header.channels, start, t0
-    )  # the neighbours of those wanted, too
-    at = np.flatnonzero(network.stations["station_id"].is_in(known.wanted["station_id"].implode()))
-    ids, targets = network.stations["station_id"].gather(at).to_list(), forecaster.header.targets
-    who = assign(str(known.model["forecaster"]), known.substitutes, ids, targets)
-    rows = _forecast_rows(forecaster, who, at, forecaster.open(network, known.issues), t0).with_columns(
+    network = make_network(usable, known.heard, header.channels, start, t0)  # the neighbours of those wanted, too
+    wanted = np.flatnonzero(network.stations["station_id"].is_in(known.wanted["station_id"].implode()))
+    ids = network.stations["station_id"].gather(wanted).to_list()
+    who = assign(str(known.model["forecaster"]), known.substitutes, ids, header.targets)
+    issue = Issue(t0, checkpoint, settings.model.device, known.calibrated)
+    blocks = make_blocks(issue, network, known.issues, wanted, who, settings.compute.block_stations)
+    rows = pl.concat(spread(forecast_block, blocks)).with_columns(
         model_id=pl.lit(str(known.model["model_id"])),
         created_at=pl.lit(now, UTC_TIME),
         backfilled=pl.lit(now - t0 >= HOUR),
@@ -140,20 +140,3 @@ def _read_known(
             f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
         )
     return _Known(model, substitutes, calibrated, heard, wanted, versions, issues)
-
-
-def _forecast_rows(
-    forecaster: Forecaster, who: np.ndarray, at: np.ndarray, windows: Windows, t0: datetime
-) -> pl.DataFrame:
-    """who: the name of the forecaster of each station and target, (S, V); at: where these stations stand in the windows, (S,)."""
-    names = [str(name) for name in np.unique(who)]
-    issues = windows.network.stations.select(pl.col("station_id").gather(at)).with_columns(
-        issued_at=pl.lit(t0, UTC_TIME)
-    )
-    origins = np.full(len(at), windows.network.index_of(t0))
-    parts = []
-    for part, quantiles, _, regime in forecaster.predict(windows, at, origins, names):
-        keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
-        served = make_long_rows(pick(quantiles, who[part]), QUANTILE_COLUMNS, keys, forecaster.header.targets)
-        parts.append(served.with_columns(pl.Series("forecaster", np.repeat(who[part].ravel(), HORIZON_HOURS))))
-    return pl.concat(parts).with_columns(value=pl.col("q50"))

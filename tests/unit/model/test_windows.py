@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -13,10 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daycast.model.windows import REGIMES, Batch, Windows
+from daycast.model.windows import REGIMES, Batch, Windows, find_neighbours
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network, make_network
 from daycast.prepare.scaler import Scale
+from daycast.prepare.station_blocks import split_network
 from daycast.prepare.sun import make_sun_table
 from daycast.times import HOUR, UTC_TIME
 
@@ -236,3 +237,20 @@ def regime(seen: list[int]) -> str:
 )
 def test_the_regime_says_what_the_model_had_to_work_with(seen: range, name: str) -> None:
     assert regime(list(seen)) == name
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_windows_of_a_block_of_stations_are_those_of_the_whole_network_to_the_bit(most):
+    whole = windows(3, near=True)
+    neighbours = find_neighbours(whole.network.stations)
+    assert (neighbours >= 0).sum() == 6
+    for number, block in enumerate(split_network(whole.network, np.arange(S), neighbours, most)):
+        part = Windows(block.network, SCALE, torch.device("cpu"), block.neighbours)
+        for t0 in (180, 222, 235):
+            origins = torch.full((len(block.own),), t0)
+            own = part.gather(torch.from_numpy(block.own), origins)
+            same = whole.gather(torch.arange(number * most, number * most + len(block.own)), origins)
+            assert own.around.abs().sum() > 0
+            for field in fields(Batch):
+                expected, got = getattr(same, field.name), getattr(own, field.name)
+                assert (expected is None and got is None) or torch.equal(got.nan_to_num(9e9), expected.nan_to_num(9e9))
