@@ -7,6 +7,7 @@ from prefect.events import emit_event
 
 from daycast.errors import DaycastError
 from daycast.flows.artifacts import show_summary
+from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.ingest_progress import show_ingest
 from daycast.settings import Moment, clock, load_settings
@@ -39,10 +40,10 @@ def ingest(
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", now, clock):
         ingested, errors = [], []
-        with show_ingest() as watch:
+        with show_ingest() as watch, spreading(settings) as spread:
             for one in steps.choose_sources(settings, source):
                 try:
-                    ingested.append(ingest_source(settings, one, now, start, watch))
+                    ingested.append(ingest_source(settings, one, now, start, watch, spread))
                     _log.info("%s", ingested[-1])
                 except DaycastError as error:
                     errors.append(error)

@@ -2,8 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import copy_context
+from contextlib import ExitStack, contextmanager
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
 from os import cpu_count
 from typing import Any, TypeVar
 
@@ -22,26 +25,45 @@ B = TypeVar("B")
 Lost = tuple[type[Exception], ...]
 
 
+@dataclass(frozen=True)
+class Workers:
+    """A task runner that has started."""
+
+    runner: TaskRunner[Any]
+    count: int
+    lost: Lost = ()  # what it raises where a worker is gone
+
+
 @contextmanager
 def spreading(settings: Settings) -> Iterator[Spread]:
-    """What a step computes its blocks with, for as long as the workers are there: they are started, and stopped in the end.
+    """What a step computes its blocks with. Workers are started when there are several blocks, and stopped in the end.
 
-    Raises WorkerError where no dask scheduler answers; and out of the blocks, where their workers are lost again and again.
+    Where no dask scheduler answers, or workers are lost again and again, what is computed with it raises WorkerError.
     """
-    compute = settings.compute
-    workers = compute.workers or cpu_count() or 1
-    if compute.task_runner == "process":
+    asked = settings.compute
+    if asked.task_runner == "process":
         yield map
-    elif compute.task_runner == "thread":
-        with ThreadPoolTaskRunner(max_workers=workers) as threads:
-            yield _in_order(threads, workers, ())
-    else:
-        with _dask(compute.dask_address, workers) as spread:
-            yield spread
+        return
+    flow = copy_context()  # whose tasks the blocks are; not of the task that asks for them: its arguments cannot travel
+    workers = asked.workers or cpu_count() or 1
+    with ExitStack() as stack:
+
+        @cache
+        def started() -> Workers:
+            if asked.task_runner == "thread":
+                return Workers(stack.enter_context(ThreadPoolTaskRunner(max_workers=workers)), workers)
+            return stack.enter_context(_dask(asked.dask_address, workers))
+
+        def spread(compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]:
+            blocks = iter(blocks)
+            first = list(islice(blocks, 2))
+            return map(compute, first) if len(first) < 2 else _in_order(started(), flow, compute, chain(first, blocks))
+
+        yield spread
 
 
 @contextmanager
-def _dask(address: str | None, workers: int) -> Iterator[Spread]:
+def _dask(address: str | None, workers: int) -> Iterator[Workers]:
     import dask
 
     quietly = {
@@ -50,35 +72,29 @@ def _dask(address: str | None, workers: int) -> Iterator[Spread]:
         "distributed.scheduler.allowed-failures": 1,  # a block that its second worker does not survive is at fault itself
     }
     here = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    with dask.config.set(quietly):
-        from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
-        from prefect_dask import DaskTaskRunner
+    dask.config.set(quietly)  # for good: what is imported now adds its own
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+    from prefect_dask import DaskTaskRunner
 
-        with DaskTaskRunner(address=address, cluster_kwargs=None if address else here) as runner:
-            try:
-                workers = len(runner.client.nthreads())
-            except OSError as error:
-                said = f"no dask scheduler answers at {address}: start it, or leave dask_address out"
-                raise WorkerError(f"{said} ({error})") from None
-            yield _in_order(runner, max(workers, 1), (KilledWorker, FutureCancelledError, OSError))
+    with DaskTaskRunner(address=address, cluster_kwargs=None if address else here) as runner:
+        try:
+            there = len(runner.client.nthreads())
+        except OSError as error:
+            said = f"no dask scheduler answers at {address}: start it, or leave dask_address out"
+            raise WorkerError(f"{said} ({error})") from None
+        yield Workers(runner, max(there, 1), (KilledWorker, FutureCancelledError, OSError))
 
 
-def _in_order(runner: TaskRunner[Any], workers: int, lost: Lost) -> Spread:
-    """Blocks are tasks of the flow that is here, and not of the task that asks for them, whose arguments cannot travel."""
-    flow = copy_context()
-
-    def spread(compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterator[B]:
-        block_task = task(compute, cache_policy=NO_CACHE)
-        under_way: deque[Any] = deque()
-        for block in blocks:
-            if len(under_way) == _AHEAD * workers:
-                yield _result(under_way.popleft(), lost)
-            under_way.append(flow.run(runner.submit, block_task, get_call_parameters(compute, (block,), {})))
-        while under_way:
-            yield _result(under_way.popleft(), lost)
-
-    return spread
+def _in_order(workers: Workers, flow: Context, compute: Callable[[A], B], blocks: Iterable[A]) -> Iterator[B]:
+    block_task = task(compute, cache_policy=NO_CACHE)
+    under_way: deque[Any] = deque()
+    for block in blocks:
+        if len(under_way) == _AHEAD * workers.count:
+            yield _result(under_way.popleft(), workers.lost)
+        under_way.append(flow.run(workers.runner.submit, block_task, get_call_parameters(compute, (block,), {})))
+    while under_way:
+        yield _result(under_way.popleft(), workers.lost)
 
 
 def _result(future: Any, lost: Lost) -> Any:

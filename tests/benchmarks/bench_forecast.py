@@ -5,7 +5,9 @@ a bare batched forward pass of the same network (as many members as by default) 
 warehouse is made by direct inserts of a week of simulated hours with holes; the champion has learned nothing, which costs the
 same. On two cores; a minute and a half in all.
 
-    python tests/benchmarks/bench_forecast.py [stations] [--profile]
+With --dask, instead: the seconds of the step in one process, on two workers of Dask's, and with their start and end, in turn.
+
+    python tests/benchmarks/bench_forecast.py [stations] [--profile | --dask]
 """
 
 import os
@@ -28,6 +30,7 @@ from daycast.model.fit import fit_forecaster
 from daycast.model.linear_path import linear_forecast, path_features
 from daycast.prepare.network import make_network
 from daycast.settings import load_settings
+from daycast.settings.sections import ComputeSettings
 from daycast.steps.forecast import issue_forecasts
 from daycast.times import HISTORY_HOURS, HOUR
 from daycast.variables import BUILT_IN, check_column, flag_column
@@ -41,7 +44,7 @@ CONFIG = ModelConfig(epochs=1, steps_per_epoch=1, validation_days=5, judgement_d
 
 
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--profile"]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     stations = int(arguments[0]) if arguments else 10_000
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DAYCAST_DATA"] = folder
@@ -52,6 +55,9 @@ def main() -> None:
         fill(settings, versions, places, checkpoint)
         if "--profile" in sys.argv:
             profile(settings)
+        if "--dask" in sys.argv:
+            compare_with_dask(settings, Path(folder))
+            return
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
         rows = issue_forecasts(settings, UNTIL, T0)
@@ -62,6 +68,37 @@ def main() -> None:
     say("forecast", stations=stations, rows=len(rows), seconds=seconds, limit_seconds=LIMIT_S, ratio_to_limit=seconds / LIMIT_S,
         bare_forward_seconds=bare, ratio=seconds / bare, peak_memory_gb=peak, peak_before_gb=before / 2**20,
         threads=torch.get_num_threads())  # fmt: skip
+
+
+def compare_with_dask(settings, folder: Path) -> None:
+    """Three times each, in turn; the shortest counts."""
+    from daycast.own_server import OwnServer
+
+    server = OwnServer(folder / "prefect")
+    os.environ |= {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": server.url}
+    server.wait()
+    from prefect import flow
+
+    from daycast.flows.spread import spreading
+
+    @flow
+    def issue(settings) -> tuple[float, float]:
+        started = time.perf_counter()
+        with spreading(settings) as spread:
+            ready = time.perf_counter()
+            issue_forecasts(settings, UNTIL, T0, spread=spread)
+            done = time.perf_counter()
+        return done - ready, time.perf_counter() - started
+
+    compute = {"process": settings.compute, "dask": ComputeSettings(task_runner="dask", workers=2)}
+    times = {name: [] for name in compute}
+    for _ in range(3):
+        for name, runner in compute.items():
+            times[name].append(issue(settings.model_copy(update={"compute": runner})))
+    alone, _ = map(min, zip(*times["process"], strict=True))
+    step, whole = map(min, zip(*times["dask"], strict=True))
+    say("forecast_on_dask", seconds=alone, step_on_dask_seconds=step, whole_on_dask_seconds=whole,
+        ratio=step / alone, ratio_of_whole=whole / alone, threads=torch.get_num_threads(), every=str(times))  # fmt: skip
 
 
 def fill(settings, versions: pl.DataFrame, places: pl.DataFrame, checkpoint: Path) -> None:

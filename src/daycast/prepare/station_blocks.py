@@ -33,29 +33,37 @@ def split_network(
         yield _take(network, wanted[first : first + most], neighbours)
 
 
-def _take(network: Network, own: NDArray[np.int64], neighbours: NDArray[np.int32]) -> StationBlock:
+def with_neighbours(
+    own: NDArray[np.int64], neighbours: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The stations `own` (B,) and those that they have as neighbours, ascending (S',), and whom each of these has there (S', N).
+
+    neighbours: (S, N) of all stations. Only the own stations' are kept, in their order; NOBODY stands for none.
+    """
     beside = neighbours[own]
     rows = np.union1d(own, beside[beside != NOBODY]).astype(np.int64)
-    place = np.full(len(network.values) + 1, NOBODY, np.int32)  # the last one for NOBODY
-    place[rows] = np.arange(len(rows))
+    near = np.full((len(rows), neighbours.shape[1]), NOBODY, np.int32)
+    near[np.searchsorted(rows, own)] = np.where(beside == NOBODY, NOBODY, np.searchsorted(rows, beside))
+    return rows, near
+
+
+def _take(network: Network, own: NDArray[np.int64], neighbours: NDArray[np.int32]) -> StationBlock:
+    rows, near = with_neighbours(own, neighbours)
     part = replace(
         network,
         stations=network.stations[rows],
         values=network.values[rows],
         known_from=network.known_from[rows],
-        revisions=_take_revisions(network.revisions, place),
+        revisions=_take_revisions(network.revisions, rows),
         weight=None if network.weight is None else network.weight[rows],
     )
-    near = np.full((len(rows), neighbours.shape[1]), NOBODY, np.int32)
-    near[place[own]] = place[beside]
-    return StationBlock(part, place[own].astype(np.int64), near)
+    return StationBlock(part, np.searchsorted(rows, own), near)
 
 
-def _take_revisions(revisions: Revisions, place: NDArray[np.int32]) -> Revisions:
-    station = place[revisions.station]
-    kept = station != NOBODY
+def _take_revisions(revisions: Revisions, rows: NDArray[np.int64]) -> Revisions:
+    kept = np.isin(revisions.station, rows)
     return Revisions(
-        station[kept],
+        np.searchsorted(rows, revisions.station[kept]).astype(np.int32),
         revisions.hour[kept],
         revisions.known_from[kept],
         revisions.known_until[kept],

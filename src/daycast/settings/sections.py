@@ -89,7 +89,7 @@ class LiveSettings(Section):
 
 
 class ComputeSettings(Section):
-    """Who forecasts, a block of stations at a time."""
+    """Who forecasts and checks, a block of stations at a time."""
 
     task_runner: Literal["process", "thread", "dask"] = (
         "process"  # the run's own process, its threads, or dask's workers

@@ -12,6 +12,7 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.delivery import Delivery, Source
 from daycast.steps.observe import make_observations
+from daycast.steps.spread import Spread
 from daycast.steps.take_in import Intake, take_in
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.ingestion import Batch, read_last_ingest, read_seen, read_watermark, write_watermark
@@ -70,11 +71,13 @@ def ingest_source(
     now: datetime,
     since: datetime | None = None,
     watch: Callable[[IngestProgress], None] = lambda _: None,
+    spread: Spread = map,
 ) -> Ingested:
     """Take in everything `source` received up to `now`: from `since`, else from where the last ingest ended.
 
     Groups of deliveries are one transaction each, so that a run killed anywhere continues where it stopped. Raises SourceError,
-    and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was.
+    and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was. spread: who
+    computes the blocks of stations; what comes out is the same.
     """
     check_contracts_are_on()
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
@@ -103,7 +106,8 @@ def ingest_source(
         _finish(group, refused, errors)
         watch(IngestProgress(source.name, sum(batch.rows_delivered for batch in batches)))
     rows = sum(batch.rows_delivered for batch in batches)
-    flagged = make_observations(settings, now, lambda done, of: watch(IngestProgress(source.name, rows, done, of)))
+    say = lambda done, of: watch(IngestProgress(source.name, rows, done, of))  # noqa: E731
+    flagged = make_observations(settings, now, say, spread)
     if errors:
         raise errors[0]
     if (source.resumes or stated) and since is None and (start is None or now > start):

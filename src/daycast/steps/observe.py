@@ -11,15 +11,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from daycast.prepare.hourly_versions import make_hourly_versions
 from daycast.prepare.neighbours import nearest_stations
 from daycast.quality.contracts import observations_contract, validate_frame
 from daycast.quality.finding import LOOK_BACK_HOURS
-from daycast.quality.flagging import Surroundings, flag_versions
+from daycast.quality.flagging import Surroundings
 from daycast.quality.limits import Limits
 from daycast.settings import Settings
+from daycast.steps.flag_block import FlagBlock, flag_block, split
+from daycast.steps.spread import Spread
 from daycast.times import HOUR
-from daycast.variables import Variable, check_column
+from daycast.variables import check_column
 from daycast.warehouse.climatology import read_climatology
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.observations import read_stations
@@ -34,13 +35,13 @@ _MOST_HOURS = 1_500_000  # station-hours at once: about 1 GB
 
 
 def make_observations(
-    settings: Settings, now: datetime, watch: Callable[[int, int], None] = lambda *_: None
+    settings: Settings, now: datetime, watch: Callable[[int, int], None] = lambda *_: None, spread: Spread = map
 ) -> Counter[str]:
     """Bring the observations up to date with the readings, as far as they can be judged `now`; a month at a time.
 
     Each piece is one transaction, and what a killed run left is done by the next. The result depends on the readings, the
     stations and the limits alone, not on the order in which readings came. Returns how many hourly values each check newly
-    found fault with. `watch` is told how many pieces are done, of how many.
+    found fault with. `watch` is told how many pieces are done, of how many; `spread` computes the blocks of a piece.
     """
     variables = settings.glossary
     with open_warehouse(settings.warehouse, variables.values(), now) as con:
@@ -54,7 +55,7 @@ def make_observations(
         deadline = time.monotonic() + _HELD_S
         with open_warehouse(settings.warehouse, variables.values(), now) as con:
             for number, piece in chain([first], left):
-                found += _make_again(con, piece, variables, stations, neighbours, settings.limits, now)
+                found += _make_again(con, piece, settings, stations, neighbours, now, spread)
                 watch(number, len(pieces))
                 if time.monotonic() > deadline:
                     break
@@ -86,17 +87,19 @@ def _pieces(stale: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def _make_again(
     con: duckdb.DuckDBPyConnection,
     piece: pl.DataFrame,
-    variables: Mapping[str, Variable],
+    settings: Settings,
     stations: pl.DataFrame,
     neighbours: Neighbours,
-    limits: Mapping[str, Limits],
     now: datetime,
+    spread: Spread,
 ) -> Counter[str]:
+    variables, limits = settings.glossary, settings.limits
     rewritten = _widened(piece, _REACH)
     readings = read_readings_of(con, _needed(piece, stations, neighbours))
-    versions = make_hourly_versions(readings, variables.values())
     around = Surroundings(stations, neighbours, _climatology(con, rewritten, limits), limits)
-    flagged = _within(flag_versions(versions, list(variables.values()), around, now), rewritten)
+    whole = FlagBlock(rewritten, readings, tuple(variables.values()), around, now)
+    most = len(rewritten) if spread is map else settings.compute.block_stations  # alone, why read neighbours twice
+    flagged = pl.concat(spread(flag_block, split(whole, most)))
     validate_frame(flagged, observations_contract(variables.values()), "observations")
     fresh = replace_versions(con, flagged, rewritten, piece, _not_due(piece, now))
     current = fresh.filter(pl.col("known_until").is_null())
@@ -118,15 +121,6 @@ def _needed(piece: pl.DataFrame, stations: pl.DataFrame, neighbours: Neighbours)
 
 def _widened(ranges: pl.DataFrame, by: timedelta) -> pl.DataFrame:
     return ranges.with_columns(pl.col("since") - by, pl.col("until") + by)
-
-
-def _within(versions: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
-    """The versions of the hours of `ranges`, in their order."""
-    return (
-        versions.join(ranges, on="station_id", how="inner", maintain_order="left")
-        .filter(pl.col("observed_at").is_between("since", "until"))
-        .drop("since", "until")
-    )
 
 
 def _climatology(con: duckdb.DuckDBPyConnection, rewritten: pl.DataFrame, limits: Mapping[str, Limits]) -> pl.DataFrame:
