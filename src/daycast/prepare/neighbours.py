@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of WGS84: Moritz 2000, doi 10.1007/s001900050278
 NOBODY = -1
-_TRIED_FOR_EACH = 4  # nearest ones looked at for each that is wanted, so that mountains may refuse some
+_PAIRS_AT_ONCE = 200_000  # to bound memory
 
 
 def nearest_stations(
@@ -16,24 +16,34 @@ def nearest_stations(
 
     stations: station_id, latitude, longitude (degrees), elevation_m, null where unknown; S rows. A neighbour is at most
     `within_km` away and `within_m` higher or lower; an unknown elevation counts as the same. A station without position has
-    none and is none. Looked for among the nearest 4 × most: a summit whose near stations all lie in the valley may find fewer.
+    none and is none.
     """
     found = np.full((len(stations), most), NOBODY, np.int32)
     placed = np.flatnonzero(
         stations.select(pl.all_horizontal(pl.col("latitude", "longitude").is_not_null())).to_series()
     )
-    if len(placed) < 2 or most < 1:
+    most = min(most, len(placed) - 1)
+    if most < 1:
         return found
-    from sklearn.neighbors import BallTree  # noqa: PLC0415 - takes a second, which a network without positions is spared
-
-    here = stations[placed]
-    tried = min(len(placed), _TRIED_FOR_EACH * most + 1)
-    places = np.deg2rad(here.select("latitude", "longitude").to_numpy())
-    distance, other = BallTree(places, metric="haversine").query(places, k=tried)  # (P, tried), nearest first
-    height = here["elevation_m"].fill_null(np.nan).to_numpy()
-    too_steep = np.abs(height[:, None] - height[other]) > within_m
-    refused = (other == np.arange(len(placed))[:, None]) | (distance * EARTH_RADIUS_KM > within_km) | too_steep
-    kept = np.argsort(refused, axis=1, kind="stable")[:, :most]
-    chosen = np.where(np.take_along_axis(refused, kept, 1), NOBODY, placed[np.take_along_axis(other, kept, 1)])
-    found[placed, : chosen.shape[1]] = chosen
+    places = _on_unit_sphere(*np.deg2rad(stations[placed].select("latitude", "longitude").to_numpy()).T)
+    height = stations[placed]["elevation_m"].fill_null(np.nan).to_numpy()
+    least_cosine = np.cos(within_km / EARTH_RADIUS_KM)
+    at_once = max(_PAIRS_AT_ONCE // len(placed), 1)
+    for first in range(0, len(placed), at_once):
+        own = np.arange(first, min(first + at_once, len(placed)))
+        row = np.arange(len(own))
+        nearness = places[own] @ places.T  # cosine of the angle between them
+        nearness[(nearness < least_cosine) | (np.abs(height[own, None] - height) > within_m)] = -np.inf
+        nearness[row, own] = -np.inf
+        for rank in range(most):
+            nearest = nearness.argmax(axis=1)
+            there = nearness[row, nearest] > -np.inf
+            found[placed[own], rank] = np.where(there, placed[nearest], NOBODY)
+            nearness[row, nearest] = -np.inf
     return found
+
+
+def _on_unit_sphere(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (P, 3) of angles in radians (P,)."""
+    level = np.cos(latitude)
+    return np.stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)], axis=1)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 _HOURS_AT_ONCE, _VALUES_AT_ONCE = 4096, 1_000_000  # to bound memory; for several copies of them are made
 
@@ -18,6 +17,8 @@ class Scale:
 
 def fit_scale(values: np.ndarray) -> Scale:
     """The scale of `values` (S, T, C), missing values left out. Pass the training rows and nothing else."""
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - takes a second, which a forecast is spared
+
     scaler = StandardScaler()
     S, T, C = values.shape
     chunk = max(min(_HOURS_AT_ONCE, _VALUES_AT_ONCE // (S * C)), 1)

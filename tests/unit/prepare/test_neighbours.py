@@ -54,6 +54,11 @@ def test_a_summit_and_its_valley_are_not_compared() -> None:
     assert nearest_stations(slope, most=2).tolist() == [[2, -1], [2, -1], [1, 0]]
 
 
+def test_a_summit_looks_beyond_any_number_of_stations_in_its_valley() -> None:
+    valley = [(50.0 + 0.001 * number, 8.0, 200.0) for number in range(40)]
+    assert nearest_stations(stations((50.0, 8.0, 2000.0), *valley, (50.5, 8.0, 1900.0)), most=1)[0].tolist() == [41]
+
+
 def test_an_unknown_elevation_counts_as_the_same() -> None:
     assert nearest_stations(stations((50.0, 8.0, 2000.0), (50.1, 8.0, None)), most=1).tolist() == [[1], [0]]
 
