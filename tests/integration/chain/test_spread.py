@@ -34,11 +34,10 @@ def _server(environment):
 
 @flow
 def an_hour_later(settings: Settings) -> dict[str, pl.DataFrame]:
-    """Ingest and forecast, each with workers of its own; returns what the tables say."""
+    """Ingest and forecast; returns what the tables say."""
     now = parse_time(UNTIL) + HOUR
     with spreading(settings) as spread:
         ingest_source(settings, settings.sources[0], now, spread=spread)
-    with spreading(settings) as spread:
         issue_forecasts(settings, now, spread=spread)
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         tables = {
