@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from prefect import flow
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from daycast.errors import ConfigError, DaycastError, WorkerError
 from daycast.flows.spread import spreading
@@ -28,7 +28,11 @@ def small(runner: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def _server(environment):
-    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):
+    here = {
+        PREFECT_API_URL: environment["PREFECT_API_URL"],
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }  # it ends before we do
+    with temporary_settings(here):
         yield
 
 
