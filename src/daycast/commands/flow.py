@@ -5,6 +5,8 @@ import os
 from importlib import import_module
 from typing import Any
 
+QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+
 
 def load_flow(args: argparse.Namespace, flow: str) -> Any:
     """The flow of this name, with a Prefect server to run on: the user's, or one of our own with its state in the data folder."""
@@ -12,8 +14,7 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
     from daycast.settings import clock, load_settings
 
     settings, _ = load_settings(args.config), clock(args.until)  # what is wrong here is said before Prefect is started
-    quiet = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
-    for name, value in quiet.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     home = settings.data / "prefect" / "commands"
     server = None if "PREFECT_API_URL" in os.environ else OwnServer(home)

@@ -1,16 +1,22 @@
 """A real Prefect server on loopback for the whole session, and the command line as its user runs it."""
 
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from daycast.__main__ import main
+from daycast.commands.flow import QUIET
 from integration.made_once import made_once
 
 CHAIN = """
@@ -66,15 +72,39 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def daycast(environment):
-    """Run `daycast …` in a folder, as from a shell; returns the finished process."""
+    """Run `daycast …` in a folder, as from a shell; returns the finished process.
+
+    It is forked from one that has imported everything, for that is most of what a command takes.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["daycast.flows.pipeline", "daycast.__main__"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name in {*os.environ} - {*environment}:
+            patch.delenv(name)
+        for name, value in {**environment, **QUIET}.items():
+            patch.setenv(name, value)
+        multiprocessing.forkserver.ensure_running()
 
     def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "daycast", *arguments]
-        return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        with tempfile.TemporaryDirectory() as name:
+            said = [Path(name) / "stdout", Path(name) / "stderr"]
+            process = forks.Process(target=execute, args=(folder, arguments, *said))
+            process.start()
+            process.join(300)
+            assert process.exitcode is not None, f"still running: {arguments}"
+            return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in said))
 
     return run
+
+
+def execute(folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path) -> None:
+    """Be `daycast …`."""
+    os.chdir(folder)
+    sys.argv = ["daycast", *arguments]
+    for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    sys.exit(main(list(arguments)))
 
 
 @pytest.fixture(scope="session")
