@@ -57,6 +57,19 @@ def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["copy.safetensors"]  # nothing is left beside
 
 
+def test_the_truth_that_forecasts_are_scored_against_is_what_the_network_holds_to_the_bit(
+    checkpoint: Path, network: Network
+) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    at, origins = np.array([0, 1, 3]), np.array([170, 190, network.hours - 10])
+    ((_, _, truth, _),) = forecaster.predict(forecaster.open(network), at, origins, ["persistence"])
+    for row, (station, t0) in enumerate(zip(at, origins, strict=True)):
+        held = network.values[station, t0 + 1 : t0 + 25, : truth.shape[2]]
+        np.testing.assert_array_equal(truth[row, : len(held)], held)
+        assert np.isnan(truth[row, len(held) :]).all()
+    assert (truth == 0).any()  # dry hours, of which an interval from 0 to 0 holds all
+
+
 def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, network: Network) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     rain = forecaster.header.targets.index("precipitation_mm")

@@ -116,11 +116,12 @@ class Forecaster:
         for part, batch, quantiles in self.forecast(windows, stations, origins, names):
             at, t0 = stations[part], origins[part]
             issued = torch.from_numpy(network.hours_since_1970(t0)).to(self.device)
+            rows, origin = (torch.from_numpy(each.astype(np.int64)).to(self.device) for each in (at, t0))
             hour = torch.from_numpy(solar_hours(network, at, t0)).to(self.device)
             for name in self.calibrations.keys() & quantiles.keys():
                 quantiles[name] = self.calibrations[name].apply(quantiles[name], issued, hour, inputs_of(batch))
             in_units = {name: self._in_units(own).cpu().numpy() for name, own in quantiles.items()}
-            truth = self._unscale(batch.truth[..., : len(self.header.targets)])
+            truth = windows.what_came(rows, origin, len(self.header.targets))
             yield part, in_units, truth.cpu().numpy(), batch.regime().cpu().numpy()
 
     @torch.inference_mode()

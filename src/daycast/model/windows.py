@@ -151,8 +151,15 @@ class Windows:
         covariates = self.releases.gather(stations, origins) if self.releases else None
         return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation, covariates)
 
+    def what_came(self, stations: Tensor, origins: Tensor, targets: int) -> Tensor:
+        """What windows (B,) are scored against, in units: scaled and back, a 0 is not exactly 0. (B, H, V), NaN where missing."""
+        return self._in_units(stations, origins[:, None] + self._ages[HISTORY_HOURS:])[..., :targets]
+
     def _read(self, stations: Tensor, hours: Tensor) -> Tensor:
-        x = self._scaled(self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)])
+        return self._scaled(self._in_units(stations, hours))
+
+    def _in_units(self, stations: Tensor, hours: Tensor) -> Tensor:
+        x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
         x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
         return x
 
