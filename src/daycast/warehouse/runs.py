@@ -8,7 +8,8 @@ from daycast.warehouse.statements import statement
 
 
 def start_run(con: duckdb.DuckDBPyConnection, run_id: str, flow: str, as_of: datetime, started_at: datetime) -> None:
-    """Note that a run began."""
+    """Note that a run began, and of earlier ones of its flow that never said how they ended that they failed."""
+    con.execute(statement("update_abandoned_runs"), {"flow": flow})
     con.execute(statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at})
 
 
