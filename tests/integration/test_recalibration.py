@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from daycast.model.checkpoint import load_checkpoint
+from daycast.model.track_record import keep_record
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.calibrate_weekly import calibrate_weekly
@@ -16,7 +17,7 @@ from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.recalibrate import recalibrate
 from daycast.steps.verify import verify_forecasts
-from daycast.times import DAY, HOUR, floor_hour
+from daycast.times import DAY, EPOCH, HOUR, floor_hour, hours_between
 from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion, read_substitutes
@@ -109,6 +110,24 @@ def test_the_weeks_of_a_backtest_know_nothing_of_later_ones(trained) -> None:
         assert torch.equal(one, other)
     everything = learned(versions.with_columns(air_temperature_c=pl.lit(40.0)))
     assert not torch.equal(plain[1], everything[1])
+
+
+def test_a_record_says_which_windows_weights_forecast_that_no_longer_serve(trained) -> None:
+    settings, until = trained.settings, floor_hour(trained.at)
+    later = until + 3 * DAY
+    ingest_source(settings, settings.sources[0], later)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), later) as con:
+        checkpoint = settings.checkpoints / str(read_champion(con)["checkpoint"])
+        versions = keep_usable(read_versions(con, *read_extent(con, later), later), list(settings.glossary))
+        stations = read_stations(con)
+    for refreshed in (True, False):
+        forecaster = load_checkpoint(checkpoint, "cpu", refreshed=refreshed)
+        windows = open_block(forecaster, versions, stations, 24).windows
+        record = keep_record(forecaster, windows, until - 9 * DAY, later, ["gru"])
+        before = record.issued < hours_between(EPOCH, until)
+        assert before.any()
+        assert not before.all()
+        assert torch.equal(record.former, before & refreshed)
 
 
 def test_the_view_sets_what_came_against_what_was_promised(trained) -> None:

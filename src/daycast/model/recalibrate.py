@@ -16,7 +16,9 @@ _HALF_LIFE_DAYS = 30.0  # after which a window counts half
 _ALIKE = np.array([1.0, 0.8, 0.41, 0.13])  # what a window counts so many hours from the middle of a group
 _MEDIAN_SHARE, _WIDTH_SHARE = 0.75, 0.9  # of what was learned that is carried out, for next week is not last month
 _PRIOR_DAYS = 5.0  # for which what was learned counts half
-_NARROWEST, _WIDEST = 0.4, 2.5
+_FORMER_SHARE = 0.1  # what a window counts that was forecast by weights that no longer serve
+_FOLD_DAYS, _FOLDS = 7, 4
+_NARROWEST, _WIDEST = 0.25, 6.0
 _FEWEST = 50  # windows of one input
 
 
@@ -26,7 +28,8 @@ def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(H
     Windows of the last 90 days count, the less the older they are, and for each group of hours of issue those of like hours:
     split-conformal prediction (Romano, Patterson & Candès 2019, arXiv:1905.03222) with weights for what drifts (Barber, Candès,
     Ramdas & Tibshirani 2023, doi:10.1214/23-AOS2276). The score of a truth is its distance from the median by that of the
-    quantile. Groups that are not asked for stay as they are, and so does everything where nothing is known.
+    quantile, the median being moved by what other weeks taught: what its own week taught would flatter it. Groups that are not
+    asked for stay as they are, and so does everything where nothing is known.
     """
     recent = record.of(record.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
     return {name: _learn(recent, own, now, groups) for name, own in recent.quantiles.items()}
@@ -35,11 +38,14 @@ def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(H
 def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[int]) -> Calibration:
     _, H, V, Q = quantiles.shape
     own, truth = quantiles.cpu().numpy(), record.truth.cpu().numpy()
-    issued, hour, inputs = (part.cpu().numpy() for part in (record.issued, record.hour, record.inputs))
+    issued, hour, inputs, former = (
+        part.cpu().numpy() for part in (record.issued, record.hour, record.inputs, record.former)
+    )
     shift, stretch = np.zeros((HOUR_GROUPS, H, V), np.float32), np.ones((HOUR_GROUPS, H, V, Q), np.float32)
     widening = np.ones((len(INPUTS), H, V, Q), np.float32)
     age = (now - issued) / 24  # days
-    weight = 0.5 ** (age / _HALF_LIFE_DAYS)
+    weight = 0.5 ** (age / _HALF_LIFE_DAYS) * np.where(former, _FORMER_SHARE, 1.0)
+    fold = age // _FOLD_DAYS % _FOLDS
     plain = ~record.disturbed.cpu().numpy()
     usual = np.bincount(inputs[plain], minlength=1).argmax()
     plain &= inputs == usual
@@ -49,8 +55,10 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[
             alike = weight * _likeness(hour, group) * plain
             rows = alike > 0
             if rows.any():
-                shift[group] = _MEDIAN_SHARE * trust * _median_error(own[rows], truth[rows], alike[rows])
-                found = _stretch_of(own[rows], truth[rows] - shift[group], alike[rows])
+                share = _MEDIAN_SHARE * trust
+                shift[group] = share * _median_error(own[rows], truth[rows], alike[rows])
+                moved = truth[rows] - share * _error_of_others(own[rows], truth[rows], alike[rows], fold[rows])
+                found = _stretch_of(own[rows], moved, alike[rows])
                 stretch[group] = found ** (_WIDTH_SHARE * trust)
         as_usual = _stretch_of(own[plain], truth[plain], weight[plain])
         for other in set(range(len(INPUTS))) - {int(usual)}:
@@ -78,6 +86,15 @@ def _median_error(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) 
     """The median of what came less the median forecast. quantiles (N, H, V, Q), truth (N, H, V), weight (N,); returns (H, V)."""
     error = (truth - quantiles[..., MEDIAN]).reshape(len(truth), -1).T
     return np.nan_to_num(weighted_quantiles(error, weight, np.full(len(error), 0.5))).reshape(truth.shape[1:])
+
+
+def _error_of_others(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """For each window the median error of the other folds, 0 where there is no other. As _median_error, fold (N,); (N, H, V)"""
+    error = np.zeros_like(truth)
+    for rows in (fold == k for k in np.unique(fold)):
+        if not rows.all():
+            error[rows] = _median_error(quantiles[~rows], truth[~rows], weight[~rows])
+    return error
 
 
 def _stretch_of(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -38,18 +38,19 @@ class TrackRecord:
     hour: Tensor  # (N,) of issue, in the station's mean solar time
     inputs: Tensor  # (N,) index into INPUTS
     disturbed: Tensor  # (N,) bool: a part of the history was hidden
+    former: Tensor  # (N,) bool: forecast by linear weights other than those that serve
 
     def of(self, rows: Tensor) -> "TrackRecord":
         """Some of its windows, by a mask (N,)."""
         quantiles = {name: own[rows] for name, own in self.quantiles.items()}
-        parts = (self.truth, self.known_from, self.issued, self.hour, self.inputs, self.disturbed)
+        parts = (self.truth, self.known_from, self.issued, self.hour, self.inputs, self.disturbed, self.former)
         return TrackRecord(quantiles, *(part[rows] for part in parts))
 
     def by(self, now: int) -> "TrackRecord":
         """What of it was known at an hour since 1970."""
         begun = self.of(self.issued < now)
         truth = begun.truth.masked_fill((begun.known_from > now)[..., None], torch.nan)
-        rest = (begun.known_from, begun.issued, begun.hour, begun.inputs, begun.disturbed)
+        rest = (begun.known_from, begun.issued, begun.hour, begun.inputs, begun.disturbed, begun.former)
         return TrackRecord(begun.quantiles, truth, *rest)
 
 
@@ -84,6 +85,7 @@ def keep_record(
                     torch.from_numpy(solar_hours(network, at, t0)).to(device),
                     inputs_of(batch),
                     torch.from_numpy(disturbed[rows][part]).to(device),
+                    torch.full((len(at),), owner.linear is not forecaster.linear, device=device),
                 )
             )
     return _join(parts)
@@ -139,5 +141,5 @@ def _known_from(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> 
 
 def _join(parts: Sequence[TrackRecord]) -> TrackRecord:
     quantiles = {name: torch.cat([part.quantiles[name] for part in parts]) for name in parts[0].quantiles}
-    rest = ("truth", "known_from", "issued", "hour", "inputs", "disturbed")
+    rest = ("truth", "known_from", "issued", "hour", "inputs", "disturbed", "former")
     return TrackRecord(quantiles, *(torch.cat([getattr(part, name) for part in parts]) for name in rest))

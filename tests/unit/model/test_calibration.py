@@ -30,6 +30,7 @@ def record(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0, s
         hour=issued % 24,
         inputs=torch.zeros(len(issued), dtype=torch.long),
         disturbed=torch.zeros(len(issued), dtype=torch.bool),
+        former=torch.zeros(len(issued), dtype=torch.bool),
     )
 
 
@@ -124,6 +125,26 @@ def test_the_newest_weeks_count_most() -> None:
     assert learned.item() < 1.0  # the newer half of the days outweighs the older
     everything = recalibrate(replace(plain, truth=plain.truth + 3.0), NOW)["gru"].shift.mean()
     assert everything.item() > 1.8
+
+
+def test_what_weights_forecast_that_no_longer_serve_counts_little_where_there_is_better() -> None:
+    plain = record()
+    former = plain.issued < NOW - 20 * 24  # nearly half of what counts
+    biased = replace(plain, truth=plain.truth + 3.0 * former[:, None, None])
+    learned = [recalibrate(replace(biased, former=own), NOW)["gru"].shift.mean() for own in (biased.former, former)]
+    assert learned[0].item() > 0.8
+    assert learned[1].item() < 0.3
+    only = recalibrate(replace(plain, truth=plain.truth + 3.0, former=plain.issued < NOW), NOW)["gru"].shift.mean()
+    assert 0.5 < only.item() < 2.0  # nothing better is known, so it is believed in part
+
+
+def test_the_width_allows_for_a_median_error_that_holds_for_its_own_weeks_only() -> None:
+    plain = record()
+    apart = 1.5 * (-1.0) ** ((NOW - plain.issued) // (7 * 24))  # one week too high, one week too low
+    by_week = recalibrate(replace(plain, truth=plain.truth + apart[:, None, None]), NOW)["gru"]
+    shuffled = apart[torch.randperm(len(apart), generator=torch.Generator().manual_seed(1))]
+    by_window = recalibrate(replace(plain, truth=plain.truth + shuffled[:, None, None]), NOW)["gru"]
+    assert (by_week.stretch[..., [1, 5]] / by_window.stretch[..., [1, 5]]).mean().item() > 1.1
 
 
 def test_a_few_days_move_little() -> None:
