@@ -1,7 +1,10 @@
-"""One process of the storm: `writer` or `reader`, the lake, a name, and the file it notes in what it knows to be done."""
+"""One process of the storm: its role, the published file, what it notes in a file as done, its name, and the warehouse.
+
+A warehouse is the path of a file, or the catalogue and the folder of a lake.
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,6 +19,7 @@ from daycast.warehouse.connect import SETTINGS, open_warehouse, transaction
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.ingestion import Batch, append_batches
 from daycast.warehouse.lake import Lake
+from daycast.warehouse.publish import publish
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 STATIONS = ["a", "b"]
@@ -25,18 +29,19 @@ REFUSALS = pl.DataFrame(
 )
 
 
-def write(lake: Lake, name: str, notes: Path) -> None:
-    """Every writer replaces the same forecasts by others, and adds batches that only it can have written."""
+def write(warehouse: Path | Lake, published: Path, name: str, notes: Path) -> None:
+    """Every writer replaces the same forecasts by others, adds batches that only it can have written, and publishes all of it."""
     numbers = count()
     with notes.open("a") as done:
         while True:
-            with open_warehouse(lake, BUILT_IN.values(), T0) as con:
+            with open_warehouse(warehouse, BUILT_IN.values(), T0) as con:
                 for number in (next(numbers) for _ in range(3)):
                     replace_forecasts(con, forecasts(hash_of(name) + number))
                     with transaction(con):
                         append_batches(con, [batch(f"{name}-{number}")], None, REFUSALS)
                     done.write(f"{name}-{number}\n")
                     done.flush()
+                publish(con, published, number % 2 * 10**9)  # now in files beside it, now in one
 
 
 def hash_of(name: str) -> float:
@@ -75,14 +80,36 @@ def attached(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
-def read(lake: Lake, notes: Path) -> None:
-    """Forecasts are whole and of one writer at every moment; batches only become more."""
+def read_lake(lake: Lake, notes: Path) -> None:
+    """Ask the lake itself, over one connection."""
+    with attached(lake) as con:
+        watch(lambda: look(con), notes)
+
+
+def read_published(published: Path, notes: Path) -> None:
+    """Ask the published file, opened anew each time."""
+
+    def ask() -> tuple[int, int]:
+        with duckdb.connect(str(published), read_only=True) as con:
+            return look(con)
+
+    watch(ask, notes)
+
+
+def look(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Forecasts are whole and of one writer; how many batches there are, and names of them."""
+    for table in ("forecasts", "latest_forecasts"):
+        found = con.execute(f"select count(*), min(value) = max(value) from {table}").fetchall()
+        assert found in ([(0, None)], [(48, True)]), (table, found)
+    return con.execute("select count(*), count(distinct batch_id) from batches").fetchall()[0]
+
+
+def watch(ask: Callable[[], tuple[int, int]], notes: Path) -> None:
+    """Batches only become more, and none is there twice."""
     before = 0
-    with attached(lake) as con, notes.open("a") as done:
+    with notes.open("a") as done:
         while True:
-            found = con.execute("select count(*), min(value) = max(value) from latest_forecasts").fetchall()
-            assert found in ([(0, None)], [(48, True)]), found
-            batches, names = con.execute("select count(*), count(distinct batch_id) from batches").fetchall()[0]
+            batches, names = ask()
             assert batches == names >= before, (batches, names, before)
             before = batches
             done.write(f"{batches}\n")
@@ -90,9 +117,11 @@ def read(lake: Lake, notes: Path) -> None:
 
 
 if __name__ == "__main__":
-    role, catalogue, data, own_name, file = sys.argv[1:]
-    given = Lake(catalogue, data)
+    role, file, noted_in, own_name, *where = sys.argv[1:]
+    warehouse = Path(where[0]) if len(where) == 1 else Lake(*where)
     if role == "writer":
-        write(given, own_name, Path(file))
+        write(warehouse, Path(file), own_name, Path(noted_in))
+    elif role == "reader of the lake":
+        read_lake(warehouse, Path(noted_in))
     else:
-        read(given, Path(file))
+        read_published(Path(file), Path(noted_in))
