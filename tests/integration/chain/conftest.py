@@ -27,6 +27,8 @@ history = "100d"
 seed = 4
 
 [model]
+targets = ["air_temperature_c", "relative_humidity_pct", "wind_speed_m_s", "precipitation_mm"]
+inputs = ["dew_point_c"]
 cell = "lstm"
 members = 1
 epochs = 2

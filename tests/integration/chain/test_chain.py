@@ -17,7 +17,7 @@ from integration.chain.tables import copy_of, every_table, rows_of
 
 def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
     forecasts = rows_of(chain, "forecasts")
-    assert len(forecasts) == 3 * 6 * 24  # six of the seven simulated variables are targets: not wind direction
+    assert len(forecasts) == 3 * 4 * 24
     assert {row[2] for row in forecasts} == {"2026-06-01 00:00:00+00"}
     assert (chain / "data" / "published.duckdb").is_file()
     assert (chain / "data" / "report.html").is_file()
@@ -122,7 +122,7 @@ def kill_at(point: str, folder, environment) -> None:
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n432\n"),
+        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n288\n"),
         (
             [
                 "sql",
@@ -140,7 +140,7 @@ def kill_at(point: str, folder, environment) -> None:
         (["ingest", "--until", UNTIL], "simulated: 0 rows delivered"),
         (
             ["forecast", "--until", UNTIL, "--issued-at", UNTIL, "--station", "S0001"],
-            "144 forecasts written",
+            "96 forecasts written",
         ),
         (["retrain", "--until", UNTIL, "--cell", "gru"], r"gru-\d{8}-|persistence|ridge"),
     ],
@@ -171,7 +171,7 @@ def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, 
     models = {row["model"] for row in rows}
     assert {"persistence", "same_hour_yesterday", "climatology"} <= models
     assert len(models) == 5
-    assert len(rows) == 5 * 6 * 24
+    assert len(rows) == 5 * 4 * 24
     assert all(row["n"] <= 5 * 3 for row in rows)
     assert set(rows[0]) == {
         "model",
