@@ -11,9 +11,11 @@ from daycast.settings import Settings
 from daycast.times import DAY
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.history import remove_unnamed
+from daycast.warehouse.lake import is_lake
 from daycast.warehouse.models import read_models
 from daycast.warehouse.publish import publish
 from daycast.warehouse.retention import delete_old_rows
+from daycast.warehouse.tidy_lake import tidy_lake
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Upkeep:
 
 
 def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upkeep:
-    """Delete what [retention] no longer keeps, and publish without it; small files of the published history become one.
+    """Delete what [retention] no longer keeps, and publish without it.
 
+    Small files of the published history become one, and those of a lake, of which past states are forgotten after a day.
     Days are UTC days, counted back from that of `now`. The checkpoint of a model is kept while it serves, could be rolled back
     to, is the newest, or any of its forecasts is there, because these may have to be verified again. With `dry_run` nothing is
     altered. Returns what went.
@@ -51,6 +54,8 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upk
             for file in files:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
             publish(con, settings.published, settings.publish.parquet_above, compact=True)
+            if is_lake(con):
+                tidy_lake(con)
             remove_unnamed(settings.published, now)
     return Upkeep(old.forecasts, old.scores, files)
 

@@ -53,6 +53,7 @@ def publish(
     files become one. The newest forecasts are always in the file itself.
     """
     beside, publication = path.with_suffix(".tmp"), uuid4().hex[:12]  # whoever publishes holds the warehouse
+    path.parent.mkdir(parents=True, exist_ok=True)  # that of a lake need not be there yet
     _remove(beside)
     unpublished, layout = read_unpublished(con), str(read_frame(con, "select_layout").item())
     with attach_former(con, path, layout) as former:
