@@ -169,6 +169,7 @@ def test_an_address_with_a_secret_comes_from_the_environment_and_is_never_shown(
 
 
 LAKE = '[warehouse.lake]\ncatalogue = "{}"\ndata = "lake"\n'
+IN_A_BUCKET = '[warehouse.lake]\ncatalogue = "postgresql://db/daycast"\ndata = "{}"\n'
 
 
 def test_a_lake_lies_beside_the_configuration_and_takes_the_place_of_the_file(tmp_path):
@@ -186,6 +187,15 @@ def test_a_lake_can_be_named_by_the_environment_and_be_a_url(tmp_path, monkeypat
     assert load_settings().warehouse == Lake("postgresql://db/daycast", "s3://bucket/lake")
 
 
+def test_a_lake_has_the_key_of_its_bucket_from_the_environment_and_does_not_show_it(tmp_path, monkeypatch):
+    path = tmp_path / "daycast.toml"
+    path.write_text(IN_A_BUCKET.format("s3://bucket/lake"))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    settings = load_settings(str(path))
+    assert settings.warehouse.environment.get("AWS_SECRET_ACCESS_KEY") == "hush"
+    assert "hush" not in f"{settings!r} {settings.model_dump()} {settings.warehouse!r} {settings.warehouse}"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -195,6 +205,11 @@ def test_a_lake_can_be_named_by_the_environment_and_be_a_url(tmp_path, monkeypat
         (LAKE.format("postgresql://db"), "warehouse.lake: catalogue must read postgresql://"),
         ('[warehouse]\nlake = "postgresql://u:hush@db/daycast"\n', "warehouse.lake: "),
         ('[warehouse.lake]\ncatalogue = ["postgresql://u:hush@db/d"]\ndata = "d"\n', "warehouse.lake.catalogue: "),
+        (IN_A_BUCKET.format("s3://b/d?s3_secret_access_key=hush"), "warehouse.lake.data: it may hold a credential"),
+        (IN_A_BUCKET.format("s3://key:hush@bucket/d"), "warehouse.lake.data: it may hold a credential"),
+        (IN_A_BUCKET.format("gs://bucket/d"), "warehouse.lake.data: 'gs://bucket/d' is neither a folder nor a bucket"),
+        (IN_A_BUCKET.format("s3://Bucket/d"), "warehouse.lake.data: 's3://Bucket/d' is neither a folder nor"),
+        (IN_A_BUCKET.format("s3://bucket/a//*"), "warehouse.lake.data: 's3://bucket/a//*' is neither a folder nor"),
     ],
 )
 def test_a_wrong_lake_is_refused_and_no_password_is_ever_shown(tmp_path, text, said):

@@ -1,5 +1,6 @@
 """Everything that can be configured, together."""
 
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -112,7 +113,10 @@ class Settings(Section):
     def warehouse(self) -> Path | Lake:
         """The pipeline's own database."""
         lake = self.stored.lake
-        return Lake(lake.catalogue, lake.data) if lake else self.warehouse_file
+        if not lake:
+            return self.warehouse_file
+        keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        return Lake(lake.catalogue, lake.data, keys)
 
     @property
     def warehouse_file(self) -> Path:

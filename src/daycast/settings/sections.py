@@ -145,12 +145,18 @@ class LakeSettings(Section):
     """The warehouse's tables on DuckLake: its catalogue in PostgreSQL, its rows as Parquet."""
 
     catalogue: str  # postgresql://user@host:port/database; the password is libpq's business: PGPASSWORD, PGPASSFILE
-    data: str  # a folder, relative to the configuration file's, or a URL that DuckDB can write to
+    data: str  # a folder, relative to the configuration file's, or s3://bucket/prefix; its credentials: AWS_… variables
 
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: str, info: ValidationInfo) -> str:
-        return data if "://" in data else str((Path((info.context or {}).get("folder", ".")) / data).resolve())
+        if "://" not in data:
+            return str((Path((info.context or {}).get("folder", ".")) / data).resolve())
+        if re.search(r"[?@]", data):  # not shown: DuckDB would take a key from there
+            raise ValueError("it may hold a credential: write s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and so on")
+        if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w.=+-]+)*/?", data):
+            raise ValueError(f"{data!r} is neither a folder nor a bucket: write s3://bucket/prefix")
+        return data
 
     @model_validator(mode="after")
     def _check_catalogue(self) -> "LakeSettings":

@@ -12,6 +12,7 @@ from daycast.settings import Settings
 from daycast.sources.delivery import Source
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import count_covariates
+from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion
 
 _LEAST_FREE_GB = 1.0
@@ -68,7 +69,9 @@ def _champion(settings: Settings, now: datetime) -> str:
         if newest
         else ""
     )
-    return f"{settings.warehouse}, champion {champion['model_id'] if champion else 'not trained yet'}{others}"
+    where = settings.warehouse
+    rows_at = f" with its rows at {where.data}" if isinstance(where, Lake) else ""
+    return f"{where}{rows_at}, champion {champion['model_id'] if champion else 'not trained yet'}{others}"
 
 
 def _first_delivery(settings: Settings, source: Source, now: datetime) -> str:

@@ -5,9 +5,9 @@ file: each holds a lock of PostgreSQL's while it is inside, which ends with its 
 """
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import duckdb
 
 from daycast.errors import WarehouseError
 from daycast.warehouse.comments import literal
+from daycast.warehouse.object_storage import is_on_object_storage, object_storage
 
 _EXTENSIONS = ("ducklake", "postgres_scanner")
 _LOCK = "hashtext('daycast: who writes')"
@@ -22,10 +23,11 @@ _LOCK = "hashtext('daycast: who writes')"
 
 @dataclass(frozen=True)
 class Lake:
-    """Where a lake is: the address of its catalogue, which holds no password, and the folder of its Parquet files."""
+    """Where a lake is: the address of its catalogue, which holds no password, and where its Parquet files are."""
 
     catalogue: str  # postgresql://user@host:port/database; libpq takes the password from PGPASSWORD or PGPASSFILE
-    data: str
+    data: str  # a folder, or s3://bucket/prefix
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # has the key of the bucket
 
     def __str__(self) -> str:
         return f"the lake {self.catalogue}"
@@ -37,7 +39,8 @@ def open_lake(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose current database is the lake, created if absent, in UTC, with every other writer kept out.
 
-    Waits up to `wait_s` seconds for another writer. Raises WarehouseError: no extension, no server, or waited in vain.
+    Waits up to `wait_s` seconds for another writer. Raises WarehouseError: no extension, no server, or waited in vain; where the
+    rows are on object storage ConfigError without credentials, and WarehouseError where it refuses, also later in the block.
     """
     with (
         tempfile.TemporaryDirectory(prefix="daycast-") as spill,
@@ -47,7 +50,7 @@ def open_lake(
         for name in _EXTENSIONS:
             _load(con, name)
         _attach(con, lake, f"{literal(lake.catalogue)} as catalogue (type postgres, schema 'none')")
-        with _alone(con, lake, wait_s):
+        with _rows(con, lake), _alone(con, lake, wait_s):
             data = f"data_path {literal(lake.data)}"
             _attach(con, lake, f"{literal('ducklake:postgres:' + lake.catalogue)} as warehouse ({data})")
             con.execute("use warehouse")
@@ -71,6 +74,14 @@ def _load(con: duckdb.DuckDBPyConnection, name: str) -> None:
         raise WarehouseError(
             f"warehouse.lake needs DuckDB's extension {name} for version {duckdb.__version__}: pip install 'daycast[lake]'"
         ) from None
+
+
+def _rows(con: duckdb.DuckDBPyConnection, lake: Lake) -> AbstractContextManager[None]:
+    """What makes the rows readable and writable; a folder is so without."""
+    if not is_on_object_storage(lake.data):
+        return nullcontext()
+    _load(con, "httpfs")
+    return object_storage(con, lake.data, lake.environment)
 
 
 def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> None:

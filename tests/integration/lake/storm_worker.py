@@ -3,6 +3,7 @@
 A warehouse is the path of a file, or the catalogue and the folder of a lake.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def batch(name: str) -> Batch:
 @contextmanager
 def attached(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """The lake as an analyst has it: read only, and without daycast."""
-    with duckdb.connect(config=SETTINGS) as con:
+    with duckdb.connect(config=SETTINGS) as con, module._rows(con, lake):
         for name in ("ducklake", "postgres_scanner"):
             module._load(con, name)
         con.execute(f"attach 'ducklake:postgres:{lake.catalogue}' as warehouse (read_only)")
@@ -118,7 +119,7 @@ def watch(ask: Callable[[], tuple[int, int]], notes: Path) -> None:
 
 if __name__ == "__main__":
     role, file, noted_in, own_name, *where = sys.argv[1:]
-    warehouse = Path(where[0]) if len(where) == 1 else Lake(*where)
+    warehouse = Path(where[0]) if len(where) == 1 else Lake(*where, os.environ)
     if role == "writer":
         write(warehouse, Path(file), own_name, Path(noted_in))
     elif role == "reader of the lake":
