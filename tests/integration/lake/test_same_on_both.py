@@ -97,10 +97,10 @@ def test_a_network_is_ingested_into_a_new_lake_as_into_a_new_file(new_lake: Call
     assert publish_tables(lake, NOW).is_file()
 
 
-def test_file_to_lake_to_file_leaves_every_table_equal(trained, copy_of, a_lake: Callable[[], Lake]) -> None:
+def test_file_to_lake_to_file_leaves_every_table_equal(trained, copy_of, new_lake: Callable[[], Lake]) -> None:
     before = tables(trained.settings)
     assert sum(len(frame) > 0 for frame in before.values()) >= 8
-    lake = on(a_lake(), trained.settings)
+    lake = on(new_lake(), trained.settings)
     counts = migrate_warehouse(lake, "lake", trained.at)
     assert counts == {name: len(frame) for name, frame in before.items()}
     assert migrate_warehouse(lake, "lake", trained.at) == counts  # once more changes nothing
