@@ -52,6 +52,8 @@ def test_rows_are_written_replaced_read_by_an_analyst_and_deleted_in_a_bucket(
             replace_forecasts(con, forecasts(value))
             assert con.execute(VALUES).fetchall() == [(48, 1, value)]
     assert files(lake, store)
+    with pytest.raises(duckdb.CatalogException), opened(lake) as con:  # is not the bucket's fault
+        con.execute("from nowhere")
     with opened(lake) as con:
         assert read_as_an_analyst(lake, store) == [(48, 2.0)]
         assert con.execute("select current_setting('http_timeout')").fetchall() == [(60,)]  # a slow upload is no error
