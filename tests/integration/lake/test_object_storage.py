@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import duckdb
@@ -185,9 +186,43 @@ def test_a_server_that_never_answers_is_given_up(address: str, store: Store, mon
         assert time.monotonic() - begun < 10
 
 
-def test_a_server_with_tls_is_spoken_to_in_tls(address: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.url.replace("http", "https"))
-    refused(Lake(f"{address}/postgres", f"s3://{BUCKET}/lake", os.environ), WarehouseError, "SSL")
+def test_a_server_with_a_certificate_of_ones_own_is_trusted_where_the_environment_says_so(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    with (
+        serving(tmp_path, "--cert", str(certificate), "--key", str(key)) as store,
+        duckdb.connect(config=SETTINGS) as con,
+    ):
+        lake_module._load(con, "httpfs")
+        given = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        given["AWS_ENDPOINT_URL_S3"] = store.url.replace("http://", "https://")
+        with (
+            pytest.raises(WarehouseError, match=r"out of reach, https://127.0.0.1:\d+: SSL peer certificate"),
+            module.object_storage(con, f"s3://{BUCKET}/p", given),
+        ):
+            pass
+        con.execute("drop secret rows_of_the_lake")
+        with module.object_storage(con, f"s3://{BUCKET}/p", given | {"AWS_CA_BUNDLE": str(certificate)}):
+            con.execute(f"copy (select 42 as answer) to 's3://{BUCKET}/p/a.parquet'")
+            assert con.execute(f"from 's3://{BUCKET}/p/a.parquet'").fetchall() == [(42,)]
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "certificate").write_bytes(certificate.public_bytes(pem))
+    (folder / "key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder / "certificate", folder / "key"
 
 
 def test_the_doctor_says_whether_the_bucket_is_within_reach(
