@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse import connect as module
 from daycast.warehouse.connect import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -50,3 +51,62 @@ def test_a_warehouse_whose_maker_died_opens_and_is_complete(tmp_path: Path, plac
         assert con.execute("select soil_moisture_pct from observation_versions").fetchall() == []
     assert sources == ({"held"} if exists else set()) | ({"a"} if place == "open" else set())
     assert [file.name for file in tmp_path.iterdir() if not file.name.startswith("warehouse.duckdb")] == []
+
+
+DIE_IN_CREATION = """
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import daycast.warehouse.connect as module
+from daycast.variables import BUILT_IN
+
+
+class HalfMade:
+    def close(self):
+        os._exit(9)
+
+
+def connect(path, **_):  # as far as DuckDB gets before its first header is whole
+    Path(path).write_bytes(bytes(100))
+    return HalfMade()
+
+
+duckdb.connect = connect
+with module.open_warehouse(Path(sys.argv[1]), BUILT_IN.values(), datetime(2026, 2, 1, tzinfo=UTC)):
+    pass
+"""
+
+
+def test_a_new_file_is_there_as_a_database_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    died = subprocess.run(
+        [sys.executable, "-c", DIE_IN_CREATION, str(path)], check=False, capture_output=True, text=True
+    )
+    assert died.returncode == 9, died.stderr
+    assert not path.exists()
+    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        assert con.execute("select count(*) from readings").fetchall() == [(0,)]
+
+
+def test_a_file_that_another_made_meanwhile_is_the_one(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
+    module._create(path)
+    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        assert con.execute("select source from watermarks").fetchall() == [("held",)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "warehouse.duckdb"
+    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        assert con.execute("select count(*) from readings").fetchall() == [(0,)]
+    assert list(tmp_path.iterdir()) == [path]

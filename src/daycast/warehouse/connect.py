@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import duckdb
 import polars as pl
@@ -47,6 +48,8 @@ def _open_file(
     path: Path, variables: Iterable[Variable], now: datetime, wait_s: float
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _create(path)
     con = _connect(path, wait_s)
     try:
         if not is_current(con, variables):
@@ -64,6 +67,23 @@ def _complete(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable], now
     migrate(con, now)
     add_variable_columns(con, variables)
     renew_views(con)
+
+
+def _create(path: Path) -> None:
+    """Have an empty database appear at once, where nobody else made one meanwhile.
+
+    DuckDB writes a new file piece by piece, and one whose maker was killed in between is no database to anybody.
+    """
+    draft = path.with_name(f"{path.name}.{uuid4().hex}")
+    duckdb.connect(draft, config=SETTINGS).close()
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Iterable[Variable], now: datetime) -> None:
