@@ -149,9 +149,9 @@ def test_what_was_believed_at_a_moment_is_what_a_run_stopped_then_had(
 
 def test_hour_by_hour_makes_the_same_observations(network, readings: pl.DataFrame, whole: pl.DataFrame) -> None:
     settings = network("hourly")
-    received, start = pl.col("received_at"), END - timedelta(hours=40)
+    received, start = pl.col("received_at"), END - timedelta(hours=24)
     feed(settings, readings.filter(received <= start), now=start)
-    for hour in range(1, 41):
+    for hour in range(1, 25):
         now = start + hour * HOUR
         feed(settings, readings.filter((received > now - HOUR) & (received <= now)), now=now)
     assert versions(settings).equals(whole)

@@ -3,20 +3,18 @@
 import multiprocessing
 import multiprocessing.forkserver
 import os
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
+from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from daycast.__main__ import main
 from daycast.commands.flow import QUIET
+from daycast.own_server import OwnServer
 from integration.made_once import made_once
 
 CHAIN = """
@@ -43,60 +41,50 @@ UNTIL = "2026-06-01T00:00:00Z"
 def environment(tmp_path_factory):
     """The environment of a user whose Prefect server runs; no DAYCAST_* variable of the developer gets in."""
     home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     foreign = ("DAYCAST_", "PREFECT_", "PANDERA_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     clean |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    log = home / "server.log"
-    with log.open("wb") as sink, subprocess.Popen(command, env=clean, stdout=sink, stderr=sink) as server:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
-            yield {**clean, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+    server = OwnServer(home / "server")
+    server.wait()
+    yield {**clean, "PREFECT_API_URL": server.url}
+    server.process.terminate()
+    server.process.wait(timeout=30)
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=1).read()  # noqa: S310 - loopback
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"the Prefect server did not start: {log.read_text()[-2000:]}")
+class Daycast:
+    """The command line, `daycast …` in a folder, as from a shell.
+
+    It is forked from a process that has imported everything, for that is most of what a command takes.
+    """
+
+    def __init__(self, outputs: Path) -> None:
+        self._forks, self._outputs, self._numbers = multiprocessing.get_context("forkserver"), outputs, count()
+
+    def start(self, folder: Path, *arguments: str) -> tuple[BaseProcess, Path, Path]:
+        """The process, and the files that its stdout and stderr go to."""
+        said = [self._outputs / f"{next(self._numbers)}.{name}" for name in ("stdout", "stderr")]
+        process = self._forks.Process(target=execute, args=(folder, arguments, *said))
+        process.start()
+        return process, *said
+
+    def __call__(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+        """The finished process."""
+        process, *said = self.start(folder, *arguments)
+        process.join(300)
+        assert process.exitcode is not None, f"still running: {arguments}"
+        return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in said))
 
 
 @pytest.fixture(scope="session")
-def daycast(environment):
-    """Run `daycast …` in a folder, as from a shell; returns the finished process.
-
-    It is forked from one that has imported everything, for that is most of what a command takes.
-    """
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["daycast.flows.pipeline", "daycast.__main__"])
+def daycast(environment, tmp_path_factory):
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["daycast.flows.pipeline", "daycast.__main__"])
     with pytest.MonkeyPatch.context() as patch:
         for name in {*os.environ} - {*environment}:
             patch.delenv(name)
         for name, value in {**environment, **QUIET}.items():
             patch.setenv(name, value)
         multiprocessing.forkserver.ensure_running()
-
-    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-        with tempfile.TemporaryDirectory() as name:
-            said = [Path(name) / "stdout", Path(name) / "stderr"]
-            process = forks.Process(target=execute, args=(folder, arguments, *said))
-            process.start()
-            process.join(300)
-            assert process.exitcode is not None, f"still running: {arguments}"
-            return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in said))
-
-    return run
+    return Daycast(tmp_path_factory.mktemp("outputs"))
 
 
 def execute(folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path) -> None:

@@ -1,12 +1,6 @@
 """`daycast run` from beginning to end, and again, and an hour later, and killed."""
 
-import os
-import queue
 import re
-import signal
-import subprocess
-import sys
-import threading
 import time
 
 import pytest
@@ -80,12 +74,10 @@ def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chai
 POINTS = ("warehouse", "rows delivered", "training lstm", "judged", "forecasts issued")
 
 
-def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undisturbed_run(
-    chain, daycast, environment, tmp_path
-):
+def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undisturbed_run(chain, daycast, tmp_path):
     (tmp_path / "daycast.toml").write_text(CHAIN)
     for point in POINTS:
-        kill_at(point, tmp_path, environment)
+        kill_at(point, tmp_path, daycast)
     done = daycast(tmp_path, "run", "--until", UNTIL)
     assert done.returncode == 0, done.stderr
     disturbed, undisturbed = every_table(tmp_path), every_table(chain)
@@ -93,30 +85,18 @@ def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undist
         assert disturbed[table] == rows, table
 
 
-def kill_at(point: str, folder, environment) -> None:
+def kill_at(point: str, folder, daycast) -> None:
     """Start `daycast run` and kill it with SIGKILL as soon as it gets to `point`: a line of its log, or its first file."""
-    command = [sys.executable, "-m", "daycast", "run", "--until", UNTIL]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: [lines.put(line) for line in process.stderr], daemon=True).start()
+    process, _, log = daycast.start(folder, "run", "--until", UNTIL)
     deadline = time.monotonic() + 120
-    seen = []
-    while time.monotonic() < deadline:
-        if point == "warehouse" and (folder / "data" / "warehouse.duckdb").exists():
+    while process.is_alive() and time.monotonic() < deadline:
+        first_file = point == "warehouse" and (folder / "data" / "warehouse.duckdb").exists()
+        if first_file or (log.exists() and point in log.read_text()):
             break
-        try:
-            seen.append(lines.get(timeout=0.02))
-        except queue.Empty:
-            if process.poll() is not None:
-                break
-            continue
-        if point in seen[-1]:
-            break
-    assert process.poll() is None, f"the run ended before {point!r}: {''.join(seen)}"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+        time.sleep(0.02)
+    assert process.is_alive(), f"the run ended before {point!r}: {log.read_text()}"
+    process.kill()
+    process.join()
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,3 @@ def new_lake_in_a_bucket(new_lake: Callable[[], Lake], store: Store) -> Callable
         return replace(lake, data=f"s3://{BUCKET}/{Path(lake.data).name}", environment=os.environ)
 
     return make
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def a_lake(request: pytest.FixtureRequest) -> Callable[[], Lake]:
-    """A function that gives a lake nobody has opened yet, once with its rows in a folder and once in a bucket."""
-    return request.getfixturevalue("new_lake" if request.param == "folder" else "new_lake_in_a_bucket")

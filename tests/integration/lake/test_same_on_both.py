@@ -58,9 +58,11 @@ def without_drawn(held: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     return {name: frame.sort(frame.columns) if name in drawn else frame for name, frame in rest.items()}
 
 
-def test_the_chain_gives_the_same_tables_on_both(trained, copy_of, a_lake: Callable[[], Lake], tmp_path: Path) -> None:
+def test_the_chain_gives_the_same_tables_on_both(
+    trained, copy_of, new_lake_in_a_bucket: Callable[[], Lake], tmp_path: Path
+) -> None:
     file = trained.settings
-    lake = on(a_lake(), copy_of(file, "lake"))
+    lake = on(new_lake_in_a_bucket(), copy_of(file, "lake"))
     migrate_warehouse(lake, "lake", trained.at)
     for settings in (file, lake):
         issue_forecasts(settings, trained.at)

@@ -20,7 +20,7 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.publish import publish
 
-SECONDS = float(os.environ.get("STORM_S", "8"))
+SECONDS = float(os.environ.get("STORM_S", "4"))
 WORKER = Path(__file__).with_name("storm_worker.py")
 PATIENCE_S = 60.0  # for a process to get to its first line on a busy machine
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
