@@ -75,7 +75,7 @@ def _create(path: Path) -> None:
     DuckDB writes a new file piece by piece, and one whose maker was killed in between is no database to anybody.
     """
     draft = path.with_name(f"{path.name}.{uuid4().hex}")
-    duckdb.connect(draft, config=SETTINGS).close()
+    _connect(draft, wait_s=0).close()
     try:
         path.hardlink_to(draft)
     except FileExistsError:
