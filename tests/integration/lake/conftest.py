@@ -33,9 +33,18 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A server: its address without a database, and how it is killed, whatever it is doing, and started again."""
+
+    address: str
+    kill: Callable[[], None]
+    start: Callable[[], None]
+
+
 @pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    """The server's address without a database; libpq finds the password in the environment."""
+def postgres() -> Iterator[Postgres]:
+    """The server; libpq finds the password in the environment."""
     programs = {name: program(name) for name in ("initdb", "pg_ctl", "postgres", "createdb")}
     if missing := [name for name, path in programs.items() if path is None]:
         pytest.skip(f"PostgreSQL's server programs are not installed: {', '.join(missing)}")
@@ -57,13 +66,25 @@ def address() -> Iterator[str]:
     data = ["-D", str(folder / "data")]
     run("initdb", *data, "-U", "daycast", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "-N")
     os.environ["PGPASSWORD"] = PASSWORD
-    try:
+
+    def start() -> None:
         run("pg_ctl", *data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-        yield f"postgresql://daycast@127.0.0.1:{port}"
-    finally:
+
+    def kill() -> None:
         run("pg_ctl", *data, "-m", "immediate", "stop")
+
+    try:
+        start()
+        yield Postgres(f"postgresql://daycast@127.0.0.1:{port}", kill, start)
+    finally:
+        kill()
         del os.environ["PGPASSWORD"]
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def address(postgres: Postgres) -> str:
+    return postgres.address
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,11 @@ from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse import lake as module
 from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.statements import sql_folder
+from integration.lake.conftest import Postgres
+from integration.lake.storm_worker import forecasts
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
@@ -68,6 +71,44 @@ def test_a_lake_whose_maker_was_killed_opens_and_is_complete(new_lake: Callable[
         assert con.execute("from observations_as_of(now())").fetchall() == []
         silent = "select table_name from duckdb_tables() where database_name = 'warehouse' and comment is null"
         assert con.execute(silent).fetchall() == [("migrations",)]
+
+
+IN_MID_WRITE = """
+import sys
+from datetime import UTC, datetime
+
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse, transaction
+from daycast.warehouse.lake import Lake
+
+with open_warehouse(Lake(*sys.argv[1:]), BUILT_IN.values(), datetime(2026, 2, 1, tzinfo=UTC)) as con, transaction(con):
+    con.execute("update forecasts set value = 2.0")
+    print("written", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_database_that_is_killed_in_mid_write_and_started_again_has_lost_nothing(
+    new_lake: Callable[[], Lake], postgres: Postgres
+) -> None:
+    lake = new_lake()
+    with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+        replace_forecasts(con, forecasts(1.0))
+    command = [sys.executable, "-c", IN_MID_WRITE, lake.catalogue, lake.data]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as writer:
+        assert writer.stdout.readline() == "written\n"
+        postgres.kill()
+        try:
+            writer.communicate("go on\n", timeout=60)
+        finally:
+            postgres.start()
+    assert writer.returncode != 0
+    for value in (1.0, 3.0):
+        with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=5) as con:
+            held = con.execute("select count(*), min(value), max(value) from forecasts").fetchall()
+            assert held == [(48, value, value)]
+            replace_forecasts(con, forecasts(3.0))
 
 
 def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Callable[[], Lake]) -> None:
