@@ -27,8 +27,9 @@ from torch import Tensor
 
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
+from daycast.model.lesson import Lesson
 from daycast.model.seq2seq import Seq2Seq
-from daycast.model.train import Lesson, Progress, train_seq2seq
+from daycast.model.train import Member, Progress, train_together
 from daycast.model.windows import Batch
 from daycast.steps.retrain import write_snapshot
 
@@ -75,7 +76,7 @@ def train(lesson: Lesson, config: ModelConfig, arguments: argparse.Namespace) ->
 
     def run(watch: Callable[[Progress], None] = lambda _: None, **changes: int) -> float:
         started = time.process_time()
-        train_seq2seq(arguments.cell, arguments.seed, lesson, replace(config, **changes), watch)
+        train_together([Member(arguments.cell, arguments.seed)], lesson, replace(config, **changes), watch)
         return time.process_time() - started
 
     run(epochs=1, steps_per_epoch=1)  # to warm up

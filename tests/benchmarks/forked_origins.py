@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.architectures.cells import State
+from daycast.model.architectures.dropout import Chance
 from daycast.model.config import ModelConfig
+from daycast.model.lesson import Lesson
 from daycast.model.sampling import draw, draw_outages
 from daycast.model.seq2seq import Encoded, Seq2Seq, read_history
-from daycast.model.train import Lesson
 from daycast.model.windows import Batch
 
 STRIDE = 6  # hours from one hour of issue to the next
@@ -29,16 +30,21 @@ STRIDE = 6  # hours from one hour of issue to the next
 
 @contextmanager
 def forked(count: int) -> Iterator[None]:
-    """While it is open, `train_seq2seq` learns from `count` hours of issue of each training window, the first at its end."""
+    """While it is open, `train_together` learns from `count` hours of issue of each training window, the first at its end."""
 
     class Forked(Seq2Seq):
-        def forward(self, batch: Batch, linear: Tensor) -> Tensor:
-            return forecast_forks(self, batch, linear, count) if self.training else super().forward(batch, linear)
+        def forward(self, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
+            return (
+                forecast_forks(self, batch, linear, count) if self.training else super().forward(batch, linear, chance)
+            )
 
     def draw_forks(lesson: Lesson, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
         return draw_forked(lesson, config, rng, count)
 
-    with mock.patch("daycast.model.train.Seq2Seq", Forked), mock.patch("daycast.model.train._draw_batch", draw_forks):
+    with (
+        mock.patch("daycast.model.train.Seq2Seq", Forked),
+        mock.patch("daycast.model.train_epoch._draw_batch", draw_forks),
+    ):
         yield
 
 

@@ -57,6 +57,23 @@ def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["copy.safetensors"]  # nothing is left beside
 
 
+def test_threads_that_forecast_some_windows_each_forecast_what_one_does_and_in_order(
+    checkpoint: Path, network: Network
+) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    at, origins, before = np.repeat(np.arange(4), 3), np.tile([170, 190, 210], 4), torch.get_num_threads()
+    expected = forecasts(forecaster, network)
+    torch.set_num_threads(5)
+    try:
+        parts = list(forecaster.predict(forecaster.open(network), at, origins, forecaster.names))
+    finally:
+        torch.set_num_threads(before)
+    assert [(part.start, part.stop) for part, *_ in parts] == [(0, 3), (3, 6), (6, 9), (9, 12)]
+    for name in forecaster.names:
+        together = np.concatenate([quantiles[name] for _, quantiles, _, _ in parts])
+        np.testing.assert_allclose(together, expected[name], rtol=1e-5, atol=1e-4)
+
+
 def test_the_truth_that_forecasts_are_scored_against_is_what_the_network_holds_to_the_bit(
     checkpoint: Path, network: Network
 ) -> None:

@@ -29,6 +29,7 @@ class Course:
     best_epoch: int = 0
     epoch: int = 0
     seconds: float = 0.0  # that training took, interruptions left out
+    halted: bool = False  # whether nobody waits for it any more
 
     def note(self, loss: float, weights: dict[str, Tensor]) -> None:
         """Keep the weights of this epoch if no earlier ones validated as well."""

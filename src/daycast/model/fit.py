@@ -23,10 +23,11 @@ from daycast.model.ensemble import Ensemble
 from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
 from daycast.model.fit_outlook import add_outlook, fit_outlook
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
+from daycast.model.lesson import Lesson
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.manifest import make_manifest
 from daycast.model.sampling import eligible_origins, spread_evenly
-from daycast.model.train import Lesson, Progress
+from daycast.model.train import Progress
 from daycast.model.train_ensemble import train_ensemble
 from daycast.model.warm_start import read_beginnings
 from daycast.model.windows import Batch, Windows

@@ -15,6 +15,7 @@ from daycast.model.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
+from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import Channel
 from daycast.prepare.covariates import make_covariates
@@ -23,7 +24,7 @@ from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import solar_hours
 from daycast.times import HORIZON_HOURS
 
-_AT_ONCE = 2048  # windows of one forward pass, to bound memory
+_AT_ONCE = 2048  # windows whose forecasts are made together, to bound memory
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,21 @@ class Forecaster:
 
         hide: hours to take out of them and of their neighbours, each (N, T) bool, as `Windows.gather` does.
         """
-        rows = self.climatology_rows(windows.network)
-        for start in range(0, len(stations), _AT_ONCE):
-            part = slice(start, min(start + _AT_ONCE, len(stations)))
+        rows, threads = self.climatology_rows(windows.network), threads_for(self.device)
+
+        @torch.inference_mode()
+        def forecast_part(part: slice) -> tuple[slice, Batch, dict[str, Tensor]]:
             at, t0 = (torch.from_numpy(index[part].astype(np.int64)).to(self.device) for index in (stations, origins))
             hidden = () if hide is None else (mask[part].to(self.device) for mask in hide)
             batch = windows.gather(at, t0, *hidden)
             cells = self.cells_of(windows.network, t0)
             quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
-            yield part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
+            return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
+
+        at_once = min(max(_AT_ONCE // threads, 1), max(-(-len(stations) // threads), 1))
+        parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
+        for some in range(0, len(parts), threads):
+            yield from side_by_side(forecast_part, parts[some : some + threads], threads)
 
     def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
         """The forecast of one forecaster, scaled: of a baseline with the residuals it had. (B, H, V, Q)"""

@@ -11,6 +11,7 @@ from daycast.model.architectures.autoregressive import decode_in_two_passes, dec
 from daycast.model.architectures.bridge import Bridge
 from daycast.model.architectures.cells import State, make_cell
 from daycast.model.architectures.direct import decode_directly
+from daycast.model.architectures.dropout import Chance, Dropout
 from daycast.model.architectures.long_memory import lengthen_memory
 from daycast.model.architectures.station_summary import summarise_station, summary_width
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
@@ -47,7 +48,7 @@ class Seq2Seq(nn.Module):
         known += targets if config.decoder == "autoregressive" else 0
         self.encoder = make_cell(cell, read, D, layers, dropout, bidirectional=config.bidirectional)
         self.decoder = make_cell(cell, known, D, layers, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(D, targets * len(QUANTILES))
         self.spread = nn.Parameter(
             torch.zeros(HORIZON_HOURS, targets, len(QUANTILES))
@@ -84,21 +85,24 @@ class Seq2Seq(nn.Module):
             if self.spread_alone is not None and alone is not None:
                 self.spread_alone.copy_(_before_softplus(alone))
 
-    def forward(self, batch: Batch, linear: Tensor) -> Tensor:
-        """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
-        return self.decode(self.encode(read_history(batch)), batch, linear)
+    def forward(self, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
+        """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q).
+
+        chance: what training draws its random numbers from, by default torch's own generator; between stacked layers always that.
+        """
+        return self.decode(self.encode(read_history(batch)), batch, linear, chance)
 
     def encode(self, read: Tensor) -> Encoded:
         """What is made of the history. read (B, T, 4C + CALENDAR), as from `read_history`."""
         outputs, state = self.encoder(read)
         return Encoded(state if self.bridge is None else self.bridge(state), outputs)
 
-    def decode(self, encoded: Encoded, batch: Batch, linear: Tensor) -> Tensor:
+    def decode(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
         """Quantiles (B, H, V, Q) of the horizon of `batch`, from the history as encoded at its t0.
 
         The truth in `batch` is read by an autoregressive decoder in training, and never otherwise.
         """
-        raw = self._run_decoder(encoded, batch, linear)  # (B, H, V, Q)
+        raw = self._run_decoder(encoded, batch, linear, chance)  # (B, H, V, Q)
         return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self._spread_of(batch)))
 
     def _spread_of(self, batch: Batch) -> Tensor:
@@ -106,14 +110,16 @@ class Seq2Seq(nn.Module):
             return self.spread
         return torch.where(batch.covariates.missing[:, :, None, None], self.spread_alone, self.spread)
 
-    def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor) -> Tensor:
-        known, read_out = self._known_future(batch, linear), self._reader(encoded)
+    def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Chance) -> Tensor:
+        known, read_out = self._known_future(batch, linear), self._reader(encoded, chance)
         if self.config.decoder == "direct":
             return decode_directly(self.decoder, known, encoded.state, read_out)
         if not self.training:
             return decode_step_by_step(self.decoder, known, encoded.state, read_out, self.targets)
         came = batch.truth_of(self.targets)[0] - linear
-        return decode_in_two_passes(self.decoder, known, encoded.state, read_out, came, self._next_teacher_share())
+        return decode_in_two_passes(
+            self.decoder, known, encoded.state, read_out, came, self._next_teacher_share(), chance
+        )
 
     def _known_future(self, batch: Batch, linear: Tensor) -> Tensor:
         """What every lead reads. (B, H, CALENDAR + V, and what the options and others' forecasts add)"""
@@ -124,14 +130,15 @@ class Seq2Seq(nn.Module):
             parts.append(batch.covariates.features(linear, batch.last))
         return torch.cat(parts, dim=2)
 
-    def _reader(self, encoded: Encoded) -> Callable[[Tensor], Tensor]:
+    def _reader(self, encoded: Encoded, chance: Chance) -> Callable[[Tensor], Tensor]:
         """From the decoder's outputs (B, hours, D) to departures of the median and raw steps, (B, hours, V, Q)."""
         outputs = None if self.attention is None else self.norm_encoded(encoded.outputs)
 
         def read_out(decoded: Tensor) -> Tensor:
             if self.attention is not None:
                 decoded = self.attention(decoded, outputs)
-            return self.head(self.dropout(self.norm_decoded(decoded))).unflatten(2, (self.targets, len(QUANTILES)))
+            kept = self.dropout(self.norm_decoded(decoded), chance)
+            return self.head(kept).unflatten(2, (self.targets, len(QUANTILES)))
 
         return read_out
 

@@ -1,61 +1,50 @@
-"""The training loop: pinball loss, AdamW, clipped gradients, early stopping on a later block of time."""
+"""The training of networks, several at a time where a CPU has the cores, with early stopping on a later block of time."""
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from daycast.model.config import ModelConfig
 from daycast.model.course import Course, begin
-from daycast.model.cross_fit import CrossFit
-from daycast.model.device import choose_precision
 from daycast.model.distributed import ALONE, Ranks
-from daycast.model.pinball import pinball_loss
+from daycast.model.lesson import Lesson
 from daycast.model.resume import load_state, save_state
-from daycast.model.sampling import draw, draw_outages, hide_covariates
 from daycast.model.seq2seq import Seq2Seq
+from daycast.model.side_by_side import side_by_side
+from daycast.model.train_epoch import train_epoch, validation_loss
 from daycast.model.warm_start import Weights, begin_with
-from daycast.model.windows import Batch, Windows
-from daycast.prepare.splits import Block
-
-CLIP_NORM = 1.0  # Pascanu, Mikolov & Bengio (2013), arXiv:1211.5063
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands after an epoch."""
+    """Where training stands after an epoch of one member."""
 
     cell: str
     epoch: int
     epochs: int
     training_loss: float
     validation_loss: float
-    windows_per_s: float
-    epoch_seconds: float
+    windows_per_s: float  # of all that train at the same time
+    epoch_seconds: float  # divided among those that train at the same time
+    epochs_done: int  # of all members; those that one stopped short of are done too
     member: int = 1  # of the ensemble, counted from 1
     members: int = 1
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What the members of an ensemble learn from, and what tells them to stop."""
+class Member(NamedTuple):
+    """A network that is to be trained."""
 
-    windows: Windows
-    block: Block
-    eligible: np.ndarray  # (S, T) bool: the training windows, all in the block
-    linear: CrossFit  # the linear path, which stays as it is
-    spread: Tensor  # (H, V, Q): the distances between quantiles to start from
-    validation: Sequence[tuple[Batch, Tensor]]  # later windows, each with the linear path's forecast (B, H, V)
-    spread_alone: Tensor | None = None  # (H, V, Q): the same where nobody else forecast; None: nobody does
-    beginnings: Mapping[str, Sequence[Weights]] = field(
-        default_factory=dict
-    )  # by cell: weights for networks to begin with
+    cell: str
+    seed: int
+    number: int = 1  # in the ensemble
+    state: Path | None = None  # a file written after each epoch, that a training which was interrupted goes on from
+    beginning: Weights | None = None  # to begin with, instead of random ones
 
 
 class Trained(NamedTuple):
@@ -66,103 +55,82 @@ class Trained(NamedTuple):
     seconds: float  # that training took, interruptions left out
 
 
-def train_seq2seq(
-    cell: str,
-    seed: int,
+def train_together(
+    members: Sequence[Member],
     lesson: Lesson,
     config: ModelConfig,
     watch: Callable[[Progress], None],
-    state: Path | None = None,
-    beginning: Weights | None = None,
     ranks: Ranks = ALONE,
-) -> Trained:
-    """Train one network and return it at its best epoch.
+) -> list[Trained]:
+    """Train networks at the same time, each by a thread of its own, and return them at their best epochs.
 
     What is validated and returned is the running average of the weights (Polyak & Juditsky 1992, doi:10.1137/0330046). The same
-    seed, thread count and data give the same weights bit for bit on a CPU. state: a file that is written after each epoch, and
-    that a training which was interrupted goes on from. beginning: the weights to begin with, instead of random ones.
-    ranks: the processes that train together, each with batches of its own.
+    seed, thread count and data give the same weights bit for bit on a CPU. `watch` is called by the calling thread, after each
+    epoch of each member. ranks: the processes that train together, each with batches of its own; one member at a time then.
     """
-    made_for = json.dumps([cell, seed, asdict(config), ranks.size, torch.__version__])
-    course = _begin(cell, seed, lesson, config, beginning, ranks)
-    if state:
-        load_state(course, state, made_for)
+    courses = [_begin(member, lesson, config, ranks) for member in members]
+    try:
+        while any(course.goes_on(config) for course in courses):
+            _train_epochs(members, courses, lesson, config, watch, ranks)
+    finally:
+        for course in courses:
+            course.halted = True  # the thread of one that was interrupted ends with its step
+    return [_finish(course) for course in courses]
+
+
+def _train_epochs(
+    members: Sequence[Member],
+    courses: Sequence[Course],
+    lesson: Lesson,
+    config: ModelConfig,
+    watch: Callable[[Progress], None],
+    ranks: Ranks,
+) -> None:
+    """One epoch of each that has not stopped."""
+    started = time.perf_counter()
+    going = [k for k, course in enumerate(courses) if course.goes_on(config)]
+    epochs = side_by_side(lambda k: train_epoch(courses[k], lesson, config, ranks), going, len(members))
+    speed, seconds = sum(epoch.windows_per_s for epoch in epochs), (time.perf_counter() - started) / len(going)
+    done = (members[0].number - 1) * config.epochs
+    done += sum(course.epoch if course.goes_on(config) else config.epochs for course in courses)
+    for k, epoch in zip(going, epochs, strict=True):
+        if state := members[k].state:
+            save_state(courses[k], state, _made_for(members[k], config, ranks))
+        losses = epoch.training_loss, epoch.validation_loss
+        of = members[k].number, config.members
+        watch(Progress(members[k].cell, courses[k].epoch, config.epochs, *losses, speed, seconds, done, *of))
+
+
+def _begin(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
+    """From the state that an interrupted training left, or afresh."""
+    course = _begin_afresh(member, lesson, config, ranks)
+    if member.state:
+        load_state(course, member.state, _made_for(member, config, ranks))
         if len(set(ranks.all_of(course.epoch))) > 1:  # they were killed while they wrote
-            course = _begin(cell, seed, lesson, config, beginning, ranks)
+            course = _begin_afresh(member, lesson, config, ranks)
     if course.epoch == 0:
         course.note(ranks.of_first(validation_loss(course.net, lesson.validation)), course.net.state_dict())
-    while course.goes_on(config):
-        progress = _train_epoch(cell, course, lesson, config, ranks)
-        if state:
-            save_state(course, state, made_for)
-        watch(progress)
+    return course
+
+
+def _begin_afresh(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
+    """All processes begin with the same weights, and go on with random numbers of their own."""
+    torch.manual_seed(member.seed)
+    channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
+    net = Seq2Seq(member.cell, channels, V, config, lesson.windows.covariates)
+    net.start_from(lesson.spread, lesson.spread_alone)
+    if member.beginning:
+        begin_with(net, member.beginning)
+    if ranks.rank:
+        torch.manual_seed(member.seed + (ranks.rank << 32))
+    return begin(net.to(lesson.windows.device), np.random.default_rng([member.seed, ranks.rank]), config)
+
+
+def _made_for(member: Member, config: ModelConfig, ranks: Ranks) -> str:
+    """Which training a state belongs to."""
+    return json.dumps([member.cell, member.seed, asdict(config), ranks.size, torch.__version__])
+
+
+def _finish(course: Course) -> Trained:
     course.net.load_state_dict(course.best)
     return Trained(course.net.eval(), course.best_loss, course.seconds)
-
-
-def _begin(
-    cell: str, seed: int, lesson: Lesson, config: ModelConfig, beginning: Weights | None, ranks: Ranks
-) -> Course:
-    """All processes begin with the same weights, and go on with random numbers of their own."""
-    torch.manual_seed(seed)
-    channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
-    net = Seq2Seq(cell, channels, V, config, lesson.windows.covariates)
-    net.start_from(lesson.spread, lesson.spread_alone)
-    if beginning:
-        begin_with(net, beginning)
-    if ranks.rank:
-        torch.manual_seed(seed + (ranks.rank << 32))
-    return begin(net.to(lesson.windows.device), np.random.default_rng([seed, ranks.rank]), config)
-
-
-def _train_epoch(cell: str, course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Progress:
-    started = time.perf_counter()
-    training_loss = _take_steps(course, lesson, config, ranks)
-    speed = ranks.size * config.steps_per_epoch * config.batch / (time.perf_counter() - started)
-    loss = ranks.of_first(validation_loss(course.average.module, lesson.validation))
-    course.epoch += 1
-    course.note(loss, course.average.module.state_dict())
-    seconds = time.perf_counter() - started
-    course.seconds += seconds
-    return Progress(cell, course.epoch, config.epochs, training_loss, loss, speed, seconds)
-
-
-def _take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> float:
-    """One epoch of them; returns the mean loss."""
-    net, device = course.net.train(), lesson.windows.device
-    precision = choose_precision(config.precision, device)
-    total = torch.zeros((), device=device)
-    for _ in range(config.steps_per_epoch):
-        batch, linear = _draw_batch(lesson, config, course.rng)
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            loss = pinball_loss(net(batch, linear), *batch.truth_of(net.targets))
-        course.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        ranks.average_gradients(net)
-        torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-        course.optimizer.step()
-        course.schedule.step()
-        course.average.update_parameters(net)
-        total += loss.detach()
-    return total.item() / config.steps_per_epoch
-
-
-@torch.no_grad()
-def _draw_batch(lesson: Lesson, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
-    stations, origins = draw(lesson.eligible, config.batch, lesson.block, rng)
-    hidden = draw_outages(config.batch, config.hidden_share, rng)
-    stations, origins, hide, hide_around = (part.to(lesson.windows.device) for part in (stations, origins, *hidden))
-    batch = lesson.windows.gather(stations, origins, hide, hide_around)
-    batch = hide_covariates(batch, config.hidden_share, rng)
-    return batch, lesson.linear.forecast(batch, origins)
-
-
-@torch.inference_mode()
-def validation_loss(net: torch.nn.Module, validation: Sequence[tuple[Batch, Tensor]]) -> float:
-    """Pinball loss over the validation batches, each weighted by its windows."""
-    net.eval()
-    losses, sizes = [], []
-    for batch, linear in validation:
-        losses.append(pinball_loss(net(batch, linear), *batch.truth_of(linear.shape[2])).item())
-        sizes.append(len(batch.filled))
-    return float(np.average(losses, weights=sizes))

@@ -40,7 +40,7 @@ def time_left() -> Callable[[Progress], float]:
 
     def left(progress: Progress) -> float:
         seconds.append(progress.epoch_seconds)
-        return (_all_epochs(progress) - _epochs_done(progress)) * sum(seconds) / len(seconds)
+        return (progress.members * progress.epochs - progress.epochs_done) * sum(seconds) / len(seconds)
 
     return left
 
@@ -62,19 +62,10 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
             name = f"{progress.cell} {progress.member}/{progress.members}"
             state = f"epoch {progress.epoch}/{progress.epochs}  loss {progress.validation_loss:.4f}"
             speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {_clock(left(progress))} left"
-            done, of = _epochs_done(progress), _all_epochs(progress)
+            done, of = progress.epochs_done, progress.members * progress.epochs
             bar.update(task, description=name, total=of, completed=done, state=f"{state}  {speed}")
 
         yield watch
-
-
-def _epochs_done(progress: Progress) -> int:
-    """Of all networks; those that a network stopped short of are done too."""
-    return (progress.member - 1) * progress.epochs + progress.epoch
-
-
-def _all_epochs(progress: Progress) -> int:
-    return progress.members * progress.epochs
 
 
 def _clock(seconds: float) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.train import Lesson
+from daycast.model.lesson import Lesson
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows
 from daycast.prepare.channels import Channel
 from daycast.prepare.network import Network, Revisions

@@ -1,12 +1,16 @@
 """Something tiny to learn: the four windows of one station of noise."""
 
+from collections.abc import Callable
+
 import torch
 
 from daycast.model.config import ModelConfig
 from daycast.model.cross_fit import CrossFit
+from daycast.model.distributed import ALONE, Ranks
+from daycast.model.lesson import Lesson
 from daycast.model.linear_path import ridge_features
 from daycast.model.sampling import eligible_origins
-from daycast.model.train import Lesson
+from daycast.model.train import Member, Progress, Trained, train_together
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.splits import Block
 
@@ -26,3 +30,14 @@ def make_lesson(windows: Windows, block: Block, validation: list[Batch]) -> Less
         spread=torch.full((24, 1, 7), 0.3),
         validation=[(batch, batch.last[:, None, :1].expand(-1, 24, -1)) for batch in validation],
     )
+
+
+def train_alone(
+    member: Member,
+    lesson: Lesson,
+    config: ModelConfig,
+    watch: Callable[[Progress], None] = lambda _: None,
+    ranks: Ranks = ALONE,
+) -> Trained:
+    """A training of one network."""
+    return train_together([member], lesson, config, watch, ranks)[0]

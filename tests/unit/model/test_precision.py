@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from daycast.model.device import choose_precision
-from daycast.model.train import Lesson, train_seq2seq
-from unit.model.lessons import TINY
+from daycast.model.lesson import Lesson
+from daycast.model.train import Member
+from unit.model.lessons import TINY, train_alone
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_in_bfloat16_training_comes_to_nearly_the_same_with_weights_in_float32(
 ) -> None:
     config = replace(TINY, hidden_share=0.0, learning_rate=3e-2, steps_per_epoch=12, epochs=1, **options)
     exact, rounded, before = (
-        train_seq2seq(cell, 1, lesson, replace(config, **change), lambda _: None)
+        train_alone(Member(cell, 1), lesson, replace(config, **change))
         for change in ({}, {"precision": "bfloat16"}, {"epochs": 0})
     )
     assert exact.loss < 0.95 * before.loss

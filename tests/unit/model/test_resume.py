@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
 from daycast.model.distributed import Ranks
+from daycast.model.lesson import Lesson
 from daycast.model.resume import forget_states
-from daycast.model.train import Lesson, Progress, Trained, train_seq2seq
+from daycast.model.train import Member, Progress, Trained
 from daycast.model.train_ensemble import train_ensemble
-from unit.model.lessons import TINY
+from unit.model.lessons import TINY, train_alone
 
 LONG = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)
 
@@ -36,7 +37,7 @@ def killed_in(epoch: int, member: int = 1) -> Callable[[Progress], None]:
 def train(
     lesson: Lesson, state: Path | None, watch: Callable = lambda _: None, config: ModelConfig = LONG, cell: str = "gru"
 ) -> Trained:
-    return train_seq2seq(cell, 3, lesson, config, watch, state)
+    return train_alone(Member(cell, 3, state=state), lesson, config, watch)
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -125,7 +126,7 @@ def test_processes_that_were_killed_at_different_epochs_all_start_afresh(lesson:
     whole, seen, path = train(lesson, None), list[Progress](), tmp_path / "a.resume"
     for watch in (killed_in(2), seen.append):
         with suppress(KilledError):
-            again = train_seq2seq("gru", 3, lesson, LONG, watch, path, ranks=Torn())
+            again = train_alone(Member("gru", 3, state=path), lesson, LONG, watch, Torn())
     assert [progress.epoch for progress in seen] == [1, 2, 3, 4]
     assert same(again, whole)
 

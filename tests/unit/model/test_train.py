@@ -12,14 +12,14 @@ from daycast.model.config import ModelConfig
 from daycast.model.fit_outlook import add_outlook
 from daycast.model.sampling import eligible_origins
 from daycast.model.seq2seq import Seq2Seq
-from daycast.model.train import Progress, train_seq2seq
+from daycast.model.train import Member, Progress
 from daycast.model.train_ensemble import train_ensemble
 from daycast.model.windows import Windows
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.splits import Block
 from daycast.times import HOUR
-from unit.model.lessons import BLOCK, TINY, make_lesson
+from unit.model.lessons import BLOCK, TINY, make_lesson, train_alone
 
 
 def train(
@@ -37,7 +37,7 @@ def train(
     lesson = make_lesson(windows, BLOCK, validation)
 
     def loss_after(epochs: int) -> tuple[Seq2Seq, float]:
-        return train_seq2seq(cell, config.seed, lesson, replace(config, epochs=epochs), watch)[:2]
+        return train_alone(Member(cell, config.seed), lesson, replace(config, epochs=epochs), watch)[:2]
 
     return *loss_after(config.epochs), loss_after(0)[1]
 
@@ -92,7 +92,7 @@ def test_suspect_truth_counts_half_in_both_losses(
             network = replace(network, weight=weights)
         windows, seen = Windows(network, scale, torch.device("cpu")), []
         validation = [windows.gather(torch.tensor([0]), torch.tensor([167]))]
-        train_seq2seq("gru", 1, make_lesson(windows, block, validation), still, seen.append)
+        train_alone(Member("gru", 1), make_lesson(windows, block, validation), still, seen.append)
         return getattr(seen[0], loss)
 
     good, suspect = loss_over(slice(0, 12)), loss_over(slice(12, 24))
@@ -174,8 +174,6 @@ def test_the_intervals_without_others_forecasts_are_learnt_where_these_are_hidde
     assert not validation[0].covariates.missing.any()
     wide = torch.full((24, 1, 7), 2.0)
     lesson = replace(make_lesson(windows, BLOCK, validation), spread_alone=wide)
-    net, *_ = train_seq2seq(
-        "gru", 1, lesson, replace(TINY, weight_decay=0.0, hidden_share=hidden_share), lambda _: None
-    )
+    net, *_ = train_alone(Member("gru", 1), lesson, replace(TINY, weight_decay=0.0, hidden_share=hidden_share))
     learnt = torch.nn.functional.softplus(net.spread_alone.detach()) - wide
     assert (learnt.abs().max().item() > 1e-3) == (hidden_share > 0)

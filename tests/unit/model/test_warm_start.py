@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from daycast.model.train import Lesson, train_seq2seq
+from daycast.model.lesson import Lesson
+from daycast.model.train import Member
 from daycast.model.warm_start import next_beginning
-from unit.model.lessons import TINY
+from unit.model.lessons import TINY, train_alone
 
 
 def test_before_its_first_epoch_a_network_is_as_good_as_the_one_it_begins_with(lesson: Lesson) -> None:
-    champion = train_seq2seq("gru", 1, lesson, replace(TINY, learning_rate=0.05, epochs=3, patience=3), lambda _: None)
-    cold = train_seq2seq("gru", 2, lesson, replace(TINY, epochs=0), lambda _: None)
-    warm = train_seq2seq("gru", 2, lesson, replace(TINY, epochs=0), lambda _: None, beginning=champion.net.state_dict())
+    champion = train_alone(Member("gru", 1), lesson, replace(TINY, learning_rate=0.05, epochs=3, patience=3))
+    cold = train_alone(Member("gru", 2), lesson, replace(TINY, epochs=0))
+    warm = train_alone(Member("gru", 2, beginning=champion.net.state_dict()), lesson, replace(TINY, epochs=0))
     assert warm.loss == champion.loss
     assert warm.loss < cold.loss
 
@@ -24,10 +25,10 @@ def test_a_network_that_is_built_otherwise_begins_from_scratch_and_says_why(
     other: dict, lesson: Lesson, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("daycast").propagate = True
-    weights = train_seq2seq("gru", 1, lesson, TINY, lambda _: None).net.state_dict()
+    weights = train_alone(Member("gru", 1), lesson, TINY).net.state_dict()
     config = replace(TINY, epochs=0, **other)
-    cold = train_seq2seq("gru", 2, lesson, config, lambda _: None)
-    warm = train_seq2seq("gru", 2, lesson, config, lambda _: None, beginning=weights)
+    cold = train_alone(Member("gru", 2), lesson, config)
+    warm = train_alone(Member("gru", 2, beginning=weights), lesson, config)
     assert all(torch.equal(a, b) for a, b in zip(cold.net.parameters(), warm.net.parameters(), strict=True))
     assert "cannot begin with the champion's networks" in caplog.text
 

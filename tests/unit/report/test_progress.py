@@ -10,7 +10,7 @@ import pytest
 from daycast.model.train import Progress
 from daycast.report.progress import show_training, time_left
 
-EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, member=2, members=4)
+EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, epochs_done=13, member=2, members=4)
 
 
 def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatch, caplog):
@@ -25,9 +25,9 @@ def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatc
 def test_the_time_left_is_that_of_all_networks_at_the_mean_pace_so_far():
     left = time_left()
     assert left(EPOCH_3) == 27 * 9.0  # 7 epochs of this network and 10 of each of two more
-    assert left(replace(EPOCH_3, epoch=4, epoch_seconds=11.0)) == 26 * 10.0
-    assert left(replace(EPOCH_3, member=3, epoch=1, epoch_seconds=10.0)) == 19 * 10.0
-    assert left(replace(EPOCH_3, member=4, epoch=10)) == 0
+    assert left(replace(EPOCH_3, epochs_done=14, epoch_seconds=11.0)) == 26 * 10.0
+    assert left(replace(EPOCH_3, epochs_done=21, epoch_seconds=10.0)) == 19 * 10.0
+    assert left(replace(EPOCH_3, epochs_done=40)) == 0
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from daycast.model.architectures.cells import Cell, State
+from daycast.model.architectures.dropout import Chance
 from daycast.model.config import MEDIAN
 
 ReadOut = Callable[
@@ -28,7 +29,7 @@ def decode_step_by_step(cell: Cell, known: Tensor, state: State, read_out: ReadO
 
 
 def decode_in_two_passes(
-    cell: Cell, known: Tensor, state: State, read_out: ReadOut, came: Tensor, share: Tensor
+    cell: Cell, known: Tensor, state: State, read_out: ReadOut, came: Tensor, share: Tensor, chance: Chance = None
 ) -> Tensor:
     """Training without a loop over the leads: a pass over the truth, then one over a mixture of it and what the first forecast.
 
@@ -39,7 +40,7 @@ def decode_in_two_passes(
     truth = came.nan_to_num(0.0)
     with torch.no_grad():
         own = _read_before(cell, known, state, read_out, truth)[..., MEDIAN]
-    shown = (torch.rand(*came.shape[:2], 1, device=came.device) < share) & ~came.isnan()
+    shown = (torch.rand(*came.shape[:2], 1, device=came.device, generator=chance) < share) & ~came.isnan()
     return _read_before(cell, known, state, read_out, torch.where(shown, truth, own))
 
 

@@ -1,0 +1,38 @@
+"""Work that is done side by side on a CPU: each part by a thread, none waits for another within an operation.
+
+A recurrent network is a chain of small operations. Two threads that share each of them are hardly faster than one, and on a busy
+machine many times slower, for at every operation one waits for the other. Two threads with a network or a batch each do twice as
+much.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def threads_for(device: torch.device) -> int:
+    """How many parts are worth working on at once: one for each of torch's threads on a CPU, on any other device one in all."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
+    """What `work` makes of each part, in their order, by so many threads, among which torch's own are divided.
+
+    With one thread it is the calling one. What torch keeps for a thread (inference or autocast mode) `work` sets itself, and of
+    torch's only generator of random numbers it must not draw: whose turn it were would be chance. Where the caller is interrupted
+    the work goes on until it ends of itself.
+    """
+    if threads <= 1:
+        return [work(part) for part in parts]
+    everywhere = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(max(everywhere // threads, 1),))
+    try:
+        return list(pool.map(work, parts))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        torch.set_num_threads(everywhere)  # of threads that are yet to begin; this one's never changed

@@ -1,0 +1,64 @@
+"""Threads that work side by side: in order, with torch's threads divided among them, and without holding up who gives up."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from daycast.model.side_by_side import side_by_side, threads_for
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None:
+    second_is_done = threading.Event()
+
+    def work(part: int) -> int:
+        if part == 1:
+            assert second_is_done.wait(10)
+        if part == 2:
+            second_is_done.set()
+        return 10 * part
+
+    assert side_by_side(work, [1, 2, 3], 2) == [10, 20, 30]
+
+
+@pytest.mark.parametrize(("threads", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+@pytest.mark.usefixtures("four_threads")
+def test_torchs_threads_are_divided_and_given_back(threads: int, each: int) -> None:
+    assert side_by_side(lambda _: torch.get_num_threads(), range(3), threads) == [each] * 3
+    assert torch.get_num_threads() == 4
+    seen = list[int]()
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [4]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_cpu_gets_a_part_for_each_of_torchs_threads_and_a_gpu_one() -> None:
+    assert [threads_for(torch.device(name)) for name in ("cpu", "cuda")] == [4, 1]
+
+
+def test_one_thread_is_the_callers_own() -> None:
+    assert side_by_side(lambda _: threading.get_ident(), range(2), 1) == [threading.get_ident()] * 2
+
+
+def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
+    told = threading.Event()
+
+    def work(part: int) -> bool:
+        if part == 0:
+            raise ValueError("the first part")
+        return told.wait(60)
+
+    with pytest.raises(ValueError, match="the first part"):
+        side_by_side(work, [0, 1], 2)
+    told.set()

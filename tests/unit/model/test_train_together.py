@@ -1,0 +1,88 @@
+"""Networks that train at the same time are those that train one after the other."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from daycast.model.lesson import Lesson
+from daycast.model.train import Member, Progress, train_together
+from daycast.model.train_ensemble import train_ensemble
+from unit.model.lessons import TINY, train_alone
+
+NOISY = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, epochs=3, patience=3)
+PAIR = [Member("gru", 1, 1), Member("lstm", 2, 2)]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_comes_to_the_weights_that_it_comes_to_alone_bit_for_bit(lesson: Lesson) -> None:
+    for _ in range(3):  # whose turn it is changes
+        for member, together in zip(PAIR, train_together(PAIR, lesson, NOISY, lambda _: None), strict=True):
+            alone, weights = train_alone(member, lesson, NOISY), together.net.state_dict()
+            assert together.loss == alone.loss
+            assert all(torch.equal(weights[name], value) for name, value in alone.net.state_dict().items())
+
+
+def test_one_that_stops_early_does_not_stop_the_other(lesson: Lesson) -> None:
+    learnt = replace(
+        TINY, hidden_share=0.0, learning_rate=0.05, weight_decay=0.0, steps_per_epoch=40, epochs=9, patience=9
+    )
+    champion = train_alone(PAIR[0], lesson, learnt).net.state_dict()
+    fast, seen = replace(TINY, learning_rate=0.1, epochs=4, patience=1, members=4), list[Progress]()
+    train_together([Member("gru", 2, 3), Member("gru", 2, 4, beginning=champion)], lesson, fast, seen.append)
+    assert [(progress.member, progress.epoch, progress.epochs_done) for progress in seen[:3]] == [
+        (3, 1, 8 + 1 + 4),
+        (4, 1, 8 + 1 + 4),  # nothing is better than what it began with
+        (3, 2, 8 + 2 + 4),
+    ]
+
+
+def test_the_speed_is_that_of_all_and_the_time_of_an_epoch_is_divided(lesson: Lesson) -> None:
+    seen = list[Progress]()
+    started = time.perf_counter()
+    train_together(PAIR, lesson, NOISY, seen.append)
+    spent = time.perf_counter() - started
+    assert seen[0].windows_per_s == seen[1].windows_per_s
+    assert sum(progress.epoch_seconds for progress in seen) < spent
+
+
+def test_members_are_trained_as_many_at_once_as_torch_has_threads(lesson: Lesson, two_threads: None) -> None:
+    seen = list[Progress]()
+    config = replace(NOISY, cell="auto", members=3, epochs=2)
+    _, ensemble, losses = train_ensemble(lesson, config, seen.append)
+    assert [(progress.member, progress.epoch) for progress in seen] == [(1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (3, 2)]
+    torch.set_num_threads(1)
+    _, one_by_one, same_losses = train_ensemble(lesson, config, lambda _: None)
+    assert losses == pytest.approx(same_losses, rel=1e-5)
+    for ours, theirs in zip(ensemble.parameters(), one_by_one.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_stacked_layers_whose_dropout_is_torchs_own_are_trained_one_by_one(lesson: Lesson, two_threads: None) -> None:
+    seen = list[Progress]()
+    train_ensemble(lesson, replace(NOISY, cell="gru", layers=2, members=2, epochs=2), seen.append)
+    assert [(progress.member, progress.epoch) for progress in seen] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_who_is_interrupted_does_not_wait_and_the_threads_end(lesson: Lesson) -> None:
+    endless, before = replace(NOISY, steps_per_epoch=1_000_000), threading.active_count()
+    main = threading.main_thread()
+    interruption = threading.Timer(0.5, lambda: signal.pthread_kill(main.ident, signal.SIGINT))
+    interruption.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train_together(PAIR, lesson, endless, lambda _: None)
+    while threading.active_count() > before and time.monotonic() < started + 20:
+        time.sleep(0.05)
+    assert threading.active_count() <= before
