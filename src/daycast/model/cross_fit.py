@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daycast.model.freed_memory import give_back_memory
 from daycast.model.linear_path import PENALTIES, Features, Moments, linear_forecast, outlook_features, sum_up
 from daycast.model.windows import Batch
 from daycast.prepare.splits import Block
@@ -74,7 +75,9 @@ def cross_fit(
 def _solve_without(total: Moments, part: Moments) -> Tensor:
     """The weights of each of PENALTIES without a part. (penalties, P, H·V)"""
     others = rest(total, part)
-    return torch.stack([others.solve((penalty,)) for penalty in PENALTIES])
+    weights = torch.stack([others.solve((penalty,)) for penalty in PENALTIES])
+    give_back_memory()
+    return weights
 
 
 def _by_fold(x: Tensor, weights: Tensor, fold: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from daycast.model.ensemble import Ensemble
 from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
 from daycast.model.fit_outlook import add_outlook, fit_outlook
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
+from daycast.model.freed_memory import give_back_memory, map_large_blocks
 from daycast.model.lesson import Lesson
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.manifest import make_manifest
@@ -40,6 +41,7 @@ from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
 VALIDATION_WINDOWS = 3_000
+_VALIDATED_AT_ONCE = 250  # windows, by each thread
 _FOLDS_OF_RIDGE = 3
 _NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
 
@@ -63,6 +65,7 @@ def fit_forecaster(
     networks, the naive baselines are fitted alone. Raises NotEnoughDataError where even those have nothing to stand on,
     ConfigError where a target is not in the data.
     """
+    map_large_blocks()
     versions = versions.lazy()
     start, end = _extent(versions)
     hours = hours_between(start, end) + 1
@@ -126,11 +129,13 @@ class _Fit:
         if self.windows.covariates:
             path = fit_outlook(alone, self.windows, train, V)
         lesson = self._prepare_lesson(path, alone)
+        fitted = LinearWeights(ridge, path.path.weights)
+        refreshed = LinearWeights(ridge_refreshed, path.refreshed)
+        del path, alone  # and with them the windows that were held out
+        give_back_memory()
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
         cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch, self.circumstances)
-        fitted = LinearWeights(ridge, path.path.weights)
-        refreshed = LinearWeights(ridge_refreshed, path.refreshed)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit, alone: LinearFit) -> Lesson:
@@ -145,7 +150,7 @@ class _Fit:
             spread=_spread(path.held_out),
             validation=[
                 (batch, linear_forecast(weights, batch, V, path_features))
-                for batch, _, _ in gather_parts(self.windows, *later)
+                for batch, _, _ in gather_parts(self.windows, *later, size=_VALIDATED_AT_ONCE)
             ],
             spread_alone=_spread(alone.held_out) if self.windows.covariates else None,
             beginnings=read_beginnings(champion, self._header((), {})) if champion else {},
@@ -173,6 +178,7 @@ class _Fit:
     @torch.inference_mode()
     def with_residuals(self, forecaster: Forecaster) -> Forecaster:
         """The forecaster, its baselines' quantiles being those of their residuals in the validation block."""
+        give_back_memory()
         V = len(self.targets)
         stations, origins = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
@@ -182,7 +188,7 @@ class _Fit:
         for _, batch, quantiles in forecaster.forecast(self.windows, stations, origins, list(points)):
             truth.append(batch.truth[..., :V])
             for name, own in quantiles.items():
-                points[name].append(own[..., MEDIAN])
+                points[name].append(own[..., MEDIAN].clone())  # a view would keep all quantiles
         came = torch.cat(truth)
         forecaster.residuals = {name: residual_quantiles(came - torch.cat(parts)) for name, parts in points.items()}
         return forecaster

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from daycast.model.cross_fit import FOLDS, CrossFit, cross_fit, fold_of_hours
+from daycast.model.freed_memory import give_back_memory
 from daycast.model.linear_path import Features, Moments, sum_moments, sum_up
 from daycast.model.sampling import draw, eligible_origins, spread_evenly
 from daycast.model.windows import Batch, Windows
@@ -51,13 +52,16 @@ def fit_linear(
     present = np.unique(fold[eligible.any(axis=0)])
     few = _HELD_OUT // len(present)
     kept = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
-    moments = [moments_of(eligible & (fold == k), block) for k in present]
+    moments = [moments_of(eligible & (fold == k), block).to_keep() for k in present]
+    give_back_memory()
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
     path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
     after = hours_after(block, windows.network.hours)
     later = eligible_origins(windows.network, after, targets)
     refreshed = sum_up([*moments, moments_of(later, after)] if later.any() else moments).solve(path.penalties)
     held_out = tuple((batch, path.forecast(batch, t0)) for part in kept for batch, _, t0 in part)
+    del moments
+    give_back_memory()
     return LinearFit(path, refreshed, held_out)
 
 
@@ -66,11 +70,13 @@ def hours_after(block: Block, hours: int) -> Block:
     return Block(block.last_origin + 2 - HISTORY_HOURS, hours)
 
 
-def gather_parts(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """The windows of these stations and hours of issue, some at a time: each part and its indices on the device."""
-    for part in range(0, len(stations), _PART):
+def gather_parts(
+    windows: Windows, stations: np.ndarray, origins: np.ndarray, size: int = _PART
+) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """The windows of these stations and hours of issue, `size` at a time: each part and its indices on the device."""
+    for part in range(0, len(stations), size):
         at, t0 = (
-            torch.from_numpy(index[part : part + _PART].astype(np.int64)).to(windows.device)
+            torch.from_numpy(index[part : part + size].astype(np.int64)).to(windows.device)
             for index in (stations, origins)
         )
         yield windows.gather(at, t0), at, t0

@@ -65,7 +65,8 @@ def fit_outlook(fit: LinearFit, windows: Windows, block: Block, targets: int) ->
     later = eligible_origins(windows.network, hours_after(block, windows.network.hours), V)
     everything = total
     if later.any():
-        everything = total + moments_of(later, lambda batch, _: linear_forecast(path.weights, batch, V, path.features))
+        seen_by_none = moments_of(later, lambda batch, _: linear_forecast(path.weights, batch, V, path.features))
+        everything = sum_up([total, seen_by_none])
     rows = total.solve(penalties)
     without = torch.stack([rest(total, part).solve(penalties) for part in moments])
     corrected = replace(

@@ -24,7 +24,7 @@ from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import solar_hours
 from daycast.times import HORIZON_HOURS
 
-_AT_ONCE = 2048  # windows whose forecasts are made together, to bound memory
+_AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU by each thread, to bound memory
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class Forecaster:
             quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
-        at_once = min(max(_AT_ONCE // threads, 1), max(-(-len(stations) // threads), 1))
+        most = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
+        at_once = min(max(-(-len(stations) // threads), 1), most)
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
         for some in range(0, len(parts), threads):
             yield from side_by_side(forecast_part, parts[some : some + threads], threads)

@@ -5,7 +5,6 @@ the neighbours showed, and the newest day times the hour of the day, for the atm
 forecast corrects it, by rows that `fit_outlook` puts below its weights.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -71,19 +70,14 @@ class Moments:
     where nothing is missing, and otherwise right if what is missing is so at random. A weight of 0.5 is half a missing value.
     """
 
-    gram: Tensor  # (P, P) float64
+    gram: Tensor  # (P, P) float64, or float32 where they are only kept
     moment: Tensor  # (P, H·V) float64
     count: Tensor  # (H·V,) float64
     windows: int
 
-    def __add__(self, other: "Moments") -> "Moments":
-        """The moments of both."""
-        return Moments(
-            self.gram + other.gram,
-            self.moment + other.moment,
-            self.count + other.count,
-            self.windows + other.windows,
-        )
+    def to_keep(self) -> "Moments":
+        """The same in half the memory."""
+        return replace(self, gram=self.gram.float())
 
     def __sub__(self, part: "Moments") -> "Moments":
         """The moments of what is left without a part."""
@@ -93,7 +87,7 @@ class Moments:
 
     def solve(self, penalties: Sequence[float]) -> Tensor:
         """Ridge weights (P, H·V) with a penalty for each of the V targets, relative to the number of windows."""
-        gram = self.gram / self.windows
+        gram = self.gram.double() / self.windows
         moment = self.moment / self.count.clamp(min=torch.finfo(torch.double).tiny)
         weights = torch.empty_like(moment, dtype=torch.float32)
         of_column = torch.tensor(penalties, dtype=torch.double).repeat(moment.shape[1] // len(penalties))
@@ -105,7 +99,13 @@ class Moments:
 
 def sum_up(parts: Sequence[Moments]) -> Moments:
     """The moments of all the windows of these parts, at least one."""
-    return functools.reduce(Moments.__add__, parts)
+    first, *others = parts
+    gram, moment, count = (sums.to(torch.double, copy=True) for sums in (first.gram, first.moment, first.count))
+    for part in others:  # in place: each gram is as large as all windows of a small network
+        gram += part.gram
+        moment += part.moment
+        count += part.count
+    return Moments(gram, moment, count, sum(part.windows for part in parts))
 
 
 def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> Moments:
@@ -145,6 +145,6 @@ def weigh_departure(batch: Batch, base: Tensor) -> tuple[Tensor, Tensor]:
 def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
     ridge = torch.full((len(gram),), penalty, dtype=gram.dtype, device=gram.device)
     ridge[-1] = 1e-9  # the constant is not shrunk
-    shrunk = gram.clone()
-    shrunk.diagonal().add_(ridge)
-    return torch.cholesky_solve(moment, torch.linalg.cholesky(shrunk))
+    factor = gram.clone()
+    factor.diagonal().add_(ridge)
+    return torch.cholesky_solve(moment, torch.linalg.cholesky(factor, out=factor))

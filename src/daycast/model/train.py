@@ -13,6 +13,7 @@ import torch
 from daycast.model.config import ModelConfig
 from daycast.model.course import Course, begin
 from daycast.model.distributed import ALONE, Ranks
+from daycast.model.freed_memory import give_back_memory
 from daycast.model.lesson import Lesson
 from daycast.model.resume import load_state, save_state
 from daycast.model.seq2seq import Seq2Seq
@@ -99,6 +100,7 @@ def _train_epochs(
         losses = epoch.training_loss, epoch.validation_loss
         of = members[k].number, config.members
         watch(Progress(members[k].cell, courses[k].epoch, config.epochs, *losses, speed, seconds, done, *of))
+    give_back_memory()
 
 
 def _begin(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
