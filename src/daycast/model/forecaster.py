@@ -149,8 +149,7 @@ class Forecaster:
             quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
-        most = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
-        at_once = min(max(-(-len(stations) // threads), 1), most)
+        at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
         for some in range(0, len(parts), threads):
             yield from side_by_side(forecast_part, parts[some : some + threads], threads)

@@ -5,6 +5,7 @@ machine many times slower, for at every operation one waits for the other. Two t
 much.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,6 +14,7 @@ import torch
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+_one_at_a_time = threading.Lock()
 
 
 def threads_for(device: torch.device) -> int:
@@ -29,10 +31,28 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], threads:
     """
     if threads <= 1:
         return [work(part) for part in parts]
-    everywhere = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(max(everywhere // threads, 1),))
+    pool = _start_threads(min(threads, len(parts)), max(torch.get_num_threads() // threads, 1))
     try:
         return list(pool.map(work, parts))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        torch.set_num_threads(everywhere)  # of threads that are yet to begin; this one's never changed
+
+
+def _start_threads(count: int, share: int) -> ThreadPoolExecutor:
+    """So many, each with its share of torch's threads.
+
+    To set it is also to set what any thread that is yet to begin finds, so that the caller sets that back before anything else.
+    """
+    pool, settled = ThreadPoolExecutor(count), threading.Barrier(count + 1)
+
+    def settle() -> None:
+        torch.get_num_threads()  # a thread's first question sets its number to what all begin with
+        torch.set_num_threads(share)
+        settled.wait()
+
+    with _one_at_a_time:
+        for _ in range(count):
+            pool.submit(settle)
+        settled.wait()
+        torch.set_num_threads(torch.get_num_threads())
+    return pool

@@ -17,6 +17,15 @@ def four_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def in_another_thread() -> int:
+    """How many threads torch would use there."""
+    seen = list[int]()
+    other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    return seen[0]
+
+
 def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None:
     second_is_done = threading.Event()
 
@@ -33,13 +42,8 @@ def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None
 @pytest.mark.parametrize(("threads", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
 @pytest.mark.usefixtures("four_threads")
 def test_torchs_threads_are_divided_and_given_back(threads: int, each: int) -> None:
-    assert side_by_side(lambda _: torch.get_num_threads(), range(3), threads) == [each] * 3
-    assert torch.get_num_threads() == 4
-    seen = list[int]()
-    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert seen == [4]
+    assert side_by_side(lambda _: (torch.get_num_threads(), in_another_thread()), range(3), threads) == [(each, 4)] * 3
+    assert (torch.get_num_threads(), in_another_thread()) == (4, 4)
 
 
 @pytest.mark.usefixtures("four_threads")
