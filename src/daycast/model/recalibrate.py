@@ -1,6 +1,6 @@
 """Calibrations learned from what forecasts of the last weeks came to, without training anything."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from daycast.model.calibration import HOUR_GROUPS, HOURS_IN_GROUP, INPUTS, Calibration
 from daycast.model.config import MEDIAN, QUANTILES
+from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.track_record import LOOK_BACK_DAYS, TrackRecord
 from daycast.model.weighted_quantiles import weighted_quantiles
 
@@ -20,6 +21,7 @@ _FORMER_SHARE = 0.1  # what a window counts that was forecast by weights that no
 _FOLD_DAYS, _FOLDS = 7, 4
 _NARROWEST, _WIDEST = 0.25, 6.0
 _FEWEST = 50  # windows of one input
+_AWAY = [q for q in range(len(QUANTILES)) if q != MEDIAN]
 
 
 def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(HOUR_GROUPS)) -> dict[str, Calibration]:
@@ -33,6 +35,13 @@ def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(H
     """
     recent = record.of(record.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
     return {name: _learn(recent, own, now, groups) for name, own in recent.quantiles.items()}
+
+
+def recalibrate_often(
+    record: TrackRecord, hours: Sequence[int], groups: Collection[int]
+) -> list[dict[str, Calibration]]:
+    """The calibrations at each of these hours since 1970, as from `recalibrate`."""
+    return side_by_side(lambda now: recalibrate(record, now, groups), hours, threads_for(torch.device("cpu")))
 
 
 def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[int]) -> Calibration:
@@ -101,10 +110,10 @@ def _stretch_of(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) ->
     """What the distance of each quantile from the median must be multiplied by to have its share of the truth. (H, V, Q)"""
     median = quantiles[..., MEDIAN : MEDIAN + 1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = (truth[..., None] - median) / (quantiles - median)
-    outwards = np.maximum(QUANTILES, 1 - np.array(QUANTILES))
+        score = (truth[..., None] - median) / (quantiles[..., _AWAY] - median)
+    outwards = np.maximum(QUANTILES, 1 - np.array(QUANTILES))[_AWAY]
     score = score.reshape(len(score), -1).T
     found = weighted_quantiles(score, weight, np.tile(outwards, len(score) // len(outwards)))
-    stretch = np.nan_to_num(found, nan=1.0, posinf=1.0, neginf=1.0).reshape(quantiles.shape[1:])
-    stretch[..., MEDIAN] = 1.0
+    stretch = np.ones(quantiles.shape[1:])
+    stretch[..., _AWAY] = np.nan_to_num(found, nan=1.0, posinf=1.0, neginf=1.0).reshape(*stretch.shape[:-1], len(_AWAY))
     return np.clip(stretch, _NARROWEST, _WIDEST)

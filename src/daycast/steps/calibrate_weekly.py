@@ -6,7 +6,7 @@ import numpy as np
 
 from daycast.model.calibration import HOURS_IN_GROUP, join
 from daycast.model.forecaster import Forecaster
-from daycast.model.recalibrate import EVERY_DAYS, recalibrate
+from daycast.model.recalibrate import EVERY_DAYS, recalibrate_often
 from daycast.model.track_record import begin_of_record, keep_record
 from daycast.prepare.sun import solar_hours
 from daycast.steps.evaluate import Evaluation
@@ -24,5 +24,5 @@ def calibrate_weekly(forecaster: Forecaster, names: Sequence[str], block: Evalua
         return
     groups = np.unique(solar_hours(network, block.stations, block.origins) // HOURS_IN_GROUP)
     weeks = np.arange(block.origins.min(), block.origins.max() + 1, 24 * EVERY_DAYS)
-    learned = [recalibrate(record, int(now), groups) for now in network.hours_since_1970(weeks)]
+    learned = recalibrate_often(record, network.hours_since_1970(weeks).tolist(), groups.tolist())
     forecaster.calibrations = {name: join([week[name] for week in learned]) for name in names}
