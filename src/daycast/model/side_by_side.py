@@ -29,7 +29,7 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], threads:
     torch's only generator of random numbers it must not draw: whose turn it were would be chance. Where the caller is interrupted
     the work goes on until it ends of itself.
     """
-    if threads <= 1:
+    if threads <= 1 or not parts:
         return [work(part) for part in parts]
     pool = _start_threads(min(threads, len(parts)), max(torch.get_num_threads() // threads, 1))
     try:

@@ -51,6 +51,11 @@ def test_a_cpu_gets_a_part_for_each_of_torchs_threads_and_a_gpu_one() -> None:
     assert [threads_for(torch.device(name)) for name in ("cpu", "cuda")] == [4, 1]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_nothing_nothing_is_made(threads: int) -> None:
+    assert side_by_side(lambda part: part, [], threads) == []
+
+
 def test_one_thread_is_the_callers_own() -> None:
     assert side_by_side(lambda _: threading.get_ident(), range(2), 1) == [threading.get_ident()] * 2
 
