@@ -26,6 +26,14 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As on a terminal; pytest's workers are told to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_each_comes_to_the_weights_that_it_comes_to_alone_bit_for_bit(lesson: Lesson) -> None:
     for _ in range(3):  # whose turn it is changes
         for member, together in zip(PAIR, train_together(PAIR, lesson, NOISY, lambda _: None), strict=True):
@@ -75,14 +83,14 @@ def test_stacked_layers_whose_dropout_is_torchs_own_are_trained_one_by_one(lesso
     assert [(progress.member, progress.epoch) for progress in seen] == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-def test_who_is_interrupted_does_not_wait_and_the_threads_end(lesson: Lesson) -> None:
-    endless, before = replace(NOISY, steps_per_epoch=1_000_000), threading.active_count()
+def test_who_is_interrupted_does_not_wait_and_the_threads_end(lesson: Lesson, interruptible: None) -> None:
+    long, before = replace(NOISY, steps_per_epoch=10_000), threading.active_count()
     main = threading.main_thread()
     interruption = threading.Timer(0.5, lambda: signal.pthread_kill(main.ident, signal.SIGINT))
     interruption.start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        train_together(PAIR, lesson, endless, lambda _: None)
-    while threading.active_count() > before and time.monotonic() < started + 20:
+        train_together(PAIR, lesson, long, lambda _: None)
+    while threading.active_count() > before and time.monotonic() < started + 10:
         time.sleep(0.05)
     assert threading.active_count() <= before
