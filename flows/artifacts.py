@@ -54,8 +54,7 @@ def showing_training(watch: "Callable[[Progress], None]") -> "Iterator[Callable[
 
     def both(progress: "Progress") -> None:
         watch(progress)
-        done = (progress.member - 1) * progress.epochs + progress.epoch
-        share = done / (progress.members * progress.epochs)
+        share = progress.epochs_done / (progress.members * progress.epochs)
         loss = f"validation loss {progress.validation_loss:.4f}"
         network = f"network {progress.member} of {progress.members} ({progress.cell})"
         move(100 * share, f"{network}, epoch {progress.epoch} of at most {progress.epochs}, {loss}")

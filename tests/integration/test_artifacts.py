@@ -45,8 +45,8 @@ def test_an_error_of_the_training_itself_is_not_swallowed(bar):
         raise ValueError("no weights")
 
 
-def progress(member: int, epoch: int) -> Progress:
-    return Progress("gru", epoch, 5, 0.3, 0.25, 100.0, 1.0, member, 2)
+def progress(member: int, epoch: int, done: int) -> Progress:
+    return Progress("gru", epoch, 5, 0.3, 0.25, 100.0, 1.0, done, member, 2)
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def bar(monkeypatch) -> list[float]:
 
 def test_the_bar_counts_the_epochs_of_all_networks_and_is_full_at_the_end(bar):
     with artifacts.showing_training(lambda _: None) as watch:
-        for member, epoch in ((1, 1), (1, 5), (2, 3)):
-            watch(progress(member, epoch))
-    assert bar == [10, 50, 80, 100]
+        for member, epoch, done in ((1, 1, 2), (2, 1, 2), (1, 4, 8), (2, 2, 8)):  # they train at the same time
+            watch(progress(member, epoch, done))
+    assert bar == [20, 20, 80, 80, 100]
 
 
 def test_a_table_holds_what_json_can_say(monkeypatch):
