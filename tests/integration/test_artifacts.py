@@ -35,8 +35,8 @@ def test_what_cannot_be_shown_costs_a_line_in_the_log_and_never_the_run(caplog, 
     artifacts.show_summary("forecast", "192 forecasts")
     told = []
     with artifacts.showing_training(told.append) as watch:
-        watch(progress(1, 1))
-    assert told == [progress(1, 1)]
+        watch(progress(1, 1, 1))
+    assert told == [progress(1, 1, 1)]
     assert caplog.text.count("no artifact: the server is gone") == 3
 
 
