@@ -40,8 +40,7 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
-VALIDATION_WINDOWS = 3_000
-_VALIDATED_AT_ONCE = 250  # windows, by each thread
+VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # the latter by each thread
 _FOLDS_OF_RIDGE = 3
 _NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
 
@@ -129,8 +128,7 @@ class _Fit:
         if self.windows.covariates:
             path = fit_outlook(alone, self.windows, train, V)
         lesson = self._prepare_lesson(path, alone)
-        fitted = LinearWeights(ridge, path.path.weights)
-        refreshed = LinearWeights(ridge_refreshed, path.refreshed)
+        fitted, refreshed = LinearWeights(ridge, path.path.weights), LinearWeights(ridge_refreshed, path.refreshed)
         del path, alone  # and with them the windows that were held out
         give_back_memory()
         if not lesson.validation:
@@ -179,14 +177,13 @@ class _Fit:
     def with_residuals(self, forecaster: Forecaster) -> Forecaster:
         """The forecaster, its baselines' quantiles being those of their residuals in the validation block."""
         give_back_memory()
-        V = len(self.targets)
         stations, origins = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
             raise NotEnoughDataError("no station has a day of readings followed by another: ingest more")
         points: dict[str, list[Tensor]] = {name: [] for name in forecaster.residuals}
         truth = []
         for _, batch, quantiles in forecaster.forecast(self.windows, stations, origins, list(points)):
-            truth.append(batch.truth[..., :V])
+            truth.append(batch.truth[..., : len(self.targets)])
             for name, own in quantiles.items():
                 points[name].append(own[..., MEDIAN].clone())  # a view would keep all quantiles
         came = torch.cat(truth)

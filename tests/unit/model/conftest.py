@@ -1,6 +1,6 @@
 """Networks and windows made at random, for comparison with slow oracles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
@@ -75,3 +75,12 @@ def lesson(make_plain_network: Callable[[np.ndarray], Network]) -> Lesson:
     network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
     windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
     return make_lesson(windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))])
+
+
+@pytest.fixture
+def torch_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Torch has so many threads during the test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)

@@ -1,20 +1,11 @@
 """Threads that work side by side: in order, with torch's threads divided among them, and without holding up who gives up."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import torch
 
 from daycast.model.side_by_side import side_by_side, threads_for
-
-
-@pytest.fixture
-def four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
 
 
 def in_another_thread() -> int:
@@ -40,13 +31,15 @@ def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None
 
 
 @pytest.mark.parametrize(("threads", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
-@pytest.mark.usefixtures("four_threads")
+@pytest.mark.parametrize("torch_threads", [4], indirect=True)
+@pytest.mark.usefixtures("torch_threads")
 def test_torchs_threads_are_divided_and_given_back(threads: int, each: int) -> None:
     assert side_by_side(lambda _: (torch.get_num_threads(), in_another_thread()), range(3), threads) == [(each, 4)] * 3
     assert (torch.get_num_threads(), in_another_thread()) == (4, 4)
 
 
-@pytest.mark.usefixtures("four_threads")
+@pytest.mark.parametrize("torch_threads", [4], indirect=True)
+@pytest.mark.usefixtures("torch_threads")
 def test_a_cpu_gets_a_part_for_each_of_torchs_threads_and_a_gpu_one() -> None:
     assert [threads_for(torch.device(name)) for name in ("cpu", "cuda")] == [4, 1]
 

@@ -19,14 +19,6 @@ PAIR = [Member("gru", 1, 1), Member("lstm", 2, 2)]
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def interruptible() -> Iterator[None]:
     """As on a terminal; pytest's workers are told to ignore Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,7 +57,8 @@ def test_the_speed_is_that_of_all_and_the_time_of_an_epoch_is_divided(lesson: Le
     assert sum(progress.epoch_seconds for progress in seen) < spent
 
 
-def test_members_are_trained_as_many_at_once_as_torch_has_threads(lesson: Lesson, two_threads: None) -> None:
+@pytest.mark.parametrize("torch_threads", [2], indirect=True)
+def test_members_are_trained_as_many_at_once_as_torch_has_threads(lesson: Lesson, torch_threads: int) -> None:
     seen = list[Progress]()
     config = replace(NOISY, cell="auto", members=3, epochs=2)
     _, ensemble, losses = train_ensemble(lesson, config, seen.append)
@@ -77,7 +70,8 @@ def test_members_are_trained_as_many_at_once_as_torch_has_threads(lesson: Lesson
         torch.testing.assert_close(ours, theirs)
 
 
-def test_stacked_layers_whose_dropout_is_torchs_own_are_trained_one_by_one(lesson: Lesson, two_threads: None) -> None:
+@pytest.mark.parametrize("torch_threads", [2], indirect=True)
+def test_stacked_layers_whose_dropout_is_torchs_own_are_trained_one_by_one(lesson: Lesson, torch_threads: int) -> None:
     seen = list[Progress]()
     train_ensemble(lesson, replace(NOISY, cell="gru", layers=2, members=2, epochs=2), seen.append)
     assert [(progress.member, progress.epoch) for progress in seen] == [(1, 1), (1, 2), (2, 1), (2, 2)]
