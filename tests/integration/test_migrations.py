@@ -5,12 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import polars as pl
 import pytest
+import torch
 
 from daycast.errors import WarehouseError
+from daycast.model.calibration_rows import from_rows
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN, Variable, check_column, flag_column
 from daycast.warehouse import migrate as module
+from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
 from daycast.warehouse.publish import PUBLIC_TABLES
@@ -192,3 +197,26 @@ def test_forecasts_from_before_say_who_made_them_as_far_as_their_model_is_known(
         assert migrated.execute("select model_id, promoted_by, reason from champion").fetchall() == [
             ("m", None, "because")
         ]
+
+
+def test_calibrations_of_three_hours_each_become_those_of_every_hour(
+    con: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for released in (sql_folder() / "migrations").glob("*.sql"):
+        if released.stem < "0011":
+            (folder / released.name).write_text(released.read_text())
+    migrate(con, NOW)
+    shape = {"shift": (8, 24), "stretch": (8, 24, 7), "widening": (5, 24, 7)}
+    old = {part: np.random.default_rng(0).random(size).astype(np.float32) for part, size in shape.items()}
+    key = {"model_id": "m", "forecaster": "gru", "calibrated_at": NOW, "variable": "v"}
+    rows = pl.DataFrame([key | {part: own.ravel().tolist() for part, own in old.items()}])
+    con.register("rows", rows)
+    con.execute("insert into calibrations by name from rows")
+    con.close()
+    monkeypatch.undo()
+    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as migrated:
+        learned = from_rows(read_calibrations(migrated, "m", NOW), ["v"], torch.device("cpu"))["gru"]
+    for hour in range(24):
+        for part in ("shift", "stretch"):
+            np.testing.assert_array_equal(getattr(learned, part)[0, hour, :, 0], old[part][hour // 3])
+    np.testing.assert_array_equal(learned.widening[0, :, :, 0], old["widening"])

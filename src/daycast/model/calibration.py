@@ -11,8 +11,6 @@ from daycast.model.windows import REGIMES, Batch
 
 INPUTS = (*REGIMES, "alone")  # I: the input regimes, and a stale station whose neighbours are silent too
 _SILENT_H = 3
-HOUR_GROUPS = 8  # G: of hours of issue, midnight to 2 o'clock, 3 to 5 and so on, in mean solar time
-HOURS_IN_GROUP = 24 // HOUR_GROUPS
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class Calibration:
     """
 
     since: Tensor  # (P,) int64 hours since 1970, ascending
-    shift: Tensor  # (P, G, H, V) scaled, for each group of hours of issue
-    stretch: Tensor  # (P, G, H, V, Q), above 0
+    shift: Tensor  # (P, 24, H, V) scaled, for each hour of issue in mean solar time
+    stretch: Tensor  # (P, 24, H, V, Q), above 0
     widening: Tensor  # (P, I, H, V, Q), above 0
 
     def apply(self, quantiles: Tensor, issued: Tensor, hour: Tensor, inputs: Tensor) -> Tensor:
@@ -35,10 +33,9 @@ class Calibration:
         """
         at = torch.searchsorted(self.since, issued, right=True) - 1
         known, at = at >= 0, at.clamp(min=0)
-        group = hour // HOURS_IN_GROUP
         median = quantiles[..., MEDIAN : MEDIAN + 1]
-        stretched = (quantiles - median) * self.stretch[at, group] * self.widening[at, inputs]
-        moved = median + self.shift[at, group][..., None] + stretched
+        stretched = (quantiles - median) * self.stretch[at, hour] * self.widening[at, inputs]
+        moved = median + self.shift[at, hour][..., None] + stretched
         return torch.where(known[:, None, None, None], moved, quantiles).sort(dim=-1).values
 
     def to(self, device: torch.device) -> "Calibration":

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import torch
 
-from daycast.model.calibration import HOUR_GROUPS, INPUTS, Calibration
+from daycast.model.calibration import INPUTS, Calibration
 from daycast.model.config import QUANTILES
 from daycast.times import EPOCH, HORIZON_HOURS, hours_between
 
 _SHAPES = {
-    "shift": (HOUR_GROUPS, HORIZON_HOURS),
-    "stretch": (HOUR_GROUPS, HORIZON_HOURS, len(QUANTILES)),
+    "shift": (24, HORIZON_HOURS),
+    "stretch": (24, HORIZON_HOURS, len(QUANTILES)),
     "widening": (len(INPUTS), HORIZON_HOURS, len(QUANTILES)),
 }
 

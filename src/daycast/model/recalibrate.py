@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daycast.model.calibration import HOUR_GROUPS, HOURS_IN_GROUP, INPUTS, Calibration
+from daycast.model.calibration import INPUTS, Calibration
 from daycast.model.config import MEDIAN, QUANTILES
 from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.track_record import LOOK_BACK_DAYS, TrackRecord
@@ -14,8 +14,8 @@ from daycast.model.weighted_quantiles import weighted_quantiles
 
 EVERY_DAYS = 7  # between one calibration and the next
 _HALF_LIFE_DAYS = 30.0  # after which a window counts half
-_ALIKE = np.array([1.0, 0.8, 0.41, 0.13])  # what a window counts so many hours from the middle of a group
-_MEDIAN_SHARE, _WIDTH_SHARE = 0.75, 0.9  # of what was learned that is carried out, for next week is not last month
+_ALIKE = np.array([1.0, 0.8, 0.41, 0.13])  # what a window counts that was issued so many hours of the day apart
+_MEDIAN_SHARE = 0.75  # of what was learned that is carried out, for next week is not last month
 _PRIOR_DAYS = 5.0  # for which what was learned counts half
 _FORMER_SHARE = 0.1  # what a window counts that was forecast by weights that no longer serve
 _FOLD_DAYS, _FOLDS = 7, 4
@@ -24,33 +24,33 @@ _FEWEST = 50  # windows of one input
 _AWAY = [q for q in range(len(QUANTILES)) if q != MEDIAN]
 
 
-def recalibrate(record: TrackRecord, now: int, groups: Collection[int] = range(HOUR_GROUPS)) -> dict[str, Calibration]:
+def recalibrate(record: TrackRecord, now: int, hours: Collection[int] = range(24)) -> dict[str, Calibration]:
     """The calibration of each forecaster of a track record at `now`, an hour since 1970, by what was known of it then.
 
-    Windows of the last 90 days count, the less the older they are, and for each group of hours of issue those of like hours:
+    Windows of the last 90 days count, the less the older they are, and for each hour of issue those of like hours:
     split-conformal prediction (Romano, Patterson & Candès 2019, arXiv:1905.03222) with weights for what drifts (Barber, Candès,
     Ramdas & Tibshirani 2023, doi:10.1214/23-AOS2276). The score of a truth is its distance from the median by that of the
-    quantile, the median being moved by what other weeks taught: what its own week taught would flatter it. Groups that are not
+    quantile, the median being moved by what other weeks taught: what its own week taught would flatter it. Hours that are not
     asked for stay as they are, and so does everything where nothing is known.
     """
     recent = record.of(record.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
-    return {name: _learn(recent, own, now, groups) for name, own in recent.quantiles.items()}
+    return {name: _learn(recent, own, now, hours) for name, own in recent.quantiles.items()}
 
 
 def recalibrate_often(
-    record: TrackRecord, hours: Sequence[int], groups: Collection[int]
+    record: TrackRecord, moments: Sequence[int], hours: Collection[int]
 ) -> list[dict[str, Calibration]]:
-    """The calibrations at each of these hours since 1970, as from `recalibrate`."""
-    return side_by_side(lambda now: recalibrate(record, now, groups), hours, threads_for(torch.device("cpu")))
+    """The calibrations at each of these moments, in hours since 1970, as from `recalibrate`."""
+    return side_by_side(lambda now: recalibrate(record, now, hours), moments, threads_for(torch.device("cpu")))
 
 
-def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[int]) -> Calibration:
+def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[int]) -> Calibration:
     _, H, V, Q = quantiles.shape
     own, truth = quantiles.cpu().numpy(), record.truth.cpu().numpy()
-    issued, hour, inputs, former = (
+    issued, hour_of_issue, inputs, former = (
         part.cpu().numpy() for part in (record.issued, record.hour, record.inputs, record.former)
     )
-    shift, stretch = np.zeros((HOUR_GROUPS, H, V), np.float32), np.ones((HOUR_GROUPS, H, V, Q), np.float32)
+    shift, stretch = np.zeros((24, H, V), np.float32), np.ones((24, H, V, Q), np.float32)
     widening = np.ones((len(INPUTS), H, V, Q), np.float32)
     age = (now - issued) / 24  # days
     weight = 0.5 ** (age / _HALF_LIFE_DAYS) * np.where(former, _FORMER_SHARE, 1.0)
@@ -60,15 +60,15 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[
     plain &= inputs == usual
     if plain.any():
         trust = _trust(age[plain], weight[plain])
-        for group in groups:
-            alike = weight * _likeness(hour, group) * plain
+        for hour in hours:
+            alike = weight * _likeness(hour_of_issue, hour) * plain
             rows = alike > 0
             if rows.any():
                 share = _MEDIAN_SHARE * trust
-                shift[group] = share * _median_error(own[rows], truth[rows], alike[rows])
+                shift[hour] = share * _median_error(own[rows], truth[rows], alike[rows])
                 moved = truth[rows] - share * _error_of_others(own[rows], truth[rows], alike[rows], fold[rows])
                 found = _stretch_of(own[rows], moved, alike[rows])
-                stretch[group] = found ** (_WIDTH_SHARE * trust)
+                stretch[hour] = found**trust
         as_usual = _stretch_of(own[plain], truth[plain], weight[plain])
         for other in set(range(len(INPUTS))) - {int(usual)}:
             rows = inputs == other
@@ -78,8 +78,8 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, groups: Collection[
     return Calibration(torch.tensor([now], device=quantiles.device), *parts)
 
 
-def _likeness(hour: np.ndarray, group: int) -> np.ndarray:
-    apart = np.abs(hour - (HOURS_IN_GROUP * group + HOURS_IN_GROUP // 2))
+def _likeness(hour_of_issue: np.ndarray, hour: int) -> np.ndarray:
+    apart = np.abs(hour_of_issue - hour)
     apart = np.minimum(apart, 24 - apart)
     return np.where(apart < len(_ALIKE), _ALIKE[np.minimum(apart, len(_ALIKE) - 1)], 0.0)
 

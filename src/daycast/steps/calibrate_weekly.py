@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daycast.model.calibration import HOURS_IN_GROUP, join
+from daycast.model.calibration import join
 from daycast.model.forecaster import Forecaster
 from daycast.model.recalibrate import EVERY_DAYS, recalibrate_often
 from daycast.model.track_record import begin_of_record, keep_record
@@ -22,7 +22,7 @@ def calibrate_weekly(forecaster: Forecaster, names: Sequence[str], block: Evalua
     record = keep_record(forecaster, block.windows, since, block.until, names)
     if record is None or not len(block.origins):
         return
-    groups = np.unique(solar_hours(network, block.stations, block.origins) // HOURS_IN_GROUP)
+    hours = np.unique(solar_hours(network, block.stations, block.origins))
     weeks = np.arange(block.origins.min(), block.origins.max() + 1, 24 * EVERY_DAYS)
-    learned = recalibrate_often(record, network.hours_since_1970(weeks).tolist(), groups.tolist())
+    learned = recalibrate_often(record, network.hours_since_1970(weeks).tolist(), hours.tolist())
     forecaster.calibrations = {name: join([week[name] for week in learned]) for name in names}
