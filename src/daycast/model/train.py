@@ -94,9 +94,10 @@ def _train_epochs(
     speed, seconds = sum(epoch.windows_per_s for epoch in epochs), (time.perf_counter() - started) / len(going)
     done = (members[0].number - 1) * config.epochs
     done += sum(course.epoch if course.goes_on(config) else config.epochs for course in courses)
-    for k, epoch in zip(going, epochs, strict=True):
+    for k in going:
         if state := members[k].state:
             save_state(courses[k], state, _made_for(members[k], config, ranks))
+    for k, epoch in zip(going, epochs, strict=True):
         losses = epoch.training_loss, epoch.validation_loss
         of = members[k].number, config.members
         watch(Progress(members[k].cell, courses[k].epoch, config.epochs, *losses, speed, seconds, done, *of))

@@ -46,11 +46,24 @@ def apply(calibration: Calibration, issued: int = NOW, hour: int = 12, inputs: s
 
 
 def test_the_weighted_quantile_is_the_smallest_value_that_its_share_of_the_weight_does_not_exceed() -> None:
-    values = np.array([[3.0, 1.0, 2.0, np.nan], [np.nan] * 4])
+    values = np.array([[3.0, 1.0, 2.0, np.nan], [np.nan] * 4], dtype=np.float32)
     weights = np.array([1.0, 2.0, 1.0, 5.0])  # in order: 1 weighs 2, 2 weighs 1, 3 weighs 1
     for level, expected in ((0.4, 1.0), (0.5, 1.0), (0.6, 2.0), (0.75, 2.0), (0.8, 3.0), (1.0, 3.0)):
         found = weighted_quantiles(values, weights, np.array([level, level]))
         np.testing.assert_array_equal(found, [expected, np.nan])
+
+
+def test_weighted_quantiles_of_many_values_are_those_of_a_plain_sort() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.choice(
+        np.array([-np.inf, -2.5, -1e-30, -0.0, 0.0, 1e-30, 0.5, 7.0, np.inf, np.nan, -np.nan], np.float32), (40, 90)
+    )
+    weights, level = rng.integers(0, 4, 90), rng.random(40)
+    found = weighted_quantiles(values, weights, level)
+    for row, share, quantile in zip(values, level, found, strict=True):
+        there = np.repeat(row, weights)
+        there = np.sort(there[~np.isnan(there)])
+        assert quantile == there[np.ceil(share * len(there)).astype(int) - 1]
 
 
 def test_a_quantile_is_moved_with_the_median_and_away_from_it() -> None:
