@@ -7,17 +7,17 @@ from pathlib import Path
 TRAINED_UNTIL = datetime(2015, 3, 1, tzinfo=UTC)
 SINCE, UNTIL, EVERY = TRAINED_UNTIL, datetime(2016, 2, 28, tzinfo=UTC), timedelta(hours=24)  # hours of issue
 NOW = datetime(2016, 3, 2, tzinfo=UTC)  # after the last reading of the files
-CONFIG = Path(__file__).parents[1] / "realdata" / "beijing.toml"
+CONFIGS = Path(__file__).parents[1] / "realdata"
 FILES = Path(__file__).parents[3] / "shared" / "data" / "beijing"
 
 
-def open_beijing(data: Path):
+def open_beijing(data: Path, config: str = "beijing.toml"):
     """Settings with their state in `data`, where everything has been taken in."""
     from daycast.settings import load_settings
     from daycast.steps.ingest import ingest_source
 
     os.environ["DAYCAST_DATA"] = str(data.resolve())
-    settings = load_settings(str(CONFIG))
+    settings = load_settings(str(CONFIGS / config))
     if not settings.warehouse.exists():
         if not FILES.is_dir():
             raise SystemExit(f"{FILES} is not there: give a folder with an ingested warehouse, --data FOLDER")
