@@ -62,13 +62,8 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[i
         trust = _trust(age[plain], weight[plain])
         for hour in hours:
             alike = weight * _likeness(hour_of_issue, hour) * plain
-            rows = alike > 0
-            if rows.any():
-                share = _MEDIAN_SHARE * trust
-                shift[hour] = share * _median_error(own[rows], truth[rows], alike[rows])
-                moved = truth[rows] - share * _error_of_others(own[rows], truth[rows], alike[rows], fold[rows])
-                found = _stretch_of(own[rows], moved, alike[rows])
-                stretch[hour] = found**trust
+            if (rows := alike > 0).any():
+                shift[hour], stretch[hour] = _moves(own[rows], truth[rows], alike[rows], fold[rows], trust)
         as_usual = _stretch_of(own[plain], truth[plain], weight[plain])
         for other in set(range(len(INPUTS))) - {int(usual)}:
             rows = inputs == other
@@ -76,6 +71,15 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[i
                 widening[other] = (_stretch_of(own[rows], truth[rows], weight[rows]) / as_usual) ** trust
     parts = (torch.from_numpy(part)[None].to(quantiles.device) for part in (shift, stretch, widening))
     return Calibration(torch.tensor([now], device=quantiles.device), *parts)
+
+
+def _moves(
+    quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray, fold: np.ndarray, trust: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shift (H, V) and stretch (H, V, Q). As _error_of_others."""
+    share = _MEDIAN_SHARE * trust
+    moved = truth - share * _error_of_others(quantiles, truth, weight, fold)
+    return share * _median_error(quantiles, truth, weight), _stretch_of(quantiles, moved, weight) ** trust
 
 
 def _likeness(hour_of_issue: np.ndarray, hour: int) -> np.ndarray:

@@ -94,6 +94,13 @@ def test_intervals_of_the_wrong_width_are_set_right(spread: float) -> None:
     assert grown == pytest.approx(0.9 * np.log(spread), abs=0.06)  # most of it is believed, not all
 
 
+@pytest.mark.parametrize(("spread", "least", "most"), [(0.01, 0.25, 0.35), (100.0, 4.5, 6.0)])
+def test_widths_change_within_limits(spread: float, least: float, most: float) -> None:
+    stretch = recalibrate(record(spread=spread), NOW)["gru"].stretch[..., [0, 1, 2, 4, 5, 6]]
+    assert least <= stretch.min().item()
+    assert stretch.max().item() <= most
+
+
 def test_a_bias_is_taken_out_of_all_levels_alike() -> None:
     calibrated = apply(recalibrate(record(bias=-2.0), NOW)["gru"]).mean(dim=0)
     assert calibrated[3].item() == pytest.approx(-2.0 * 0.75 * 0.9, abs=0.15)
