@@ -1,23 +1,32 @@
 """Twelve real sites and the year to be judged on, for the benchmarks that need them; taken in once, into a given folder."""
 
 import os
+import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 TRAINED_UNTIL = datetime(2015, 3, 1, tzinfo=UTC)
 SINCE, UNTIL, EVERY = TRAINED_UNTIL, datetime(2016, 2, 28, tzinfo=UTC), timedelta(hours=24)  # hours of issue
 NOW = datetime(2016, 3, 2, tzinfo=UTC)  # after the last reading of the files
-CONFIGS = Path(__file__).parents[1] / "realdata"
+CONFIG = Path(__file__).parents[1] / "realdata" / "beijing.toml"
 FILES = Path(__file__).parents[3] / "shared" / "data" / "beijing"
 
 
-def open_beijing(data: Path, config: str = "beijing.toml"):
-    """Settings with their state in `data`, where everything has been taken in."""
-    from daycast.settings import load_settings
+def open_beijing(data: Path, own: Mapping[str, tuple[str, float]] | None = None):
+    """Settings with their state in `data`, where everything has been taken in.
+
+    own: columns of the files beyond the weather, declared as variables in µg/m³; of each its column and its highest value.
+    """
+    from daycast.settings import Settings
     from daycast.steps.ingest import ingest_source
 
-    os.environ["DAYCAST_DATA"] = str(data.resolve())
-    settings = load_settings(str(CONFIGS / config))
+    unit = "µg/m³"
+    table = tomllib.loads(CONFIG.read_text(encoding="utf-8")) | {"data": str(data.resolve()), "variables": {}}
+    for name, (column, highest) in (own or {}).items():
+        table["sources"][0]["columns"][name] = {"column": column, "unit": unit}
+        table["variables"][name] = {"unit": unit, "lowest": 0.0, "highest": highest}
+    settings = Settings.model_validate(table, context={"folder": CONFIG.parent, "environment": dict(os.environ)})
     if not settings.warehouse.exists():
         if not FILES.is_dir():
             raise SystemExit(f"{FILES} is not there: give a folder with an ingested warehouse, --data FOLDER")

@@ -103,16 +103,17 @@ def judge(settings, model_id: str, opponent: dict[str, np.ndarray]) -> None:
     mae["lightgbm"] = float(np.nanmean(np.abs(opponent["forecast"] - opponent["truth"]), axis=0).mean())
     ratio = mae[model_id] / min(mae[RIDGE], mae["lightgbm"])
     say("accuracy", model=model_id, variable=TARGET, mae=mae, ratio=ratio, limit=LIMITS["accuracy"])
-    say_crps(model_id, scores)
-    often_none = [name for name, variable in settings.glossary.items() if variable.trace > 0]
-    say_coverage(model_id, scores.filter(pl.col("model") == model_id), often_none)
+    say_scores(settings, model_id, scores)
 
 
-def say_crps(model_id: str, scores: pl.DataFrame) -> None:
+def say_scores(settings, model_id: str, scores: pl.DataFrame) -> None:
+    """Print CRPS beside that of the baselines, and coverage."""
     for (variable,), rows in scores.group_by("variable", maintain_order=True):
         crps = means(rows, "crps")
         best = min(value for name, value in crps.items() if name in BASELINES)
         say("crps", model=model_id, variable=variable, crps=crps, ratio=crps[model_id] / best, limit=LIMITS["crps"])
+    often_none = [name for name, variable in settings.glossary.items() if variable.trace > 0]
+    say_coverage(model_id, scores.filter(pl.col("model") == model_id), often_none)
 
 
 def means(rows: pl.DataFrame, score: str) -> dict[str, float]:

@@ -9,11 +9,19 @@ Prints its lines `crps`, for each variable, and `coverage`. Eight minutes on two
 import argparse
 from pathlib import Path
 
-import polars as pl
 from beijing_data import EVERY, NOW, SINCE, UNTIL, open_beijing, train
-from bench_lightgbm import say_coverage, say_crps
+from bench_lightgbm import say_scores
 
 from daycast.steps.backtest import backtest
+
+POLLUTANTS = {
+    "pm25_ug_m3": ("PM2.5", 1500.0),
+    "pm10_ug_m3": ("PM10", 2000.0),
+    "so2_ug_m3": ("SO2", 2000.0),
+    "no2_ug_m3": ("NO2", 1000.0),
+    "co_ug_m3": ("CO", 20000.0),
+    "o3_ug_m3": ("O3", 1500.0),
+}
 
 
 def main() -> None:
@@ -21,12 +29,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="another folder than that of bench_lightgbm.py")
     parser.add_argument("--model", help="id of a model in the warehouse of FOLDER, instead of training")
     args = parser.parse_args()
-    settings = open_beijing(args.data, "beijing_air.toml")
+    settings = open_beijing(args.data, POLLUTANTS)
     model_id = args.model or train(settings, settings.model)
     scores, _ = backtest(settings, SINCE, UNTIL, EVERY, NOW, model_id)
-    say_crps(model_id, scores)
-    often_none = [name for name, variable in settings.glossary.items() if variable.trace > 0]
-    say_coverage(model_id, scores.filter(pl.col("model") == model_id), often_none)
+    say_scores(settings, model_id, scores)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -46,6 +47,13 @@ def test_one_that_stops_early_does_not_stop_the_other(lesson: Lesson) -> None:
         (4, 1, 8 + 1 + 4),  # nothing is better than what it began with
         (3, 2, 8 + 2 + 4),
     ]
+
+
+def test_the_states_of_all_are_kept_before_any_progress_is_told(lesson: Lesson, tmp_path: Path) -> None:
+    pair = [member._replace(state=tmp_path / f"{member.number}.state") for member in PAIR]
+    kept = list[list[bool]]()
+    train_together(pair, lesson, replace(NOISY, epochs=1), lambda _: kept.append([one.state.exists() for one in pair]))
+    assert kept == [[True, True], [True, True]]
 
 
 def test_the_speed_is_that_of_all_and_the_time_of_an_epoch_is_divided(lesson: Lesson) -> None:
