@@ -1,4 +1,8 @@
-"""The whole chain once: ingest, retrain if due, forecast, verify, publish, report."""
+"""The whole chain once: ingest, retrain if due, forecast, verify, publish, report.
+
+Without a champion a forecast comes first: of the baselines, which are fitted in seconds, the best one serves until the networks
+are trained, and after that if they are no better.
+"""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +25,8 @@ from daycast.steps import retrain as retraining
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
-retrain_is_due = warehouse_task(retraining.retrain_is_due)
+has_champion = warehouse_task(retraining.has_champion)
+minutes_due = warehouse_task(retraining.minutes_due)
 publish_tables = warehouse_task(publishing.publish_tables)
 summarise = warehouse_task(reporting.summarise)
 write_report = warehouse_task(reporting.write_report)
@@ -54,8 +59,16 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
 
     with recorded(settings, "pipeline", now, clock):
         intakes = attempt(ingest, config, until=moment)
-        due = attempt(retrain_is_due, settings, now)
-        outcome = attempt(retrain, config, moment, cell) if due else None
+        outcome = None
+        if attempt(has_champion, settings, now) is False:
+            outcome = attempt(retrain, config, moment, baselines_only=True)
+            if outcome and attempt(forecast, config, until=moment):
+                attempt(publish_tables, settings, now)
+                attempt(write_report, settings, now)
+                _log.info("the first forecasts are published: %s serves until there is better", outcome.decision.winner)
+        minutes = attempt(minutes_due, settings, now)
+        if minutes is not None:
+            outcome = attempt(retrain, config, moment, cell, minutes=minutes)
         attempt(forecast, config, until=moment)
         attempt(verify, config, moment)
         attempt(publish_tables, settings, now)

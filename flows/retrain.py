@@ -92,6 +92,7 @@ def retrain(
     epochs: Epochs | None = None,
     minutes: Minutes | None = None,
     dry_run: bool = False,
+    baselines_only: bool = False,
 ) -> steps.Outcome | None:
     """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better.
 
@@ -103,12 +104,15 @@ def retrain(
         cell: The recurrent cell instead of the configured one; auto trains GRU and LSTM.
         warm_start: Whether the networks begin with the champion's.
         epochs: The most epochs of each network instead of the configured ones (model.epochs).
-        minutes: After how long no further network is begun, instead of the configured minutes (model.longest_minutes).
+        minutes: How long the fit may take, instead of the configured minutes (model.max_minutes): epochs are planned by it.
         dry_run: Only say what would be trained, on what, where and for how long at most, and whom it would have to beat.
+        baselines_only: Fit ridge and the naive baselines alone, which takes seconds, and no networks.
     """
     settings, now = load_settings(config), clock(until)
     model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
+    if baselines_only and not plan_retraining(settings, model, now).too_little:  # else there are no networks anyway
+        model = replace(model, members=0)
     if dry_run:
         said = f"would train {plan_retraining(settings, model, now)}"
         _log.info("%s", said)
@@ -116,9 +120,9 @@ def retrain(
         return None
     with recorded(settings, "retrain", now, clock):
         snapshot = write_snapshot(settings, now)
-        champion = find_champion(settings, now) if model.warm_start else None
+        champion = find_champion(settings, now) if model.warm_start and model.members else None
         what = (snapshot, settings.checkpoints, settings.glossary, model, champion)
-        where = settings.retrain.fit_on
+        where = settings.retrain.fit_on if model.members else "here"
         checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
         decision, scores = judge(settings, checkpoint, now)
         outcome = register(settings, checkpoint, decision, scores, now)

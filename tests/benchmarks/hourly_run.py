@@ -33,14 +33,14 @@ from daycast.steps.note_drifts import note_drifts
 from daycast.steps.publish import publish_tables
 from daycast.steps.recalibrate import recalibrate
 from daycast.steps.report import summarise, write_report
-from daycast.steps.retrain import retrain_is_due
+from daycast.steps.retrain import minutes_due
 from daycast.steps.verify import verify_forecasts
 from daycast.steps.warnings import find_warnings
 
 settings, now = load_settings(), datetime.fromisoformat(sys.argv[1])
 intakes = [ingest_source(settings, source, now) for source in settings.sources]
 find_warnings(settings, now)
-assert not retrain_is_due(settings, now)
+assert minutes_due(settings, now) is None
 issue_forecasts(settings, now)
 verify_forecasts(settings, now)
 note_drifts(settings, now)

@@ -80,7 +80,7 @@ def test_a_planned_retraining_says_on_what_for_how_long_and_against_whom(trained
     model = replace(settings.with_cell("lstm", epochs=7, minutes=2.5), warm_start=True)
     said = str(plan_retraining(settings, model, now))
     assert tables_of(settings, now) == before
-    assert "1 networks (lstm), at most 7 epochs each, none begun after 2.5 minutes, beginning with gru-" in said
+    assert "1 networks (lstm), at most 7 epochs each, within 2.5 minutes, beginning with gru-" in said
     assert "on 4 stations, 2025-10-08 to 2026-02-05 10:00 UTC, in this very run; judged against gru-" in said
     short = replace(model, least_training_days=100)
     assert "the naive baselines alone (120 days of history leave " in str(plan_retraining(settings, short, now))

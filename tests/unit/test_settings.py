@@ -112,10 +112,16 @@ def test_the_clock_is_the_present_or_the_past_it_is_told_to_be_but_never_the_fut
         clock((now + timedelta(days=1)).isoformat())
 
 
+def test_a_key_that_was_renamed_is_refused_with_its_new_name(write):
+    write("[model]\nlongest_minutes = 30")
+    with pytest.raises(ConfigError, match=r"unknown key 'model.longest_minutes': it is called max_minutes now"):
+        load_settings()
+
+
 def test_a_retraining_may_have_another_cell_and_another_budget_and_the_rest_stays():
     settings = load_settings()
     assert settings.with_cell(None) == settings.model
-    assert settings.with_cell("rnn", 9, 0.5) == replace(settings.model, cell="rnn", epochs=9, longest_minutes=0.5)
+    assert settings.with_cell("rnn", 9, 0.5) == replace(settings.model, cell="rnn", epochs=9, max_minutes=0.5)
 
 
 @pytest.mark.parametrize(

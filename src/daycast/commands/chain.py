@@ -23,8 +23,10 @@ def add_chain(arguments: Arguments) -> None:
     retrain = arguments.add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", until=True)
     _add_cell(retrain)
     retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
-    retrain.add_argument("--epochs", type=int, metavar="N", help="at most, instead of model.epochs")
-    retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.longest_minutes")
+    retrain.add_argument(
+        "--epochs", type=int, metavar="N", help="of each network, at most; by default as many as the minutes allow"
+    )
+    retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.max_minutes")
     retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
     forecast = arguments.add("forecast", _forecast, "issue the next 24 hours with the champion", until=True)
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")

@@ -35,7 +35,7 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     }
     for name, weights in (("fitted", forecaster.fitted), ("refreshed", forecaster.refreshed)):
         if weights is not None:
-            tensors.update({f"{name}.ridge": weights.ridge, f"{name}.path": weights.path})
+            tensors.update({f"{name}.{part}": own for part, own in vars(weights).items() if own is not None})
     if forecaster.network is not None:
         tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,8 @@ def _header(fields: dict[str, Any]) -> Header:
 def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device) -> LinearWeights | None:
     if f"{name}.ridge" not in tensors:
         return None
-    return LinearWeights(tensors[f"{name}.ridge"].to(device), tensors[f"{name}.path"].to(device))
+    path = tensors.get(f"{name}.path")
+    return LinearWeights(tensors[f"{name}.ridge"].to(device), None if path is None else path.to(device))
 
 
 def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None:

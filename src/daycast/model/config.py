@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
 Cell = Literal["gru", "lstm", "rnn", "auto"]
 MEDIAN = QUANTILES.index(0.50)
+EPOCHS = (1, 2, 3, 5)  # the ladder of trainings; what each costs in skill: tests/benchmarks/EXPERIMENTS.md
+_FORMER_NAMES = {"longest_minutes": "max_minutes"}  # in the headers of older checkpoints
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,19 @@ class ModelConfig:
     teacher_share_at_end: float = 0.0
     targets: tuple[str, ...] = ()  # empty: every target variable the network reports
     inputs: tuple[str, ...] = ()  # what is read besides the targets; empty: every variable the network reports
-    members: int = 4  # networks from different seeds, averaged
+    members: int = 4  # networks from different seeds, averaged; 0: ridge and the naive baselines alone
     learning_rate: float = 1e-2  # at its height: it warms up, and falls to nothing
     weight_decay: float = 1e-2
     batch: int = 128  # B
     steps_per_epoch: int = 120
     weight_average: float = 0.99  # decay of the running average of the weights, which is what is kept
-    epochs: int = 5
+    epochs: int | None = None  # of each network, at most; None: planned, as many as `max_minutes` allow (model.plan)
     patience: int = 2  # epochs without a better validation loss before stopping
     hidden_share: float = 0.2  # share of training windows in which an outage or scattered holes are simulated
     validation_days: int = 60  # block of time for early stopping; shortened where there is little history
     judgement_days: int = 60  # newest block, for the judgement alone
-    longest_minutes: float = 30.0  # after which no further member is begun
+    max_minutes: float = 10.0  # for a training: its epochs are planned by it, and no further member is begun after it
+    first_max_minutes: float = 3.0  # the same of the training that follows the very first forecast
     least_training_days: int = 30
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the forward pass in training; weights stay float32
@@ -48,8 +51,16 @@ class ModelConfig:
     warm_start: bool = False  # begin with the champion's networks
     seed: int = 1
 
+    @property
+    def most_epochs(self) -> int:
+        """How many epochs each network is trained if it does not stop early; while nothing is planned, the longest of EPOCHS."""
+        return EPOCHS[-1] if self.epochs is None else self.epochs
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
         """From what JSON made of the fields: its lists are tuples here."""
-        given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
+        renamed = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
+        given: dict[str, Any] = {
+            name: tuple(each) if isinstance(each, list) else each for name, each in renamed.items()
+        }
         return cls(**given)

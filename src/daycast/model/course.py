@@ -39,13 +39,13 @@ class Course:
     def goes_on(self, config: ModelConfig) -> bool:
         """Whether there is another epoch to train."""
         waited = self.epoch - self.best_epoch
-        return self.epoch < config.epochs and (waited == 0 or waited < config.patience)
+        return self.epoch < config.most_epochs and (waited == 0 or waited < config.patience)
 
 
 def begin(net: Seq2Seq, rng: np.random.Generator, config: ModelConfig) -> Course:
     """The course of a network that lies on its device and has learnt nothing yet."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    steps = max(config.epochs * config.steps_per_epoch, 1)
+    steps = max(config.most_epochs * config.steps_per_epoch, 1)
     return Course(
         net=net,
         average=AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.weight_average)),

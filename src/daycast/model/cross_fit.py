@@ -14,6 +14,7 @@ from torch import Tensor
 
 from daycast.model.freed_memory import give_back_memory
 from daycast.model.linear_path import PENALTIES, Features, Moments, linear_forecast, outlook_features, sum_up
+from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.windows import Batch
 from daycast.prepare.splits import Block
 
@@ -59,11 +60,15 @@ def cross_fit(
 
     held_out: some windows of each fold. With one fold alone its windows are forecast by what was fitted to them.
     """
-    total = sum_up(moments)
-    without = [_solve_without(total, part) for part in moments]  # of each fold (penalties, P, H·V)
-    errors = np.stack(
-        [_errors([by_penalty[p] for by_penalty in without], held_out, targets, features) for p in range(len(PENALTIES))]
-    )
+    total, threads = sum_up(moments), threads_for(fold.device)
+    without = side_by_side(
+        lambda part: _solve_without(total, part), moments, threads
+    )  # of each fold (penalties, P, H·V)
+
+    def errors_of(p: int) -> np.ndarray:
+        return _errors([by_penalty[p] for by_penalty in without], held_out, targets, features)
+
+    errors = np.stack(side_by_side(errors_of, range(len(PENALTIES)), threads))
     best = errors.argmin(axis=0)  # V
     columns = torch.arange(without[0].shape[-1])
     of_column = torch.from_numpy(best).repeat(len(columns) // targets)

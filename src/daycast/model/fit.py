@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -29,7 +30,7 @@ from daycast.model.linear_path import linear_forecast, path_features, ridge_feat
 from daycast.model.manifest import make_manifest
 from daycast.model.sampling import eligible_origins, spread_evenly
 from daycast.model.train import Progress
-from daycast.model.train_ensemble import train_ensemble
+from daycast.model.train_ensemble import plan_ensemble, train_ensemble
 from daycast.model.warm_start import read_beginnings
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import make_channels
@@ -114,16 +115,18 @@ class _Fit:
     ) -> None:
         self.network, self.split, self.targets, self.config = network, split, targets, config
         self.data_hash, self.watch, self.circumstances = data_hash, watch, circumstances
-        self.device = choose_device(config.device)
+        self.device, self.started = choose_device(config.device), time.perf_counter()
         self.scale = fit_scale(network.values[:, : split.train.end])
         self.windows = Windows(network, self.scale, self.device)
 
     def run(self) -> Forecaster:
-        """Fit the ridge baseline, the linear path and the networks, of which validation chooses."""
+        """Fit the ridge baseline, the linear path and the networks, of which validation chooses; of no members ridge alone."""
         if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
         ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE))
+        if not self.config.members:
+            return self.with_residuals(self.assemble((), LinearWeights(ridge), LinearWeights(ridge_refreshed)))
         alone = path = fit_linear(self.windows, train, V, path_features, seed)
         if self.windows.covariates:
             path = fit_outlook(alone, self.windows, train, V)
@@ -133,7 +136,10 @@ class _Fit:
         give_back_memory()
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
-        cells, ensemble, losses = train_ensemble(lesson, self.config, self.watch, self.circumstances)
+        spent = time.perf_counter() - self.started
+        self.config = plan_ensemble(lesson, self.config, self.circumstances, spent)
+        cells, ensemble, losses, members = train_ensemble(lesson, self.config, self.watch, self.circumstances)
+        self.config = replace(self.config, members=members)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_lesson(self, path: LinearFit, alone: LinearFit) -> Lesson:
@@ -170,7 +176,7 @@ class _Fit:
             fit_climatology(self.network.values[:, :end, :V], self.scale, month, hour, weight)
         )
         header = self._header(cells, dict(losses))
-        none = dict.fromkeys((*NAIVE, *((RIDGE,) if cells else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
+        none = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
         return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device)
 
     @torch.inference_mode()
@@ -194,7 +200,9 @@ class _Fit:
         trained_until = self.network.time_of(self.split.train.end)
         cell = "+".join(dict.fromkeys(cells))
         champion = self.circumstances.champion
-        manifest = make_manifest(self.data_hash, self.config, self.device, champion.stem if champion else "")
+        manifest = make_manifest(
+            self.data_hash, self.config, self.device, champion.stem if champion else "", trained=bool(cells)
+        )
         return Header(
             model_id=_model_id(cell, trained_until, self.data_hash + manifest.get("warm_start_from", ""), self.config),
             cell=cell,

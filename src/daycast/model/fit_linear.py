@@ -11,6 +11,7 @@ from daycast.model.cross_fit import FOLDS, CrossFit, cross_fit, fold_of_hours
 from daycast.model.freed_memory import give_back_memory
 from daycast.model.linear_path import Features, Moments, sum_moments, sum_up
 from daycast.model.sampling import draw, eligible_origins, spread_evenly
+from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.splits import Block
 from daycast.times import HISTORY_HOURS
@@ -51,16 +52,18 @@ def fit_linear(
     fold = fold_of_hours(block, windows.network.hours, folds)
     present = np.unique(fold[eligible.any(axis=0)])
     few = _HELD_OUT // len(present)
+    after = hours_after(block, windows.network.hours)
+    later = eligible_origins(windows.network, after, targets)
     kept = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
-    moments = [moments_of(eligible & (fold == k), block).to_keep() for k in present]
+    parts = [(eligible & (fold == k), block) for k in present] + ([(later, after)] if later.any() else [])
+    sums = side_by_side(lambda part: moments_of(*part).to_keep(), parts, threads_for(windows.device))
+    moments = sums[: len(present)]
     give_back_memory()
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
     path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
-    after = hours_after(block, windows.network.hours)
-    later = eligible_origins(windows.network, after, targets)
-    refreshed = sum_up([*moments, moments_of(later, after)] if later.any() else moments).solve(path.penalties)
+    refreshed = sum_up(sums).solve(path.penalties)
     held_out = tuple((batch, path.forecast(batch, t0)) for part in kept for batch, _, t0 in part)
-    del moments
+    del moments, sums
     give_back_memory()
     return LinearFit(path, refreshed, held_out)
 

@@ -25,6 +25,7 @@ from daycast.model.linear_path import (
     weigh_departure,
 )
 from daycast.model.sampling import eligible_origins, spread_evenly
+from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.covariates import covariate_channels, make_covariates
 from daycast.prepare.network import Network
@@ -58,7 +59,8 @@ def fit_outlook(fit: LinearFit, windows: Windows, block: Block, targets: int) ->
         some = gather_parts(windows, *spread_evenly(part, math.ceil(share * np.count_nonzero(part))))
         return sum_rows(_rows_with_outlook(batch, forecast(batch, t0)) for batch, _, t0 in some)
 
-    moments = [moments_of(eligible & (fold == k), path.forecast) for k in range(len(path.without))]
+    folds, threads = range(len(path.without)), threads_for(windows.device)
+    moments = side_by_side(lambda k: moments_of(eligible & (fold == k), path.forecast), folds, threads)
     total = sum_up(moments)
     if not total.windows:
         return fit

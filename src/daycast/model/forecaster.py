@@ -48,13 +48,18 @@ class Header:
     manifest: dict[str, str]  # what it takes to make the same again
     covariates: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
 
+    @property
+    def has_holdout(self) -> bool:
+        """Whether there are hours that only refreshed the linear weights; with too little history for blocks there are none."""
+        return self.calibrated_until < self.refreshed_until
+
 
 @dataclass(frozen=True)
 class LinearWeights:
-    """The weights of both linear models, (P, H·V) each with its own P."""
+    """The weights of the linear models, (P, H·V) each with its own P."""
 
     ridge: Tensor  # the baseline
-    path: Tensor  # beside the recurrent network
+    path: Tensor | None = None  # beside the recurrent network, where there is one
 
 
 class Forecaster:
@@ -165,7 +170,12 @@ class Forecaster:
             point = self.climatology[rows[:, None], cells[0], cells[1]]
         elif name == RIDGE and self.linear is not None:
             point = linear_forecast(self.linear.ridge, batch, V, ridge_features)
-        elif self.network is not None and self.linear is not None and name == self.header.cell:
+        elif (
+            self.network is not None
+            and self.linear is not None
+            and self.linear.path is not None
+            and name == self.header.cell
+        ):
             quantiles: Tensor = self.network(batch, linear_forecast(self.linear.path, batch, V, path_features))
             return quantiles
         else:

@@ -11,11 +11,18 @@ from daycast.model.config import ModelConfig
 from daycast.model.device import choose_precision
 
 
-def make_manifest(data_hash: str, config: ModelConfig, device: torch.device, champion: str = "") -> dict[str, str]:
-    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with."""
+def make_manifest(
+    data_hash: str, config: ModelConfig, device: torch.device, champion: str = "", *, trained: bool = True
+) -> dict[str, str]:
+    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with.
+
+    trained: whether there are networks, of which it also says how many and how long they were trained.
+    """
+    plan = f"{config.members} networks, at most {config.most_epochs} epochs of {config.steps_per_epoch} steps"
     return {
         "data": data_hash,
         **({"warm_start_from": champion} if champion else {}),
+        **({"training": plan} if trained else {}),
         "seed": str(config.seed),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),

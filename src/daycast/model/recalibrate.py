@@ -46,7 +46,7 @@ def recalibrate_often(
 
 def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[int]) -> Calibration:
     _, H, V, Q = quantiles.shape
-    own, truth = quantiles.cpu().numpy(), record.truth.cpu().numpy()
+    own, truth = (_windows_last(part.cpu().numpy()) for part in (quantiles, record.truth))
     issued, hour_of_issue, inputs, former = (
         part.cpu().numpy() for part in (record.issued, record.hour, record.inputs, record.former)
     )
@@ -63,23 +63,28 @@ def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[i
         for hour in hours:
             alike = weight * _likeness(hour_of_issue, hour) * plain
             if (rows := alike > 0).any():
-                shift[hour], stretch[hour] = _moves(own[rows], truth[rows], alike[rows], fold[rows], trust)
-        as_usual = _stretch_of(own[plain], truth[plain], weight[plain])
+                shift[hour], stretch[hour] = _moves(own[..., rows], truth[..., rows], alike[rows], fold[rows], trust)
+        as_usual = _stretch_of(own[..., plain], truth[..., plain], weight[plain])
         for other in set(range(len(INPUTS))) - {int(usual)}:
             rows = inputs == other
             if rows.sum() >= _FEWEST:
-                widening[other] = (_stretch_of(own[rows], truth[rows], weight[rows]) / as_usual) ** trust
+                widening[other] = (_stretch_of(own[..., rows], truth[..., rows], weight[rows]) / as_usual) ** trust
     parts = (torch.from_numpy(part)[None].to(quantiles.device) for part in (shift, stretch, widening))
     return Calibration(torch.tensor([now], device=quantiles.device), *parts)
+
+
+def _windows_last(values: np.ndarray) -> np.ndarray:
+    """From (N, …) to (…, N): the samples of one quantile lie together, as they are sorted."""
+    return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
 
 def _moves(
     quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray, fold: np.ndarray, trust: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shift (H, V) and stretch (H, V, Q). As _error_of_others."""
-    share = _MEDIAN_SHARE * trust
-    moved = truth - share * _error_of_others(quantiles, truth, weight, fold)
-    return share * _median_error(quantiles, truth, weight), _stretch_of(quantiles, moved, weight) ** trust
+    share, error = _MEDIAN_SHARE * trust, truth - quantiles[..., MEDIAN, :]
+    moved = truth - share * _error_of_others(error, weight, fold)
+    return share * _median_of(error, weight), _stretch_of(quantiles, moved, weight) ** trust
 
 
 def _likeness(hour_of_issue: np.ndarray, hour: int) -> np.ndarray:
@@ -95,29 +100,29 @@ def _trust(age: np.ndarray, weight: np.ndarray) -> float:
     return float(days.sum() / (days.sum() + _PRIOR_DAYS))
 
 
-def _median_error(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The median of what came less the median forecast. quantiles (N, H, V, Q), truth (N, H, V), weight (N,); returns (H, V)."""
-    error = (truth - quantiles[..., MEDIAN]).reshape(len(truth), -1).T
-    return np.nan_to_num(weighted_quantiles(error, weight, np.full(len(error), 0.5))).reshape(truth.shape[1:])
+def _median_of(error: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The median of what came less the median forecast, 0 where nothing came. error (H, V, N), weight (N,); returns (H, V)."""
+    errors = error.reshape(-1, len(weight))
+    return np.nan_to_num(weighted_quantiles(errors, weight, np.full(len(errors), 0.5))).reshape(error.shape[:-1])
 
 
-def _error_of_others(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """For each window the median error of the other folds, 0 where there is no other. As _median_error, fold (N,); (N, H, V)"""
-    error = np.zeros_like(truth)
+def _error_of_others(error: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """For each window the median error of the other folds, 0 where there is no other. As _median_of, fold (N,); (H, V, N)"""
+    others = np.zeros_like(error)
     for rows in (fold == k for k in np.unique(fold)):
         if not rows.all():
-            error[rows] = _median_error(quantiles[~rows], truth[~rows], weight[~rows])
-    return error
+            others[..., rows] = _median_of(error[..., ~rows], weight[~rows])[..., None]
+    return others
 
 
 def _stretch_of(quantiles: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """What the distance of each quantile from the median must be multiplied by to have its share of the truth. (H, V, Q)"""
-    median = quantiles[..., MEDIAN : MEDIAN + 1]
+    median = quantiles[..., MEDIAN : MEDIAN + 1, :]
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = (truth[..., None] - median) / (quantiles[..., _AWAY] - median)
+        score = (truth[..., None, :] - median) / (quantiles[..., _AWAY, :] - median)
     outwards = np.maximum(QUANTILES, 1 - np.array(QUANTILES))[_AWAY]
-    score = score.reshape(len(score), -1).T
+    score = score.reshape(-1, len(weight))
     found = weighted_quantiles(score, weight, np.tile(outwards, len(score) // len(outwards)))
-    stretch = np.ones(quantiles.shape[1:])
+    stretch = np.ones(quantiles.shape[:-1])
     stretch[..., _AWAY] = np.nan_to_num(found, nan=1.0, posinf=1.0, neginf=1.0).reshape(*stretch.shape[:-1], len(_AWAY))
     return np.clip(stretch, _NARROWEST, _WIDEST)

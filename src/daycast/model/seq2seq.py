@@ -143,7 +143,7 @@ class Seq2Seq(nn.Module):
         return read_out
 
     def _next_teacher_share(self) -> Tensor:
-        steps = self.config.epochs * self.config.steps_per_epoch
+        steps = self.config.most_epochs * self.config.steps_per_epoch
         share = teacher_share(self.lessons, steps, self.config.teacher_share, self.config.teacher_share_at_end)
         self.lessons += 1
         return share

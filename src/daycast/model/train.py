@@ -92,31 +92,32 @@ def _train_epochs(
     going = [k for k, course in enumerate(courses) if course.goes_on(config)]
     epochs = side_by_side(lambda k: train_epoch(courses[k], lesson, config, ranks), going, len(members))
     speed, seconds = sum(epoch.windows_per_s for epoch in epochs), (time.perf_counter() - started) / len(going)
-    done = (members[0].number - 1) * config.epochs
-    done += sum(course.epoch if course.goes_on(config) else config.epochs for course in courses)
+    most = config.most_epochs
+    done = (members[0].number - 1) * most
+    done += sum(course.epoch if course.goes_on(config) else most for course in courses)
     for k in going:
         if state := members[k].state:
             save_state(courses[k], state, _made_for(members[k], config, ranks))
     for k, epoch in zip(going, epochs, strict=True):
         losses = epoch.training_loss, epoch.validation_loss
         of = members[k].number, config.members
-        watch(Progress(members[k].cell, courses[k].epoch, config.epochs, *losses, speed, seconds, done, *of))
+        watch(Progress(members[k].cell, courses[k].epoch, most, *losses, speed, seconds, done, *of))
     give_back_memory()
 
 
 def _begin(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
     """From the state that an interrupted training left, or afresh."""
-    course = _begin_afresh(member, lesson, config, ranks)
+    course = begin_afresh(member, lesson, config, ranks)
     if member.state:
         load_state(course, member.state, _made_for(member, config, ranks))
         if len(set(ranks.all_of(course.epoch))) > 1:  # they were killed while they wrote
-            course = _begin_afresh(member, lesson, config, ranks)
+            course = begin_afresh(member, lesson, config, ranks)
     if course.epoch == 0:
         course.note(ranks.of_first(validation_loss(course.net, lesson.validation)), course.net.state_dict())
     return course
 
 
-def _begin_afresh(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
+def begin_afresh(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
     """All processes begin with the same weights, and go on with random numbers of their own."""
     torch.manual_seed(member.seed)
     channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]

@@ -1,6 +1,8 @@
 """Train the members of an ensemble, as many at once as there are cores, and let validation choose among cells."""
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from daycast.model.architectures.cells import AUTO
 from daycast.model.circumstances import FRESH, Circumstances
@@ -8,6 +10,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.distributed import Ranks
 from daycast.model.ensemble import Ensemble
 from daycast.model.lesson import Lesson
+from daycast.model.plan import load_plan, plan_training, save_plan
 from daycast.model.seq2seq import Seq2Seq
 from daycast.model.side_by_side import threads_for
 from daycast.model.train import Member, Progress, train_together
@@ -19,27 +22,61 @@ _MARGIN = (
 )
 
 
+_log = logging.getLogger("daycast")
+
+
+class TrainedEnsemble(NamedTuple):
+    """What the training of an ensemble came to."""
+
+    cells: tuple[str, ...]  # of the members chosen
+    ensemble: Ensemble  # these members
+    losses: dict[str, float]  # validation loss of every choice there was
+    members: int  # how many were trained
+
+
+def plan_ensemble(lesson: Lesson, config: ModelConfig, circumstances: Circumstances, spent: float) -> ModelConfig:
+    """The configuration with its epochs decided: as given, as an interrupted training had planned, or by a plan made now.
+
+    spent: seconds of `max_minutes` that are gone already.
+    """
+    if config.epochs is not None:
+        return config
+    kept, ranks = circumstances.state_of("plan"), circumstances.ranks
+    plan = load_plan(config, kept)
+    if plan is None:
+        left = 60 * config.max_minutes - spent
+        members, at_once = _make_members(lesson, config, circumstances), _at_once(lesson, config, ranks)
+        plan = plan_training(members, at_once, lesson, config, left, ranks)
+        save_plan(plan, kept)
+    _log.info("%s", plan)
+    return plan.config
+
+
 def train_ensemble(
     lesson: Lesson,
     config: ModelConfig,
     watch: Callable[[Progress], None],
     circumstances: Circumstances = FRESH,
-) -> tuple[tuple[str, ...], Ensemble, dict[str, float]]:
-    """The cells of the members chosen, the members, and the validation loss of every choice there was.
+) -> TrainedEnsemble:
+    """Train the members and choose among them.
 
     With `cell = "auto"` the members take turns being GRU and LSTM, and whichever validates best serves: one kind, or all of
-    them together. No further members are begun once `longest_minutes` are over.
+    them together. No further members are begun once `max_minutes` are over.
     """
-    kinds, ranks = AUTO if config.cell == "auto" else (config.cell,), circumstances.ranks
-    waiting = [_make_member(number, kinds, lesson, config, circumstances) for number in range(config.members)]
+    ranks, waiting = circumstances.ranks, _make_members(lesson, config, circumstances)
     at_once, spent, trained = _at_once(lesson, config, ranks), 0.0, list[tuple[str, Seq2Seq]]()
     for some in (waiting[k : k + at_once] for k in range(0, len(waiting), at_once)):
-        if trained and ranks.of_first(spent) > 60 * config.longest_minutes:
+        if trained and ranks.of_first(spent) > 60 * config.max_minutes:
             break
         done = train_together(some, lesson, config, watch, ranks)
         trained += [(member.cell, one.net) for member, one in zip(some, done, strict=True)]
         spent += max(one.seconds for one in done)
-    return _choose(trained, lesson)
+    return TrainedEnsemble(*_choose(trained, lesson), len(trained))
+
+
+def _make_members(lesson: Lesson, config: ModelConfig, circumstances: Circumstances) -> list[Member]:
+    kinds = AUTO if config.cell == "auto" else (config.cell,)
+    return [_make_member(number, kinds, lesson, config, circumstances) for number in range(config.members)]
 
 
 def _make_member(

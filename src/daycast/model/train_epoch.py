@@ -32,7 +32,7 @@ class Epoch(NamedTuple):
 def train_epoch(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Epoch:
     """Bring a course one epoch further; shorter where it is halted."""
     started = time.perf_counter()
-    training_loss = _take_steps(course, lesson, config, ranks)
+    training_loss = take_steps(course, lesson, config, ranks, config.steps_per_epoch)
     speed = ranks.size * config.steps_per_epoch * config.batch / (time.perf_counter() - started)
     loss = ranks.of_first(validation_loss(course.average.module, lesson.validation))
     course.epoch += 1
@@ -41,12 +41,12 @@ def train_epoch(course: Course, lesson: Lesson, config: ModelConfig, ranks: Rank
     return Epoch(training_loss, loss, speed)
 
 
-def _take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> float:
-    """All of an epoch, or until the course is halted; returns the mean loss."""
+def take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks, steps: int) -> float:
+    """So many optimizer steps, or until the course is halted; returns the mean loss."""
     net, device = course.net.train(), lesson.windows.device
     precision, chance = choose_precision(config.precision, device), torch.Generator(device)
     total = torch.zeros((), device=device)
-    for _ in range(config.steps_per_epoch):
+    for _ in range(steps):
         if course.halted:
             break
         batch, linear = _draw_batch(lesson, config, course.rng)
@@ -61,7 +61,7 @@ def _take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Rank
         course.schedule.step()
         course.average.update_parameters(net)
         total += loss.detach()
-    return total.item() / config.steps_per_epoch
+    return total.item() / steps
 
 
 @torch.no_grad()

@@ -1,24 +1,28 @@
-"""The progress of training: a bar over all epochs of all networks on a terminal, a line an epoch elsewhere."""
+"""The progress of training: a bar over all epochs of all networks on a terminal, lines elsewhere, at least two a minute."""
 
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from daycast.model.plan import clock
 from daycast.model.train import Progress
 
+_SILENT_S = 25.0  # after which a line says that training goes on
 _log = logging.getLogger("daycast")
 
 
 @contextmanager
-def show_training() -> Iterator[Callable[[Progress], None]]:
-    """What to hand to the training loop as `watch`."""
+def show_training(silent_s: float = _SILENT_S) -> Iterator[Callable[[Progress], None]]:
+    """What to hand to the training loop as `watch`. silent_s: seconds without a line after which there is one, off a terminal."""
     if sys.stderr.isatty():
         with _bar() as watch:
             yield watch
     else:
-        left = time_left()
-        yield lambda progress: _log.info("%s", describe(progress, left(progress)))
+        with _lines(silent_s) as watch:
+            yield watch
 
 
 def describe(progress: Progress, seconds_left: float) -> str:
@@ -27,7 +31,7 @@ def describe(progress: Progress, seconds_left: float) -> str:
         f"training {progress.cell} ({progress.member} of {progress.members}): "
         f"epoch {progress.epoch} of at most {progress.epochs}, "
         f"loss {progress.training_loss:.4f}, validation {progress.validation_loss:.4f}, "
-        f"{progress.windows_per_s:,.0f} windows/s, at most {_clock(seconds_left)} left"
+        f"{progress.windows_per_s:,.0f} windows/s, at most {clock(seconds_left)} left"
     )
 
 
@@ -46,6 +50,31 @@ def time_left() -> Callable[[Progress], float]:
 
 
 @contextmanager
+def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
+    """A line an epoch, and one where an epoch, or what comes before and after the epochs, takes long."""
+    started, left, ended = time.monotonic(), time_left(), threading.Event()
+    spoken = threading.Event()
+
+    def watch(progress: Progress) -> None:
+        spoken.set()
+        _log.info("%s", describe(progress, left(progress)))
+
+    def go_on() -> None:
+        while not ended.wait(silent_s):
+            if not spoken.is_set():
+                _log.info("the fit goes on, for %s so far", clock(time.monotonic() - started))
+            spoken.clear()
+
+    ticker = threading.Thread(target=go_on, name="training progress", daemon=True)
+    ticker.start()
+    try:
+        yield watch
+    finally:
+        ended.set()
+        ticker.join()
+
+
+@contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich import progress as rich  # noqa: PLC0415 - only where a terminal shows it
     from rich.console import Console  # noqa: PLC0415
@@ -61,13 +90,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         def watch(progress: Progress) -> None:
             name = f"{progress.cell} {progress.member}/{progress.members}"
             state = f"epoch {progress.epoch}/{progress.epochs}  loss {progress.validation_loss:.4f}"
-            speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {_clock(left(progress))} left"
+            speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {clock(left(progress))} left"
             done, of = progress.epochs_done, progress.members * progress.epochs
             bar.update(task, description=name, total=of, completed=done, state=f"{state}  {speed}")
 
         yield watch
-
-
-def _clock(seconds: float) -> str:
-    """As minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -155,5 +155,5 @@ class Settings(Section):
         for name, budget in (("epochs", epochs), ("minutes", minutes)):
             if budget is not None and not budget > 0:
                 raise ConfigError(f"{name} cannot be {budget}: training needs more than nothing")
-        asked: dict[str, Any] = {"cell": cell, "epochs": epochs, "longest_minutes": minutes}
+        asked: dict[str, Any] = {"cell": cell, "epochs": epochs, "max_minutes": minutes}
         return replace(self.model, **{name: value for name, value in asked.items() if value is not None})

@@ -20,6 +20,7 @@ _PREFIX = "DAYCAST_"
 _NOT_SETTINGS = {"DAYCAST_CONFIG"}
 _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
 _SECRET = {"alert_url", "heartbeat_url"}  # an error does not show what they are
+_RENAMED = {"longest_minutes": "max_minutes"}  # keys of earlier versions
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
 
@@ -76,7 +77,9 @@ def _first_line(error: ValidationError) -> str:
     first = next((e for e in errors if e["type"] in _UNKNOWN_KEY), errors[0])  # a misspelt key also looks missing
     place = ".".join(str(part) for part in first["loc"] if part != "function-after")
     if first["type"] in _UNKNOWN_KEY:
-        return f"unknown key {place!r}{did_you_mean(str(first['loc'][-1]), _every_key())}"
+        key = str(first["loc"][-1])
+        near = f": it is called {_RENAMED[key]} now" if key in _RENAMED else did_you_mean(key, _every_key())
+        return f"unknown key {place!r}{near}"
     value = (
         ""
         if first["type"] == "missing"

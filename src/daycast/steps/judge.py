@@ -79,14 +79,14 @@ def _read_known(settings: Settings, header: Header, now: datetime) -> _Known:
         champion = read_champion(con)
         substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
         covariates = read_covariates(con, since + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
-        first, last = (since, floor_hour(now)) if header.cell else read_extent(con, now)
+        first, last = (since, floor_hour(now)) if header.has_holdout else read_extent(con, now)
         versions = keep_usable(read_versions(con, first or now, last or now, now), list(settings.glossary))
         return _Known(champion, substitutes, versions, read_stations(con), covariates)
 
 
 def _open(forecaster: Forecaster, known: _Known, header: Header) -> Evaluation:
     """The windows of the judgement of the fit with this header, as `forecaster` reads them."""
-    own_block = bool(header.cell)
+    own_block = header.has_holdout
     return open_block(
         forecaster,
         known.versions,
@@ -112,8 +112,13 @@ def _score_champion(
 def _load_champion(
     settings: Settings, champion: Mapping[str, object] | None, checkpoint: Path, device: str
 ) -> Forecaster | None:
-    """The champion's forecaster, unless it is of this very fit; None and a warning where it cannot be read any more."""
+    """The champion's forecaster; None and a warning where it cannot be read any more.
+
+    None as well where it is of this very fit, or a baseline of a fit to the same data: it is among the challenger's own.
+    """
     if champion is None or champion["checkpoint"] == checkpoint.name:
+        return None
+    if champion["forecaster"] in BASELINES and champion["data_hash"] == read_header(checkpoint).data_hash:
         return None
     try:
         return load_checkpoint(settings.checkpoints / str(champion["checkpoint"]), device, refreshed=False)

@@ -37,8 +37,9 @@ class RetrainingPlan:
 
     def __str__(self) -> str:
         model = self.model
-        each = f"at most {model.epochs} epochs each, none begun after {model.longest_minutes:g} minutes"
-        what = f"{model.members} networks ({'GRU and LSTM in turns' if model.cell == 'auto' else model.cell}), {each}"
+        most = "as many epochs as fit into" if model.epochs is None else f"at most {model.epochs} epochs each, within"
+        cells = "GRU and LSTM in turns" if model.cell == "auto" else model.cell
+        what = f"{model.members} networks ({cells}), {most} {model.max_minutes:g} minutes"
         if self.too_little:
             what = f"the naive baselines alone ({self.too_little})"
         begun = f", beginning with {self.champion}" if model.warm_start and self.champion else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 import daycast
-from daycast.errors import NotEnoughDataError
+from daycast.errors import ModelError, NotEnoughDataError
 from daycast.model.checkpoint import read_header
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
@@ -28,7 +28,7 @@ from daycast.variables import Variable
 from daycast.verify.promotion import Decision
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
-from daycast.warehouse.models import ModelEntry, read_champion, register_model
+from daycast.warehouse.models import ModelEntry, read_champion, read_models, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
@@ -42,13 +42,35 @@ class Outcome:
     decision: Decision
 
 
-def retrain_is_due(settings: Settings, now: datetime) -> bool:
-    """Whether there is no champion, or the newest model was registered at least retrain.every ago."""
+def has_champion(settings: Settings, now: datetime) -> bool:
+    """Whether there is a model to forecast with."""
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        if read_champion(con) is None:
-            return True
-        newest: datetime = con.sql("select max(registered_at) as at from models").pl().item()
-    return now - newest >= parse_duration(settings.retrain.every)
+        return read_champion(con) is not None
+
+
+def minutes_due(settings: Settings, now: datetime) -> float | None:
+    """How many minutes the training may take that is due now; None where none is due.
+
+    One is due where no networks were trained yet, which gets `model.first_max_minutes`, and `retrain.every` after the last one,
+    which gets `model.max_minutes`. Where networks are not wanted, or there is too little history for them, a fit of the
+    baselines counts.
+    """
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion, models = read_champion(con), read_models(con)
+    newest_first = models.sort("registered_at", descending=True).to_dicts()
+    trained = next((row["registered_at"] for row in newest_first if _is_full_fit(settings, row)), None)
+    if champion is None or trained is None:
+        return settings.model.first_max_minutes
+    return settings.model.max_minutes if now - trained >= parse_duration(settings.retrain.every) else None
+
+
+def _is_full_fit(settings: Settings, model: Mapping[str, object]) -> bool:
+    """Whether networks were trained if they are wanted and there was enough history; so of a model whose checkpoint is gone."""
+    try:
+        members = read_header(settings.checkpoints / str(model["checkpoint"])).config.members
+    except ModelError:
+        return True
+    return members > 0 or settings.model.members == 0
 
 
 def find_champion(settings: Settings, now: datetime) -> str | None:

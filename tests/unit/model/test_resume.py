@@ -74,11 +74,11 @@ def test_patience_is_counted_over_the_interruption(lesson: Lesson, tmp_path: Pat
 def test_an_ensemble_goes_on_with_the_member_it_was_killed_in(lesson: Lesson, tmp_path: Path) -> None:
     config, seen = replace(LONG, cell="auto", members=3), list[Progress]()
     circumstances = Circumstances(keep=tmp_path / "hash")
-    _, whole, losses = train_ensemble(lesson, config, lambda _: None)
+    _, whole, losses, _ = train_ensemble(lesson, config, lambda _: None)
     with pytest.raises(KilledError):
         train_ensemble(lesson, config, killed_in(3, member=2), circumstances)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hash.1-gru.resume", "hash.2-lstm.resume"]
-    _, resumed, resumed_losses = train_ensemble(lesson, config, seen.append, circumstances)
+    _, resumed, resumed_losses, _ = train_ensemble(lesson, config, seen.append, circumstances)
     assert [(progress.member, progress.epoch) for progress in seen] == [(2, 4), *((3, epoch) for epoch in range(1, 5))]
     assert resumed_losses == losses
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

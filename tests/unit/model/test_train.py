@@ -142,8 +142,9 @@ def test_members_differ_by_seed_and_validation_chooses_among_the_kinds(
     validation = [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
     seen: list[Progress] = []
     config = replace(TINY, cell=cell, members=4)
-    cells, ensemble, losses = train_ensemble(make_lesson(windows, BLOCK, validation), config, seen.append)
+    cells, ensemble, losses, trained = train_ensemble(make_lesson(windows, BLOCK, validation), config, seen.append)
     assert set(losses) == kinds
+    assert trained == 4
     assert "+".join(dict.fromkeys(cells)) in kinds
     assert len(cells) == len(ensemble.members) in {2, 4}
     assert {(progress.member, progress.members) for progress in seen} == {(n, 4) for n in range(1, 5)}
@@ -155,8 +156,9 @@ def test_no_further_member_is_begun_when_the_time_is_over(make_plain_network: Ca
     network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
     windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
     validation = [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
-    config = replace(TINY, members=4, longest_minutes=0.0)
-    assert len(train_ensemble(make_lesson(windows, BLOCK, validation), config, lambda _: None)[0]) == 1
+    config = replace(TINY, members=4, max_minutes=0.0)
+    cells, ensemble, _, trained = train_ensemble(make_lesson(windows, BLOCK, validation), config, lambda _: None)
+    assert len(cells) == len(ensemble.members) == trained == 1
 
 
 @pytest.mark.parametrize("hidden_share", [0.0, 0.5])

@@ -69,10 +69,10 @@ def test_the_speed_is_that_of_all_and_the_time_of_an_epoch_is_divided(lesson: Le
 def test_members_are_trained_as_many_at_once_as_torch_has_threads(lesson: Lesson, torch_threads: int) -> None:
     seen = list[Progress]()
     config = replace(NOISY, cell="auto", members=3, epochs=2)
-    _, ensemble, losses = train_ensemble(lesson, config, seen.append)
+    _, ensemble, losses, _ = train_ensemble(lesson, config, seen.append)
     assert [(progress.member, progress.epoch) for progress in seen] == [(1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (3, 2)]
     torch.set_num_threads(1)
-    _, one_by_one, same_losses = train_ensemble(lesson, config, lambda _: None)
+    _, one_by_one, same_losses, _ = train_ensemble(lesson, config, lambda _: None)
     assert losses == pytest.approx(same_losses, rel=1e-5)
     for ours, theirs in zip(ensemble.parameters(), one_by_one.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)

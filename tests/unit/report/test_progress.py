@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,16 @@ def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatc
         watch(EPOCH_3)
     expected = "epoch 3 of at most 10, loss 0.0813, validation 0.0745, 1,703 windows/s, at most 4:03 left"
     assert caplog.messages == [f"training gru (2 of 4): {expected}"]
+
+
+def test_a_log_gets_a_line_also_while_an_epoch_takes_long(monkeypatch, caplog):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logging.getLogger("daycast").propagate = True
+    deadline = time.monotonic() + 60
+    with caplog.at_level(logging.INFO, "daycast"), show_training(silent_s=0.01):
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert caplog.messages[0] == "the fit goes on, for 0:00 so far"
 
 
 def test_the_time_left_is_that_of_all_networks_at_the_mean_pace_so_far():

@@ -1,0 +1,87 @@
+"""How long networks are trained is planned from steps that are timed, and what is planned once holds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from daycast.model.circumstances import Circumstances
+from daycast.model.config import EPOCHS, ModelConfig
+from daycast.model.distributed import ALONE
+from daycast.model.lesson import Lesson
+from daycast.model.plan import Pace, load_plan, measure_pace, plan_training
+from daycast.model.train import Member
+from daycast.model.train_ensemble import plan_ensemble, train_ensemble
+from unit.model.lessons import TINY
+
+UNPLANNED = replace(TINY, cell="auto", members=4, dropout=0.3, epochs=None, max_minutes=3.0, steps_per_epoch=10)
+MEMBERS = [Member("gru", 1, 1), Member("lstm", 2, 2), Member("gru", 3, 3)]
+
+
+@pytest.fixture
+def slow_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step takes a second, a validation two."""
+    monkeypatch.setattr("daycast.model.plan.measure_pace", lambda *_: Pace(step=1.0, validation=2.0))
+
+
+@pytest.mark.parametrize(
+    ("seconds_left", "epochs"), [(1000.0, 5), (137.0, 5), (135.0, 3), (87.0, 2), (50.0, 1), (1.0, 1), (-60.0, 1)]
+)
+def test_the_longest_training_that_fits_is_chosen_and_the_shortest_where_none_does(
+    lesson: Lesson, slow_steps: None, seconds_left: float, epochs: int
+) -> None:
+    """Two at once make two groups of the three: each takes 2 s before, 12 s an epoch, and 3 validations of 2 s after it."""
+    plan = plan_training(MEMBERS, 2, lesson, UNPLANNED, seconds_left, ALONE)
+    assert plan.config == replace(UNPLANNED, epochs=epochs)
+    assert plan.seconds == 2 * (2 + 12 * epochs + 6)
+
+
+def test_a_plan_says_how_many_networks_for_how_long(lesson: Lesson, slow_steps: None) -> None:
+    plan = plan_training(MEMBERS, 2, lesson, UNPLANNED, 70.0, ALONE)
+    assert str(plan) == "training 4 networks for about 1:04: 2 of at most 5 epochs each, 3 minutes are allowed"
+
+
+def test_the_pace_is_that_of_real_steps(lesson: Lesson) -> None:
+    pace = measure_pace(MEMBERS[:2], lesson, UNPLANNED, ALONE)
+    assert 0 < pace.step < 60
+    assert 0 < pace.validation < 60
+
+
+def test_a_configured_number_of_epochs_is_no_matter_of_planning(lesson: Lesson) -> None:
+    config = replace(UNPLANNED, epochs=7)
+    assert plan_ensemble(lesson, config, Circumstances(), 0.0) is config
+
+
+def test_what_is_left_of_the_minutes_counts(lesson: Lesson, slow_steps: None) -> None:
+    config = replace(UNPLANNED, max_minutes=10.0)
+    assert plan_ensemble(lesson, config, Circumstances(), 0.0).epochs == 5
+    assert plan_ensemble(lesson, config, Circumstances(), 599.0).epochs == 1
+
+
+def test_an_interrupted_training_goes_on_with_its_plan_however_fast_the_machine_is_now(
+    lesson: Lesson, slow_steps: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    circumstances = Circumstances(tmp_path / "fit")
+    slow = replace(UNPLANNED, max_minutes=1.0)
+    planned = plan_ensemble(lesson, slow, circumstances, 0.0)
+    assert planned.epochs == 1
+    monkeypatch.setattr("daycast.model.plan.measure_pace", lambda *_: Pace(step=0.0, validation=0.0))
+    assert plan_ensemble(lesson, slow, circumstances, 0.0) == planned
+    circumstances.state_of("plan").write_text("{")
+    assert plan_ensemble(lesson, slow, circumstances, 0.0).epochs == EPOCHS[-1]
+
+
+def test_a_plan_that_is_not_there_is_none(tmp_path: Path) -> None:
+    assert load_plan(UNPLANNED, None) is None
+    assert load_plan(UNPLANNED, tmp_path / "gone") is None
+
+
+def test_a_planned_training_is_that_of_its_configuration_to_the_bit(lesson: Lesson) -> None:
+    quick = replace(UNPLANNED, members=2, steps_per_epoch=2)
+    planned = plan_ensemble(lesson, quick, Circumstances(), 0.0)
+    first = train_ensemble(lesson, planned, lambda _: None)
+    again = train_ensemble(lesson, ModelConfig.from_json(vars(planned)), lambda _: None)
+    assert first.losses == again.losses
+    for one, other in zip(first.ensemble.parameters(), again.ensemble.parameters(), strict=True):
+        assert torch.equal(one, other)
