@@ -39,9 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
     return arguments.parser
 
 
+class _Stderr(logging.Handler):
+    """Writes to what sys.stderr is at the time: a progress bar takes its place, and has lines appear above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def _speak() -> None:
     """Send daycast's own log to stderr, and nobody else's."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log = logging.getLogger("daycast")
     log.handlers, log.propagate = [handler], False

@@ -17,6 +17,7 @@ from daycast.warehouse.models import (
     find_model,
     promote_model,
     read_champion,
+    read_champions_until,
     read_judgement,
     read_models,
     read_substitutes,
@@ -116,3 +117,13 @@ def test_registering_again_replaces_the_model_and_its_judgement(con: duckdb.Duck
     assert read_substitutes(con, "b") == (first,)
     con.execute("delete from models where model_id = 'b'")
     assert len(read_models(con)) == 1
+
+
+def test_of_two_that_were_promoted_at_the_same_moment_the_later_one_is_champion_and_the_earlier_one_before_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    for name in ("z-first", "a-second"):
+        register(con, name, 1, promote=True)
+    assert [row["model_id"] for row in read_champions_until(con, NOW + DAY)] == ["a-second", "z-first"]
+    assert rollback_model(con, NOW + 2 * DAY) == "z-first"
+    assert rollback_model(con, NOW + 3 * DAY) == "a-second"
