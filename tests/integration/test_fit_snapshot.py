@@ -72,6 +72,20 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert again.read_bytes() == whole.read_bytes()
 
 
+def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_checkpoint_holds(
+    snapshot: Path, config: ModelConfig, tmp_path: Path
+) -> None:
+    planned = fit_snapshot(
+        snapshot, tmp_path / "one", BUILT_IN, replace(config, epochs=None, steps_per_epoch=1), lambda _: None
+    )
+    header = read_header(planned)
+    assert header.config.epochs is not None
+    assert header.manifest["epochs"] == str(header.config.epochs)
+    again = fit_snapshot(snapshot, tmp_path / "other", BUILT_IN, header.config, lambda _: None)
+    assert again.read_bytes() == planned.read_bytes()
+    assert [path.name for path in planned.parent.iterdir()] == [planned.name]  # the plan goes with the states
+
+
 def test_two_processes_train_one_network_on_windows_of_their_own(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +170,6 @@ def test_a_model_says_what_it_was_made_with(trained_once) -> None:
     made_with = show_model(settings, read_header(checkpoint).model_id, trained_once.at)["fit"]["Made with"]
     versions = f"torch {torch.__version__}, numpy {np.__version__}, polars {pl.__version__}"
     assert made_with == (
-        f"data {snapshot.name}, seed 1, device cpu, precision float32, threads 1, daycast {daycast.__version__}, {versions}, "
+        f"data {snapshot.name}, networks 1, epochs 1, steps_per_epoch 5, seed 1, device cpu, precision float32, threads 1, daycast {daycast.__version__}, {versions}, "
         f"python {'.'.join(map(str, sys.version_info[:3]))}"
     )

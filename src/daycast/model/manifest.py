@@ -16,13 +16,13 @@ def make_manifest(
 ) -> dict[str, str]:
     """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with.
 
-    trained: whether there are networks, of which it also says how many and how long they were trained.
+    trained: whether there are networks, of which it also says how many and for how long.
     """
-    plan = f"{config.members} networks, at most {config.most_epochs} epochs of {config.steps_per_epoch} steps"
+    plan = {"networks": config.members, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
     return {
         "data": data_hash,
         **({"warm_start_from": champion} if champion else {}),
-        **({"training": plan} if trained else {}),
+        **({name: str(number) for name, number in plan.items()} if trained else {}),
         "seed": str(config.seed),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
