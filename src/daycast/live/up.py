@@ -112,6 +112,9 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
         # on disk, so that a server that was killed still knows who holds which slot, and until when
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        # This service marks all late runs at once, in transactions that lock each other out of SQLite. When the garbage of these
+        # errors is collected, the event loop waits for a connection that waits for the lock: the server stands still a minute.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # runs older than
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
         "DO_NOT_TRACK": "1",
