@@ -1,3 +1,12 @@
 """daycast: tomorrow's weather at your own sensors, every hour, as SQL tables."""
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+
+
+def resource_folder(name: str) -> Path:
+    """The folder `sql` or `infra`: part of an installed package, at the top of a checkout."""
+    package = Path(__file__).parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parents[1] / name

@@ -55,7 +55,7 @@ class OwnServer:
         quiet = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-c", _SERVE, str(port)],
+                [sys.executable, "-P", "-c", _SERVE, str(port)],  # not with modules of the working directory
                 env={**os.environ, **quiet},
                 stdin=subprocess.PIPE,  # never written to: its end is the signal
                 stdout=log,

@@ -1,6 +1,7 @@
 """The layers: imports go downwards only, and each third-party edge has one owner."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_third_party_edge_has_one_owner(path):
     for name in imports_of(path):
         owners = OWNERS.get(name.split(".")[0])
         assert owners is None or part_of(path) in owners, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_every_package_is_listed_in_pyproject():
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == {".".join(folder.parts) for folder in folders} | {
+        "daycast.flows",
+        "daycast.sql",
+        "daycast.infra",
+    }
 
 
 def test_no_module_of_the_library_reads_clock_or_environment_below_the_entry_points():

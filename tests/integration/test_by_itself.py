@@ -51,7 +51,7 @@ def test_every_cron_has_scheduled_runs_and_every_deployment_its_pool(place):
         assert deployment["work_pool_name"] == wanted["work_pool"]["name"]
         crons = [each["schedule"]["cron"] for each in deployment["schedules"]]
         assert crons == [each["cron"] for each in wanted.get("schedules", [])]
-        flow = wanted["entrypoint"].split(":")[1]
+        flow = wanted["entrypoint"].rpartition(".")[2]
         if crons:
             assert place.is_scheduled(f"{flow}/{wanted['name']}"), wanted["name"]
     assert not there

@@ -9,12 +9,14 @@ import sys
 import kubernetes_validate
 import pytest
 import yaml
+from prefect.flows import load_flow_from_entrypoint
 
 from daycast.live.up import _environment
 from daycast.settings import Settings
 from integration.dockerfile import ROOT, read_steps, variables_of
 
 INFRA = ROOT / "infra"
+DEPLOYMENTS = yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]
 COMPOSE = yaml.safe_load((INFRA / "compose.yaml").read_text())
 OBJECTS = [
     one
@@ -110,11 +112,17 @@ def test_no_service_of_kubernetes_is_reachable_from_outside_and_the_gpu_worker_h
     assert limits["nvidia.com/gpu"] == 1
 
 
+@pytest.mark.parametrize("wanted", DEPLOYMENTS, ids=lambda wanted: f"{wanted['entrypoint']}/{wanted['name']}")
+def test_a_deployment_names_a_flow_of_the_package(wanted):
+    flow = load_flow_from_entrypoint(wanted["entrypoint"], use_placeholder_flow=False)
+    assert flow.name == wanted["entrypoint"].rpartition(".")[2]
+    assert wanted["name"] in {flow.name, wanted["work_pool"]["name"]}
+
+
 def test_every_pool_has_its_worker_everywhere():
-    deployments = yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]
     commands = [json.dumps(service.get("command")) for service in COMPOSE["services"].values()]
     commands += [json.dumps(container.get("command")) for pod in PODS.values() for container in pod["containers"]]
-    for pool in {one["work_pool"]["name"] for one in deployments}:
+    for pool in {one["work_pool"]["name"] for one in DEPLOYMENTS}:
         assert sum(f'"--pool", "{pool}"' in command for command in commands) == 2, pool
 
 

@@ -2,8 +2,6 @@
 
 import argparse
 import os
-from importlib import import_module
-from pathlib import Path
 
 from daycast.commands.arguments import Arguments
 from daycast.errors import ConfigError
@@ -43,12 +41,7 @@ def _up(args: argparse.Namespace) -> None:
         again = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         print(up_detached(again, settings.data / "prefect"))
         return
-    up(
-        settings,
-        find_config(args.config),
-        Path(str(import_module("daycast.flows").__file__)).parents[1],
-        args.port,
-    )
+    up(settings, find_config(args.config), args.port)
 
 
 def _down(args: argparse.Namespace) -> None:
@@ -66,8 +59,7 @@ def _deploy(args: argparse.Namespace) -> None:
     if not url:
         raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
     alert = load_settings(args.config).live.alert_url
-    root = Path(str(import_module("daycast.flows").__file__)).parents[1]
-    deploy(url, root, alert.get_secret_value() if alert else None)
+    deploy(url, alert.get_secret_value() if alert else None)
 
 
 def _trigger(args: argparse.Namespace) -> None:

@@ -2,22 +2,22 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
+import daycast
 from daycast.live.alert import write_webhook
 from daycast.live.server import WAREHOUSE_SLOT, call, post_unless_there
 
 POOLS = ("cpu", "gpu")
 
 
-def create_what_deployments_need(url: str, root: Path, alert_url: str | None) -> None:
-    """`root` is the folder with infra/automations.json; those that tell somebody are there only with an `alert_url`."""
+def create_what_deployments_need(url: str, alert_url: str | None) -> None:
+    """Create them on the server at `url`; automations that tell somebody are there only with an `alert_url`."""
     for pool in POOLS:
         post_unless_there(url, "/work_pools/", {"name": pool, "type": "process"})
     post_unless_there(url, "/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
     block = write_webhook(url, alert_url) if alert_url else None
-    wanted = json.loads((root / "infra" / "automations.json").read_text(encoding="utf-8"))
+    wanted = json.loads((daycast.resource_folder("infra") / "automations.json").read_text(encoding="utf-8"))
     there = {automation["name"]: automation for automation in call(url, "/automations/filter", {})}
     for automation in wanted:
         _bring_up_to_date(url, automation, there.get(automation["name"]), block)

@@ -3,24 +3,25 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import daycast
 from daycast.errors import ConfigError
 from daycast.live.create import create_what_deployments_need
 
 
-def deploy(url: str, root: Path, alert_url: str | None = None) -> None:
+def deploy(url: str, alert_url: str | None = None) -> None:
     """Create pools, the writer's slot and automations on the server at `url`, and deploy every flow; again and again as well.
 
-    `root` is the folder with flows/ and infra/; workers find the flows under the same path. Failures are told to
-    `alert_url`. Raises ConfigError.
+    Workers need the same daycast installed, wherever they are. Failures are told to `alert_url`. Raises ConfigError.
     """
-    if not (root / "infra" / "prefect.yaml").is_file():
-        raise ConfigError(f"{root} has no infra/prefect.yaml: `daycast deploy` needs the clone it was installed from")
-    create_what_deployments_need(url, root, alert_url)
-    command = ["--no-prompt", "deploy", "--all", "--prefect-file", "infra/prefect.yaml"]
-    done = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "prefect", *command], env={**os.environ, "PREFECT_API_URL": url}, cwd=root, check=False
-    )
+    create_what_deployments_need(url, alert_url)
+    environment = {**os.environ, "PREFECT_API_URL": url}
+    done = subprocess.run(deploy_command(), env=environment, cwd=daycast.resource_folder("infra"), check=False)  # noqa: S603 - our own interpreter
     if done.returncode:
         raise ConfigError(f"the flows could not be deployed at {url}: see above")
+
+
+def deploy_command() -> list[str]:
+    """The command that deploys every flow of infra/prefect.yaml onto the server that PREFECT_API_URL names."""
+    file = daycast.resource_folder("infra") / "prefect.yaml"
+    return [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]

@@ -23,7 +23,7 @@ def up_detached(arguments: Sequence[str], home: Path) -> str:
     with log.open("ab") as sink:
         told = sink.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "daycast", "up", *arguments],
+            [sys.executable, "-P", "-m", "daycast", "up", *arguments],  # not from a daycast.py of the user
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

@@ -10,8 +10,9 @@ from daycast.errors import ConfigError
 
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
-_BUSY, _CONFLICT = 503, 409
-_BUSY_TRIES = 20  # with a second between them: a server on SQLite is often locked while it starts
+_FAULT, _BUSY, _CONFLICT = 500, 503, 409
+_TRIES = 20
+_PAUSE_S = 1.0  # between tries
 
 
 class RefusedError(Exception):
@@ -25,15 +26,19 @@ class RefusedError(Exception):
 def call(url: str, path: str, body: object = None, method: str | None = None) -> Any:
     """GET `path` below the server's `url`, or POST `body` to it, or what `method` names; returns the JSON answer.
 
+    A server on SQLite is often locked for a while. One that says it is busy (503) did nothing and is asked again, a limited
+    number of times; after any other 5xx only reading is repeated, because the change may have been made.
+
     Raises RefusedError for an error status, ConfigError where nobody answers.
     """
-    for _ in range(_BUSY_TRIES):
+    reads = method is None and (body is None or path.endswith("/filter"))
+    for _ in range(_TRIES - 1):
         try:
             return _call_once(url, path, body, method)
         except RefusedError as error:
-            if error.status != _BUSY:
+            if error.status != _BUSY and not (reads and error.status >= _FAULT):
                 raise
-            time.sleep(1)
+            time.sleep(_PAUSE_S)
     return _call_once(url, path, body, method)
 
 

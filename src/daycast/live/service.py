@@ -10,15 +10,16 @@ _LONGEST_WAIT_S = 60.0
 _STOP_S = 30.0
 
 
-def start_guarded(
-    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
-) -> subprocess.Popen[bytes]:
-    """Start a command that ends with us, however we end; what it says goes to the end of `log`."""
+def start_guarded(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a command that ends with us, however we end; what it says goes to the end of `log`.
+
+    It works in the folder of its log: Python looks for modules there, and files of the user would be taken for them.
+    """
     with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "daycast.live.guard", *command],
             env=environment,
-            cwd=folder,
+            cwd=log.parent,
             stdin=subprocess.PIPE,  # never written to: its end is the signal
             stdout=sink,
             stderr=sink,
@@ -29,21 +30,17 @@ def start_guarded(
 class Service:
     """A command that should always run."""
 
-    def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path, home: Path
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], home: Path) -> None:
         self.name, self.log = name, home / f"{name}.log"
-        self._command, self._environment, self._folder = command, environment, folder
+        self._command, self._environment = command, environment
         self._wait_s, self._due = 1.0, 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         """Start it, and remember when."""
-        self.process, self._started = (
-            start_guarded(self._command, self._environment, self.log, self._folder),
-            time.monotonic(),
-        )
+        self.process = start_guarded(self._command, self._environment, self.log)
+        self._started = time.monotonic()
 
     def revive(self) -> bool:
         """Start it again if it ended and its time has come; returns whether that was done.

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from daycast.errors import ConfigError
@@ -19,6 +20,8 @@ def trigger(url: str, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
     deployment = _find(url, flow)
     schema = deployment["parameter_openapi_schema"]
     parameters = dict(read_pair(pair, schema, flow) for pair in pairs)
+    if Path(config := parameters.get("config", "")).is_file():  # a run has another working directory
+        parameters["config"] = str(Path(config).resolve())
     if missing := sorted(set(schema.get("required", [])) - set(parameters) - set(deployment["parameters"])):
         raise ConfigError(f"{flow} needs {missing[0]}=…: {_describe(schema['properties'][missing[0]])}")
     what = f"{flow} in pool {deployment['work_pool_name']} with {_say(deployment['parameters'] | parameters)}"

@@ -15,6 +15,7 @@ from types import FrameType
 from daycast.errors import ConfigError
 from daycast.live.abandoned import crash_abandoned, free_slots
 from daycast.live.create import POOLS, create_what_deployments_need
+from daycast.live.deploy import deploy_command
 from daycast.live.server import RefusedError, call
 from daycast.live.service import Service, start_guarded
 from daycast.live.state import holding, write_state
@@ -31,16 +32,11 @@ class _Ended(Exception):  # noqa: N818 - no error
     """SIGTERM or SIGINT came."""
 
 
-def up(settings: Settings, config: Path | None, root: Path, port: int | None) -> None:
+def up(settings: Settings, config: Path | None, port: int | None) -> None:
     """Start everything, restart what dies, and stop everything on SIGINT or SIGTERM.
 
-    `root` is the folder with flows/ and infra/. Raises ConfigError where the server or the deployments do not come up, or a
-    supervisor with the same data folder runs.
+    Raises ConfigError where the server or the deployments do not come up, or a supervisor with the same data folder runs.
     """
-    if not (root / "infra" / "prefect.yaml").is_file():
-        raise ConfigError(
-            f"{root} has no infra/prefect.yaml: `daycast up` needs a clone, installed by `pip install --editable .`"
-        )
     home = settings.data / "prefect"
     with holding(home) as state, ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,7 +48,7 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             write_state(state, url, ready=False)
 
             def keep(name: str, *arguments: str) -> Service:
-                service = Service(name, [sys.executable, "-m", "prefect", *arguments], environment, root, home)
+                service = Service(name, [sys.executable, "-m", "prefect", *arguments], environment, home)
                 stack.callback(service.stop)
                 return service
 
@@ -60,11 +56,11 @@ def up(settings: Settings, config: Path | None, root: Path, port: int | None) ->
             server = keep("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
             _wait(server, url)
             alert = settings.live.alert_url
-            create_what_deployments_need(url, root, alert.get_secret_value() if alert else None)
+            create_what_deployments_need(url, alert.get_secret_value() if alert else None)
             crash_abandoned(url)
             free_slots(url)
             workers = {pool: keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS}
-            _deploy(environment, root, home)
+            _deploy(environment, home)
             if not settings.published.exists():
                 trigger(url, "pipeline", [], dry_run=False)
             write_state(state, url, ready=True)
@@ -116,13 +112,17 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
         # on disk, so that a server that was killed still knows who holds which slot, and until when
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        # This service marks all late runs at once, in transactions that lock each other out of SQLite. When the garbage of these
+        # errors is collected, the event loop waits for a connection that waits for the lock: the server stands still a minute.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # runs older than
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
         "DO_NOT_TRACK": "1",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which runs that lost their process are known
         "DAYCAST_DATA": str(settings.data),
     }
-    return {**os.environ, **ours} | ({"DAYCAST_CONFIG": str(config)} if config else {})
+    ours |= {"DAYCAST_CONFIG": str(config)} if config else {"DAYCAST_FOLDER": str(Path.cwd())}
+    return os.environ | ours
 
 
 def _wait(server: Service, url: str) -> None:
@@ -137,10 +137,9 @@ def _wait(server: Service, url: str) -> None:
     raise ConfigError(f"the Prefect server did not start: see {server.log}")
 
 
-def _deploy(environment: dict[str, str], root: Path, home: Path) -> None:
+def _deploy(environment: dict[str, str], home: Path) -> None:
     log = home / "deploy.log"
-    command = ["--no-prompt", "deploy", "--all", "--prefect-file", "infra/prefect.yaml"]
-    process = start_guarded([sys.executable, "-m", "prefect", *command], environment, log, root)
+    process = start_guarded(deploy_command(), environment, log)
     try:
         status = process.wait()
     except BaseException:

@@ -17,7 +17,7 @@ from daycast.sources.nearest import did_you_mean
 
 DEFAULT_FILE = "daycast.toml"
 _PREFIX = "DAYCAST_"
-_NOT_SETTINGS = {"DAYCAST_CONFIG"}
+_NOT_SETTINGS = {"DAYCAST_CONFIG", "DAYCAST_FOLDER"}
 _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
 _SECRET = {"alert_url", "heartbeat_url"}  # an error does not show what they are
 _RENAMED = {"longest_minutes": "max_minutes"}  # keys of earlier versions
@@ -27,11 +27,12 @@ _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's 
 def load_settings(file: str | None = None) -> Settings:
     """Read the settings from `file`, else from DAYCAST_CONFIG, else from daycast.toml, else the built-in defaults.
 
+    Relative paths start at the folder of that file, without one at DAYCAST_FOLDER, else at the working directory.
     Raises ConfigError naming the key, its value and the nearest valid key.
     """
     path = find_config(file)
     table = _read_toml(path) if path else {}
-    folder = path.parent if path else Path.cwd()
+    folder = path.parent if path else Path(os.environ.get("DAYCAST_FOLDER", "")).absolute()
     try:
         return Settings.model_validate(_override(table), context={"folder": folder, "environment": dict(os.environ)})
     except ValidationError as error:

@@ -8,10 +8,8 @@ import daycast
 
 @cache
 def sql_folder() -> Path:
-    """The folder of SQL files: inside an installed package, at the top of a checkout."""
-    package = Path(daycast.__file__).parent
-    inside = package / "sql"
-    return inside if inside.is_dir() else package.parents[1] / "sql"
+    """The folder of SQL files."""
+    return daycast.resource_folder("sql")
 
 
 @cache

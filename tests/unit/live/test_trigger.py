@@ -1,11 +1,14 @@
 """What a user writes as key=value becomes the parameter a flow declares, or is refused with the way out."""
 
+import json
+
 import pytest
 from pydantic import TypeAdapter
 
 from daycast.errors import ConfigError
-from daycast.live.trigger import read_pair
+from daycast.live.trigger import read_pair, trigger
 from daycast.settings import Moment
+from unit.sources.http_server import Answer, serve
 
 SCHEMA = {
     "properties": {
@@ -36,6 +39,16 @@ SCHEMA = {
 )
 def test_a_value_is_read_as_the_kind_its_parameter_has(pair, value):
     assert read_pair(pair, SCHEMA, "flow") == (pair.split("=")[0], value)
+
+
+def test_a_configuration_file_is_named_so_that_a_run_finds_it_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "other.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    schema = {"properties": {"config": {"type": "string"}}}
+    deployment = {"parameter_openapi_schema": schema, "parameters": {}, "work_pool_name": "cpu"}
+    with serve(lambda _: Answer(body=json.dumps(deployment).encode())) as server:
+        said = trigger(server.url, "ingest", ["config=other.toml"], dry_run=True)
+    assert said == f'would run ingest in pool cpu with config="{tmp_path / "other.toml"}"'
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,27 @@
-"""What keeps `daycast up` from starting is said at once."""
+"""What the server, the workers and their runs are told."""
 
-import pytest
-
-from daycast.errors import ConfigError
-from daycast.live.up import up
-from daycast.settings import Settings
+from daycast.live.up import _environment
+from daycast.settings import Settings, load_settings
 
 
-def test_without_a_clone_it_says_what_it_needs_and_makes_nothing(tmp_path):
+def test_runs_read_the_same_configuration_whatever_folder_they_work_in(tmp_path):
     settings = Settings.model_validate({}, context={"folder": tmp_path})
-    with pytest.raises(ConfigError, match=r"has no infra/prefect\.yaml: .*needs a clone, .*pip install --editable"):
-        up(settings, None, tmp_path, None)
-    assert not list(tmp_path.iterdir())
+    config = tmp_path / "daycast.toml"
+    told = _environment(settings, config, tmp_path, "http://127.0.0.1:4200/api")
+    assert (told["DAYCAST_CONFIG"], told["DAYCAST_DATA"]) == (str(config), str(tmp_path / "data"))
+
+
+def test_without_a_configuration_file_paths_of_the_environment_stay_relative_to_where_up_was_called(
+    tmp_path, monkeypatch
+):
+    for name in ("home", "of_the_run"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__CATALOGUE", "postgresql://reader@db/daycast")
+    monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__DATA", "rows")
+    asked = load_settings()
+    for name, value in _environment(asked, None, tmp_path, "http://127.0.0.1:4200/api").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path / "of_the_run")
+    assert load_settings() == asked
+    assert asked.stored.lake.data == str(tmp_path / "home" / "rows")

@@ -17,6 +17,7 @@ class Request:
     query: dict[str, str]
     headers: Mapping[str, str]  # names in any case
     number: int
+    method: str
 
 
 @dataclass
@@ -52,13 +53,17 @@ def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             parts = urlsplit(self.path)
             with lock:
-                asked = Request(parts.path, dict(parse_qsl(parts.query)), self.headers, len(served.requests))
+                query = dict(parse_qsl(parts.query))
+                asked = Request(parts.path, query, self.headers, len(served.requests), self.command)
                 served.requests.append(asked)
                 answer = _answer(answers, asked)
             with suppress(ConnectionError):  # the client has given up, as some tests want it to
                 _send(self, answer)
+
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names http.server asks for
 
         def log_message(self, *ignored: object) -> None:
             pass

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -348,12 +349,7 @@ def test_ids_that_are_text_are_quoted():
     with running(
         service,
         lambda request: service.answer(
-            Request(
-                request.path.replace("%20", " ").replace("%2F", "/").replace("%27", "'"),
-                request.query,
-                request.headers,
-                request.number,
-            )
+            replace(request, path=request.path.replace("%20", " ").replace("%2F", "/").replace("%27", "'"))
         ),
     ) as served:
         asked = source(served.url, columns={"air_temperature_c": "air_temperature"}, station="@iot.id")
