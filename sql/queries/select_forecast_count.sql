@@ -1,6 +1,5 @@
 select
     max(issued_at) as issued_at,
     count(distinct station_id) as stations,
-    count(distinct variable) as variables,
-    count(*) as rows
+    list_sort(list(distinct variable)) as variables
 from latest_forecasts

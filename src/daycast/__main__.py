@@ -2,10 +2,11 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 
-from daycast.commands.arguments import Arguments
+from daycast.commands.arguments import Arguments, complete
 from daycast.commands.chain import add_chain
 from daycast.commands.first import add_init, add_sql
 from daycast.commands.past import add_past
@@ -15,11 +16,17 @@ from daycast.errors import DaycastError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 only when the work was done."""
-    args = build_parser().parse_args(arguments)
+    parser = build_parser()
+    complete(parser)
+    args = parser.parse_args(arguments)
     _speak()
     try:
         command: Callable[[argparse.Namespace], None] = args.command
         command(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough, as head and less have
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed at exit goes there
+        return 1
     except DaycastError as error:
         print(f"daycast: {error}", file=sys.stderr)
         return 1

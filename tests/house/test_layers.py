@@ -35,6 +35,7 @@ OWNERS = {
     "altair": {"report"},
     "vl_convert": {"report"},
     "rich": {"report"},
+    "argcomplete": {"commands"},
     "pydantic": {"sources", "settings"},
     "prefect": {"flows"},
     "prefect_dask": {"flows"},

@@ -16,6 +16,7 @@ HEAVY = {
     "pydantic",
     "httpx",
     "rich",
+    "argcomplete",
 }
 
 

@@ -1,4 +1,4 @@
-"""The macros, against what was worked out by hand."""
+"""The macros and the views of forecasts, against what was worked out by hand."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from daycast.variables import BUILT_IN
+from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.publish import publish
 from daycast.warehouse.query_published import query_published
@@ -25,9 +25,14 @@ def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def forecast(
-    con: duckdb.DuckDBPyConnection, station: str, quantiles: tuple, issued_at: datetime = T0, lead: int = 1
+    con: duckdb.DuckDBPyConnection,
+    station: str,
+    quantiles: tuple,
+    issued_at: datetime = T0,
+    lead: int = 1,
+    variable: str = "warmth_c",
 ) -> None:
-    row = [station, "warmth_c", issued_at, issued_at + lead * HOUR, lead, quantiles[3], *quantiles]
+    row = [station, variable, issued_at, issued_at + lead * HOUR, lead, quantiles[3], *quantiles]
     marks = ", ".join("?" for _ in row)
     con.execute(f"insert into forecasts values ({marks}, 'm', 'full', ?, 'gru', false)", [*row, issued_at])
 
@@ -120,3 +125,44 @@ def test_the_newest_forecasts_of_a_silent_station_are_those_it_had(con, tmp_path
     expected = [("heard", (T0 + HOUR).timestamp()), ("silent", (T0 - 90 * HOUR).timestamp())]
     assert con.execute(query).fetchall() == expected
     assert query_published(tmp_path / "published.duckdb", query).rows() == expected
+
+
+def test_the_next_hours_are_a_row_an_hour_and_a_column_a_variable(con, tmp_path: Path) -> None:
+    for lead in (2, 1):
+        forecast(con, "it's b", tuple(lead + q for q in RISING), lead=lead, variable="air_temperature_c")
+    forecast(con, "it's b", DRY, lead=1, variable="precipitation_mm")
+    forecast(con, "a", RISING, lead=1, variable="air_temperature_c")
+    publish(con, tmp_path / "published.duckdb")
+    columns = "station_id, epoch(valid_at) - epoch($t0) as after, air_temperature_c, precipitation_mm, wind_speed_m_s"
+    query = f"select {columns} from next_hours"
+    expected = [
+        ("a", 3600, 1.0, None, None),
+        ("it's b", 3600, 2.0, 0.0, None),  # the medians are the fourth of seven quantiles
+        ("it's b", 7200, 3.0, None, None),
+    ]
+    assert con.execute(query, {"t0": T0}).fetchall() == expected
+    text = query.replace("$t0", f"timestamptz '{T0.isoformat()}'")
+    assert query_published(tmp_path / "published.duckdb", text).rows() == expected
+
+
+def test_hours_that_are_over_are_no_next_hours(con) -> None:
+    for lead in (3, 4):
+        forecast(con, "silent", RISING, T0 - 3 * HOUR, lead=lead, variable="air_temperature_c")
+    forecast(con, "heard", RISING, lead=1, variable="air_temperature_c")
+    assert con.execute("select station_id, valid_at = $t from next_hours", {"t": T0 + HOUR}).fetchall() == [
+        ("heard", True),
+        ("silent", True),
+    ]
+
+
+def test_variables_of_the_network_itself_are_columns_of_the_next_hours(tmp_path: Path) -> None:
+    own = Variable('it\'s "soil"_pct', "soil moisture", "%", 0, 100)
+    with open_warehouse(tmp_path / "warehouse.duckdb", [*BUILT_IN.values(), own], T0) as con:
+        forecast(con, "a", RISING, variable=own.name)
+        assert con.sql("from next_hours").pl()[own.name].to_list() == [1.0]
+
+
+def test_values_that_polars_has_no_type_for_come_as_text(con, tmp_path: Path) -> None:
+    publish(con, tmp_path / "published.duckdb")
+    query = 'select interval 90 minute as span, [interval 1 day] as "two words", 1 as n, 2 as n'
+    assert query_published(tmp_path / "published.duckdb", query).rows() == [("01:30:00", "[1 day]", 1, 2)]

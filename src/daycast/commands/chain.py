@@ -8,6 +8,7 @@ from pathlib import Path
 
 from daycast.commands.arguments import Arguments
 from daycast.commands.flow import load_flow
+from daycast.commands.print_frame import terminal_width
 from daycast.errors import ConfigError
 
 
@@ -17,10 +18,14 @@ def add_chain(arguments: Arguments) -> None:
         "run", _run, "the whole chain once: ingest, retrain if due, forecast, verify, publish, report", until=True
     )
     _add_cell(run)
-    ingest = arguments.add("ingest", _ingest, "take in what the sources have", until=True)
+    ingest = arguments.add(
+        "ingest", _ingest, "take in what the sources have", "--source garden --since 2026-05-01", until=True
+    )
     ingest.add_argument("--source", metavar="NAME", help="only this source")
     ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
-    retrain = arguments.add("retrain", _retrain, "train a challenger, judge it, promote it if it is better", until=True)
+    retrain = arguments.add(
+        "retrain", _retrain, "train a challenger, judge it, promote it if it is better", "--minutes 5", until=True
+    )
     _add_cell(retrain)
     retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
     retrain.add_argument(
@@ -28,15 +33,21 @@ def add_chain(arguments: Arguments) -> None:
     )
     retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.max_minutes")
     retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
-    forecast = arguments.add("forecast", _forecast, "issue the next 24 hours with the champion", until=True)
+    forecast = arguments.add(
+        "forecast", _forecast, "issue the next 24 hours with the champion", "--station S0001 S0002", until=True
+    )
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
     forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
     forecast.add_argument("--dry-run", action="store_true", help="only say what would be forecast, and by which model")
     arguments.add("verify", _verify, "score past forecasts against what came", until=True)
     arguments.add("publish", _publish, "replace the published file by the newest tables", until=True)
-    arguments.add("report", _report, "write the report page", until=True)
+    arguments.add("report", _report, "write the report page", "--config garden.toml", until=True)
     maintain = arguments.add(
-        "maintain", _maintain, "remove what [retention] no longer keeps, and compact the published history", until=True
+        "maintain",
+        _maintain,
+        "remove what [retention] no longer keeps, compact history",
+        "--dry-run",
+        until=True,
     )
     maintain.add_argument("--dry-run", action="store_true", help="only say what would go")
     arguments.add("doctor", _doctor, "check configuration, sources, warehouse and machine", until=True)
@@ -52,8 +63,7 @@ def _run(args: argparse.Namespace) -> None:
     pipeline = load_flow(args, "pipeline")
     from daycast.report.summary import render_summary
 
-    width = shutil.get_terminal_size((100, 40)).columns
-    print(render_summary(pipeline(args.config, args.until, args.cell), min(width, 120), _sql_command(args)))
+    print(render_summary(pipeline(args.config, args.until, args.cell), terminal_width(), _sql_command(args)))
 
 
 def _sql_command(args: argparse.Namespace) -> str:

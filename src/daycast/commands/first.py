@@ -15,9 +15,16 @@ def add_init(arguments: Arguments) -> None:
 
 def add_sql(arguments: Arguments) -> None:
     """`sql`."""
-    sql = arguments.add("sql", _sql, "query the published file, read-only")
-    sql.add_argument("query")
-    sql.add_argument("--format", choices=["table", "csv", "json"], default="table")
+    sql = arguments.add(
+        "sql", _sql, "query the published file, read-only", "\"from next_hours where station_id = 'S0001'\""
+    )
+    sql.add_argument("query", help="in DuckDB's SQL; `show tables` lists what there is")
+    sql.add_argument(
+        "--format",
+        choices=["table", "csv", "json"],
+        default="table",
+        help="table fits the terminal and rounds (default); csv and json are whole",
+    )
 
 
 def _init(args: argparse.Namespace) -> None:

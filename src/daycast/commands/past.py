@@ -2,35 +2,41 @@
 
 import argparse
 import json
-import shutil
 import sys
 
 from daycast.commands.arguments import Arguments
 from daycast.commands.flow import load_flow
-from daycast.commands.print_frame import print_frame
+from daycast.commands.print_frame import print_frame, terminal_width
 from daycast.errors import ConfigError
 
 
 def add_past(arguments: Arguments) -> None:
     """`backtest`, `backfill` and `models`."""
     backtest = arguments.add(
-        "backtest", _backtest, "score forecasts of past hours, as things were known at each", until=True
+        "backtest",
+        _backtest,
+        "score forecasts of past hours, as things were known then",
+        "--since 2026-05-01 --until 2026-06-01",
+        until=True,
     )
     backtest.set_defaults(until=None)
     backtest.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
     backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
     backtest.add_argument("--model", metavar="ID", help="instead of the champion")
     backtest.add_argument("--format", choices=["table", "json"], default="table")
-    backfill = arguments.add("backfill", _backfill, "forecast past hours that were missed, with the champion of each")
+    backfill = arguments.add(
+        "backfill",
+        _backfill,
+        "forecast hours that were missed, by the champion of each",
+        "--since 2026-05-30T12:00 --dry-run",
+    )
     backfill.set_defaults(until=None)
     backfill.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
     backfill.add_argument("--until", metavar="T", help="the hour of issue to stop before (default: now)")
     backfill.add_argument(
         "--dry-run", action="store_true", help="only say which hours are missing, and who would forecast them"
     )
-    models = arguments.add(
-        "models", _models, "list the models, show one, promote one, or roll back to the champion before"
-    )
+    models = arguments.add("models", _models, "list the models, show one, promote one, or roll back", "list")
     models.add_argument("action", choices=["list", "show", "promote", "rollback"])
     models.add_argument("model_id", nargs="?", metavar="ID")
     models.add_argument("--format", choices=["table", "json"], default="table", help="of list and show")
@@ -54,7 +60,7 @@ def _backtest(args: argparse.Namespace) -> None:
     )
     if warning:
         print(f"daycast: {warning}", file=sys.stderr)
-    print_frame(scores, args.format)
+    print_frame(scores, args.format, complete="--format json")
 
 
 def _backfill(args: argparse.Namespace) -> None:
@@ -70,15 +76,18 @@ def _models(args: argparse.Namespace) -> None:
     settings, now = load_settings(args.config), clock()
     if args.action in ("show", "promote") and not args.model_id:
         raise ConfigError(f"`daycast models {args.action}` needs the id of a model: see `daycast models list`")
-    if args.action == "list":
-        print_frame(models.list_models(settings, now), args.format)
+    if args.action == "list" and args.format == "json":
+        print_frame(models.list_models(settings, now), "json")
+    elif args.action == "list":
+        from daycast.report.model_card import render_models
+
+        print(render_models(models.list_models(settings, now), terminal_width()), end="")
     elif args.action == "show" and args.format == "json":
         print(json.dumps(models.show_model(settings, args.model_id, now), indent=2, default=str))
     elif args.action == "show":
         from daycast.report.model_card import render_model
 
-        width = min(shutil.get_terminal_size((100, 40)).columns, 120)
-        print(render_model(models.describe_model(settings, args.model_id, now), width), end="")
+        print(render_model(models.describe_model(settings, args.model_id, now), terminal_width()), end="")
     elif args.action == "promote":
         print(models.promote(settings, args.model_id, now, dry_run=args.dry_run))
     else:

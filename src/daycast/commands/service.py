@@ -3,29 +3,28 @@
 import argparse
 import os
 
-from daycast.commands.arguments import Arguments
+from daycast.commands.arguments import FLOWS, Arguments
 from daycast.errors import ConfigError
 
 
 def add_service(arguments: Arguments) -> None:
     """`up`, `down`, `deploy`, `trigger` and `migrate-warehouse`."""
-    up = arguments.add(
-        "up", _up, "run by itself: Prefect server, workers and schedules, until Ctrl-C or `daycast down`"
-    )
+    up = arguments.add("up", _up, "run by itself: server, workers, schedules, until Ctrl-C", "--detach")
     up.add_argument("--port", type=int, metavar="N", help="of the server on 127.0.0.1 (default 4200, or any free one)")
     up.add_argument("--detach", action="store_true", help="return once all is up, and leave it running")
     arguments.add("down", _down, "stop what `daycast up` started")
     arguments.add(
-        "deploy", _deploy, "bring the Prefect server that PREFECT_API_URL names up to date: pools, automations, flows"
+        "deploy",
+        _deploy,
+        "bring the Prefect server of PREFECT_API_URL up to date",
+        "",
     )
-    trigger = arguments.add("trigger", _trigger, "have a worker run a flow now")
-    trigger.add_argument(
-        "flow", help="ingest, forecast, verify, retrain, publish, maintain, backfill, promote, rollback or pipeline"
-    )
+    trigger = arguments.add("trigger", _trigger, "have a worker run a flow now", "retrain cell=lstm --dry-run")
+    trigger.add_argument("flow", help=f"{', '.join(FLOWS[:-1])} or {FLOWS[-1]}")
     trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
     trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
     moved = arguments.add(
-        "migrate-warehouse", _migrate_warehouse, "copy every table from the file onto the lake, or back"
+        "migrate-warehouse", _migrate_warehouse, "copy every table from the file onto the lake, or back", "--to lake"
     )
     moved.add_argument("--to", choices=["lake", "file"], required=True, help="where to; the other stays as it is")
 

@@ -1,4 +1,4 @@
-"""One model on a page of a terminal: what it is, what it was judged by, and what it serves."""
+"""Models on a terminal: all of them in a list; and one on a page, what it is, what it was judged by, and what it serves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from daycast.report.skill import label
-from daycast.report.terminal import Column, as_text, render_pairs, render_table
+from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.report.verdict import Verdict, name_servers, tell_chance, tell_ratio, tell_substitute
 from daycast.variables import Variable
 from daycast.verify.serving import Substitute
@@ -33,6 +33,35 @@ class ModelCard:
     scores: pl.DataFrame  # of `judgements`
     substitutes: tuple[Substitute, ...]
     variables: Mapping[str, Variable]
+
+
+def render_models(models: pl.DataFrame, width: int) -> str:
+    """Every model on a line, and below it the reason for its role, in lines up to `width` long.
+
+    models: model_id, role, trained_until, promoted_at, promoted_by and reason.
+    """
+    if models.is_empty():
+        return "no models yet: `daycast retrain` trains the first\n"
+    columns: list[Column] = [
+        ("model", "left"),
+        ("role", "left"),
+        ("trained until", "left"),
+        ("promoted", "left"),
+        ("by", "left"),
+    ]
+    rows = [
+        [
+            row["model_id"],
+            row["role"],
+            f"{row['trained_until']:%Y-%m-%d}",
+            f"{row['promoted_at']:%Y-%m-%d %H:%M}" if row["promoted_at"] else "–",
+            row["promoted_by"] or "–",
+        ]
+        for row in models.iter_rows(named=True)
+    ]
+    table = render_table(columns, rows, width, below=models["reason"].to_list())
+    note = "times in UTC; `daycast models show ID` tells more of one"
+    return f"{table}\n\n{wrap_text(note, width)}\n"
 
 
 def render_model(card: ModelCard, width: int) -> str:
@@ -76,7 +105,7 @@ def _rivals(card: ModelCard, width: int) -> str:
     ]
     judged, level = label(card.verdict.judged), card.verdict.significance
     heading = f"{judged} against each rival: below 1 it is better, proven where the chance of luck is below {level:g}"
-    return f"{as_text(heading, width)}\n{render_table(columns, rows, width)}"
+    return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
 
 def _by_variable(card: ModelCard, width: int) -> str:
@@ -108,7 +137,7 @@ def _by_variable(card: ModelCard, width: int) -> str:
     ]
     span = f"{_time(ours['since'][0])} to {_time(ours['until'][0])}"
     heading = f"By variable, issued {span}; error: mean absolute over leads 1 to 24 h; in 50, 80, 90 %: what came inside, in %"
-    return f"{as_text(heading, width)}\n{render_table(columns, rows, width)}"
+    return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
 
 def _server(card: ModelCard, forecaster: str, apart: int) -> str:

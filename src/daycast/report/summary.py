@@ -1,6 +1,7 @@
 """What a run did and what it left behind, on one screen of a terminal."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Protocol
 import polars as pl
 
 from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
-from daycast.report.terminal import Column, as_text, render_pairs, render_table
+from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 from daycast.verify.drift import Drift
 
+BEST_KNOWN = ("air_temperature_c", "wind_speed_m_s", "precipitation_mm")  # shown first by the example of a query
 FEW = 3  # refusal reasons and silent stations named; the rest is counted
 
 
@@ -77,8 +79,7 @@ class Issue:
 
     issued_at: datetime
     stations: int
-    variables: int
-    rows: int
+    variables: Sequence[str]
     example_station: str
 
 
@@ -208,24 +209,45 @@ def _render_table(lines: Sequence[SkillLine], width: int) -> str:
         ]
         for line in lines
     ]
-    return f"{render_table(_HEADINGS, rows, width)}\n{as_text(_LEGEND, width)}"
+    return f"{render_table(_HEADINGS, rows, width)}\n{wrap_text(_LEGEND, width)}"
 
 
 def _render_issue(summary: Summary, sql_command: str) -> str:
     issue, where = summary.issue, f"Tables      {summary.published}\nReport      {summary.report}"
     if issue is None:
         return f"Forecasts   none yet\n{where}"
-    count = (
-        f"{_plural(issue.stations, 'station')} × {_plural(issue.variables, 'variable')} × 24 h = {issue.rows:,} rows"
-    )
-    query = example_query(issue.example_station, sql_command)
+    count = f"{_plural(issue.stations, 'station')} × {_plural(len(issue.variables), 'variable')} × 24 h"
+    query = example_query(issue.example_station, issue.variables, sql_command)
     return f"Forecasts   issued {_time(issue.issued_at)}: {count}\n{where}\nSee them with\n{query}"
 
 
-def example_query(station_id: str, sql_command: str = "daycast sql") -> str:
-    """A command that shows forecasts; it names the station where its id needs no quoting in a shell."""
-    where = f" where station_id = '{station_id}'" if re.fullmatch(r"[\w .:-]+", station_id) else ""
-    return f'{sql_command} "select * from latest_forecasts{where} limit 5"'
+def example_query(station_id: str, variables: Sequence[str], sql_command: str = "daycast sql") -> str:
+    """A command for a POSIX shell that shows a station's next hours: the best known variables, as many as 80 cells hold.
+
+    No station is named where its id has characters that a terminal would obey or hide.
+    """
+    room = 80 - len("2026-06-01 03:00")  # beside valid_at
+    columns = ["valid_at"]
+    for name in sorted(variables, key=lambda name: (*BEST_KNOWN, name).index(name)):
+        if name.isprintable() and room >= len(name) + 2:
+            columns.append(name if re.fullmatch(r"[a-z][a-z0-9]*_[a-z0-9_]*", name) else _as_sql(name, '"'))
+            room -= len(name) + 2
+    named = _as_sql(station_id, "'")
+    which = f"where station_id = {named}" if station_id.isprintable() else "limit 24"
+    query = f"\n  select {', '.join(columns)}\n  from next_hours {which}"
+    return f"{sql_command} {_as_shell_word(query)}"
+
+
+def _as_sql(text: str, quote: str) -> str:
+    return f"{quote}{text.replace(quote, 2 * quote)}{quote}"
+
+
+def _as_shell_word(text: str) -> str:
+    """In double quotes, which are easier to read, unless it has what an interactive bash replaces there."""
+    if "!" in text:
+        return shlex.quote(text)
+    escaped = re.sub(r'[\\"$`]', r"\\\g<0>", text)
+    return f'"{escaped}"'
 
 
 def _few(texts: Sequence[str], between: str) -> str:

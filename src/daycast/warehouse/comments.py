@@ -35,6 +35,9 @@ def _meanings(con: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str, s
     meanings = dict(con.execute(statement("select_column_meanings")).fetchall())
     for name in (name for name in columns if check_column(name) in columns):
         meanings[name] = "The value of the hour, in the unit that the name ends in; null where there is none."
+        meanings[f"next_hours.{name}"] = (
+            "The median forecast of the hour, in the unit that the name ends in; null where it is not forecast."
+        )
         meanings[flag_column(name)] = f"Of {name}: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing (QARTOD)."
         meanings[check_column(name)] = f"The check that decided the flag of {name}; null where none did."
     return meanings

@@ -41,7 +41,7 @@ def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 def read_forecast_count(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
-    """The newest hour of issue, and how many stations, variables and rows the latest forecasts have."""
+    """The newest hour of issue, and how many stations the latest forecasts have, and which variables."""
     return read_frame(con, "select_forecast_count").row(0, named=True)
 
 

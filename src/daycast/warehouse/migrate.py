@@ -107,7 +107,8 @@ def _checksum_of_views(con: duckdb.DuckDBPyConnection) -> str:
 def _definitions(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> list[str]:
     """What creates the views, but for those that were `made` tables, and then the macros.
 
-    Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them.
+    Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them; where it says
+    {medians}, a column of each variable's forecasts.
     """
     first = ["observations", "champion", "forecast_errors"]
     names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
@@ -116,8 +117,11 @@ def _definitions(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> 
     marks = ", ".join(
         f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
     )
+    medians = ",\n        ".join(
+        f"any_value(value) filter (variable = {literal(name)}) as {quoted(name)}" for name in variables
+    )
     views = [
-        (sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks)
+        (sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks).replace("{medians}", medians)
         for name in names
         if name not in made
     ]

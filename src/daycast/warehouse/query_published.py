@@ -9,6 +9,7 @@ import polars as pl
 from daycast.errors import WarehouseError
 from daycast.warehouse.connect import SETTINGS
 from daycast.warehouse.history import FOLDER_VARIABLE, folder_of
+from daycast.warehouse.statements import quoted
 
 _READING = {
     "SELECT",
@@ -17,6 +18,7 @@ _READING = {
     "CALL",
     "CREATE",
 }  # CREATE: pivot makes a type of its own; the file is read-only
+_FOREIGN = re.compile(r"\b(INTERVAL|UNION|BIT|BIGNUM|GEOMETRY|TIME WITH TIME ZONE)\b")  # types that polars has not
 _WRITING = re.compile(r"\b(copy|export|attach)\b", re.IGNORECASE)
 
 
@@ -35,7 +37,7 @@ def query_published(path: Path, query: str) -> pl.DataFrame:
         try:
             _check_reads(con, query)
             result = con.sql(query)
-            return pl.DataFrame() if result is None else result.pl()
+            return pl.DataFrame() if result is None else _as_text_where_foreign(result).pl()
         except duckdb.Error as error:
             raise WarehouseError(f"the query failed: {_one_line(str(error))}") from None
 
@@ -48,6 +50,18 @@ def _check_reads(con: duckdb.DuckDBPyConnection, query: str) -> None:
             raise WarehouseError(
                 f"the query failed: it is to read and nothing else, and has a statement {kind.lower()}"
             )
+
+
+def _as_text_where_foreign(result: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The result with those columns as text whose type polars does not know."""
+    foreign = [bool(_FOREIGN.search(str(kind))) for kind in result.types]
+    if not any(foreign):
+        return result
+    columns = (
+        f"#{i}{'::varchar' if is_foreign else ''} as {quoted(name)}"
+        for i, (name, is_foreign) in enumerate(zip(result.columns, foreign, strict=True), start=1)
+    )
+    return result.project(", ".join(columns))
 
 
 def _one_line(message: str) -> str:

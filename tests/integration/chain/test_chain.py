@@ -1,6 +1,7 @@
 """`daycast run` from beginning to end, and again, and an hour later, and killed."""
 
 import re
+import shlex
 import time
 
 import pytest
@@ -28,11 +29,16 @@ def test_forecasts_are_possible_weather(chain):
     assert lowest["wind_speed_m_s"] >= 0
 
 
-def test_the_summary_is_the_last_thing_printed_and_says_where_the_forecasts_are(chain):
+def test_the_summary_is_the_last_thing_printed_and_its_example_shows_the_next_hours_of_a_station(chain, daycast):
     summary = (chain / "summary.txt").read_text()
     assert "refused" in summary
-    assert 'daycast sql "select * from latest_forecasts' in summary
     assert len(summary.splitlines()) <= 45
+    program, *arguments = shlex.split(summary.split("See them with\n")[1])
+    assert program == "daycast"
+    shown = daycast(chain, *arguments).stdout.splitlines()
+    assert shown[0].split() == ["valid_at", "air_temperature_c", "wind_speed_m_s", "precipitation_mm"]
+    assert shown[1].startswith("2026-06-01 01:00")
+    assert shown[-1] == "24 rows, times in UTC"
 
 
 def test_every_delivered_row_is_kept_or_refused(chain):

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from daycast.report.champion_section import render_champion
-from daycast.report.model_card import LISTED_SUBSTITUTES, ModelCard, render_model
+from daycast.report.model_card import LISTED_SUBSTITUTES, ModelCard, render_model, render_models
 from daycast.report.skill import Champion
 from daycast.report.verdict import Rival, Verdict, name_servers, read_verdict
 from daycast.variables import BUILT_IN
@@ -103,7 +103,7 @@ def test_a_card_of_a_model_from_before_there_were_tests_has_the_ratios() -> None
     old = read_verdict({"crps_ratio": {"persistence": 0.5}}, "lstm")
     assert old == Verdict("lstm", 0.05, (Rival("persistence", 0.5, None, None),), {})
     text = render_model(card(verdict=old, scores=scores().clear()), 80)
-    assert cells(text, "persistence") == ["persistence", "×0.500", "–", "– not tested"]
+    assert cells(text, "persistence") == ["persistence", "×0.500", "–", "–", "not tested"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -135,3 +135,30 @@ def test_the_section_of_the_page_has_the_same_numbers() -> None:
     assert ", by a rollback" in html
     assert "precipitation is served by climatology (CRPS ×0.910, p 0.004, 58 days)" in html
     assert "No model serves yet" in render_champion(None, None, (), BUILT_IN)
+
+
+def models() -> pl.DataFrame:
+    """A champion, and a challenger that was never promoted."""
+    reason = "lstm is not proven better than ridge (CRPS ×1.003, p 0.55), persistence (CRPS ×0.917, p 0.15)"
+    rows = [
+        ("lstm-20260301-0123abcd", "challenger", None, None),
+        ("ridge-20260301-0123abcd", "champion", NOW, "judgement"),
+    ]
+    frame = pl.DataFrame(rows, schema=["model_id", "role", "promoted_at", "promoted_by"], orient="row")
+    return frame.with_columns(trained_until=NOW, reason=pl.lit(reason))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_of_models_has_a_line_for_each_with_its_reason_below(width: int) -> None:
+    shown = render_models(models(), width).splitlines()
+    assert all(len(line) <= width for line in shown)
+    assert re.split(r"\s{2,}", shown[0]) == ["model", "role", "trained until", "promoted", "by"]
+    first, second = (i for i, line in enumerate(shown) if line.startswith(("lstm-", "ridge-")))
+    assert shown[first].split() == ["lstm-20260301-0123abcd", "challenger", "2026-03-20", "–", "–"]
+    assert shown[second].split()[-3:] == ["2026-03-20", "10:03", "judgement"]
+    below = " ".join(line.strip() for line in shown[first + 1 : second])
+    assert below == models()["reason"][0]
+
+
+def test_where_no_model_is_there_the_list_says_how_to_make_one() -> None:
+    assert "daycast retrain" in render_models(models().clear(), 80)

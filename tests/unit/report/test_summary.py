@@ -1,14 +1,19 @@
 import re
+import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daycast.report.skill import Champion, SkillSpan
 from daycast.report.summary import Issue, Refusal, Silence, Summary, example_query, render_summary
 from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse.statements import quoted
 
 NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
 TARGETS = ["air_temperature_c", "dew_point_c", "relative_humidity_pct", "sea_level_pressure_hpa", "wind_speed_m_s"]
@@ -51,7 +56,7 @@ def _summary(**changes):
         ),
         skill=_skill(),
         span=SkillSpan(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC), 0),
-        issue=Issue(datetime(2026, 3, 20, 10, tzinfo=UTC), 12, 5, 1440, "S0001"),
+        issue=Issue(datetime(2026, 3, 20, 10, tzinfo=UTC), 12, TARGETS, "S0001"),
         variables=BUILT_IN,
         published=Path("/srv/" + "long/" * 30 + "published.duckdb"),
         report=Path("/srv/report.html"),
@@ -63,12 +68,7 @@ def _summary(**changes):
 def test_the_summary_of_five_variables_fits_a_screen(width):
     text = render_summary(_summary(), width)
     assert len(text.splitlines()) <= 40
-    wide = [
-        line
-        for line in text.splitlines()
-        if len(line) > width and "/" not in line and "sql" not in line and "×" not in line
-    ]
-    assert wide == []
+    assert [line for line in text.splitlines() if len(line) > width and "/srv/" not in line] == []
     assert "\x1b" not in text
 
 
@@ -101,11 +101,52 @@ def test_the_unit_of_a_declared_variable_is_told():
 def test_paths_and_the_query_are_never_broken():
     text = render_summary(_summary(), 40)
     assert str(_summary().published) in text
-    assert "\ndaycast sql \"select * from latest_forecasts where station_id = 'S0001' limit 5\"\n" in text
+    assert text.endswith(
+        'daycast sql "\n'
+        "  select valid_at, air_temperature_c, wind_speed_m_s, dew_point_c\n"
+        "  from next_hours where station_id = 'S0001'\"\n"
+    )
 
 
-def test_a_station_id_that_a_shell_would_read_is_left_out_of_the_query():
-    assert example_query("x'; rm $HOME") == 'daycast sql "select * from latest_forecasts limit 5"'
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1),
+    st.lists(
+        st.sampled_from([*TARGETS, "precipitation_mm", "two words", 'a"b', "$HOME", "`id`"]), unique=True, min_size=1
+    ),
+)
+def test_a_shell_hands_the_example_on_as_sql_that_names_the_station_whatever_its_id(station_id, variables):
+    command = example_query(station_id, variables, "printf %s")
+    query = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    names = ["station_id", "valid_at", *variables]
+    with duckdb.connect() as con:
+        con.execute(f"create table next_hours ({', '.join(quoted(name) + ' varchar' for name in names)})")
+        con.execute(
+            "insert into next_hours (station_id, valid_at) values (?, 'then'), ('another', 'never')", [station_id]
+        )
+        answer = con.sql(query)
+        assert set(answer.columns) <= {"valid_at", *variables}
+        assert [row[0] for row in answer.fetchall()] == ["then"]
+
+
+def test_a_station_id_that_bash_would_take_for_its_history_is_in_single_quotes():
+    assert example_query("a!b", []).startswith("daycast sql '")
+
+
+def test_a_station_id_that_a_terminal_would_obey_is_left_out_of_the_example():
+    assert "\x1b" not in (text := example_query("\x1b[2J", ["air_temperature_c"]))
+    assert text.endswith('from next_hours limit 24"')
+
+
+def test_the_example_asks_for_as_many_variables_as_80_cells_hold():
+    lines = example_query("S0001", [f"own_variable_{i}_c" for i in range(9)]).splitlines()
+    assert (
+        lines[1] == "  select valid_at, own_variable_0_c, own_variable_1_c, own_variable_2_c"
+    )  # 16 + 3 × 18 = 70 cells
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_nothing_that_a_terminal_would_obey_comes_from_the_name_of_a_station():
+    assert "\x1b" not in render_summary(_summary(silent=(Silence("\x1b[2J", None),)), 80)
 
 
 def test_without_champion_and_forecasts_the_summary_says_so():
