@@ -29,7 +29,7 @@ from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
-_EVERY_H = 5  # hours between the hours of issue: no divisor of 24, so that every time of day takes part
+_EVERY_H = 9  # hours between the hours of issue: every third hour of the day takes part, two or three of them each day
 
 
 @dataclass(frozen=True)
