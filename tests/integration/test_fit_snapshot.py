@@ -72,6 +72,7 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert again.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network_on_windows_of_their_own(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

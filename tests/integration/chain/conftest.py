@@ -21,15 +21,15 @@ CHAIN = """
 [[sources]]
 kind = "simulated"
 stations = 3
-history = "100d"
+history = "80d"
 seed = 4
 
 [model]
-targets = ["air_temperature_c", "relative_humidity_pct", "wind_speed_m_s", "precipitation_mm"]
-inputs = ["dew_point_c"]
+targets = ["relative_humidity_pct", "wind_speed_m_s", "precipitation_mm"]
+inputs = ["wind_speed_m_s"]  # nothing besides the targets: the linear path's time grows with the cube of the variables
 cell = "lstm"
 members = 1
-epochs = 2
+epochs = 1
 steps_per_epoch = 5
 validation_days = 10
 judgement_days = 10
@@ -48,7 +48,7 @@ def environment(tmp_path_factory):
     server.wait()
     yield {**clean, "PREFECT_API_URL": server.url}
     server.process.terminate()
-    server.process.wait(timeout=30)
+    server.process.wait(timeout=300)
 
 
 class Daycast:
@@ -70,7 +70,7 @@ class Daycast:
     def __call__(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
         """The finished process."""
         process, *said = self.start(folder, *arguments)
-        process.join(300)
+        process.join(1800)
         assert process.exitcode is not None, f"still running: {arguments}"
         return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in said))
 

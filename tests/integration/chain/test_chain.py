@@ -1,17 +1,19 @@
 """`daycast run` from beginning to end, and again, and an hour later, and killed."""
 
 import re
+import shlex
 import time
 
 import pytest
 
 from integration.chain.conftest import CHAIN, UNTIL
 from integration.chain.tables import copy_of, every_table, rows_of
+from integration.chain.test_readme import IN_TEXT, LINES
 
 
 def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
     forecasts = rows_of(chain, "forecasts")
-    assert len(forecasts) == 3 * 4 * 24
+    assert len(forecasts) == 3 * 3 * 24
     assert {row[2] for row in forecasts} == {"2026-06-01 00:00:00+00"}
     assert (chain / "data" / "published.duckdb").is_file()
     assert (chain / "data" / "report.html").is_file()
@@ -48,6 +50,19 @@ def test_impossible_values_of_the_simulated_network_are_kept_and_failed(chain):
     assert "gross_range" in failed
 
 
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if "daycast" in line] + [line for line in IN_TEXT if "run" not in line]
+)
+def test_a_daycast_command_of_the_readme_succeeds(chain, daycast, tmp_path, line):
+    program, *arguments = shlex.split(line)
+    assert program in (".venv/bin/daycast", "daycast")
+    folder = tmp_path if arguments == ["init"] else copy_of(chain, tmp_path)
+    done = daycast(folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.slow
 def test_running_again_at_the_same_moment_changes_nothing(chain, daycast, tmp_path):
     before = every_table(chain)
     folder = copy_of(chain, tmp_path)
@@ -56,13 +71,12 @@ def test_running_again_at_the_same_moment_changes_nothing(chain, daycast, tmp_pa
     assert every_table(folder) == before
 
 
+@pytest.mark.slow
 def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chain, daycast, tmp_path):
     folder = copy_of(chain, tmp_path)
     before = every_table(folder)
-    started = time.monotonic()
     done = daycast(folder, "run", "--until", "2026-06-01T02:00:00Z")
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 60
     after = every_table(folder)
     assert 3 <= len(after["readings"]) - len(before["readings"]) <= 12
     assert len(after["models"]) == len(before["models"])  # no retraining is due
@@ -74,6 +88,7 @@ def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chai
 POINTS = ("warehouse", "rows delivered", "training lstm", "judged", "forecasts issued")
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undisturbed_run(chain, daycast, tmp_path):
     (tmp_path / "daycast.toml").write_text(CHAIN)
     for point in POINTS:
@@ -88,7 +103,7 @@ def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undist
 def kill_at(point: str, folder, daycast) -> None:
     """Start `daycast run` and kill it with SIGKILL as soon as it gets to `point`: a line of its log, or its first file."""
     process, _, log = daycast.start(folder, "run", "--until", UNTIL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while process.is_alive() and time.monotonic() < deadline:
         first_file = point == "warehouse" and (folder / "data" / "warehouse.duckdb").exists()
         if first_file or (log.exists() and point in log.read_text()):
@@ -99,10 +114,11 @@ def kill_at(point: str, folder, daycast) -> None:
     process.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n288\n"),
+        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n216\n"),
         (
             [
                 "sql",
@@ -120,7 +136,7 @@ def kill_at(point: str, folder, daycast) -> None:
         (["ingest", "--until", UNTIL], "simulated: 0 rows delivered"),
         (
             ["forecast", "--until", UNTIL, "--issued-at", UNTIL, "--station", "S0001"],
-            "96 forecasts written",
+            "72 forecasts written",
         ),
         (["retrain", "--until", UNTIL, "--cell", "gru"], r"gru-\d{8}-|persistence|ridge"),
     ],
@@ -132,6 +148,7 @@ def test_every_command_does_its_work(chain, daycast, tmp_path, command, expected
     assert re.search(expected, done.stdout)
 
 
+@pytest.mark.slow
 def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, tmp_path):
     import json
 
@@ -151,7 +168,7 @@ def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, 
     models = {row["model"] for row in rows}
     assert {"persistence", "same_hour_yesterday", "climatology"} <= models
     assert len(models) == 5
-    assert len(rows) == 5 * 4 * 24
+    assert len(rows) == 5 * 3 * 24
     assert all(row["n"] <= 5 * 3 for row in rows)
     assert set(rows[0]) == {
         "model",
