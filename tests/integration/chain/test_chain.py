@@ -2,7 +2,7 @@
 
 import re
 import shlex
-import time
+import signal
 
 import pytest
 
@@ -13,7 +13,7 @@ from integration.chain.test_readme import IN_TEXT, LINES
 
 def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
     forecasts = rows_of(chain, "forecasts")
-    assert len(forecasts) == 3 * 3 * 24
+    assert len(forecasts) == 3 * 4 * 24
     assert {row[2] for row in forecasts} == {"2026-06-01 00:00:00+00"}
     assert (chain / "data" / "published.duckdb").is_file()
     assert (chain / "data" / "report.html").is_file()
@@ -85,14 +85,15 @@ def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chai
     assert {row[4] for row in after["scores"]} == {"1", "2"}
 
 
-POINTS = ("warehouse", "rows delivered", "training lstm", "judged", "forecasts issued")
+POINTS = ("data/warehouse.duckdb", "rows delivered", "training lstm", "judged", "forecasts issued")
 
 
 @pytest.mark.slow
 def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undisturbed_run(chain, daycast, tmp_path):
     (tmp_path / "daycast.toml").write_text(CHAIN)
     for point in POINTS:
-        kill_at(point, tmp_path, daycast)
+        killed = daycast(tmp_path, "run", "--until", UNTIL, fatal=point)
+        assert killed.returncode == -signal.SIGKILL, f"the run did not come to {point!r}: {killed.stderr}"
     done = daycast(tmp_path, "run", "--until", UNTIL)
     assert done.returncode == 0, done.stderr
     disturbed, undisturbed = every_table(tmp_path), every_table(chain)
@@ -100,25 +101,11 @@ def test_a_run_killed_at_five_points_and_run_again_gives_the_tables_of_an_undist
         assert disturbed[table] == rows, table
 
 
-def kill_at(point: str, folder, daycast) -> None:
-    """Start `daycast run` and kill it with SIGKILL as soon as it gets to `point`: a line of its log, or its first file."""
-    process, _, log = daycast.start(folder, "run", "--until", UNTIL)
-    deadline = time.monotonic() + 1200
-    while process.is_alive() and time.monotonic() < deadline:
-        first_file = point == "warehouse" and (folder / "data" / "warehouse.duckdb").exists()
-        if first_file or (log.exists() and point in log.read_text()):
-            break
-        time.sleep(0.02)
-    assert process.is_alive(), f"the run ended before {point!r}: {log.read_text()}"
-    process.kill()
-    process.join()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n216\n"),
+        (["sql", "select count(*) as n from latest_forecasts", "--format", "csv"], r"n\n288\n"),
         (
             [
                 "sql",
@@ -136,7 +123,7 @@ def kill_at(point: str, folder, daycast) -> None:
         (["ingest", "--until", UNTIL], "simulated: 0 rows delivered"),
         (
             ["forecast", "--until", UNTIL, "--issued-at", UNTIL, "--station", "S0001"],
-            "72 forecasts written",
+            "96 forecasts written",
         ),
         (["retrain", "--until", UNTIL, "--cell", "gru"], r"gru-\d{8}-|persistence|ridge"),
     ],
@@ -168,7 +155,7 @@ def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, 
     models = {row["model"] for row in rows}
     assert {"persistence", "same_hour_yesterday", "climatology"} <= models
     assert len(models) == 5
-    assert len(rows) == 5 * 3 * 24
+    assert len(rows) == 5 * 4 * 24
     assert all(row["n"] <= 5 * 3 for row in rows)
     assert set(rows[0]) == {
         "model",
