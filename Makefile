@@ -1,9 +1,12 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run up down test soak check clean
+.PHONY: run up down test test-all test-slow soak check clean
 
 PYTHON = python3
 BIN = .venv/bin
+# One process more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
+WORKERS = $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)')
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 run: .venv/ready
 	$(BIN)/daycast run
@@ -14,9 +17,17 @@ up: .venv/ready
 down: .venv/ready
 	$(BIN)/daycast down
 
-# One process more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
+# Every unit test, one whole chain through the command line, and one Prefect server whose workers run what is deployed.
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 1)') --dist loadfile --no-loadscope-reorder --durations 25
+	$(PYTEST) -m 'not slow and not soak'
+
+# Beside those: runs killed in mid work, the lake on PostgreSQL and S3, Dask, training in several processes.
+test-all: .venv/ready
+	$(PYTEST) -m 'not soak'
+
+# What test-all has beyond test.
+test-slow: .venv/ready
+	$(PYTEST) -m slow
 
 # A week of operation, hour by hour, with the clock moved.
 soak: .venv/ready

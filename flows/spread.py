@@ -38,6 +38,7 @@ class Workers:
 def spreading(settings: Settings) -> Iterator[Spread]:
     """What a step computes its blocks with. Workers are started when there are several blocks, and stopped in the end.
 
+    The same blocks give the same bits on machines of one kind, whoever computes them; other blocks agree to rounding.
     Where no dask scheduler answers, or workers are lost again and again, what is computed with it raises WorkerError.
     """
     asked = settings.compute

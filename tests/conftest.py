@@ -2,8 +2,9 @@
 
 import os
 
-# before anybody imports torch: there are as many test processes as cores, and one thread gives the same bits everywhere
-os.environ["OMP_NUM_THREADS"] = "1"
+# before anybody imports torch: there are more test processes than cores, and threads would wait for each other;
+# the tests hold for any number
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_make_parametrize_id(val):

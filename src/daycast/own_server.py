@@ -19,10 +19,10 @@ from pathlib import Path
 
 from daycast.errors import ConfigError
 
-_PATIENCE_S = 120
+_PATIENCE_S = 300  # for a server that starts on a busy machine; one that ends is noticed at once
 _MOST_MB = 64
 _SERVE = """
-import os, signal, sys, threading, time, uvicorn
+import os, signal, socket, sys, threading, time, uvicorn
 
 def end_with_the_command():
     sys.stdin.buffer.read()
@@ -31,7 +31,8 @@ def end_with_the_command():
     os._exit(1)
 
 threading.Thread(target=end_with_the_command, daemon=True).start()
-uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
+config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="critical")
+uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
 """
 
 
@@ -47,15 +48,22 @@ class OwnServer:
                 shutil.rmtree(home)
         fcntl.flock(self._in_use, fcntl.LOCK_SH)
         home.mkdir(exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/api"
         self.log = home / "server.log"
         quiet = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
-        with self.log.open("wb") as log:
+        with self.log.open("wb") as log, socket.socket() as bound:
+            bound.bind(
+                ("127.0.0.1", 0)
+            )  # any free port; the server inherits it bound, so that nobody can take it meanwhile
+            self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-P", "-c", _SERVE, str(port)],  # not with modules of the working directory
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _SERVE,
+                    str(bound.fileno()),
+                ],  # -P: not with modules of the working directory
+                pass_fds=[bound.fileno()],
                 env={**os.environ, **quiet},
                 stdin=subprocess.PIPE,  # never written to: its end is the signal
                 stdout=log,

@@ -18,6 +18,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
+pytestmark = pytest.mark.slow
 END = datetime(2026, 3, 4, tzinfo=UTC)  # so that two months and the climatology of the first are in it
 DAYS = 60
 NETWORK = SimulatedSource(stations=5, history=timedelta(days=DAYS), extent_km=30, seed=3)
@@ -104,7 +105,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, readings: pl.DataFrame) -> p
 
 
 def test_shuffled_pieces_make_the_same_observations(network, readings: pl.DataFrame, whole: pl.DataFrame) -> None:
-    pieces = by_day(readings, 3)
+    pieces = by_day(readings, 6)
     random.Random(1).shuffle(pieces)
     feed(network("pieces"), *pieces)
     assert versions(network("pieces")).equals(whole)
@@ -149,9 +150,9 @@ def test_what_was_believed_at_a_moment_is_what_a_run_stopped_then_had(
 
 def test_hour_by_hour_makes_the_same_observations(network, readings: pl.DataFrame, whole: pl.DataFrame) -> None:
     settings = network("hourly")
-    received, start = pl.col("received_at"), END - timedelta(hours=24)
+    received, start = pl.col("received_at"), END - timedelta(hours=8)
     feed(settings, readings.filter(received <= start), now=start)
-    for hour in range(1, 25):
+    for hour in range(1, 9):
         now = start + hour * HOUR
         feed(settings, readings.filter((received > now - HOUR) & (received <= now)), now=now)
     assert versions(settings).equals(whole)

@@ -27,6 +27,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 WARMTH = "air_temperature_c"
 OTHERS = [name for name in BUILT_IN if name not in {WARMTH, "wind_speed_m_s", "sea_level_pressure_hpa"}]

@@ -12,6 +12,7 @@ from daycast.sources.simulation.weather import VARIABLES
 from daycast.steps.ingest import ingest_source
 from daycast.warehouse.connect import open_warehouse
 
+pytestmark = pytest.mark.slow
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
 NETWORK = SimulatedSource(stations=80, history=timedelta(days=200), seed=11)
 

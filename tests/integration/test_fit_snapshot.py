@@ -86,6 +86,7 @@ def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_che
     assert [path.name for path in planned.parent.iterdir()] == [planned.name]  # the plan goes with the states
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network_on_windows_of_their_own(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

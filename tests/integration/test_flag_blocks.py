@@ -12,6 +12,7 @@ from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 
 

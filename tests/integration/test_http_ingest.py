@@ -17,7 +17,7 @@ from unit.sources.http_server import Answer, Request, serve
 START = datetime(2026, 2, 1, tzinfo=UTC)
 NOW = START + timedelta(days=20)
 DAYS = 5  # a piece
-CALM = {"timeout": "1s", "retries": 1, "requests_per_second": 1e6}
+CALM = {"timeout": "60s", "retries": 1, "requests_per_second": 1e6}
 
 
 def temperature(hour: int) -> float:
@@ -44,8 +44,10 @@ def weather(request: Request) -> Answer:
 
 
 @pytest.fixture
-def configured(tmp_path: Path) -> Callable[[str], Settings]:
-    def settings(url: str) -> Settings:
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    monkeypatch.setattr("daycast.sources.http.pause.FIRST_PAUSE_S", 0.01)
+
+    def settings(url: str, **http: object) -> Settings:
         source = {
             "kind": "open_meteo",
             "name": "grid",
@@ -56,7 +58,7 @@ def configured(tmp_path: Path) -> Callable[[str], Settings]:
             "reporting_delay": "1h",
             "look_back": "2d",
             "piece_days": DAYS,
-            "http": CALM,
+            "http": CALM | http,
         }
         return Settings.model_validate({"sources": [source]}, context={"folder": tmp_path})
 
@@ -76,7 +78,6 @@ def expected(until: datetime) -> list[tuple[datetime, float]]:
 MISBEHAVIOUR = {
     "500": Answer(status=500),
     "429": Answer(status=429, headers={"Retry-After": "0"}),
-    "slow": Answer(delay_s=1.5),
     "truncated": Answer(body=b'{"hourly": {"time": [1, 2' + b" " * 500, truncate_to=30),
     "a web page": Answer(body=b"<html>under maintenance</html>", content_type="text/html"),
 }
@@ -89,6 +90,13 @@ def test_a_service_that_recovers_in_time_is_waited_for(configured, how: str) -> 
 
     with serve(moody) as server:
         settings = configured(server.url)
+        ingest_source(settings, settings.sources[0], NOW)
+    assert held(settings) == expected(NOW)
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(configured) -> None:
+    with serve(lambda request: Answer(delay_s=3600) if request.number == 1 else weather(request)) as server:
+        settings = configured(server.url, timeout="1s", retries=20)
         ingest_source(settings, settings.sources[0], NOW)
     assert held(settings) == expected(NOW)
 

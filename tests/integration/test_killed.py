@@ -102,21 +102,20 @@ def test_all_is_well_again_without_a_hand(place, trained_once, tmp_path, victim)
     parameters = [f"since={since.isoformat()}", f"until={TRAINED_AT.isoformat()}"]
     pids = find_victims(place)[victim]
     run = place.trigger("ingest", *parameters)
-    place.after(60, lambda: is_in_mid_write(place, run))
+    place.wait_until(lambda: is_in_mid_write(place, run))
     for pid in pids + place.processes(f"PREFECT__FLOW_RUN_ID={run}") * ("flow" in victim):
         os.kill(pid, signal.SIGKILL)
     started = time.monotonic()
     if victim == "supervisor":
-        place.after(10, lambda: read_state(place.home) is None)
+        place.wait_until(lambda: read_state(place.home) is None)
         place.up()
     up = time.monotonic() - started
-    ended = up + place.after(120, lambda: place.state(run) in {"CRASHED", "COMPLETED"})
+    ended = up + place.wait_until(lambda: place.state(run) in {"CRASHED", "COMPLETED"})
     how = place.state(run)
-    free = ended + place.after(120, lambda: place.slots_held() == 0)
+    free = ended + place.wait_until(lambda: place.slots_held() == 0)
     print(f"\n{victim}: {how} after {ended:.0f} s, slot free after {free:.0f} s", end="")
     assert how == "CRASHED" or victim == "server"  # which the flow may outlive
-    assert free < 120
     again = place.trigger("ingest", *parameters)
-    place.after(120, lambda: place.state(again) == "COMPLETED")
+    place.wait_until(lambda: place.state(again) == "COMPLETED")
     print(f", all taken in after {time.monotonic() - started:.0f} s")
     assert contents(place.folder / "data" / "warehouse.duckdb") == undisturbed(trained_once, since, tmp_path)

@@ -108,7 +108,7 @@ def test_what_was_known_at_t0_does_change_the_forecast(trained, copy_of: Callabl
 
 def test_a_forecast_issued_live_is_the_one_issued_again_after_late_and_corrected_readings(trained) -> None:
     live, t = {}, trained.at
-    for _ in range(8):
+    for _ in range(5):
         t += 7 * HOUR
         ingest(trained.settings, t)
         t0 = t.replace(minute=0)

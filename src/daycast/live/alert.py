@@ -1,6 +1,6 @@
 """Where alerts go: a webhook that the server keeps encrypted and calls when an automation says so."""
 
-from daycast.live.server import RefusedError, call
+from daycast.live.server import RefusedError, call, post_unless_there
 
 _NAME = "daycast-alert"
 _NOT_FOUND = 404
@@ -11,12 +11,14 @@ def write_webhook(url: str, alert_url: str) -> str:
     kind = call(url, "/block_types/slug/webhook")["id"]
     schema = call(url, "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}})[0]["id"]
     data = {"url": alert_url, "method": "POST", "headers": {"Content-Type": "application/json"}}
+    named = f"/block_types/slug/webhook/block_documents/name/{_NAME}"
     try:
-        block: str = call(url, f"/block_types/slug/webhook/block_documents/name/{_NAME}")["id"]
+        block: str = call(url, named)["id"]
     except RefusedError as error:
         if error.status != _NOT_FOUND:
             raise
         new = {"name": _NAME, "data": data, "block_type_id": kind, "block_schema_id": schema}
-        return str(call(url, "/block_documents/", new)["id"])
+        post_unless_there(url, "/block_documents/", new)  # a busy server may make it, answer 503, and be asked again
+        return str(call(url, named)["id"])
     call(url, f"/block_documents/{block}", {"data": data, "merge_existing_data": False}, "PATCH")
     return block

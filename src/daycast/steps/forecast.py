@@ -53,7 +53,8 @@ def issue_forecasts(
     """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
 
     The forecasts are written, and returned as they are in the table. model_id: who makes them; by default the champion of now.
-    spread: who computes the blocks of stations; what comes out is the same to the bit on machines of one kind.
+    spread: who computes the blocks of stations. On machines of one kind the same blocks give the same bits, whoever computes
+    them; blocks of other sizes agree to rounding, a relative 1e-5 or so, because other shapes have other kernels.
 
     Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
     ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.

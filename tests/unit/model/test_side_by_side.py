@@ -22,7 +22,7 @@ def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None
 
     def work(part: int) -> int:
         if part == 1:
-            assert second_is_done.wait(10)
+            assert second_is_done.wait(300)
         if part == 2:
             second_is_done.set()
         return 10 * part
@@ -59,7 +59,7 @@ def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
     def work(part: int) -> bool:
         if part == 0:
             raise ValueError("the first part")
-        return told.wait(60)
+        return told.wait(300)
 
     with pytest.raises(ValueError, match="the first part"):
         side_by_side(work, [0, 1], 2)

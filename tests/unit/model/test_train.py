@@ -42,22 +42,24 @@ def train(
     return *loss_after(config.epochs), loss_after(0)[1]
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize(("cell", "epochs", "share"), [("gru", 7, 0.2), ("lstm", 12, 0.1)])
 def test_four_windows_can_be_learnt_to_nearly_nothing(
-    cell: str, make_plain_network: Callable[[np.ndarray], Network]
+    cell: str, epochs: int, share: float, make_plain_network: Callable[[np.ndarray], Network]
 ) -> None:
+    """A GRU, which takes a CPU ten times as long, is given fewer epochs."""
     config = replace(
         TINY,
         hidden=32,
-        learning_rate=5e-2,
+        learning_rate=8e-2,
         weight_decay=0.0,
         hidden_share=0.0,
+        batch=4,
         steps_per_epoch=40,
-        epochs=10,
-        patience=10,
+        epochs=epochs,
+        patience=epochs,
     )
     _, loss, before = train(make_plain_network, config, cell)
-    assert loss < 0.2 * before
+    assert loss < share * before
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

@@ -1,11 +1,10 @@
 """A real HTTP server on the loopback interface that answers as a test tells it to, misbehaviour included."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from urllib.parse import parse_qsl, urlsplit
 
 
@@ -28,7 +27,7 @@ class Answer:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
-    delay_s: float = 0
+    delay_s: float = 0  # or until the server ends
     truncate_to: int | None = None
     announced: bool = True  # send Content-Length; else the body ends where the connection does
     drip_s: float | None = None  # pause after each byte of the body
@@ -46,7 +45,7 @@ class Served:
 @contextmanager
 def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
     """Run a server that gives `answers` until the end of the block; what it raises is sent as a 500 with its text."""
-    lock = Lock()
+    lock, ended = Lock(), Event()
     served = Served(url="")
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,7 +60,7 @@ def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
                 served.requests.append(asked)
                 answer = _answer(answers, asked)
             with suppress(ConnectionError):  # the client has given up, as some tests want it to
-                _send(self, answer)
+                _send(self, answer, ended)
 
         do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names http.server asks for
 
@@ -77,6 +76,7 @@ def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
     try:
         yield served
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -89,10 +89,11 @@ def _answer(answers: Callable[[Request], Answer], asked: Request) -> Answer:
         return Answer(status=500, body=repr(error).encode(), content_type="text/plain")
 
 
-def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
-    time.sleep(answer.delay_s)
+def _send(handler: BaseHTTPRequestHandler, answer: Answer, ended: Event) -> None:
+    if ended.wait(answer.delay_s):
+        return
     if answer.drip_head_s is not None:
-        _drip(handler, b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, answer.drip_head_s)
+        _drip(handler, b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000, answer.drip_head_s, ended)
         return
     handler.send_response_only(answer.status)
     if answer.announced and answer.status not in {204, 304}:
@@ -105,12 +106,13 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
     if answer.drip_s is None:
         handler.wfile.write(body)
     else:
-        _drip(handler, body, answer.drip_s)
+        _drip(handler, body, answer.drip_s, ended)
     handler.close_connection = handler.close_connection or answer.truncate_to is not None or not answer.announced
 
 
-def _drip(handler: BaseHTTPRequestHandler, content: bytes, pause_s: float) -> None:
+def _drip(handler: BaseHTTPRequestHandler, content: bytes, pause_s: float, ended: Event) -> None:
     for byte in content:
         handler.wfile.write(bytes([byte]))
         handler.wfile.flush()
-        time.sleep(pause_s)
+        if ended.wait(pause_s):
+            return

@@ -15,6 +15,7 @@ from daycast.sources.ghcnh import ARCHIVE, GhcnhSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, serve
 
+pytestmark = pytest.mark.usefixtures("brief_pauses")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 STATION = "USW00094846"
 QUANTITIES = (
@@ -370,7 +371,7 @@ def test_the_archive_is_read_by_year_and_asked_only_for_what_changed():
         )
 
     with serve(answer) as server:
-        fast = {"retries": 3, "requests_per_second": 100_000, "timeout": "2s"}
+        fast = {"retries": 3, "requests_per_second": 100_000, "timeout": "60s"}
         archive = {"name": "hourly", "archive": f"{server.url}/hourly", "stations": STATION, "start": "2023-01-01"}
         hourly = GhcnhSource.model_validate(archive | {"http": fast})
         until = datetime(2024, 12, 1, tzinfo=UTC)

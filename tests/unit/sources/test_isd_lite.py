@@ -14,12 +14,13 @@ from daycast.sources.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, serve
 
+pytestmark = pytest.mark.usefixtures("brief_pauses")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 MIDNIGHT = "2024 01 01 00    79    61 10032   229   134 -9999     9    50"
 ONE = "2024 01 01 01   -11   -42 10243     0     0 -9999    -1    -1"
 TWO = "2024 01 01 02 -9999 -9999 -9999 -9999 -9999 -9999 -9999 -9999"
 NAME = "010010-99999-2024"
-FAST = {"retries": 2, "requests_per_second": 100_000, "timeout": "2s"}
+FAST = {"retries": 2, "requests_per_second": 100_000, "timeout": "60s"}
 LIST = (
     '"USAF","WBAN","STATION NAME","CTRY","STATE","ICAO","LAT","LON","ELEV(M)","BEGIN","END"\n'
     '"010010","99999","JAN MAYEN","NO","","ENJA","+70.933","-008.667","+0009.0","19310101","20240301"\n'

@@ -20,10 +20,11 @@ from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve
 
+pytestmark = pytest.mark.usefixtures("brief_pauses")
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 CELSIUS = {"name": "degree Celsius", "symbol": "°C", "definition": "ucum:Cel"}
 PERCENT = {"name": "percent", "symbol": "%", "definition": "ucum:%"}
-FAST = {"retries": 2, "requests_per_second": 100_000, "timeout": "2s"}
+FAST = {"retries": 2, "requests_per_second": 100_000, "timeout": "60s"}
 
 
 def observation(time: str, result: object, result_time: str | None = None) -> dict:

@@ -2,7 +2,6 @@
 
 import gzip
 import logging
-import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +17,8 @@ from unit.sources.http_server import Answer, Request, serve
 
 SECRET = "pa ss/w0rd&x"  # noqa: S105 (made up, with characters that addresses escape)
 GOOD = b'{"a": 1}'
-QUICK = {"timeout": timedelta(milliseconds=500), "requests_per_second": 1e6}
+NEVER_S = 3600.0  # later than anybody waits
+QUICK = {"timeout": timedelta(minutes=1), "requests_per_second": 1e6}
 
 
 class Sleeps(list):
@@ -76,7 +76,6 @@ def test_a_status_that_may_pass_is_tried_again(client, sleeps, status):
 @pytest.mark.parametrize(
     "bad",
     [
-        Answer(body=GOOD, delay_s=0.9),
         Answer(body=GOOD, truncate_to=3),
         Answer(body=GOOD, truncate_to=0),
         Answer(body=b'{"a": [1, 2'),
@@ -85,12 +84,21 @@ def test_a_status_that_may_pass_is_tried_again(client, sleeps, status):
         Answer(body=gzip.compress(GOOD)[:-9], headers={"Content-Encoding": "gzip"}),
         Answer(body=GOOD, headers={"Content-Encoding": "gzip"}),
     ],
-    ids=["late", "truncated", "empty", "half JSON", "no text", "HTML", "truncated gzip", "no gzip"],
+    ids=["truncated", "empty", "half JSON", "no text", "HTML", "truncated gzip", "no gzip"],
 )
 def test_a_broken_answer_is_asked_for_again(client, sleeps, bad):
     with serve(in_turn(bad, bad, Answer(body=GOOD))) as server:
         assert client.get_json(server.url) == {"a": 1}
     assert (len(server.requests), len(sleeps)) == (3, 2)
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(sleeps):
+    settings = HttpSettings(timeout=timedelta(milliseconds=500), retries=20, requests_per_second=1e6)
+    late = Answer(body=GOOD, delay_s=NEVER_S)
+    with serve(in_turn(late, late, Answer(body=GOOD))) as server, Client(settings, {}, sleeps) as client:
+        assert client.get_json(server.url) == {"a": 1}
+    assert len(server.requests) >= 3
+    assert len(sleeps) >= 2
 
 
 def test_a_server_that_is_gone_is_tried_as_often_as_configured_then_named(client, sleeps):
@@ -110,32 +118,40 @@ def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
     assert len(server.requests) == 4
 
 
+@pytest.fixture
+def brief(monkeypatch):
+    """A time-out is a minute, and a whole request may take a second."""
+    monkeypatch.setattr("daycast.sources.http.exchange._WHOLE_IN_TIMEOUTS", 1 / 60)
+    return QUICK
+
+
 @pytest.mark.parametrize("head", [True, False], ids=["head", "body"])
-def test_a_server_that_drips_cannot_hold_us(sleeps, head):
-    dripping = Answer(drip_head_s=0.02) if head else Answer(body=b" " * 1000, drip_s=0.02)  # 20 s in all
-    settings = HttpSettings(timeout=timedelta(milliseconds=100), retries=1, requests_per_second=1e6)
-    started = time.monotonic()
-    with serve(in_turn(dripping)) as server, Client(settings, {}, sleeps) as client:
+def test_a_server_that_drips_cannot_hold_us(sleeps, brief, head):
+    """For half an hour, or it would: this test ends because the client does."""
+    dripping = Answer(drip_head_s=0.02) if head else Answer(body=b" " * 100_000, drip_s=0.02)
+    with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=1), {}, sleeps) as client:
         message = refusal(lambda: client.get_json(server.url))
     assert "was not done after 1 s" in message
-    assert 2.0 <= time.monotonic() - started < 10  # two attempts of ten time-outs each, not of 20 s
+    assert len(sleeps) == 1
     assert len(server.requests) == 2 or head
 
 
-def test_a_body_without_announced_length_that_drips_is_no_complete_body(sleeps):
-    dripping = Answer(body=b"1" * 1000, drip_s=0.02, announced=False)
-    settings = HttpSettings(timeout=timedelta(milliseconds=100), retries=0, requests_per_second=1e6)
-    with serve(in_turn(dripping)) as server, Client(settings, {}, sleeps) as client:
+def test_a_body_without_announced_length_that_drips_is_no_complete_body(sleeps, brief):
+    dripping = Answer(body=b"1" * 100_000, drip_s=0.02, announced=False)
+    with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=0), {}, sleeps) as client:
         assert "was not done after 1 s" in refusal(lambda: client.get_bytes(server.url))
 
 
-def test_the_client_goes_on_after_a_connection_was_cut(sleeps):
-    settings = HttpSettings(timeout=timedelta(milliseconds=100), retries=1, requests_per_second=1e6)
-    good, dripping = Answer(body=GOOD), Answer(body=b" " * 1000, drip_s=0.02)
-    with serve(in_turn(good, dripping, good)) as server, Client(settings, {}, sleeps) as client:
+def test_the_client_goes_on_after_a_connection_was_cut(sleeps, brief):
+    good, dripping = Answer(body=GOOD), Answer(body=b" " * 100_000, drip_s=0.02)
+    with (
+        serve(in_turn(good, dripping, good)) as server,
+        Client(HttpSettings(**brief, retries=20), {}, sleeps) as client,
+    ):
         assert client.get_json(server.url) == {"a": 1}
         assert client.get_json(server.url) == {"a": 1}
-    assert (len(server.requests), len(sleeps)) == (3, 1)
+    assert len(server.requests) >= 3
+    assert len(sleeps) >= 1
 
 
 def test_retry_after_in_seconds_is_granted(client, sleeps):

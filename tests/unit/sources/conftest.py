@@ -1,0 +1,9 @@
+"""What the tests of sources have in common."""
+
+import pytest
+
+
+@pytest.fixture
+def brief_pauses(monkeypatch):
+    """Whoever asks again asks soon."""
+    monkeypatch.setattr("daycast.sources.http.pause.FIRST_PAUSE_S", 0.01)
