@@ -51,18 +51,12 @@ class OwnServer:
         self.log = home / "server.log"
         quiet = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
         with self.log.open("wb") as log, socket.socket() as bound:
-            bound.bind(
-                ("127.0.0.1", 0)
-            )  # any free port; the server inherits it bound, so that nobody can take it meanwhile
+            # any free port; the server inherits it bound, so that nobody can take it meanwhile
+            bound.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [
-                    sys.executable,
-                    "-P",
-                    "-c",
-                    _SERVE,
-                    str(bound.fileno()),
-                ],  # -P: not with modules of the working directory
+                # -P: not with modules of the working directory
+                [sys.executable, "-P", "-c", _SERVE, str(bound.fileno())],
                 pass_fds=[bound.fileno()],
                 env={**os.environ, **quiet},
                 stdin=subprocess.PIPE,  # never written to: its end is the signal
