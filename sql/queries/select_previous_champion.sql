@@ -1,7 +1,10 @@
 -- The one before: of two that were promoted at the same moment, the later row.
 select models.model_id
-from promotions
-join models using (model_id)
+from models
+left join promotions
+    on promotions.model_id = models.model_id
+    and promotions.promoted_at = models.promoted_at
 where models.role = 'retired'
-order by promotions.promoted_at desc, promotions.rowid desc
+    and models.promoted_at is not null
+order by models.promoted_at desc, promotions.rowid desc nulls last
 limit 1

@@ -16,7 +16,7 @@ import os, sys, time
 from pathlib import Path
 from daycast.live.service import start_guarded
 folder = Path(sys.argv[1])
-start_guarded(["setsid", "sh", "-c", "sleep 3600 & echo $! > pid; wait"], os.environ, folder / "log", folder)
+start_guarded(["setsid", "sh", "-c", "sleep 3600 & echo $! > pid; wait"], os.environ, folder / "log")
 time.sleep(3600)
 """
 
