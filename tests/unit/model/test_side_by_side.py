@@ -64,3 +64,16 @@ def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
     with pytest.raises(ValueError, match="the first part"):
         side_by_side(work, [0, 1], 2)
     told.set()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_subnormal_numbers_are_zero_meanwhile_also_further_in_and_afterwards_no_longer(threads: int) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot take subnormal numbers for zero")
+
+    def smallest(_: int) -> float:
+        side_by_side(lambda _: None, [1], 1)  # as a validation within the training of a network
+        return (torch.tensor([1e-30]) * 1e-10).item()
+
+    assert side_by_side(smallest, [1, 2], threads) == [0.0, 0.0]
+    assert smallest(0) > 0
