@@ -18,7 +18,7 @@ from daycast.times import HISTORY_HOURS
 
 MOST_WINDOWS = 60_000  # of the training block; more change the error by less than a hundredth
 _HELD_OUT = 3_000  # windows on which the penalties are chosen
-_PART = 500  # windows gathered at a time
+_PART = 1_000  # windows gathered at a time
 
 
 @dataclass(frozen=True)

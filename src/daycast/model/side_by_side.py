@@ -4,8 +4,8 @@ A recurrent network is a chain of small operations. Two threads that share each 
 machine many times slower, for at every operation one waits for the other. Two threads with a network or a batch each do twice as
 much.
 
-Subnormal numbers count as zero meanwhile. Gradients that vanish over 168 steps are such numbers, and a CPU takes a hundred times as
-long for each of them: a training would take four times as long.
+Subnormal numbers count as zero meanwhile. Gradients that vanish over 168 steps are such numbers, and a CPU takes a hundred times
+as long for each of them: a training would take four times as long.
 """
 
 import threading

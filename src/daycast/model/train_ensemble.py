@@ -37,14 +37,14 @@ class TrainedEnsemble(NamedTuple):
 def plan_ensemble(lesson: Lesson, config: ModelConfig, circumstances: Circumstances, spent: float) -> ModelConfig:
     """The configuration with its epochs decided: as given, as an interrupted training had planned, or by a plan made now.
 
-    spent: seconds of `max_minutes` that are gone already.
+    spent: seconds of `max_minutes` that the linear path took; as much is kept for what follows the networks, on the holdout.
     """
     if config.epochs is not None:
         return config
     kept, ranks = circumstances.state_of("plan"), circumstances.ranks
     plan = load_plan(config, kept)
     if plan is None:
-        left = 60 * config.max_minutes - spent
+        left = 60 * config.max_minutes - 2 * spent
         members, at_once = _make_members(lesson, config, circumstances), _at_once(lesson, config, ranks)
         plan = plan_training(members, at_once, lesson, config, left, ranks)
         save_plan(plan, kept)

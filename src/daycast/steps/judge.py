@@ -29,7 +29,7 @@ from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
-_EVERY_H = 9  # hours between the hours of issue: every third hour of the day takes part, two or three of them each day
+_EVERY_H = 18  # hours between the hours of issue: at 0, 6, 12 and 18 UTC in turns, one or two a day
 
 
 @dataclass(frozen=True)
