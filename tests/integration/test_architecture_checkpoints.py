@@ -14,6 +14,8 @@ from daycast.model.seq2seq import Seq2Seq
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
 from integration.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 
 def make_batch(size: int, channels: int) -> Batch:
     """Windows of independent standard normal values."""

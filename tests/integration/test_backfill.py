@@ -14,6 +14,8 @@ from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
 
+pytestmark = pytest.mark.slow
+
 
 def query(trained, now, text):
     with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), now) as con:

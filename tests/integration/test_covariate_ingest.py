@@ -17,6 +17,8 @@ from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.query_published import query_published
 from integration.by_hand import ByHand, by_hand
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 2, 1, tzinfo=UTC)
 NOW = START + 3 * DAY
 WARMTH, WIND = "air_temperature_c", "wind_speed_m_s"

@@ -15,6 +15,8 @@ from daycast.times import DAY, HOUR
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 WARMTH = "air_temperature_c"
 
 

@@ -59,6 +59,7 @@ def whole(snapshot: Path, config: ModelConfig, tmp_path_factory: pytest.TempPath
     return fit_snapshot(snapshot, tmp_path_factory.mktemp("whole"), BUILT_IN, config, lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_not_and_nothing_else(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert again.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_checkpoint_holds(
     snapshot: Path, config: ModelConfig, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from integration.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 ODD = "extract('hour' from observed_at) % 2 = 1"
 FAILED = "air_temperature_c = 60, air_temperature_c_flag = 4"
 MISSING = "air_temperature_c = null, air_temperature_c_flag = 9"

@@ -20,6 +20,8 @@ from daycast.warehouse.history import folder_of, remove_unnamed
 from daycast.warehouse.publish import publish
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 T0 = datetime(2026, 2, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 STATIONS, VARIABLES, LEADS = ("a", "b", "c"), ("warmth_c", "rain_mm"), (1, 2, 3)

@@ -14,6 +14,8 @@ from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from unit.sources.http_server import Answer, Request, serve
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 2, 1, tzinfo=UTC)
 NOW = START + timedelta(days=20)
 DAYS = 5  # a piece

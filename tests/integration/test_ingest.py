@@ -196,6 +196,7 @@ def test_in_a_small_delivery_bad_rows_are_refused_one_by_one(settings: Settings)
     assert (taken.kept, taken.refused) == (1, 18)
 
 
+@pytest.mark.slow
 def test_readings_in_pieces_make_the_same_observations_as_all_at_once(tmp_path: Path) -> None:
     """The simulated network in hours, in an odd order of moments, against one ingest of all of it."""
     pieces, whole = (

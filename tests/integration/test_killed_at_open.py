@@ -11,6 +11,8 @@ from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse import connect as module
 from daycast.warehouse.connect import open_warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
 DIE = """

@@ -13,6 +13,8 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts, replace_scores
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 6, 10, 14, tzinfo=UTC)
 DAY = timedelta(days=1)
 MODEL = "insert into models by name select $id as model_id, 'gru' as forecaster, $id || '.safetensors' as checkpoint, "

@@ -106,6 +106,7 @@ def test_what_was_known_at_t0_does_change_the_forecast(trained, copy_of: Callabl
     assert (after.filter(warmth)["value"] != before.filter(warmth)["value"]).any()
 
 
+@pytest.mark.slow
 def test_a_forecast_issued_live_is_the_one_issued_again_after_late_and_corrected_readings(trained) -> None:
     live, t = {}, trained.at
     for _ in range(5):
@@ -166,6 +167,7 @@ def fit(trained_once) -> Callable[[datetime | None], Forecaster]:
     return fitted
 
 
+@pytest.mark.slow
 def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetime | None], Forecaster]) -> None:
     plain = fit(None)
     trained_until, calibrated_until = (
@@ -188,6 +190,7 @@ def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetim
     assert not torch.equal(training_alone.residuals["ridge"], plain.residuals["ridge"])  # which are of validation
 
 
+@pytest.mark.slow
 def test_a_fit_sees_the_training_rows(fit: Callable[[datetime | None], Forecaster]) -> None:
     plain = fit(None)
     other = fit(datetime.fromisoformat(plain.header.trained_until) - HOUR)

@@ -17,6 +17,8 @@ from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 2, 1, tzinfo=UTC)
 WARMTH, RAIN = "air_temperature_c", "precipitation_mm"
 SCHEMA = {**READING_KEYS, WARMTH: pl.Float64(), RAIN: pl.Float64()}

@@ -16,6 +16,8 @@ from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.publish import publish
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 T0, HOUR = datetime(2026, 2, 10, tzinfo=UTC), timedelta(hours=1)
 STATIONS, VARIABLES, LEADS = 20, ("warmth_c", "rain_mm"), 24
 ROWS = STATIONS * len(VARIABLES) * LEADS

@@ -23,6 +23,8 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
+pytestmark = pytest.mark.slow
+
 LEVELS = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
 
 

@@ -19,6 +19,8 @@ from daycast.warehouse.connect import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from unit.verify.test_scores import oracle, sharpness_oracle
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(settings: Settings, now, query: str) -> list[tuple]:
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:

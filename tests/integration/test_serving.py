@@ -26,6 +26,8 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion, read_substitutes
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 RAIN, WARMTH = "precipitation_mm", "air_temperature_c"
 KEY = ["station_id", "variable", "lead_hours"]
 

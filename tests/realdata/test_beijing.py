@@ -14,6 +14,7 @@ CONFIG = Path(__file__).with_name("beijing.toml")
 DATA = Path(__file__).parents[3] / "shared" / "data" / "beijing"
 UNTIL = datetime(2016, 2, 1, tzinfo=UTC)
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.realdata,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"the folder of real sensor data is not at {DATA}"),
 ]

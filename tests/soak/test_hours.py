@@ -1,11 +1,15 @@
 """Some hours of operation: the soak in short, as a part of every test run."""
 
+import pytest
+
 from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_models
 from daycast.warehouse.query_published import query_published
 from integration.conftest import copy_of, trained, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, Troubled, operate
+
+pytestmark = pytest.mark.slow
 
 HOURS, SILENT = 5, (1, 4)
 
