@@ -95,7 +95,7 @@ def test_two_processes_train_one_network_on_windows_of_their_own(
     monkeypatch.setattr(
         "daycast.steps.retrain.forget_states", lambda _: None
     )  # so that the end of training can be looked at
-    together = replace(config, members=1, epochs=2, processes=2)
+    together = replace(config, members=1, epochs=None, steps_per_epoch=2, processes=2)  # planned by both
     checkpoint = fit_snapshot(snapshot, tmp_path, BUILT_IN, together, lambda _: None)
     first, second = (load_file(tmp_path / f"{checkpoint.stem}.1-gru{rank}.resume") for rank in ("", "-1"))
     weights = [name for name in first if name.startswith(("network.", "average.", "best."))]

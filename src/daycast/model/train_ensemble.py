@@ -43,7 +43,8 @@ def plan_ensemble(lesson: Lesson, config: ModelConfig, circumstances: Circumstan
         return config
     kept, ranks = circumstances.state_of("plan"), circumstances.ranks
     plan = load_plan(config, kept)
-    if plan is None:
+    planned = all(ranks.all_of(plan is not None))  # of several processes some may have been killed before they had one
+    if plan is None or not planned:
         left = 60 * config.max_minutes - 2 * spent
         members, at_once = _make_members(lesson, config, circumstances), _at_once(lesson, config, ranks)
         plan = plan_training(members, at_once, lesson, config, left, ranks)
