@@ -20,6 +20,7 @@ from daycast.model.train_epoch import take_steps, validation_loss
 
 _MEASURED_S = 1.5  # of steps
 _FEWEST_STEPS = 3
+_RESERVE = 1.1  # a machine is seldom as fast for minutes as it is for two seconds
 _log = logging.getLogger("daycast")
 
 
@@ -54,7 +55,7 @@ def plan_training(
     pace = measure_pace(members[:at_once], lesson, config, ranks)
     groups = -(-len(members) // at_once)
     expected = {epochs: _seconds(pace, groups, epochs, config) for epochs in EPOCHS}
-    fitting = [epochs for epochs, seconds in expected.items() if seconds <= seconds_left]
+    fitting = [epochs for epochs, seconds in expected.items() if _RESERVE * seconds <= seconds_left]
     epochs = int(ranks.of_first(max(fitting, default=EPOCHS[0])))
     return TrainingPlan(replace(config, epochs=epochs), expected[epochs])
 
