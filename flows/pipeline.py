@@ -59,17 +59,19 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
 
     with recorded(settings, "pipeline", now, clock):
         intakes = attempt(ingest, config, until=moment)
-        outcome = None
+        outcome, forecast_rows = None, None
         if attempt(has_champion, settings, now) is False:
             outcome = attempt(retrain, config, moment, baselines_only=True)
-            if outcome and attempt(forecast, config, until=moment):
+            forecast_rows = attempt(forecast, config, until=moment) if outcome else None
+            if outcome and forecast_rows:
                 attempt(publish_tables, settings, now)
                 attempt(write_report, settings, now)
                 _log.info("the first forecasts are published: %s serves until there is better", outcome.decision.winner)
         minutes = attempt(minutes_due, settings, now)
         if minutes is not None:
             outcome = attempt(retrain, config, moment, cell, minutes=minutes)
-        attempt(forecast, config, until=moment)
+        if minutes is not None or not forecast_rows:
+            attempt(forecast, config, until=moment)
         attempt(verify, config, moment)
         attempt(publish_tables, settings, now)
         attempt(write_report, settings, now)

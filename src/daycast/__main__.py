@@ -50,6 +50,7 @@ class _Stderr(logging.Handler):
     """Writes to what sys.stderr is at the time: a progress bar takes its place, and has lines appear above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print the record as a line."""
         print(self.format(record), file=sys.stderr, flush=True)
 
 

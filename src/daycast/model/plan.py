@@ -41,7 +41,7 @@ class TrainingPlan:
 
     def __str__(self) -> str:
         config = self.config
-        what = f"{config.members} network{'' if config.members == 1 else 's'} for about {clock(self.seconds)}"
+        what = f"{config.members} network{'' if config.members == 1 else 's'} for about {minutes_and_seconds(self.seconds)}"
         return f"training {what}: {config.epochs} of at most {EPOCHS[-1]} epochs each, {config.max_minutes:g} minutes are allowed"
 
 
@@ -106,6 +106,6 @@ def load_plan(config: ModelConfig, path: Path | None) -> TrainingPlan | None:
         return None
 
 
-def clock(seconds: float) -> str:
-    """As minutes and seconds."""
+def minutes_and_seconds(seconds: float) -> str:
+    """A duration as people read it: 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from daycast.model.plan import clock
+from daycast.model.plan import minutes_and_seconds
 from daycast.model.train import Progress
 
 _SILENT_S = 25.0  # after which a line says that training goes on
@@ -31,7 +31,7 @@ def describe(progress: Progress, seconds_left: float) -> str:
         f"training {progress.cell} ({progress.member} of {progress.members}): "
         f"epoch {progress.epoch} of at most {progress.epochs}, "
         f"loss {progress.training_loss:.4f}, validation {progress.validation_loss:.4f}, "
-        f"{progress.windows_per_s:,.0f} windows/s, at most {clock(seconds_left)} left"
+        f"{progress.windows_per_s:,.0f} windows/s, at most {minutes_and_seconds(seconds_left)} left"
     )
 
 
@@ -62,7 +62,7 @@ def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
     def go_on() -> None:
         while not ended.wait(silent_s):
             if not spoken.is_set():
-                _log.info("the fit goes on, for %s so far", clock(time.monotonic() - started))
+                _log.info("the fit goes on, for %s so far", minutes_and_seconds(time.monotonic() - started))
             spoken.clear()
 
     ticker = threading.Thread(target=go_on, name="training progress", daemon=True)
@@ -90,7 +90,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         def watch(progress: Progress) -> None:
             name = f"{progress.cell} {progress.member}/{progress.members}"
             state = f"epoch {progress.epoch}/{progress.epochs}  loss {progress.validation_loss:.4f}"
-            speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {clock(left(progress))} left"
+            speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {minutes_and_seconds(left(progress))} left"
             done, of = progress.epochs_done, progress.members * progress.epochs
             bar.update(task, description=name, total=of, completed=done, state=f"{state}  {speed}")
 

@@ -19,6 +19,14 @@ def test_a_run_ends_with_forecasts_for_every_station_variable_and_lead(chain):
     assert (chain / "data" / "report.html").is_file()
 
 
+def test_a_baseline_forecasts_and_serves_before_the_network_is_trained(chain):
+    flows = [row[1] for row in sorted(rows_of(chain, "runs"), key=lambda row: row[3])]
+    assert flows == ["pipeline", "ingest", "retrain", "forecast", "retrain", "forecast", "verify"]
+    first, *_ = rows_of(chain, "promotions")
+    assert first[0].split("-")[0] in ("climatology", "persistence", "ridge", "same_hour_yesterday")
+    assert any(row[0].startswith("lstm-") for row in rows_of(chain, "models"))
+
+
 def test_forecasts_are_possible_weather(chain):
     rows = rows_of(chain, "forecasts")
     highest = {
