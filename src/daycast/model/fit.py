@@ -21,7 +21,7 @@ from daycast.model.circumstances import FRESH, Circumstances
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
-from daycast.model.fit_linear import LinearFit, fit_linear, gather_parts
+from daycast.model.fit_linear import LinearFit, fit_linear, fit_nested, gather_parts
 from daycast.model.fit_outlook import add_outlook, fit_outlook
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.freed_memory import give_back_memory, map_large_blocks
@@ -124,15 +124,17 @@ class _Fit:
         if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
-        ridge, ridge_refreshed = _weights_of(fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE))
         if not self.config.members:
-            return self.with_residuals(self.assemble((), LinearWeights(ridge), LinearWeights(ridge_refreshed)))
-        alone = path = fit_linear(self.windows, train, V, path_features, seed)
-        if self.windows.covariates:
-            path = fit_outlook(alone, self.windows, train, V)
+            ridge = fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE)
+            return self.with_residuals(
+                self.assemble((), LinearWeights(ridge.path.weights), LinearWeights(ridge.refreshed))
+            )
+        alone, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
+        path = fit_outlook(alone, self.windows, train, V) if self.windows.covariates else alone
         lesson = self._prepare_lesson(path, alone)
-        fitted, refreshed = LinearWeights(ridge, path.path.weights), LinearWeights(ridge_refreshed, path.refreshed)
-        del path, alone  # and with them the windows that were held out
+        fitted = LinearWeights(ridge.path.weights, path.path.weights)
+        refreshed = LinearWeights(ridge.refreshed, path.refreshed)
+        del path, alone, ridge  # and with them the windows that were held out
         give_back_memory()
         if not lesson.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
@@ -224,11 +226,6 @@ class _Fit:
 
     def _eligible(self, block: Block) -> np.ndarray:
         return eligible_origins(self.network, block, len(self.targets))
-
-
-def _weights_of(fit: LinearFit) -> tuple[Tensor, Tensor]:
-    """Those of the training block and those of all hours; the windows that were held out are let go."""
-    return fit.path.weights, fit.refreshed
 
 
 def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:

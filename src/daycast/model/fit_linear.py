@@ -1,7 +1,7 @@
 """The ridge baseline and the linear path, fitted to a training block, and once more to all there is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,18 +30,44 @@ class LinearFit:
     held_out: tuple[tuple[Batch, Tensor], ...]  # training windows, forecast (B, H, V) by weights that did not see them
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """What linear models of one block are fitted to."""
+
+    of_folds: list[Moments]  # of the block's windows, a fold each
+    of_all: list[Moments]  # those, and those of the hours after the block
+    held_out: list[list[tuple[Batch, Tensor, Tensor]]]  # some windows of each fold, as of `gather_parts`
+    fold: Tensor  # (hours,) int64: the fold of each hour of issue
+
+    def last(self, columns: int) -> "_Sums":
+        """The same of the last features alone."""
+        of_all = [part.last(columns) for part in self.of_all]
+        return replace(self, of_folds=of_all[: len(self.of_folds)], of_all=of_all)
+
+
 def fit_linear(
-    windows: Windows,
-    block: Block,
-    targets: int,
-    features: Features,
-    seed: int,
-    folds: int = FOLDS,
+    windows: Windows, block: Block, targets: int, features: Features, seed: int, folds: int = FOLDS
 ) -> LinearFit:
     """Fit to the training block, the penalties chosen by cross-validation in it, and with these to all hours.
 
     Where only the penalties are wanted, and no network learns from what was held out, fewer folds do as well in less time.
     """
+    return _fit(_sum_folds(windows, block, targets, features, seed, folds), targets, features)
+
+
+def fit_nested(
+    windows: Windows, block: Block, targets: int, features: Features, nested: Features, seed: int
+) -> tuple[LinearFit, LinearFit]:
+    """As `fit_linear` with each of two kinds of features, of which the nested ones are the others' last columns.
+
+    The windows are gathered and summed up once: the moments of the nested features are a corner of the others'.
+    """
+    sums = _sum_folds(windows, block, targets, features, seed, FOLDS)
+    columns = nested(sums.held_out[0][0][0]).shape[1]
+    return _fit(sums, targets, features), _fit(sums.last(columns), targets, nested)
+
+
+def _sum_folds(windows: Windows, block: Block, targets: int, features: Features, seed: int, folds: int) -> _Sums:
     eligible = eligible_origins(windows.network, block, targets)
     share = min(1.0, MOST_WINDOWS / eligible.sum())
 
@@ -54,16 +80,19 @@ def fit_linear(
     few = _HELD_OUT // len(present)
     after = hours_after(block, windows.network.hours)
     later = eligible_origins(windows.network, after, targets)
-    kept = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
+    held_out = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
     parts = [(eligible & (fold == k), block) for k in present] + ([(later, after)] if later.any() else [])
     sums = side_by_side(lambda part: moments_of(*part).to_keep(), parts, threads_for(windows.device))
-    moments = sums[: len(present)]
     give_back_memory()
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
-    path = cross_fit(moments, [[batch for batch, _, _ in part] for part in kept], fold_index, targets, features)
-    refreshed = sum_up(sums).solve(path.penalties)
-    held_out = tuple((batch, path.forecast(batch, t0)) for part in kept for batch, _, t0 in part)
-    del moments, sums
+    return _Sums(sums[: len(present)], sums, held_out, fold_index)
+
+
+def _fit(sums: _Sums, targets: int, features: Features) -> LinearFit:
+    batches = [[batch for batch, _, _ in part] for part in sums.held_out]
+    path = cross_fit(sums.of_folds, batches, sums.fold, targets, features)
+    refreshed = sum_up(sums.of_all).solve(path.penalties)
+    held_out = tuple((batch, path.forecast(batch, t0)) for part in sums.held_out for batch, _, t0 in part)
     give_back_memory()
     return LinearFit(path, refreshed, held_out)
 

@@ -15,6 +15,7 @@ from daycast.model.windows import CLOCK, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 PENALTIES = (1e-3, 1e-2, 1e-1)  # candidates, relative to the number of windows
+_BLOCKS = 6  # of columns, by which second moments are summed up
 _NEWEST_H = 24  # hours whose effect may depend on the hour of issue
 
 Features = Callable[[Batch], Tensor]
@@ -27,7 +28,7 @@ def ridge_features(batch: Batch) -> Tensor:
 
 
 def path_features(batch: Batch) -> Tensor:
-    """What the linear path reads: neighbours, the newest day times the clock at t0, and what the baseline reads. (B, P)"""
+    """What the linear path reads: neighbours, the newest day times the clock at t0, and, last, what the baseline reads. (B, P)"""
     clock = batch.calendar[:, HISTORY_HOURS - 1, CLOCK]  # (B, 2)
     newest = batch.filled[:, -_NEWEST_H:].flatten(1)
     by_hour = [newest * clock[:, :1], newest * clock[:, 1:]]
@@ -79,6 +80,10 @@ class Moments:
         """The same in half the memory."""
         return replace(self, gram=self.gram.float())
 
+    def last(self, columns: int) -> "Moments":
+        """Those of the last features alone."""
+        return replace(self, gram=self.gram[-columns:, -columns:], moment=self.moment[-columns:])
+
     def __sub__(self, part: "Moments") -> "Moments":
         """The moments of what is left without a part."""
         return Moments(
@@ -118,18 +123,38 @@ def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> M
 
 def sum_rows(rows: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Moments:
     """The moments of features (B, P) and what `weigh_departure` makes of the truth, in any pieces, at least one."""
-    total: Moments | None = None
+    gram = moment = count = None
+    windows = 0
     for x, y, weight in rows:
-        gram, moment, count = x.T @ x, x.T @ y, weight.sum(dim=0)
-        if total is None:
-            total = Moments(gram.double(), moment.double(), count.double(), len(x))
-        else:  # in place: a gram of its own for each batch would cost as much as the product
-            for sum_, part in ((total.gram, gram), (total.moment, moment), (total.count, count)):
-                sum_.add_(part)
-            total = replace(total, windows=total.windows + len(x))
-    if total is None:
+        P, N = x.shape[1], y.shape[1]
+        if gram is None or moment is None or count is None:
+            gram, moment, count = (
+                torch.zeros(shape, dtype=torch.double, device=x.device) for shape in ((P, P), (P, N), N)
+            )
+        _add_gram(gram, x)
+        moment += x.T @ y
+        count += weight.sum(dim=0)
+        windows += len(x)
+    if gram is None or moment is None or count is None:
         raise ValueError("there are no windows to sum up")
-    return total
+    _mirror(gram)
+    return Moments(gram, moment, count, windows)
+
+
+def _add_gram(gram: Tensor, x: Tensor) -> None:
+    """Add xᵀx (P, P) where it is not below the blocks of the diagonal: what is below mirrors it, and half the work is saved."""
+    for block in _blocks(len(gram)):
+        gram[block, block.start :] += x[:, block].T @ x[:, block.start :]
+
+
+def _mirror(gram: Tensor) -> None:
+    for block in _blocks(len(gram)):
+        gram[block.stop :, block] = gram[block, block.stop :].T
+
+
+def _blocks(size: int) -> list[slice]:
+    width = -(-size // _BLOCKS)
+    return [slice(start, min(start + width, size)) for start in range(0, size, width)]
 
 
 def weigh_departure(batch: Batch, base: Tensor) -> tuple[Tensor, Tensor]:
