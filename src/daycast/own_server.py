@@ -8,36 +8,26 @@ its past, so that is forgotten from time to time: each hourly run would leave it
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from daycast.errors import ConfigError
+from daycast.live.access import access_settings, make_private, new_auth
+from daycast.live.serve import bind
+from daycast.live.server import Server
 
 _PATIENCE_S = 300  # for a server that starts on a busy machine; one that ends is noticed at once
 _MOST_MB = 64
-_SERVE = """
-import os, signal, socket, sys, threading, time, uvicorn
-
-def end_with_the_command():
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(5)
-    os._exit(1)
-
-threading.Thread(target=end_with_the_command, daemon=True).start()
-config = uvicorn.Config("prefect.server.api.server:create_app", factory=True, log_level="critical")
-uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
-"""
 
 
 class OwnServer:
-    """A server that is coming up: do something else, then `wait`. Its state and its log lie in `home`."""
+    """A server that is coming up: do something else, then `wait`. Its state and its log lie in `home`.
+
+    `environment` is what whoever is to use it needs: its address and its password, which is new each time.
+    """
 
     def __init__(self, home: Path) -> None:
         home.parent.mkdir(parents=True, exist_ok=True)
@@ -47,33 +37,30 @@ class OwnServer:
             if sum(file.stat().st_size for file in home.glob("prefect.db*")) > _MOST_MB * 2**20:
                 shutil.rmtree(home)
         fcntl.flock(self._in_use, fcntl.LOCK_SH)
-        home.mkdir(exist_ok=True)
+        make_private(home)
         self.log = home / "server.log"
         quiet = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
-        with self.log.open("wb") as log, socket.socket() as bound:
-            # any free port; the server inherits it bound, so that nobody can take it meanwhile
-            bound.bind(("127.0.0.1", 0))
+        # any free port; the server inherits it bound, so that nobody can take it meanwhile
+        with self.log.open("wb") as log, bind("127.0.0.1", 0) as bound:
+            auth = new_auth()
             self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 # -P: not with modules of the working directory
-                [sys.executable, "-P", "-c", _SERVE, str(bound.fileno())],
+                [sys.executable, "-P", "-m", "daycast.live.serve", "--socket", str(bound.fileno()), "--end-with-stdin"],
                 pass_fds=[bound.fileno()],
-                env={**os.environ, **quiet},
+                env={**os.environ, **quiet, **access_settings(auth)},
                 stdin=subprocess.PIPE,  # never written to: its end is the signal
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # an interrupt is for the command; the server ends after it
             )
+        self.environment = {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": auth}
 
     def wait(self) -> None:
         """Return once the server answers. Raises ConfigError where it does not come up."""
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310 - loopback
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-            else:
+            if Server(self.url).is_up():
                 return
         raise ConfigError(
             f"Prefect's own server did not start: see {self.log}, or set PREFECT_API_URL to a running one"

@@ -75,7 +75,7 @@ def compare_with_dask(settings, folder: Path) -> None:
     from daycast.own_server import OwnServer
 
     server = OwnServer(folder / "prefect")
-    os.environ |= {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": server.url}
+    os.environ |= {"PREFECT_HOME": str(folder / "prefect"), **server.environment}
     server.wait()
     from prefect import flow
 

@@ -10,7 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from daycast.errors import ConfigError
-from daycast.live.server import WAREHOUSE_SLOT, RefusedError, call
+from daycast.live.access import read_auth
+from daycast.live.server import WAREHOUSE_SLOT, RefusedError, Server
 from daycast.live.state import read_state
 from integration.conftest import MODEL
 from integration.listener import Listener
@@ -38,6 +39,7 @@ class Place:
         assert done.returncode == 0, done.stderr
         state = read_state(self.home)
         self.url, self.supervisor = state["url"], state["pid"]
+        self.server = Server(self.url, read_auth(self.home))
 
     def end(self) -> None:
         """Stop the supervisor, and all it started."""
@@ -64,7 +66,7 @@ class Place:
 
     def slots_held(self) -> int:
         """How many tasks hold the slot of the warehouse."""
-        return call(self.url, f"/v2/concurrency_limits/{WAREHOUSE_SLOT}")["active_slots"]
+        return self.server.call(f"/v2/concurrency_limits/{WAREHOUSE_SLOT}")["active_slots"]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -91,7 +93,7 @@ class Place:
 
     def service(self, name: str) -> int:
         """The process of `server`, `worker-cpu` or `worker-gpu`, below its guard."""
-        words = {"server": b"server\0start", "worker-cpu": b"--pool\0cpu", "worker-gpu": b"--pool\0gpu"}[name]
+        words = {"server": b"daycast.live.serve", "worker-cpu": b"--pool\0cpu", "worker-gpu": b"--pool\0gpu"}[name]
         for pid in self.processes():
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             if words in command and b"daycast.live.guard" not in command:
@@ -101,14 +103,14 @@ class Place:
     def state(self, run: str) -> str:
         """The type of a run's state; empty while no server answers."""
         try:
-            return call(self.url, f"/flow_runs/{run}")["state_type"]
+            return self.server.call(f"/flow_runs/{run}")["state_type"]
         except ConfigError:
             return ""
 
     def runs(self, deployment: str) -> list[dict]:
         flow, name = deployment.split("/")
         which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
-        return call(self.url, "/flow_runs/filter", {**which, "sort": "EXPECTED_START_TIME_ASC"})
+        return self.server.call("/flow_runs/filter", {**which, "sort": "EXPECTED_START_TIME_ASC"})
 
     def is_scheduled(self, deployment: str) -> bool:
         """Whether runs of the deployment are to come; the server looks at schedules every few seconds."""
@@ -117,7 +119,7 @@ class Place:
     def artifacts(self, run: dict) -> dict[str, dict]:
         """The newest artifact of the run under each key."""
         of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
-        found = call(self.url, "/artifacts/filter", {**of_run, "sort": "CREATED_DESC"})
+        found = self.server.call("/artifacts/filter", {**of_run, "sort": "CREATED_DESC"})
         return {one["key"]: one for one in reversed(found) if one["key"]}
 
     def completed(self, deployment: str, of: Callable[[dict], object] = bool) -> dict:

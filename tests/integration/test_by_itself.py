@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from daycast.live.server import RefusedError, call
+from daycast.live.server import RefusedError
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
@@ -101,7 +101,7 @@ def test_what_is_asked_for_by_hand_by_schedule_and_by_events_is_done(make_place)
 
 def every_deployment_has_its_pool_and_every_cron_scheduled_runs(place: Place) -> None:
     """What is deployed is what infra/prefect.yaml says."""
-    there = {(d["entrypoint"], d["name"]): d for d in call(place.url, "/deployments/filter", {})}
+    there = {(d["entrypoint"], d["name"]): d for d in place.server.call("/deployments/filter", {})}
     for wanted in DEPLOYMENTS:
         deployment = there.pop((wanted["entrypoint"], wanted["name"]))
         assert deployment["work_pool_name"] == wanted["work_pool"]["name"]
@@ -115,9 +115,9 @@ def every_deployment_has_its_pool_and_every_cron_scheduled_runs(place: Place) ->
 
 def schedules_are_paused(place: Place) -> None:
     """Else an hour that strikes meanwhile has runs of its own; `verify` goes on, which harms nothing."""
-    for deployment in call(place.url, "/deployments/filter", {}):
+    for deployment in place.server.call("/deployments/filter", {}):
         if deployment["name"] != "verify":
-            call(place.url, f"/deployments/{deployment['id']}/pause_deployment", {})
+            place.server.call(f"/deployments/{deployment['id']}/pause_deployment", {})
 
 
 def a_second_supervisor_is_refused(place: Place) -> None:
@@ -133,7 +133,7 @@ def deploying_again_leaves_one_of_each(place: Place) -> None:
 
     def there() -> dict[str, list[str]]:
         kinds = ("deployments", "automations", "work_pools")
-        return {kind: sorted(one["name"] for one in call(place.url, f"/{kind}/filter", {})) for kind in kinds}
+        return {kind: sorted(one["name"] for one in place.server.call(f"/{kind}/filter", {})) for kind in kinds}
 
     before = there()
     assert {deployment["name"] for deployment in DEPLOYMENTS} == set(before["deployments"])
@@ -157,24 +157,24 @@ def a_dry_run_starts_nothing(place: Place) -> None:
 
 def what_is_no_time_is_refused_before_a_run_exists(place: Place) -> None:
     """By the command, and by the server for whoever comes past the command."""
-    deployment = call(place.url, "/deployments/name/backfill/backfill")["id"]
+    deployment = place.server.call("/deployments/name/backfill/backfill")["id"]
     for text in ("yesterday", "2026-02-01'; drop table forecasts; --", "../../2026-02-01"):
         refused = place.run("trigger", "backfill", f"since={text}", "--dry-run")
         assert refused.returncode == 1
         assert "ISO 8601" in refused.stderr
         with pytest.raises(RefusedError, match="does not match"):
-            call(place.url, f"/deployments/{deployment}/create_flow_run", {"parameters": {"since": text}})
+            place.server.call(f"/deployments/{deployment}/create_flow_run", {"parameters": {"since": text}})
     assert not place.runs("backfill/backfill")
 
 
 def hours_that_were_missed_are_made_up_for_by_one_run(place: Place) -> None:
     """Several runs of `ingest` come late, as if the workers had been away: one runs, within the slot of the warehouse."""
-    call(place.url, "/work_pools/cpu", {"is_paused": True}, "PATCH")
-    ingest = call(place.url, "/deployments/name/ingest/ingest")["id"]
+    place.server.call("/work_pools/cpu", {"is_paused": True}, "PATCH")
+    ingest = place.server.call("/deployments/name/ingest/ingest")["id"]
     missed = [datetime.now(UTC) - timedelta(hours=hours) for hours in range(MISSED, 0, -1)]
     late = [{"type": "SCHEDULED", "state_details": {"scheduled_time": hour.isoformat()}} for hour in missed]
-    made = {call(place.url, f"/deployments/{ingest}/create_flow_run", {"state": each})["id"] for each in late}
-    call(place.url, "/work_pools/cpu", {"is_paused": False}, "PATCH")
+    made = {place.server.call(f"/deployments/{ingest}/create_flow_run", {"state": each})["id"] for each in late}
+    place.server.call("/work_pools/cpu", {"is_paused": False}, "PATCH")
     place.wait_until(lambda: place.slots_held() == 1)
 
     def states() -> Counter:
@@ -218,12 +218,12 @@ def a_schedule_verifies_and_a_command_retrains_on_the_other_pool(place: Place) -
     """`retrain` on the pool cpu has `fit` run on the pool gpu; all leave their summaries."""
     before = len(list((place.folder / "data" / "checkpoints").glob("*.safetensors")))
     soon = {"interval": 30, "anchor_date": datetime.now(UTC).isoformat()}
-    verify = call(place.url, "/deployments/name/verify/verify")
-    (added,) = call(place.url, f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
+    verify = place.server.call("/deployments/name/verify/verify")
+    (added,) = place.server.call(f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
     place.trigger("retrain", "cell=lstm")
     verified = place.completed("verify/verify")
     assert verified["auto_scheduled"]
-    call(place.url, f"/deployments/{verify['id']}/schedules/{added['id']}", method="DELETE")
+    place.server.call(f"/deployments/{verify['id']}/schedules/{added['id']}", method="DELETE")
     retrained, fitted = place.completed("retrain/retrain"), place.completed("fit/gpu")
     assert retrained["parameters"] == {"cell": "lstm"}
     assert fitted["work_pool_name"] == "gpu"
@@ -237,10 +237,10 @@ def a_schedule_verifies_and_a_command_retrains_on_the_other_pool(place: Place) -
 
 def a_failed_and_a_missing_forecast_are_told_to_the_webhook(place: Place) -> None:
     """Each in one line, to the address that only the environment knows."""
-    automations = {each["name"]: each for each in call(place.url, "/automations/filter", {})}
+    automations = {each["name"]: each for each in place.server.call("/automations/filter", {})}
     late = automations["daycast: a forecast is late"]
     late["trigger"]["within"] = 10  # seconds, not hours
-    call(place.url, "/automations/", {key: late[key] for key in ("name", "enabled", "trigger", "actions")})
+    place.server.call("/automations/", {key: late[key] for key in ("name", "enabled", "trigger", "actions")})
     place.trigger("forecast", "stations=nowhere")
 
     wanted = {
@@ -284,7 +284,7 @@ def a_drift_has_the_model_trained_again(place: Place) -> None:
     """The event that `verify` sends is enough."""
     resource = {"prefect.resource.id": "daycast.model.gru-1"}
     event = {"event": "daycast.drift", "occurred": datetime.now(UTC).isoformat(), "resource": resource}
-    call(place.url, "/events", [event | {"id": str(uuid4())}])
+    place.server.call("/events", [event | {"id": str(uuid4())}])
     place.wait_until(
         lambda: any((run["created_by"] or {}).get("type") == "AUTOMATION" for run in place.runs("retrain/retrain"))
     )

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from daycast.live.server import call
 from daycast.live.state import read_state
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
@@ -42,8 +41,8 @@ def place(trained_once, tmp_path_factory):
     place = Place(folder)
     try:
         place.up()
-        for deployment in call(place.url, "/deployments/filter", {}):  # nothing but what the test starts
-            call(place.url, f"/deployments/{deployment['id']}/pause_deployment", {})
+        for deployment in place.server.call("/deployments/filter", {}):  # nothing but what the test starts
+            place.server.call(f"/deployments/{deployment['id']}/pause_deployment", {})
         yield place
     finally:
         place.end()

@@ -19,7 +19,7 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
     home = settings.data / "prefect" / "commands"
     server = None if "PREFECT_API_URL" in os.environ else OwnServer(home)
     if server:
-        os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": server.url}
+        os.environ |= {"PREFECT_HOME": str(home), **server.environment}
     module = import_module(f"daycast.flows.{flow}")  # takes as long as the server
     if server:
         server.wait()

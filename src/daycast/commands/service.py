@@ -52,25 +52,29 @@ def _down(args: argparse.Namespace) -> None:
 
 def _deploy(args: argparse.Namespace) -> None:
     from daycast.live.deploy import deploy
+    from daycast.live.server import find_server
     from daycast.settings import load_settings
 
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
-    alert = load_settings(args.config).live.alert_url
-    deploy(url, alert.get_secret_value() if alert else None)
+    settings = load_settings(args.config)
+    alert = settings.live.alert_url
+    deploy(find_server(settings.data / "prefect", url), alert.get_secret_value() if alert else None)
 
 
 def _trigger(args: argparse.Namespace) -> None:
+    from daycast.live.server import find_server
     from daycast.live.state import read_state
     from daycast.live.trigger import trigger
     from daycast.settings import load_settings
 
-    state = read_state(load_settings(args.config).data / "prefect") or {}
+    home = load_settings(args.config).data / "prefect"
+    state = read_state(home) or {}
     url = state.get("url") or os.environ.get("PREFECT_API_URL")
     if not url:
         raise ConfigError("no Prefect server is known here: start one with `daycast up`, or set PREFECT_API_URL")
-    print(trigger(url, args.flow, args.parameters, dry_run=args.dry_run))
+    print(trigger(find_server(home, url), args.flow, args.parameters, dry_run=args.dry_run))
 
 
 def _migrate_warehouse(args: argparse.Namespace) -> None:

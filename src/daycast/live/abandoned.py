@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from daycast.live.server import call
+from daycast.live.server import Server
 
 _AT_WORK = ["RUNNING", "PENDING", "CANCELLING"]
 
 
-def crash_abandoned(url: str, pool: str | None = None) -> int:
+def crash_abandoned(server: Server, pool: str | None = None) -> int:
     """Say of every run that seems to be at work (of `pool`) that it crashed, which frees what it holds; returns how many.
 
     Call it only where no worker (of that pool) can be at work.
@@ -16,17 +16,17 @@ def crash_abandoned(url: str, pool: str | None = None) -> int:
     if pool is not None:
         active["work_pools"] = {"name": {"any_": [pool]}}
     crashed = {"type": "CRASHED", "name": "Crashed", "message": "What ran it was killed."}
-    runs = call(url, "/flow_runs/filter", active)
+    runs = server.call("/flow_runs/filter", active)
     for run in runs:
-        call(url, f"/flow_runs/{run['id']}/set_state", {"state": crashed})
+        server.call(f"/flow_runs/{run['id']}/set_state", {"state": crashed})
     return len(runs)
 
 
-def free_slots(url: str) -> None:
+def free_slots(server: Server) -> None:
     """Give back every slot; call it only where nobody is at work.
 
     A server killed between taking a slot and noting until when would otherwise never give it back.
     """
-    for limit in call(url, "/v2/concurrency_limits/filter", {}):
+    for limit in server.call("/v2/concurrency_limits/filter", {}):
         if limit["active_slots"]:
-            call(url, f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0}, "PATCH")
+            server.call(f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0}, "PATCH")

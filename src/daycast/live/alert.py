@@ -1,24 +1,24 @@
 """Where alerts go: a webhook that the server keeps encrypted and calls when an automation says so."""
 
-from daycast.live.server import RefusedError, call, post_unless_there
+from daycast.live.server import RefusedError, Server
 
 _NAME = "daycast-alert"
 _NOT_FOUND = 404
 
 
-def write_webhook(url: str, alert_url: str) -> str:
-    """Have the server at `url` know `alert_url` as a block; returns the block's id."""
-    kind = call(url, "/block_types/slug/webhook")["id"]
-    schema = call(url, "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}})[0]["id"]
+def write_webhook(server: Server, alert_url: str) -> str:
+    """Have the server know `alert_url` as a block; returns the block's id."""
+    kind = server.call("/block_types/slug/webhook")["id"]
+    schema = server.call("/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}})[0]["id"]
     data = {"url": alert_url, "method": "POST", "headers": {"Content-Type": "application/json"}}
     named = f"/block_types/slug/webhook/block_documents/name/{_NAME}"
     try:
-        block: str = call(url, named)["id"]
+        block: str = server.call(named)["id"]
     except RefusedError as error:
         if error.status != _NOT_FOUND:
             raise
         new = {"name": _NAME, "data": data, "block_type_id": kind, "block_schema_id": schema}
-        post_unless_there(url, "/block_documents/", new)  # a busy server may make it, answer 503, and be asked again
-        return str(call(url, named)["id"])
-    call(url, f"/block_documents/{block}", {"data": data, "merge_existing_data": False}, "PATCH")
+        server.create_unless_there("/block_documents/", new)  # a busy server may make it, answer 503, and be asked again
+        return str(server.call(named)["id"])
+    server.call(f"/block_documents/{block}", {"data": data, "merge_existing_data": False}, "PATCH")
     return block

@@ -2,28 +2,44 @@
 
 import hashlib
 import json
+from http import HTTPStatus
 from typing import Any
 
 import daycast
 from daycast.live.alert import write_webhook
-from daycast.live.server import WAREHOUSE_SLOT, call, post_unless_there
+from daycast.live.server import WAREHOUSE_SLOT, RefusedError, Server
 
 POOLS = ("cpu", "gpu")
+# nothing of a job can be set for one run: not its command, not its environment
+_LOCKED = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 
 
-def create_what_deployments_need(url: str, alert_url: str | None) -> None:
-    """Create them on the server at `url`; automations that tell somebody are there only with an `alert_url`."""
+def create_what_deployments_need(server: Server, alert_url: str | None) -> None:
+    """Create them on the server; automations that tell somebody are there only with an `alert_url`."""
     for pool in POOLS:
-        post_unless_there(url, "/work_pools/", {"name": pool, "type": "process"})
-    post_unless_there(url, "/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
-    block = write_webhook(url, alert_url) if alert_url else None
+        _create_pool(server, pool)
+    server.create_unless_there("/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
+    block = write_webhook(server, alert_url) if alert_url else None
     wanted = json.loads((daycast.resource_folder("infra") / "automations.json").read_text(encoding="utf-8"))
-    there = {automation["name"]: automation for automation in call(url, "/automations/filter", {})}
+    there = {automation["name"]: automation for automation in server.call("/automations/filter", {})}
     for automation in wanted:
-        _bring_up_to_date(url, automation, there.get(automation["name"]), block)
+        _bring_up_to_date(server, automation, there.get(automation["name"]), block)
 
 
-def _bring_up_to_date(url: str, wanted: dict[str, Any], there: dict[str, Any] | None, block: str | None) -> None:
+def _create_pool(server: Server, name: str) -> None:
+    """A pool whose workers run flows as daycast installed them, whatever command or environment a run asks for."""
+    try:
+        server.call("/work_pools/", {"name": name, "type": "process", "base_job_template": _LOCKED})
+    except RefusedError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        server.call(f"/work_pools/{name}", {"base_job_template": _LOCKED}, "PATCH")
+
+
+def _bring_up_to_date(server: Server, wanted: dict[str, Any], there: dict[str, Any] | None, block: str | None) -> None:
     """Make the automation what is wanted; one that is that already goes on, with what it has been waiting for."""
     tells = [action for action in wanted["actions"] if action["type"] == "call-webhook"]
     for action in tells:
@@ -31,7 +47,7 @@ def _bring_up_to_date(url: str, wanted: dict[str, Any], there: dict[str, Any] | 
     needless = bool(tells) and block is None
     wanted["description"] += f" ({hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:8]})"
     if there and (needless or there["description"] != wanted["description"]):
-        call(url, f"/automations/{there['id']}", method="DELETE")
+        server.call(f"/automations/{there['id']}", method="DELETE")
         there = None
     if not there and not needless:
-        call(url, "/automations/", wanted)
+        server.call("/automations/", wanted)

@@ -7,18 +7,20 @@ import sys
 import daycast
 from daycast.errors import ConfigError
 from daycast.live.create import create_what_deployments_need
+from daycast.live.server import Server
 
 
-def deploy(url: str, alert_url: str | None = None) -> None:
-    """Create pools, the writer's slot and automations on the server at `url`, and deploy every flow; again and again as well.
+def deploy(server: Server, alert_url: str | None = None) -> None:
+    """Create pools, the writer's slot and automations on the server, and deploy every flow; again and again as well.
 
     Workers need the same daycast installed, wherever they are. Failures are told to `alert_url`. Raises ConfigError.
     """
-    create_what_deployments_need(url, alert_url)
-    environment = {**os.environ, "PREFECT_API_URL": url}
+    create_what_deployments_need(server, alert_url)
+    password = {"PREFECT_API_AUTH_STRING": server.auth} if server.auth else {}
+    environment = {**os.environ, "PREFECT_API_URL": server.url, **password}
     done = subprocess.run(deploy_command(), env=environment, cwd=daycast.resource_folder("infra"), check=False)  # noqa: S603 - our own interpreter
     if done.returncode:
-        raise ConfigError(f"the flows could not be deployed at {url}: see above")
+        raise ConfigError(f"the flows could not be deployed at {server.url}: see above")
 
 
 def deploy_command() -> list[str]:

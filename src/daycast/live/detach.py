@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daycast.errors import ConfigError
+from daycast.live.access import entry_address, keep_auth, make_private
 from daycast.live.state import read_note
 
 _PATIENCE_S = 300
@@ -18,7 +19,7 @@ def up_detached(arguments: Sequence[str], home: Path) -> str:
 
     Raises ConfigError with its last words where it ends instead; an interrupt, or too long a wait, ends it.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     log = home / "up.log"
     with log.open("ab") as sink:
         told = sink.tell()
@@ -37,7 +38,7 @@ def up_detached(arguments: Sequence[str], home: Path) -> str:
     if url is None:
         words = log.read_bytes()[told:].decode(errors="replace").strip().splitlines() or [f"it ended: see {log}"]
         raise ConfigError(words[-1].removeprefix("daycast: "))
-    return f"up: {url.removesuffix('/api')}; `daycast down` stops it; what it says goes to {log}"
+    return f"up: open {entry_address(url, keep_auth(home))}\n`daycast down` stops it; what it says goes to {log}"
 
 
 def _wait(process: subprocess.Popen[bytes], home: Path) -> str | None:

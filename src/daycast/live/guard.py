@@ -23,7 +23,8 @@ def main(command: list[str]) -> int:
     """Run the command to its end, or to that of standard input."""
     if sys.platform == "linux":  # what the command leaves behind becomes ours, in whichever session it is
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - what the supervisor names
+    # close_fds=False: it inherits the sockets that were handed to us, and nothing else can be inherited
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - what the supervisor names
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=[process], daemon=True).start())
     threading.Thread(target=_end_with_input, args=[process], daemon=True).start()
     status = process.wait()

@@ -1,16 +1,24 @@
 """Talk to a Prefect server over its HTTP interface, without importing Prefect."""
 
+import base64
+import ipaddress
 import json
+import os
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 from daycast.errors import ConfigError
+from daycast.live.access import read_auth
+from daycast.live.state import read_state
 
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
-_FAULT, _BUSY, _CONFLICT = 500, 503, 409
 _TRIES = 20
 _PAUSE_S = 1.0  # between tries
 
@@ -23,41 +31,91 @@ class RefusedError(Exception):
         self.status, self.text = status, text
 
 
-def call(url: str, path: str, body: object = None, method: str | None = None) -> Any:
-    """GET `path` below the server's `url`, or POST `body` to it, or what `method` names; returns the JSON answer.
+class Server:
+    """A Prefect server: its `url`, which ends in /api, and the `user:password` that it asks for, if any."""
 
-    A server on SQLite is often locked for a while. One that says it is busy (503) did nothing and is asked again, a limited
-    number of times; after any other 5xx only reading is repeated, because the change may have been made.
+    def __init__(self, url: str, auth: str | None = None) -> None:
+        self.url, self.auth = url, auth
+        self._client, self._csrf_token = uuid4().hex, ""
+        self._headers = {"Content-Type": "application/json"}
+        if auth:
+            self._headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
+        direct = [urllib.request.ProxyHandler({})] if _is_loopback(url) else []
+        self._opener = urllib.request.build_opener(*direct)
 
-    Raises RefusedError for an error status, ConfigError where nobody answers.
-    """
-    reads = method is None and (body is None or path.endswith("/filter"))
-    for _ in range(_TRIES - 1):
+    def call(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """GET `path` below the server's url, or POST `body` to it, or what `method` names; returns the JSON answer.
+
+        A server on SQLite is often locked for a while. One that says it is busy (503) did nothing and is asked again, a limited
+        number of times; after any other 5xx only reading is repeated, because the change may have been made.
+
+        Raises RefusedError for an error status, ConfigError where nobody answers or the password is wrong.
+        """
+        reads = method is None and (body is None or path.endswith("/filter"))
+        for _ in range(_TRIES - 1):
+            try:
+                return self._call_once(path, body, method)
+            except RefusedError as error:
+                is_fault = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                if error.status != HTTPStatus.SERVICE_UNAVAILABLE and not (reads and is_fault):
+                    raise
+                time.sleep(_PAUSE_S)
+        return self._call_once(path, body, method)
+
+    def is_up(self, timeout_s: float = 5.0) -> bool:
+        """Whether it answers by then."""
         try:
-            return _call_once(url, path, body, method)
+            self._opener.open(f"{self.url}/health", timeout=timeout_s).close()
+        except OSError:
+            return False
+        return True
+
+    def create_unless_there(self, path: str, body: object) -> None:
+        """POST `body`; that it exists already is as good."""
+        try:
+            self.call(path, body)
         except RefusedError as error:
-            if error.status != _BUSY and not (reads and error.status >= _FAULT):
+            if error.status != HTTPStatus.CONFLICT:
                 raise
-            time.sleep(_PAUSE_S)
-    return _call_once(url, path, body, method)
+
+    def _call_once(self, path: str, body: object, method: str | None) -> Any:
+        """The answer; what the server refuses for want of a fresh CSRF token, which it did not carry out, is sent again with one."""
+        try:
+            return self._send(path, body, method)
+        except RefusedError as error:
+            if error.status != HTTPStatus.FORBIDDEN or "CSRF" not in error.text:
+                raise
+        self._csrf_token = self._send(f"/csrf-token?client={self._client}", None, None)["token"]
+        return self._send(path, body, method)
+
+    def _send(self, path: str, body: object, method: str | None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = dict(self._headers)
+        if self._csrf_token:
+            headers |= {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._client}
+        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - as configured
+        try:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+                return json.loads(answer.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                raise ConfigError(
+                    f"the Prefect server at {self.url} asks for a password: set PREFECT_API_AUTH_STRING to its user:password"
+                ) from None
+            raise RefusedError(error.code, error.read().decode(errors="replace")) from None
+        except OSError as error:
+            raise ConfigError(f"no Prefect server answers at {self.url} ({error}): start one with `daycast up`") from None
 
 
-def _call_once(url: str, path: str, body: object, method: str | None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - as configured
+def find_server(home: Path, url: str) -> Server:
+    """The server at `url`, with the password of the supervisor whose state lies in `home` if it is that one, else of the environment."""
+    is_here = (read_state(home) or {}).get("url") == url
+    return Server(url, read_auth(home) if is_here else os.environ.get("PREFECT_API_AUTH_STRING"))
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            return json.loads(answer.read() or "null")
-    except urllib.error.HTTPError as error:
-        raise RefusedError(error.code, error.read().decode(errors="replace")) from None
-    except OSError as error:
-        raise ConfigError(f"no Prefect server answers at {url} ({error}): start one with `daycast up`") from None
-
-
-def post_unless_there(url: str, path: str, body: object) -> None:
-    """Create something; that it is there already is as good."""
-    try:
-        call(url, path, body)
-    except RefusedError as error:
-        if error.status != _CONFLICT:
-            raise
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

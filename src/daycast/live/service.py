@@ -1,5 +1,6 @@
 """One process that is kept running: started under a guard, and started again, ever more patiently, when it ends."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ _LONGEST_WAIT_S = 60.0
 _STOP_S = 30.0
 
 
-def start_guarded(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a command that ends with us, however we end; what it says goes to the end of `log`.
+def start_guarded(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, sockets: Sequence[socket.socket] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a command that ends with us, however we end; what it says goes to the end of `log`, and it inherits the sockets.
 
     It works in the folder of its log: Python looks for modules there, and files of the user would be taken for them.
     """
@@ -23,6 +26,7 @@ def start_guarded(command: Sequence[str], environment: Mapping[str, str], log: P
             stdin=subprocess.PIPE,  # never written to: its end is the signal
             stdout=sink,
             stderr=sink,
+            pass_fds=[each.fileno() for each in sockets],
             start_new_session=True,  # an interrupt is for the supervisor, which stops the others in order
         )
 
@@ -30,16 +34,23 @@ def start_guarded(command: Sequence[str], environment: Mapping[str, str], log: P
 class Service:
     """A command that should always run."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], home: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        home: Path,
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
         self.name, self.log = name, home / f"{name}.log"
-        self._command, self._environment = command, environment
+        self._command, self._environment, self._sockets = command, environment, sockets
         self._wait_s, self._due = 1.0, 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         """Start it, and remember when."""
-        self.process = start_guarded(self._command, self._environment, self.log)
+        self.process = start_guarded(self._command, self._environment, self.log, self._sockets)
         self._started = time.monotonic()
 
     def revive(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daycast.errors import ConfigError
+from daycast.live.access import entry_address, keep_auth, make_private
 
 _PATIENCE_S = 90
 
@@ -21,7 +22,7 @@ def holding(home: Path) -> Iterator[Path]:
 
     Raises ConfigError where another one is.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     with (home / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,4 +81,6 @@ def stop(home: Path) -> bool:
 
 def _describe(home: Path) -> str:
     state = read_state(home) or {}
-    return f"process {state['pid']}, {state['url']}" if state else "just starting"
+    if not state:
+        return "just starting"
+    return f"process {state['pid']}, {entry_address(state['url'], keep_auth(home))}"

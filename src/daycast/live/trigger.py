@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from daycast.errors import ConfigError
-from daycast.live.server import RefusedError, call
+from daycast.live.server import RefusedError, Server
 from daycast.sources.nearest import did_you_mean
 from daycast.times import parse_time
 
 
-def trigger(url: str, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
+def trigger(server: Server, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
     """Have a worker run `flow` with these parameters; returns what was, or with dry_run would be, started, in words.
 
     Raises ConfigError naming the flow, the parameter or the value that is not accepted.
     """
-    deployment = _find(url, flow)
+    deployment = _find(server, flow)
     schema = deployment["parameter_openapi_schema"]
     parameters = dict(read_pair(pair, schema, flow) for pair in pairs)
     if Path(config := parameters.get("config", "")).is_file():  # a run has another working directory
@@ -28,10 +28,10 @@ def trigger(url: str, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
     if dry_run:
         return f"would run {what}"
     try:
-        run = call(url, f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
+        run = server.call(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
     except RefusedError as error:
         raise ConfigError(f"{flow} was refused: {_reason(error.text)}") from None
-    return f"{run['name']}: {what}; see {url.removesuffix('/api')}/runs/flow-run/{run['id']}"
+    return f"{run['name']}: {what}; see {server.url.removesuffix('/api')}/runs/flow-run/{run['id']}"
 
 
 def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any]:
@@ -82,11 +82,11 @@ def _is(value: object, kind: str) -> bool:
     return isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
 
 
-def _find(url: str, flow: str) -> dict[str, Any]:
+def _find(server: Server, flow: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = call(url, f"/deployments/name/{flow}/{flow}")
+        found: dict[str, Any] = server.call(f"/deployments/name/{flow}/{flow}")
     except RefusedError:
-        flows = [each["name"] for each in call(url, "/deployments/filter", {})]
+        flows = [each["name"] for each in server.call("/deployments/filter", {})]
         names = sorted(set(flows) - {"cpu", "gpu"})
         raise ConfigError(
             f"no flow {flow!r} is deployed{did_you_mean(flow, names)}; there are: {', '.join(names)}"

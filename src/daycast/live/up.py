@@ -7,16 +7,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
 from daycast.errors import ConfigError
+from daycast.live.access import access_settings, entry_address, keep_auth
 from daycast.live.abandoned import crash_abandoned, free_slots
 from daycast.live.create import POOLS, create_what_deployments_need
 from daycast.live.deploy import deploy_command
-from daycast.live.server import RefusedError, call
+from daycast.live.serve import bind
+from daycast.live.server import RefusedError, Server
 from daycast.live.service import Service, start_guarded
 from daycast.live.state import holding, write_state
 from daycast.live.trigger import trigger
@@ -42,31 +44,34 @@ def up(settings: Settings, config: Path | None, port: int | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
         try:
-            port = port or _free_port()
-            url = f"http://127.0.0.1:{port}/api"
-            environment = _environment(settings, config, home, url)
+            bound = stack.enter_context(_bind(port))  # held as long as we live: a server that is started again finds its port
+            url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
+            auth = keep_auth(home)
+            environment = _environment(settings, config, home, url) | access_settings(auth)
             write_state(state, url, ready=False)
 
-            def keep(name: str, *arguments: str) -> Service:
-                service = Service(name, [sys.executable, "-m", "prefect", *arguments], environment, home)
+            def keep(name: str, *arguments: str, sockets: Sequence[socket.socket] = ()) -> Service:
+                service = Service(name, [sys.executable, "-m", *arguments], environment, home, sockets)
                 stack.callback(service.stop)
                 return service
 
             shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nobody is at work yet
-            server = keep("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-            _wait(server, url)
+            process = keep("server", "daycast.live.serve", "--socket", str(bound.fileno()), sockets=[bound])
+            server = Server(url, auth)
+            _wait(process, server)
             alert = settings.live.alert_url
-            create_what_deployments_need(url, alert.get_secret_value() if alert else None)
-            crash_abandoned(url)
-            free_slots(url)
-            workers = {pool: keep(f"worker-{pool}", "worker", "start", "--pool", pool) for pool in POOLS}
+            create_what_deployments_need(server, alert.get_secret_value() if alert else None)
+            crash_abandoned(server)
+            free_slots(server)
+            workers = {pool: keep(f"worker-{pool}", "prefect", "worker", "start", "--pool", pool) for pool in POOLS}
             _deploy(environment, home)
             if not settings.published.exists():
-                trigger(url, "pipeline", [], dry_run=False)
+                trigger(server, "pipeline", [], dry_run=False)
             write_state(state, url, ready=True)
-            _log.info("up: %s; `daycast down` or Ctrl-C stops it; logs in %s", url.removesuffix("/api"), home)
+            print(f"up: open {entry_address(url, auth)}", flush=True)  # not logged, for it holds the password
+            _log.info("`daycast down` or Ctrl-C stops it; logs in %s", home)
             while True:
-                _revive(url, server, workers)
+                _revive(server, process, workers)
                 time.sleep(_LOOK_EVERY_S)
         except _Ended:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -75,15 +80,15 @@ def up(settings: Settings, config: Path | None, port: int | None) -> None:
     _log.info("down")
 
 
-def _revive(url: str, server: Service, workers: Mapping[str, Service]) -> None:
+def _revive(server: Server, process: Service, workers: Mapping[str, Service]) -> None:
     again = "%s had ended and was started again: see %s"
-    if server.revive():
-        _log.warning(again, server.name, server.log)
+    if process.revive():
+        _log.warning(again, process.name, process.log)
     for pool, worker in workers.items():
         if worker.revive():
             _log.warning(again, worker.name, worker.log)
             try:  # its guard ended what it ran
-                crash_abandoned(url, pool)
+                crash_abandoned(server, pool)
             except (ConfigError, RefusedError):
                 _log.warning("what it ran will be known as crashed by its missing heartbeats")
 
@@ -92,16 +97,13 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise _Ended
 
 
-def _free_port() -> int:
-    """Prefect's usual port, or any."""
-    for port in (USUAL_PORT, 0):
-        with socket.socket() as free:
-            try:
-                free.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(free.getsockname()[1])
-    raise ConfigError("no port is free on 127.0.0.1: name one with --port")
+def _bind(port: int | None) -> socket.socket:
+    """At this port of loopback; by default at Prefect's usual one, or any."""
+    for choice in (USUAL_PORT, 0) if port is None else (port,):
+        with suppress(OSError, OverflowError):
+            return bind("127.0.0.1", choice)
+    taken = "no port is free on 127.0.0.1" if port is None else f"port {port} of 127.0.0.1 cannot be used"
+    raise ConfigError(f"{taken}: name another with --port")
 
 
 def _environment(settings: Settings, config: Path | None, home: Path, url: str) -> dict[str, str]:
@@ -125,16 +127,12 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
     return os.environ | ours
 
 
-def _wait(server: Service, url: str) -> None:
+def _wait(service: Service, server: Server) -> None:
     deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline and server.process is not None and server.process.poll() is None:
-        try:
-            call(url, "/health")
-        except (ConfigError, RefusedError):
-            time.sleep(0.1)
-        else:
+    while time.monotonic() < deadline and service.process is not None and service.process.poll() is None:
+        if server.is_up():
             return
-    raise ConfigError(f"the Prefect server did not start: see {server.log}")
+    raise ConfigError(f"the Prefect server did not start: see {service.log}")
 
 
 def _deploy(environment: dict[str, str], home: Path) -> None:

@@ -49,7 +49,7 @@ def environment(tmp_path_factory):
     clean |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     server = OwnServer(home / "server")
     server.wait()
-    yield {**clean, "PREFECT_API_URL": server.url}
+    yield {**clean, **server.environment}
     server.process.terminate()
     server.process.wait(timeout=300)
 

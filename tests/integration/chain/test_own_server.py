@@ -33,7 +33,7 @@ def servers_of(folder: Path) -> list[int]:
             environ, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"PREFECT_HOME={folder}".encode() in environ and b"uvicorn" in command:
+        if f"PREFECT_HOME={folder}".encode() in environ and b"daycast.live.serve" in command:
             found.append(int(process.name))
     return found
 
@@ -76,7 +76,7 @@ def test_the_server_inherits_the_port_of_its_address(tmp_path, monkeypatch):
     bound = []
 
     def start(command: list[str], *, pass_fds: list[int], **_: object) -> None:
-        assert command[-1] == str(pass_fds[0])
+        assert command[command.index("--socket") + 1] == str(pass_fds[0])
         with socket.socket(fileno=os.dup(pass_fds[0])) as inherited:
             bound.append("http://{}:{}/api".format(*inherited.getsockname()))
 

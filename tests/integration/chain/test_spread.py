@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from prefect import flow
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from daycast.errors import ConfigError, DaycastError, WorkerError
 from daycast.flows.spread import spreading
@@ -32,6 +32,7 @@ def small(runner: str) -> Settings:
 def _server(environment):
     here = {
         PREFECT_API_URL: environment["PREFECT_API_URL"],
+        PREFECT_API_AUTH_STRING: environment["PREFECT_API_AUTH_STRING"],
         PREFECT_LOGGING_TO_API_ENABLED: False,
     }  # it ends before we do
     with temporary_settings(here):

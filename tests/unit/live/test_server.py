@@ -3,7 +3,7 @@
 import pytest
 
 from daycast.live import server
-from daycast.live.server import RefusedError, call
+from daycast.live.server import RefusedError, Server
 from unit.sources.http_server import Answer, Request, serve
 
 READS = [("GET", "/v2/concurrency_limits/warehouse", None), ("POST", "/flow_runs/filter", {})]
@@ -26,7 +26,7 @@ def failing(times: int, status: int):
 
 
 def ask(url: str, method: str, path: str, body: object):
-    return call(url, path, body, None if method == ("GET" if body is None else "POST") else method)
+    return Server(url).call(path, body, None if method == ("GET" if body is None else "POST") else method)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -55,11 +55,11 @@ def test_a_busy_server_did_nothing_and_is_asked_again_whatever_it_was(method, pa
 @pytest.mark.parametrize("status", [500, 503])
 def test_there_is_a_limit(status):
     with serve(lambda _: Answer(status, b"locked")) as served, pytest.raises(RefusedError, match=f"{status}: locked"):
-        call(served.url, "/health")
+        Server(served.url).call("/health")
     assert len(served.requests) == server._TRIES
 
 
 def test_what_is_refused_is_not_asked_again():
     with serve(lambda _: Answer(404, b"nothing")) as served, pytest.raises(RefusedError, match="404: nothing"):
-        call(served.url, "/deployments/name/a/a")
+        Server(served.url).call("/deployments/name/a/a")
     assert len(served.requests) == 1
