@@ -40,7 +40,7 @@ def _up(args: argparse.Namespace) -> None:
         again = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         print(up_detached(again, settings.data / "prefect"))
         return
-    up(settings, find_config(args.config), args.port)
+    up(settings, find_config(args.config), args.port, lambda line: print(line, flush=True))
 
 
 def _down(args: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ def write_webhook(server: Server, alert_url: str) -> str:
         if error.status != _NOT_FOUND:
             raise
         new = {"name": _NAME, "data": data, "block_type_id": kind, "block_schema_id": schema}
-        server.create_unless_there("/block_documents/", new)  # a busy server may make it, answer 503, and be asked again
+        server.create_unless_there(
+            "/block_documents/", new
+        )  # a busy server may make it, answer 503, and be asked again
         return str(server.call(named)["id"])
     server.call(f"/block_documents/{block}", {"data": data, "merge_existing_data": False}, "PATCH")
     return block

@@ -95,11 +95,18 @@ async def _refuse(scope: Scope, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
     else:
-        await _answer(send, 403, b"text/plain", b"This server answers only under its own names, and only its own pages.\n")
+        await _answer(
+            send, 403, b"text/plain", b"This server answers only under its own names, and only its own pages.\n"
+        )
 
 
 async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *_FRAMING]
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *_FRAMING,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -147,7 +154,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--socket", type=int, metavar="FD", help="inherited socket to listen at instead, bound already")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
     parser.add_argument(
-        "--name", action="append", default=[], metavar="NAME", help="host name by which it is reached, beside loopback's"
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name by which it is reached, beside loopback's",
     )
     return parser.parse_args(arguments)
 

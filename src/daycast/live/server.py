@@ -79,7 +79,7 @@ class Server:
                 raise
 
     def _call_once(self, path: str, body: object, method: str | None) -> Any:
-        """The answer; what the server refuses for want of a fresh CSRF token, which it did not carry out, is sent again with one."""
+        """The answer. What the server refuses for want of a fresh CSRF token was not carried out, and is sent again with one."""
         try:
             return self._send(path, body, method)
         except RefusedError as error:
@@ -104,11 +104,13 @@ class Server:
                 ) from None
             raise RefusedError(error.code, error.read().decode(errors="replace")) from None
         except OSError as error:
-            raise ConfigError(f"no Prefect server answers at {self.url} ({error}): start one with `daycast up`") from None
+            raise ConfigError(
+                f"no Prefect server answers at {self.url} ({error}): start one with `daycast up`"
+            ) from None
 
 
 def find_server(home: Path, url: str) -> Server:
-    """The server at `url`, with the password of the supervisor whose state lies in `home` if it is that one, else of the environment."""
+    """The server at `url`, with the password that `home` holds where its supervisor runs that server, else the environment's."""
     is_here = (read_state(home) or {}).get("url") == url
     return Server(url, read_auth(home) if is_here else os.environ.get("PREFECT_API_AUTH_STRING"))
 

@@ -7,14 +7,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
 from daycast.errors import ConfigError
-from daycast.live.access import access_settings, entry_address, keep_auth
 from daycast.live.abandoned import crash_abandoned, free_slots
+from daycast.live.access import access_settings, entry_address, keep_auth
 from daycast.live.create import POOLS, create_what_deployments_need
 from daycast.live.deploy import deploy_command
 from daycast.live.serve import bind
@@ -34,8 +34,10 @@ class _Ended(Exception):  # noqa: N818 - no error
     """SIGTERM or SIGINT came."""
 
 
-def up(settings: Settings, config: Path | None, port: int | None) -> None:
+def up(settings: Settings, config: Path | None, port: int | None, announce: Callable[[str], None]) -> None:
     """Start everything, restart what dies, and stop everything on SIGINT or SIGTERM.
+
+    announce: shows the address that lets a browser in, and so holds the password.
 
     Raises ConfigError where the server or the deployments do not come up, or a supervisor with the same data folder runs.
     """
@@ -44,7 +46,9 @@ def up(settings: Settings, config: Path | None, port: int | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
         try:
-            bound = stack.enter_context(_bind(port))  # held as long as we live: a server that is started again finds its port
+            bound = stack.enter_context(
+                _bind(port)
+            )  # held as long as we live: a server that is started again finds its port
             url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             auth = keep_auth(home)
             environment = _environment(settings, config, home, url) | access_settings(auth)
@@ -68,7 +72,7 @@ def up(settings: Settings, config: Path | None, port: int | None) -> None:
             if not settings.published.exists():
                 trigger(server, "pipeline", [], dry_run=False)
             write_state(state, url, ready=True)
-            print(f"up: open {entry_address(url, auth)}", flush=True)  # not logged, for it holds the password
+            announce(f"up: open {entry_address(url, auth)}")
             _log.info("`daycast down` or Ctrl-C stops it; logs in %s", home)
             while True:
                 _revive(server, process, workers)

@@ -65,7 +65,10 @@ def routes(server) -> list[tuple[str, str]]:
 def _routes(description: dict) -> Iterator[tuple[str, str]]:
     for path, methods in description["paths"].items():
         if path.removeprefix("/api") not in OPEN:
-            yield from ((method.upper(), "/api" + re.sub(r"{[^}]*}", str(uuid4()), path.removeprefix("/api"))) for method in methods)
+            yield from (
+                (method.upper(), "/api" + re.sub(r"{[^}]*}", str(uuid4()), path.removeprefix("/api")))
+                for method in methods
+            )
 
 
 @pytest.mark.parametrize("content_type", CONTENT_TYPES)
@@ -125,9 +128,9 @@ def test_no_run_sets_the_command_or_the_environment_of_its_worker(server):
     flow = server.call("/flows/", {"name": "any"})["id"]
     deployment = {"name": "any", "flow_id": flow, "work_pool_name": "gpu", "entrypoint": "any.any", "path": "."}
     deployed = server.call("/deployments/", deployment)["id"]
-    for variables in ({"command": "sh -c true"}, {"env": {"PATH": "/tmp"}}, {"working_dir": "/"}):
+    for variables in ({"command": "sh -c true"}, {"env": {"PATH": "/nowhere"}}, {"working_dir": "/"}):
         run = {"parameters": {}, "enforce_parameter_schema": False, "job_variables": variables}
-        with pytest.raises(RefusedError, match="(409|422)"):
+        with pytest.raises(RefusedError, match=r"^4(09|22)"):
             server.call(f"/deployments/{deployed}/create_flow_run", run)
     for pool in ("cpu", "gpu"):
         assert "{{" not in json.dumps(server.call(f"/work_pools/{pool}")["base_job_template"]["job_configuration"])

@@ -10,7 +10,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from prefect import flow
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from daycast.errors import ConfigError, DaycastError, WorkerError
 from daycast.flows.spread import spreading
