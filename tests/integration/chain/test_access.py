@@ -84,7 +84,7 @@ def test_every_route_is_shut_to_who_has_no_password(caller, routes, content_type
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},  # another server of this machine
         {"Host": FOREIGN},  # a name that its owner has resolve to 127.0.0.1
-        {"Host": None},
+        {"Host": ""},
         {"Host": FOREIGN, "Origin": f"http://{FOREIGN}"},
     ],
     ids=str,

@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from daycast.errors import ConfigError
+from daycast.live.server import Server
 from daycast.live.trigger import read_pair, trigger
 from daycast.settings import Moment
 from unit.sources.http_server import Answer, serve
@@ -47,7 +48,7 @@ def test_a_configuration_file_is_named_so_that_a_run_finds_it_from_another_folde
     schema = {"properties": {"config": {"type": "string"}}}
     deployment = {"parameter_openapi_schema": schema, "parameters": {}, "work_pool_name": "cpu"}
     with serve(lambda _: Answer(body=json.dumps(deployment).encode())) as server:
-        said = trigger(server.url, "ingest", ["config=other.toml"], dry_run=True)
+        said = trigger(Server(server.url), "ingest", ["config=other.toml"], dry_run=True)
     assert said == f'would run ingest in pool cpu with config="{tmp_path / "other.toml"}"'
 
 
