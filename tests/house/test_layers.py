@@ -102,7 +102,14 @@ def test_every_package_is_listed_in_pyproject():
 
 def test_no_module_of_the_library_reads_clock_or_environment_below_the_entry_points():
     for path in MODULES:
-        if part_of(path) in {"settings", "own_server", "live", "commands", "flows", "atomic_write"}:  # the last: the age of files
+        if part_of(path) in {
+            "settings",
+            "own_server",
+            "live",
+            "commands",
+            "flows",
+            "atomic_write",
+        }:  # the last: the age of files
             continue
         text = path.read_text().replace("os.environ.setdefault", "")  # which sets it
         for forbidden in ("datetime.now", "utcnow", "date.today", "time.time()", "os.environ", "getenv"):

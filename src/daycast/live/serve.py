@@ -78,12 +78,12 @@ class SameOriginOnly:
 
 
 def _name_and_port(url: str) -> tuple[str, int | None] | None:
+    """Without the port where it is the usual one: browsers leave that out of both headers."""
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return (parts.hostname, parts.port) if parts.hostname else None
     except ValueError:
         return None
-    return (parts.hostname, port) if parts.hostname else None
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

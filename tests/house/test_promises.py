@@ -1,0 +1,61 @@
+"""README's promises, and the tests that hold each of them: a promise without a test is a wish."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROMISES = {
+    "Nothing from the future.": [
+        "integration/test_no_leak.py",
+        "unit/model/test_believed_flags.py",
+        "unit/quality/test_known_then.py",
+        "unit/prepare/test_splits.py",
+        "integration/test_backfill.py::test_the_champion_before_stands_in_for_one_whose_checkpoint_is_gone_and_none_that_came_later",
+        "unit/model/test_fit_outlook.py",
+    ],
+    "Intervals that mean what they say.": [
+        "integration/test_recalibration.py",
+        "unit/model/test_calibration.py::test_intervals_of_the_wrong_width_are_set_right",
+        "unit/verify/test_scores.py",
+    ],
+    "Nothing lost, nothing half written.": [
+        "integration/test_ingest.py::test_delivered_is_kept_and_refused",
+        "integration/test_ingest.py::test_a_refused_row_is_quarantined_as_it_came_with_each_reason",
+        "integration/test_atomic_write.py",
+        "integration/chain/test_chain.py::test_a_run_killed_at_six_points_and_run_again_gives_the_tables_of_an_undisturbed_run",
+        "integration/test_publish.py::test_what_a_killed_publication_left_behind_is_cleared_away",
+        "integration/test_killed.py",
+    ],
+    "Never a forecast proven worse than the obvious.": [
+        "unit/verify/test_promotion.py",
+        "unit/verify/test_substitutes.py",
+        "integration/test_serving.py",
+    ],
+    "Nobody gets in.": [
+        "integration/chain/test_access.py",
+        "integration/test_hostile_parameters.py",
+    ],
+}
+
+
+def promises_of_readme() -> list[str]:
+    """The bold beginnings of the list below "What it promises"."""
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it promises\n")[2].partition("\n## ")[0]
+    )
+    return re.findall(r"^- \*\*(.+?)\*\*", section, flags=re.MULTILINE)
+
+
+def test_every_promise_of_readme_has_tests_and_no_other_has():
+    assert promises_of_readme() == list(PROMISES)
+
+
+@pytest.mark.parametrize("test", [test for tests in PROMISES.values() for test in tests])
+def test_every_test_that_holds_a_promise_exists(test):
+    path, _, name = test.partition("::")
+    tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+    assert name in names if name else names
