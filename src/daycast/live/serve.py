@@ -81,9 +81,10 @@ def _name_and_port(url: str) -> tuple[str, int | None] | None:
     """Without the port where it is the usual one: browsers leave that out of both headers."""
     try:
         parts = urlsplit(url)
-        return (parts.hostname, parts.port) if parts.hostname else None
+        name, port = parts.hostname, parts.port
     except ValueError:
         return None
+    return (name, port) if name else None
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
