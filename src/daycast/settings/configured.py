@@ -58,7 +58,14 @@ class Settings(Section):
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
-        return (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        place = (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        if wild := next((character for character in "?*[" if character in str(place)), None):
+            raise ValueError(
+                f"{place} has a {wild!r}, which addresses and patterns of files give a meaning: name another folder"
+            )
+        if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113 - of what may not be looked into it is false
+            raise ValueError(f"{file} is a file where a folder should be: move it away, or name another folder")
+        return place
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
