@@ -269,8 +269,7 @@ def test_a_file_in_the_place_of_the_data_folder_is_named(tmp_path, monkeypatch):
             load_settings()
 
 
-@pytest.mark.parametrize("character", ["?", "*", "["])
-def test_a_data_folder_that_addresses_and_patterns_would_misread_is_refused(tmp_path, monkeypatch, character):
-    monkeypatch.setenv("DAYCAST_DATA", str(tmp_path / f"a{character}b"))
-    with pytest.raises(ConfigError, match=rf"data: .* has a '\{character}'.*: name another folder"):
+def test_a_data_folder_with_a_question_mark_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAYCAST_DATA", str(tmp_path / "a?b"))
+    with pytest.raises(ConfigError, match=r"data: .*/a\?b has a '\?', .*: name another folder"):
         load_settings()

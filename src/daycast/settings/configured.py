@@ -59,11 +59,12 @@ class Settings(Section):
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
         place = (Path((info.context or {}).get("folder", ".")) / data).resolve()
-        if wild := next((character for character in "?*[" if character in str(place)), None):
+        if "?" in str(place):
             raise ValueError(
-                f"{place} has a {wild!r}, which addresses and patterns of files give a meaning: name another folder"
+                f"{place} has a '?', where the address of Prefect's database would end: name another folder"
             )
-        if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113 - of what may not be looked into it is false
+        # os.path: where one may not look in it says no
+        if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113
             raise ValueError(f"{file} is a file where a folder should be: move it away, or name another folder")
         return place
 
