@@ -52,6 +52,7 @@ from (values
     ('good', 'Hours whose value is good or was not evaluated.'),
     ('hours', 'How many hours.'),
     ('hours_observed', 'How many hours have an observation.'),
+    ('implausible', 'Whether the median lies far outside anything observed there; null where that was not looked at yet.'),
     ('ingested_at', 'When it was taken in.'),
     ('input_regime', 'What the model had to work with: full, gappy, stale, cold_start.'),
     ('issued_at', 'The hour the forecast is made at; it uses nothing observed or received later.'),

@@ -4,7 +4,8 @@ DaycastError                 one line that names the offending value and the way
 ├── ConfigError              daycast.toml, an environment variable or an argument is wrong
 ├── SourceError              a source cannot be read as configured
 ├── ContractError            a frame breaks its contract; nothing of it was written
-├── WarehouseError           the warehouse is locked, altered or from a newer daycast
+├── WarehouseError           the warehouse is held, damaged, altered or from a newer daycast, or cannot be written
+├── StorageError             another file or folder cannot be read or written: no space, no permission, something in its place
 ├── NotEnoughDataError       there is too little history for what was asked
 ├── ModelError               a checkpoint is missing, damaged or of another shape
 └── WorkerError              workers that blocks of stations were given to are out of reach, or died
@@ -28,7 +29,11 @@ class ContractError(DaycastError):
 
 
 class WarehouseError(DaycastError):
-    """The warehouse is locked, altered or from a newer daycast."""
+    """The warehouse is held, damaged, altered or from a newer daycast, or cannot be written."""
+
+
+class StorageError(DaycastError, OSError):
+    """Another file or folder cannot be read or written: no space, no permission, something in its place."""
 
 
 class NotEnoughDataError(DaycastError):

@@ -1,5 +1,6 @@
 """Checkpoints: what is read is what was written, and what is no checkpoint says so."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from daycast.errors import ModelError
 from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 from daycast.model.forecaster import Forecaster
+from daycast.model.tensor_file import read_tensors
 from daycast.prepare.network import Network, make_network
 from daycast.quality.flags import keep_usable
 from daycast.times import DAY
@@ -117,6 +119,43 @@ def test_a_station_that_training_did_not_know_gets_the_networks_climatology(chec
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no checkpoint .*gone\.safetensors"):
         load_checkpoint(tmp_path / "gone.safetensors", "cpu")
+
+
+def test_tensors_and_words_that_were_damaged_on_disk_are_not_served(checkpoint: Path, tmp_path: Path) -> None:
+    path, whole = tmp_path / "bad.safetensors", checkpoint.read_bytes()
+    words = whole.index(b"limits") + 20
+    for place in (words, len(whole) // 3, len(whole) // 2, len(whole) - 2):
+        content = bytearray(whole)
+        content[place] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(
+            ModelError, match=r"bad.safetensors is no readable checkpoint .*: restore .*rollback.*retrain"
+        ):
+            load_checkpoint(path, "cpu")
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksum_and_loads(checkpoint: Path, tmp_path: Path) -> None:
+    tensors, notes = read_tensors(checkpoint)
+    tensors.pop("observed")
+    path = tmp_path / "old.safetensors"
+    save_file(tensors, path, {"daycast": json.dumps(notes)})
+    old = load_checkpoint(path, "cpu")
+    assert old.header == read_header(checkpoint)
+    assert old.observed is None
+
+
+def test_a_header_with_something_missing_is_a_model_error(checkpoint: Path, tmp_path: Path) -> None:
+    tensors, notes = read_tensors(checkpoint)
+    for broken in (
+        "{",
+        "[]",
+        json.dumps({**notes, "channels": 3}),
+        json.dumps({name: told for name, told in notes.items() if name != "limits"}),
+    ):
+        save_file(tensors, tmp_path / "bad.safetensors", {"daycast": broken})
+        for read in (read_header, load_checkpoint):
+            with pytest.raises(ModelError, match="is no readable checkpoint"):
+                read(tmp_path / "bad.safetensors")
 
 
 def cut_short(checkpoint: Path, path: Path) -> None:

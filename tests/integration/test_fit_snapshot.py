@@ -22,7 +22,7 @@ from daycast.model.train import Progress
 from daycast.model.warm_start import read_beginnings
 from daycast.prepare.channels import Channel
 from daycast.steps.models import show_model
-from daycast.steps.retrain import find_champion, fit_snapshot
+from daycast.steps.retrain import find_champion, fit_snapshot, write_snapshot
 from daycast.times import HOUR
 from daycast.variables import BUILT_IN
 
@@ -86,6 +86,40 @@ def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_che
     again = fit_snapshot(snapshot, tmp_path / "other", BUILT_IN, header.config, lambda _: None)
     assert again.read_bytes() == planned.read_bytes()
     assert [path.name for path in planned.parent.iterdir()] == [planned.name]  # the plan goes with the states
+
+
+def test_a_checkpoint_that_was_damaged_is_made_again(
+    snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    content = bytearray(whole.read_bytes())
+    content[-2] ^= 1
+    (tmp_path / whole.name).write_bytes(content)
+    again = fit_snapshot(snapshot, tmp_path, BUILT_IN, config, lambda _: None)
+    assert again.name == whole.name
+    assert again.read_bytes() == whole.read_bytes()
+    assert "it is made again" in caplog.text
+
+
+def test_two_snapshots_at_once_do_not_share_a_file(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, now, write = trained.settings, trained.at, pl.DataFrame.write_parquet
+    expected = [write_snapshot(settings, at) for at in (now, now - 5 * HOUR)]
+    contents = [(folder / "observations.parquet").read_bytes() for folder in expected]
+    shutil.rmtree(settings.snapshots)
+    others: list[Path] = []
+
+    def interrupted(
+        frame: pl.DataFrame, file: object
+    ) -> None:  # by another snapshot, as soon as the first file is written
+        write(frame, file)
+        monkeypatch.setattr(pl.DataFrame, "write_parquet", write)
+        others.append(write_snapshot(settings, now - 5 * HOUR))
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", interrupted)
+    made = [write_snapshot(settings, now), *others]
+    assert made == expected
+    assert [(folder / "observations.parquet").read_bytes() for folder in made] == contents
+    assert sorted(settings.snapshots.iterdir()) == sorted(expected)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Retention: what is kept is what the settings say, and everything by default."""
 
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,3 +111,30 @@ def test_a_model_whose_forecasts_are_there_keeps_its_checkpoint(folder: Path) ->
         con.execute("update forecasts set model_id = 'm0' where issued_at = $at", {"at": NOW.replace(hour=0)})
     maintain(settings, NOW)
     assert files(settings) == {"m0", "m1", "m3", "m5"}
+
+
+def test_what_killed_processes_left_half_written_goes_and_what_is_somebody_elses_stays(folder: Path) -> None:
+    settings = settings_of(folder)
+    here, gone = os.uname().nodename, subprocess.Popen(["true"])
+    gone.wait()
+    mine = [
+        settings.data / f".published.duckdb.{here}.{gone.pid}.0123abcd.draft",
+        settings.checkpoints / f".a.safetensors.{here}.{gone.pid}.0123abcd.draft",
+        settings.snapshots / "data-m1" / f".observations.parquet.{here}.{gone.pid}.0123abcd.draft",
+        settings.data / "published.tmp",  # of earlier versions
+        settings.data / "report.123.tmp",
+        settings.checkpoints / "0123456789abcdef.tmp",
+        settings.snapshots / "observations.tmp",
+    ]
+    others = [settings.data / "notes.tmp", settings.checkpoints / "mine.tmp"]
+    for file in [*mine, *others]:
+        file.write_text("half")
+        os.utime(file, (0, 0))
+    young = settings.snapshots / "stations.tmp"
+    young.touch()
+    os.utime(young, (NOW.timestamp(), NOW.timestamp()))
+    maintain(settings, NOW, dry_run=True)
+    assert all(file.exists() for file in mine)
+    maintain(settings, NOW)
+    assert [file for file in mine if file.exists()] == []
+    assert all(file.exists() for file in [*others, young])

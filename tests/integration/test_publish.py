@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from daycast.errors import WarehouseError
+from daycast.errors import StorageError, WarehouseError
 from daycast.variables import BUILT_IN
 from daycast.warehouse.comments import leading_comment, literal
 from daycast.warehouse.connect import open_warehouse
@@ -69,6 +69,30 @@ def test_what_a_killed_publication_left_behind_is_cleared_away(con: duckdb.DuckD
     publish(con, published)
     assert query_published(published, "select station_id from stations").rows() == [("first",)]
     assert not list(published.parent.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("place", ["_create_latest", "_complete", "_check_no_wal", "spare"])
+def test_a_publication_that_fails_leaves_nothing_behind(
+    con: duckdb.DuckDBPyConnection, published: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise duckdb.IOException('IO Error: Could not write file "/x": No space left on device')
+
+    con.execute(
+        "insert into covariates (station_id, issued_at, valid_at, received_at, batch_id, row_number) "
+        "select 'first', now(), now() + interval 1 hour, now(), 'b', 0"
+    )
+    before, files = published.read_bytes(), set(published.parent.rglob("*"))
+    monkeypatch.setattr(f"daycast.warehouse.publish.{place}", fail)
+    with pytest.raises(StorageError, match=r"published.duckdb cannot be written: No space left on device"):
+        publish(con, published, parquet_above=0)
+    assert {file for file in published.parent.rglob("*") if file.is_file()} == {
+        file for file in files if file.is_file()
+    }
+    assert published.read_bytes() == before
+    monkeypatch.undo()
+    publish(con, published, parquet_above=0)
+    assert query_published(published, "select count(*) from covariates").rows() == [(1,)]
 
 
 def test_public_tables_and_every_view_are_there_and_private_ones_are_not(published: Path) -> None:

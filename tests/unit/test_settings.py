@@ -259,3 +259,17 @@ def test_dask_that_is_not_installed_is_said_with_the_settings_and_named(monkeypa
         load_settings()
     monkeypatch.setenv("DAYCAST_COMPUTE__TASK_RUNNER", "thread")
     assert load_settings().compute.task_runner == "thread"
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_named(tmp_path, monkeypatch):
+    (tmp_path / "data").touch()
+    for data in ("data", "data/below"):
+        monkeypatch.setenv("DAYCAST_DATA", str(tmp_path / data))
+        with pytest.raises(ConfigError, match=rf"data: {tmp_path}/data is a file where a folder should be"):
+            load_settings()
+
+
+def test_a_data_folder_with_a_question_mark_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAYCAST_DATA", str(tmp_path / "a?b"))
+    with pytest.raises(ConfigError, match=r"data: .*/a\?b has a '\?', .*: name another folder"):
+        load_settings()

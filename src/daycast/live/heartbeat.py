@@ -5,6 +5,7 @@ import logging
 import urllib.request
 from datetime import datetime
 
+from daycast.atomic_write import atomic_write
 from daycast.settings import Settings
 from daycast.times import HOUR
 
@@ -20,9 +21,8 @@ def beat(settings: Settings, issued_at: datetime, rows: int, now: datetime) -> b
     """
     if now - issued_at > _OLDEST:
         return False
-    beside = settings.heartbeat.with_suffix(".tmp")
-    beside.write_text(json.dumps({"issued_at": issued_at.isoformat(), "forecasts": rows, "at": now.isoformat()}))
-    beside.replace(settings.heartbeat)
+    with atomic_write(settings.heartbeat) as draft:
+        draft.write_text(json.dumps({"issued_at": issued_at.isoformat(), "forecasts": rows, "at": now.isoformat()}))
     url = settings.live.heartbeat_url
     if url is not None:
         try:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from daycast.atomic_write import atomic_write
 from daycast.errors import ConfigError
 from daycast.live.access import entry_address, keep_auth, make_private
+from daycast.storage import explained
 
 _PATIENCE_S = 90
 
@@ -22,8 +24,10 @@ def holding(home: Path) -> Iterator[Path]:
 
     Raises ConfigError where another one is.
     """
-    make_private(home)
-    with (home / "up.lock").open("a") as lock:
+    with explained(home):
+        make_private(home)
+        lock = (home / "up.lock").open("a")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,9 +41,8 @@ def holding(home: Path) -> Iterator[Path]:
 
 def write_state(state: Path, url: str, *, ready: bool) -> None:
     """Note that this process is the supervisor, its server's address, and whether all is up."""
-    beside = state.with_suffix(".tmp")
-    beside.write_text(json.dumps({"pid": os.getpid(), "url": url, "ready": ready}))
-    beside.replace(state)
+    with atomic_write(state) as draft:
+        draft.write_text(json.dumps({"pid": os.getpid(), "url": url, "ready": ready}))
 
 
 def read_state(home: Path) -> dict[str, Any] | None:

@@ -1,14 +1,13 @@
 """Checkpoints: one safetensors file, its header holding all that is not a tensor. Nothing in it can run."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from daycast.errors import ModelError
@@ -18,15 +17,16 @@ from daycast.model.device import choose_device
 from daycast.model.ensemble import Ensemble
 from daycast.model.forecaster import Forecaster, Header, LinearWeights
 from daycast.model.seq2seq import Seq2Seq
+from daycast.model.tensor_file import read_notes, read_tensors, write_tensors
 from daycast.prepare.channels import Channel
 from daycast.prepare.scaler import Scale
 
 _FORMAT = "daycast-3"
-_KEY = "daycast"  # of all there is to say: safetensors writes several keys in a random order, and equal fits are equal files
+_WAYS_OUT = "`daycast models rollback`, or `daycast retrain`"
 
 
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
-    """Write the checkpoint beside `path` and move it into place: it is there whole or not at all."""
+    """Write the checkpoint to `path`: it is there whole or not at all. Raises StorageError."""
     tensors: dict[str, Tensor] = {
         "scale.mean": torch.from_numpy(forecaster.scale.mean),
         "scale.deviation": torch.from_numpy(forecaster.scale.deviation),
@@ -36,13 +36,11 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     for name, weights in (("fitted", forecaster.fitted), ("refreshed", forecaster.refreshed)):
         if weights is not None:
             tensors.update({f"{name}.{part}": own for part, own in vars(weights).items() if own is not None})
+    if forecaster.observed is not None:
+        tensors["observed"] = forecaster.observed
     if forecaster.network is not None:
         tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    metadata = {_KEY: json.dumps({"format": _FORMAT, **asdict(forecaster.header)})}
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    beside.replace(path)
+    write_tensors(path, tensors, {"format": _FORMAT, **asdict(forecaster.header)})
 
 
 def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True) -> Forecaster:
@@ -52,10 +50,38 @@ def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True)
     alone, whose forecasts of the hours after `calibrated_until` can be judged.
     """
     place = choose_device(device)
-    header = read_header(path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    forecaster = Forecaster(
+    with _damage_explained(path):
+        tensors, notes = read_tensors(path)
+        forecaster = _assemble(_header(path, notes), tensors, place)
+    if refreshed:
+        forecaster.linear = forecaster.refreshed
+    return forecaster
+
+
+def read_header(path: Path) -> Header:
+    """What a checkpoint says of itself, without its tensors. Raises ModelError."""
+    with _damage_explained(path):
+        return _header(path, read_notes(path))
+
+
+def check_checkpoint(path: Path) -> tuple[str, ...]:
+    """The names of the forecasters of a checkpoint. Raises ModelError where it is missing, damaged or not one of daycast's."""
+    return load_checkpoint(path, "cpu").names
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint {path}: restore the file, {_WAYS_OUT}")
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path} is no readable checkpoint ({why}): restore the file, {_WAYS_OUT}") from error
+
+
+def _assemble(header: Header, tensors: dict[str, Tensor], place: torch.device) -> Forecaster:
+    return Forecaster(
         header=header,
         scale=Scale(np.asarray(tensors["scale.mean"]), np.asarray(tensors["scale.deviation"])),
         climatology=tensors["climatology"],
@@ -64,27 +90,13 @@ def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True)
         residuals={name: tensors[f"residuals.{name}"] for name in BASELINES if f"residuals.{name}" in tensors},
         network=_load_network(header, tensors),
         device=place,
+        observed=tensors.get("observed"),
     )
-    if refreshed:
-        forecaster.linear = forecaster.refreshed
-    return forecaster
 
 
-def read_header(path: Path) -> Header:
-    """What a checkpoint says of itself, without its tensors. Raises ModelError."""
-    if not path.is_file():
-        raise ModelError(f"there is no checkpoint {path}: retrain, or restore the file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            fields = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except SafetensorError as error:
-        raise ModelError(f"{path} is no readable checkpoint ({error}): retrain, or restore the file") from None
+def _header(path: Path, fields: dict[str, Any]) -> Header:
     if (found := fields.pop("format", None)) != _FORMAT:
         raise ModelError(f"{path} has format {found!r}, not {_FORMAT!r}: retrain with this version")
-    return _header(fields)
-
-
-def _header(fields: dict[str, Any]) -> Header:
     return Header(
         **{
             **fields,
@@ -113,7 +125,9 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None
     config, C, V = header.config, len(header.channels), len(header.targets)
     members = [Seq2Seq(cell, C, V, config, len(header.covariates)) for cell in header.members]
     ensemble = Ensemble(members)
-    ensemble.load_state_dict(
-        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    )
+    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    try:
+        ensemble.load_state_dict(weights)
+    except RuntimeError as error:  # of another shape
+        raise ValueError(str(error)) from error
     return ensemble

@@ -28,6 +28,7 @@ from daycast.model.freed_memory import give_back_memory, map_large_blocks
 from daycast.model.lesson import Lesson
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
 from daycast.model.manifest import make_manifest
+from daycast.model.plausibility import observed_ranges
 from daycast.model.sampling import eligible_origins, spread_evenly
 from daycast.model.train import Progress
 from daycast.model.train_ensemble import plan_ensemble, train_ensemble
@@ -179,7 +180,8 @@ class _Fit:
         )
         header = self._header(cells, dict(losses))
         none = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
-        return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device)
+        observed = torch.from_numpy(observed_ranges(self.network.values[..., :V]))
+        return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device, observed)
 
     @torch.inference_mode()
     def with_residuals(self, forecaster: Forecaster) -> Forecaster:

@@ -15,6 +15,7 @@ from daycast.model.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
 from daycast.model.ensemble import Ensemble
 from daycast.model.linear_path import linear_forecast, path_features, ridge_features
+from daycast.model.plausibility import find_implausible
 from daycast.model.side_by_side import side_by_side, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.prepare.channels import Channel
@@ -22,7 +23,7 @@ from daycast.prepare.covariates import make_covariates
 from daycast.prepare.network import Network
 from daycast.prepare.scaler import Scale
 from daycast.prepare.sun import solar_hours
-from daycast.times import HORIZON_HOURS
+from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 _AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU by each thread, to bound memory
 
@@ -75,6 +76,7 @@ class Forecaster:
         residuals: dict[str, Tensor],
         network: Ensemble | None,
         device: torch.device,
+        observed: Tensor | None = None,
     ) -> None:
         self.header = header
         self.scale = scale
@@ -88,6 +90,7 @@ class Forecaster:
         self.calibrations: dict[str, Calibration] = {}  # those in use
         self.network = None if network is None else network.to(device).eval()
         self.device = device
+        self.observed = observed  # model.plausibility's ranges, (S + 1, V, 2); none in checkpoints of earlier versions
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,6 +184,16 @@ class Forecaster:
         else:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]
+
+    def implausible(self, network: Network, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
+        """Which medians (N, H, V) of these rows of a network, issued at its hour t0, are beyond belief. (N, H, V) bool"""
+        V = len(self.header.targets)
+        newest = network.values[stations, max(0, t0 + 1 - HISTORY_HOURS) : t0 + 1, :V]
+        if self.observed is None:
+            ranges = np.full((len(stations), V, 2), np.nan, np.float32)
+        else:
+            ranges = self.observed.numpy()[self.climatology_rows(network).cpu().numpy()[stations]]
+        return find_implausible(medians, ranges, newest, self.header.limits)
 
     def climatology_rows(self, network: Network) -> Tensor:
         """Where each station of a network stands in the climatology; the last row for those training did not know. (S,)"""

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from daycast.atomic_write import atomic_write
 from daycast.model.config import EPOCHS, ModelConfig
 from daycast.model.distributed import Ranks
 from daycast.model.lesson import Lesson
@@ -88,10 +89,8 @@ def _seconds(pace: Pace, groups: int, epochs: int, config: ModelConfig) -> float
 def save_plan(plan: TrainingPlan, path: Path | None) -> None:
     """Keep the plan beside the states of the networks, so that a training which is interrupted goes on with it."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.tmp")
-        beside.write_text(json.dumps({"epochs": plan.config.epochs, "seconds": plan.seconds}), encoding="utf-8")
-        beside.replace(path)
+        with atomic_write(path) as draft:
+            draft.write_text(json.dumps({"epochs": plan.config.epochs, "seconds": plan.seconds}), encoding="utf-8")
 
 
 def load_plan(config: ModelConfig, path: Path | None) -> TrainingPlan | None:

@@ -4,42 +4,38 @@ The state goes back to the last bit: on a CPU, with as many threads, the weights
 never interrupted.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from daycast.model.course import Course
+from daycast.model.tensor_file import read_tensors, write_tensors
 
 _log = logging.getLogger("daycast")
-_FORMAT = "daycast-resume-1"
+_FORMAT = "daycast-resume-2"
 _NUMBERS = ("epoch", "best_epoch", "best_loss", "seconds")
 
 
 def save_state(course: Course, path: Path, made_for: str) -> None:
-    """Write the state beside `path` and move it into place. made_for: the training that may go on from it."""
+    """Write the state to `path`, whole or not at all. made_for: the training that may go on from it."""
     optimizer = course.optimizer.state_dict()
     tensors = {**_networks(course), **_generators()}
     tensors |= {
         f"optimizer.{i}.{name}": value for i, part in optimizer["state"].items() for name, value in part.items()
     }
     notes = {
+        "format": _FORMAT,
+        "made_for": made_for,
         **{name: getattr(course, name) for name in _NUMBERS},
         "groups": optimizer["param_groups"],
         "schedule": course.schedule.state_dict(),
         "numpy": course.rng.bit_generator.state,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp")
-    metadata = {"format": _FORMAT, "made_for": made_for, "notes": json.dumps(notes)}
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    beside.replace(path)
+    write_tensors(path, tensors, notes)
 
 
 def load_state(course: Course, path: Path, made_for: str) -> None:
@@ -50,7 +46,7 @@ def load_state(course: Course, path: Path, made_for: str) -> None:
         tensors, notes = _read(path, made_for)
         _check_shapes(_networks(course), tensors)
         _put_back(course, tensors, notes)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         _log.warning("%s is no state to go on from (%s): training starts afresh", path.name, error)
     else:
         _log.info("training goes on after epoch %d, from %s", course.epoch, path.name)
@@ -73,13 +69,12 @@ def _generators() -> dict[str, Tensor]:
 
 
 def _read(path: Path, made_for: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
-        if metadata["made_for"] != made_for:
-            raise ValueError("another training made it")
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["notes"])  # noqa: SIM118 - no mapping
+    tensors, notes = read_tensors(path)
+    if notes.get("format") != _FORMAT:
+        raise ValueError(f"its format is {notes.get('format')!r}, not {_FORMAT!r}")
+    if notes["made_for"] != made_for:
+        raise ValueError("another training made it")
+    return tensors, notes
 
 
 def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

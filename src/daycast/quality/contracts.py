@@ -106,6 +106,7 @@ def forecasts_contract() -> pa.DataFrameSchema:
             "input_regime": pa.Column(pl.String, pa.Check.isin(["full", "gappy", "stale", "cold_start"])),
             "created_at": pa.Column(UTC_TIME),
             "backfilled": pa.Column(pl.Boolean),
+            "implausible": pa.Column(pl.Boolean),
         },
         checks=[
             pa.Check(lambda data: data.lazyframe.select(pl.all_horizontal(rising)), error="quantiles cross"),

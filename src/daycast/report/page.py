@@ -1,7 +1,6 @@
 """The report page: one HTML file with everything in it, to be opened without a network."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from daycast.atomic_write import atomic_write
 from daycast.report.champion_section import render_champion
 from daycast.report.charts import make_calibration_chart, make_fan_chart, make_lead_chart
 from daycast.report.html import Markup, as_html, tag
@@ -57,13 +57,8 @@ class Page:
 def write_page(path: Path, page: Page) -> None:
     """Write the page to `path`, in one move: whoever opens it sees the former page or this one, whole."""
     text = render_page(page)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def render_page(page: Page) -> str:

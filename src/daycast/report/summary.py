@@ -81,6 +81,7 @@ class Issue:
     stations: int
     variables: Sequence[str]
     example_station: str
+    implausible: int = 0  # values far outside anything observed at their station
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,12 @@ def _render_issue(summary: Summary, sql_command: str) -> str:
         return f"Forecasts   none yet\n{where}"
     count = f"{_plural(issue.stations, 'station')} × {_plural(len(issue.variables), 'variable')} × 24 h"
     query = example_query(issue.example_station, issue.variables, sql_command)
-    return f"Forecasts   issued {_time(issue.issued_at)}: {count}\n{where}\nSee them with\n{query}"
+    doubt = (
+        f"\n  doubtful  {_plural(issue.implausible, 'value')} far outside anything observed there"
+        if issue.implausible
+        else ""
+    )
+    return f"Forecasts   issued {_time(issue.issued_at)}: {count}{doubt}\n{where}\nSee them with\n{query}"
 
 
 def example_query(station_id: str, variables: Sequence[str], sql_command: str = "daycast sql") -> str:

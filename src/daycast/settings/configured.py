@@ -58,7 +58,15 @@ class Settings(Section):
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
-        return (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        place = (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        if "?" in str(place):
+            raise ValueError(
+                f"{place} has a '?', where the address of Prefect's database would end: name another folder"
+            )
+        # os.path: where one may not look in it says no
+        if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113
+            raise ValueError(f"{file} is a file where a folder should be: move it away, or name another folder")
+        return place
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from daycast.errors import DaycastError, SourceError
+from daycast.errors import DaycastError, ModelError, SourceError
+from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
@@ -13,7 +14,7 @@ from daycast.sources.delivery import Source
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import count_covariates
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.models import read_champion
+from daycast.warehouse.models import read_champion, read_substitutes
 
 _LEAST_FREE_GB = 1.0
 
@@ -31,11 +32,15 @@ class Finding:
 
 
 def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Check contracts, device, disk, warehouse, champion and each source; every check is made, whatever the others say."""
+    """Check contracts, device, disk, warehouse, the champion's checkpoint and each source.
+
+    Every check is made, whatever the others say.
+    """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
     yield _check("disk", lambda: _free_space(settings))
-    yield _check("warehouse", lambda: _champion(settings, now))
+    yield _check("warehouse", lambda: _describe_warehouse(settings, now))
+    yield _check("champion", lambda: _check_champion(settings, now))
     for source in settings.sources:
         yield _check(f"source {source.name}", lambda source=source: _first_delivery(settings, source, now))  # type: ignore[misc]
 
@@ -45,6 +50,9 @@ def _check(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, well=True, detail=check())
     except DaycastError as error:
         return Finding(name, well=False, detail=str(error))
+    except Exception as error:  # noqa: BLE001 - what no check expects is a finding, too
+        line = next(iter(str(error).splitlines()), "")
+        return Finding(name, well=False, detail=f"{type(error).__name__}: {line}")
 
 
 def _contracts() -> str:
@@ -60,9 +68,8 @@ def _free_space(settings: Settings) -> str:
     return f"{free:.0f} GB free under {place}"
 
 
-def _champion(settings: Settings, now: datetime) -> str:
+def _describe_warehouse(settings: Settings, now: datetime) -> str:
     with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
-        champion = read_champion(con)
         rows, stations, newest = count_covariates(con)
     others = (
         f"; {rows:,} hours that others forecast for {stations} stations, newest issue {newest:%Y-%m-%dT%H:%MZ}"
@@ -70,8 +77,21 @@ def _champion(settings: Settings, now: datetime) -> str:
         else ""
     )
     where = settings.warehouse
-    rows_at = f" with its rows at {where.data}" if isinstance(where, Lake) else ""
-    return f"{where}{rows_at}, champion {champion['model_id'] if champion else 'not trained yet'}{others}"
+    return f"{where}{f' with its rows at {where.data}' if isinstance(where, Lake) else ''}{others}"
+
+
+def _check_champion(settings: Settings, now: datetime) -> str:
+    """Its checkpoint has all that serves: its networks, and the baselines that serve in their place."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
+        champion = read_champion(con)
+        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
+    if champion is None:
+        return "not trained yet"
+    path = settings.checkpoints / str(champion["checkpoint"])
+    needed = {str(champion["forecaster"]), *(one.forecaster for one in substitutes)}
+    if missing := sorted(needed - set(check_checkpoint(path))):
+        raise ModelError(f"{path} has no {missing[0]}, which serves: `daycast retrain`")
+    return f"{champion['model_id']}, its checkpoint is whole"
 
 
 def _first_delivery(settings: Settings, source: Source, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Issue the next 24 hours: the champion reads what was known at t0 and its quantiles become rows."""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.forecasts import count_forecasts, replace_forecasts
 from daycast.warehouse.models import find_model, read_champion, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
+
+_log = logging.getLogger("daycast")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,10 @@ def issue_forecasts(
     served = validate_frame(rows, forecasts_contract(), "forecasts")
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         replace_forecasts(con, served)
+    if doubtful := int(served["implausible"].sum()):
+        _log.warning(
+            "%s of %s values lie far outside anything observed there: see column implausible", doubtful, len(served)
+        )
     return served
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from daycast.model.calibration_rows import from_rows
 from daycast.model.checkpoint import load_checkpoint
+from daycast.model.config import MEDIAN
 from daycast.model.windows import REGIMES, find_neighbours
 from daycast.prepare.network import Network
 from daycast.prepare.station_blocks import StationBlock, split_network
@@ -64,6 +65,12 @@ def forecast_block(block: ForecastBlock) -> pl.DataFrame:
     parts = []
     for part, quantiles, _, regime in forecaster.predict(windows, stations.own, origins, names):
         keys = issues[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
-        served = make_long_rows(pick(quantiles, block.who[part]), QUANTILE_COLUMNS, keys, targets)
-        parts.append(served.with_columns(pl.Series("forecaster", np.repeat(block.who[part].ravel(), HORIZON_HOURS))))
+        values = pick(quantiles, block.who[part])
+        implausible = forecaster.implausible(stations.network, stations.own[part], origins[0], values[..., MEDIAN])
+        parts.append(
+            make_long_rows(values, QUANTILE_COLUMNS, keys, targets).with_columns(
+                pl.Series("forecaster", np.repeat(block.who[part].ravel(), HORIZON_HOURS)),
+                pl.Series("implausible", implausible.transpose(0, 2, 1).ravel()),
+            )
+        )
     return pl.concat(parts).with_columns(value=pl.col("q50"))

@@ -1,5 +1,6 @@
 """Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from daycast.atomic_write import remove_drafts
 from daycast.settings import Settings
 from daycast.times import DAY
 from daycast.warehouse.connect import open_warehouse
@@ -16,6 +18,10 @@ from daycast.warehouse.models import read_models
 from daycast.warehouse.publish import publish
 from daycast.warehouse.retention import delete_old_rows
 from daycast.warehouse.tidy_lake import tidy_lake
+
+_OF_EARLIER_VERSIONS = re.compile(
+    r"published\.tmp|heartbeat\.tmp|report\.\d+\.tmp|[0-9a-f]{16}\.(.+\.)?tmp|(stations|covariates|observations)\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upk
             () if keep.models is None else _superseded(settings, read_models(con), old.forecasting_models, keep.models)
         )
         if not dry_run:
+            _remove_left_behind(settings, now)
             for file in files:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
             publish(con, settings.published, settings.publish.parquet_above, compact=True)
@@ -58,6 +65,15 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upk
                 tidy_lake(con)
             remove_unnamed(settings.published, now)
     return Upkeep(old.forecasts, old.scores, files)
+
+
+def _remove_left_behind(settings: Settings, now: datetime) -> None:
+    """Remove what killed processes left half written; of earlier versions, which did not say whose it was, after a day."""
+    for folder in (settings.data, settings.checkpoints, settings.snapshots, *settings.snapshots.glob("*")):
+        remove_drafts(folder)
+        for file in folder.glob("*.tmp"):
+            if _OF_EARLIER_VERSIONS.fullmatch(file.name) and file.stat().st_mtime < (now - DAY).timestamp():
+                file.unlink()
 
 
 def _superseded(settings: Settings, models: pl.DataFrame, forecasting: frozenset[str], others: int) -> tuple[Path, ...]:

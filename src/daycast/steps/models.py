@@ -116,9 +116,12 @@ def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Cha
 
 
 def _check_checkpoint(settings: Settings, row: dict[str, object]) -> None:
-    path = settings.checkpoints / str(row["checkpoint"])
-    if not path.is_file():
-        raise ModelError(f"{row['model_id']} cannot serve: there is no checkpoint {path}; restore the file, or retrain")
+    from daycast.model.checkpoint import check_checkpoint  # noqa: PLC0415 - torch, which most commands on models do not need
+
+    try:
+        check_checkpoint(settings.checkpoints / str(row["checkpoint"]))
+    except ModelError as error:
+        raise ModelError(f"{row['model_id']} cannot serve: {error}") from None
 
 
 def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:

@@ -11,9 +11,6 @@ from daycast.warehouse.publish import publish
 
 def publish_tables(settings: Settings, now: datetime) -> Path:
     """Replace the published file by one with all that is in the warehouse, and return its path."""
-    settings.published.parent.mkdir(
-        parents=True, exist_ok=True
-    )  # a machine whose warehouse is a lake may have none yet
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         publish(con, settings.published, settings.publish.parquet_above)
         remove_unnamed(settings.published, now)

@@ -6,13 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
 import daycast
+from daycast.atomic_write import atomic_write
 from daycast.errors import ModelError, NotEnoughDataError
-from daycast.model.checkpoint import read_header
+from daycast.model.checkpoint import check_checkpoint, read_header
 from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
 from daycast.model.forecaster import Header
@@ -92,18 +94,22 @@ def write_snapshot(settings: Settings, now: datetime) -> Path:
         versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(variables))
         stations = read_stations(con)
         covariates = read_covariates(con, first - OLDEST_H * HOUR, now, now)
-    settings.snapshots.mkdir(parents=True, exist_ok=True)
     frames = {"stations": stations, "covariates": covariates, "observations": versions}
-    names = [name for name, frame in frames.items() if name != "covariates" or not frame.is_empty()]
+    files = {name: _as_parquet(frame) for name, frame in frames.items() if name != "covariates" or not frame.is_empty()}
     content = hashlib.sha256()
-    for name in names:
-        frames[name].write_parquet(settings.snapshots / f"{name}.tmp")
-        content.update((settings.snapshots / f"{name}.tmp").read_bytes())
+    for file in files.values():
+        content.update(file)
     folder = settings.snapshots / content.hexdigest()[:16]
-    folder.mkdir(exist_ok=True)
-    for name in names:  # the observations last: a snapshot with observations is whole
-        (settings.snapshots / f"{name}.tmp").replace(folder / f"{name}.parquet")
+    for name, file in files.items():  # the observations last: a snapshot with observations is whole
+        with atomic_write(folder / f"{name}.parquet") as draft:
+            draft.write_bytes(file)
     return folder
+
+
+def _as_parquet(frame: pl.DataFrame) -> bytes:
+    file = BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
 
 
 def fit_snapshot(
@@ -120,7 +126,7 @@ def fit_snapshot(
     checkpoint, among the others, whose networks the new ones begin with.
     """
     path = place_checkpoint(snapshot, checkpoints, glossary, config, champion)
-    if not path.exists():
+    if not _is_whole(path):
         begin = checkpoints / champion if champion else None
         if config.processes > 1:
             fit_in_processes(snapshot, path, glossary, config, begin)
@@ -128,6 +134,18 @@ def fit_snapshot(
             fit_and_save(snapshot, path, glossary, config, Circumstances(path.with_suffix(""), begin), watch)
     forget_states(path.with_suffix(""))
     return path
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether it is there and can serve; one that is damaged is made again."""
+    if not checkpoint.exists():
+        return False
+    try:
+        check_checkpoint(checkpoint)
+    except ModelError as error:
+        _log.warning("%s: it is made again", error)
+        return False
+    return True
 
 
 def place_checkpoint(

@@ -3,17 +3,19 @@
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
 import duckdb
 import polars as pl
 
+from daycast.atomic_write import atomic_write
 from daycast.errors import WarehouseError
+from daycast.storage import check_room, explained
 from daycast.variables import Variable
+from daycast.warehouse.failures import failures_explained, holder, is_held
 from daycast.warehouse.lake import Lake, open_lake
 from daycast.warehouse.migrate import add_variable_columns, is_current, migrate, renew_views
 from daycast.warehouse.statements import statement
@@ -31,13 +33,14 @@ def open_warehouse(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse in a file or on a lake, created if absent, migrated, with a column for each of `variables`.
 
-    One process is inside at a time: while another is, this waits, up to `wait_s` seconds. Raises WarehouseError.
+    One process is inside at a time: while another is, this waits, up to `wait_s` seconds. Raises WarehouseError, also later in
+    the block: held, damaged, made by a newer DuckDB, not permitted or without room, each with its way out.
     """
     variables = list(variables)
     opened = (
         open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
     )
-    with opened as con:
+    with failures_explained(where), opened as con:
         if not is_current(con, variables):
             _complete(con, variables, now)
         yield con
@@ -47,9 +50,10 @@ def open_warehouse(
 def _open_file(
     path: Path, variables: Iterable[Variable], now: datetime, wait_s: float
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _create(path)
+    with explained(path, WarehouseError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create(path)
     con = _connect(path, wait_s)
     try:
         if not is_current(con, variables):
@@ -74,16 +78,8 @@ def _create(path: Path) -> None:
 
     DuckDB writes a new file piece by piece, and one whose maker was killed in between is no database to anybody.
     """
-    draft = path.with_name(f"{path.name}.{uuid4().hex}")
-    _connect(draft, wait_s=0).close()
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without links
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with atomic_write(path, exclusive=True) as draft:
+        duckdb.connect(draft, config=SETTINGS).close()
 
 
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Iterable[Variable], now: datetime) -> None:
@@ -93,18 +89,15 @@ def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Ite
     and its checkpoint leaves a log that DuckDB 1.5 cannot always replay ("GetDefaultDatabase with no default database set"),
     and with it a warehouse that cannot be opened. `con` keeps every other process out until the new file is there.
     """
-    beside = path.with_suffix(".new")
     con.execute("checkpoint")
-    shutil.copyfile(path, beside)
-    beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
-    try:
-        with duckdb.connect(beside, config=SETTINGS) as copy:
+    path.with_suffix(".new").unlink(missing_ok=True)  # what a killed process of an earlier version left
+    check_room(path.parent, path.stat().st_size, "changing the warehouse's schema in a copy of it")
+    with atomic_write(path) as draft:
+        shutil.copyfile(path, draft)
+        with duckdb.connect(draft, config=SETTINGS) as copy:
             copy.execute("set TimeZone = 'UTC'")
             _complete(copy, variables, now)
             copy.execute("checkpoint")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
@@ -113,11 +106,12 @@ def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(path, config=SETTINGS)
         except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise WarehouseError(f"{path} cannot be opened as a warehouse: {error}") from error
+            if not is_held(error):
+                raise
             if time.monotonic() > deadline:
                 raise WarehouseError(
-                    f"{path} is held by another process after {wait_s:.0f} s of waiting: close it, or read the published file"
+                    f"{path} is held by another process{holder(error)} after {wait_s:.0f} s of waiting: close it, "
+                    "or read the published file"
                 ) from error
             time.sleep(0.1)
 
@@ -129,7 +123,10 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        con.execute("rollback")
+        with suppress(
+            duckdb.Error
+        ):  # where the disk failed there may be no transaction any more; that failure is the one to tell
+            con.execute("rollback")
         raise
     con.execute("commit")
 

@@ -14,6 +14,7 @@ from typing import cast
 import duckdb
 import polars as pl
 
+from daycast.atomic_write import atomic_write, remove_drafts
 from daycast.warehouse.comments import literal
 from daycast.warehouse.growing import GROWING
 from daycast.warehouse.parts import Part, Range, compactable, divide, overlap, to_write
@@ -64,11 +65,11 @@ def _count(con: duckdb.DuckDBPyConnection, table: str) -> pl.DataFrame:
 def _write_part(con: duckdb.DuckDBPyConnection, folder: Path, table: str, of: Range, name: str) -> Part | None:
     """A file of the rows of a range; none where there are no rows."""
     file = f"{table}/day={of[0]:%Y-%m-%d}/{of[0]:%H}-{(of[1] - of[0]) // timedelta(hours=1)}h-{name}.parquet"
-    (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    ((rows,),) = con.execute(
-        f"copy (from {quoted(table)} where {within(table, of)} order by {GROWING[table].order}) "
-        f"to {literal(str(folder / file))} (format parquet, compression zstd, row_group_size {_ROW_GROUP})"
-    ).fetchall()
+    with atomic_write(folder / file) as draft:
+        ((rows,),) = con.execute(
+            f"copy (from {quoted(table)} where {within(table, of)} order by {GROWING[table].order}) "
+            f"to {literal(str(draft))} (format parquet, compression zstd, row_group_size {_ROW_GROUP})"
+        ).fetchall()
     if rows:
         return Part(table, file, *of, rows)
     (folder / file).unlink()
@@ -110,18 +111,35 @@ def remove_unnamed(path: Path, now: datetime) -> list[Path]:
     Long ago is two hours before `now`. Call while nobody publishes; returns what was removed.
     """
     folder, named = folder_of(path), _named(path)
+    for place in (folder, *folder.rglob("day=*")):
+        remove_drafts(place)
     gone = [
         file
         for file in sorted(folder.rglob("*.parquet"))
         if str(file.relative_to(folder)) not in named
         and datetime.fromtimestamp(file.stat().st_mtime, UTC) < now - GRACE
     ]
-    for file in gone:
+    _unlink(gone)
+    return gone
+
+
+def remove_publication(path: Path, publication: str) -> None:
+    """Remove the files of a publication that failed; none that the published file names."""
+    try:
+        named = _named(path) if path.is_file() else set()
+    except duckdb.Error:  # damaged: nobody reads anything by it
+        named = set()
+    folder = folder_of(path)
+    _unlink([file for file in folder.rglob(f"*-{publication}.parquet") if str(file.relative_to(folder)) not in named])
+
+
+def _unlink(files: Sequence[Path]) -> None:
+    """Remove files, and the folders that they leave empty."""
+    for file in files:
         file.unlink()
-    for day in {file.parent for file in gone}:
+    for day in {file.parent for file in files}:
         if not any(day.iterdir()):
             day.rmdir()
-    return gone
 
 
 def _named(path: Path) -> set[str]:

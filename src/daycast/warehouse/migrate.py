@@ -25,6 +25,9 @@ def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) ->
     present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
     if set(files) != set(applied) or any(variable.name not in present for variable in variables):
         return False
+    views = {name for (name,) in con.execute(statement("select_views")).fetchall()}
+    if not {path.stem for path in (sql_folder() / "views").glob("*.sql")} <= views:  # one was dropped by hand
+        return False
     return con.execute(statement("select_views_checksum")).fetchall() == [(_checksum_of_views(con),)]
 
 

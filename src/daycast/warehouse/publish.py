@@ -4,19 +4,30 @@ Made beside the old one and moved into its place, so that no reader is ever in t
 those that grow without limit and have grown large: of them only what was written since is published, as files of their history.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
 import polars as pl
 
+from daycast.atomic_write import atomic_write
 from daycast.errors import WarehouseError
+from daycast.storage import check_room
 from daycast.warehouse.comments import literal, write_comments
 from daycast.warehouse.connect import frames, read_frame, transaction
+from daycast.warehouse.failures import is_damaged
 from daycast.warehouse.former import Former, attach_former
 from daycast.warehouse.growing import GROWING, read_unpublished
-from daycast.warehouse.history import compact_ranges, create_history_view, spare, within, write_history
+from daycast.warehouse.history import (
+    compact_ranges,
+    create_history_view,
+    folder_of,
+    remove_publication,
+    spare,
+    within,
+    write_history,
+)
 from daycast.warehouse.migrate import create_views
 from daycast.warehouse.parts import Part, Range, joined
 from daycast.warehouse.statements import quoted, statement
@@ -48,32 +59,59 @@ def publish(
     """Make a new DuckDB file at `path` of the public tables, their comments and the views.
 
     Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole, and a
-    process that dies leaves one of them. Tables that grow and have more than `parquet_above` rows become views over Parquet
-    files in the folder beside, to which only what was written since the last publication is added; with `compact` several small
-    files become one. The newest forecasts are always in the file itself.
+    process that dies or fails leaves one of them. Tables that grow and have more than `parquet_above` rows become views over
+    Parquet files in the folder beside, to which only what was written since the last publication is added; with `compact`
+    several small files become one. The newest forecasts are always in the file itself. Raises StorageError, before anything is
+    written, where there is no room.
     """
-    beside, publication = path.with_suffix(".tmp"), uuid4().hex[:12]  # whoever publishes holds the warehouse
-    path.parent.mkdir(parents=True, exist_ok=True)  # that of a lake need not be there yet
-    _remove(beside)
-    unpublished, layout = read_unpublished(con), str(read_frame(con, "select_layout").item())
+    publication, unpublished = uuid4().hex[:12], read_unpublished(con)
+    for left in (path.with_suffix(".tmp"), path.with_suffix(".tmp.wal")):  # by a killed process of an earlier version
+        left.unlink(missing_ok=True)  # whoever publishes holds the warehouse
+    try:
+        _replace(con, path, publication, _touched(unpublished), parquet_above, compact=compact)
+    except BaseException:
+        remove_publication(path, publication)
+        raise
+    _settle(con, publication, unpublished)
+
+
+def _replace(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    publication: str,
+    touched: Mapping[str, list[Range]],
+    parquet_above: int,
+    *,
+    compact: bool,
+) -> None:
+    layout = str(read_frame(con, "select_layout").item())
     with attach_former(con, path, layout) as former:
-        touched = _touched(unpublished)
+        check_room(path.parent, _estimate_bytes(con, path, former), "publishing")
         histories = {
             table: _write_history(con, path, table, former, touched.get(table, []), publication, compact)
             for table in GROWING
             if _rows(con, table) > parquet_above
         }
-        con.execute(f"attach {literal(str(beside))} as published")
-        try:
-            _copy_tables(con, histories, (publication, former.publication_id, layout))
-            _create_latest(con, former if "forecasts" in histories else Former(), touched.get("forecasts", []))
-            _complete(con, path, histories)
-        finally:
-            con.execute("detach published")
-    _check_no_wal(beside)
-    spare(path, _files(former.parts) - _files(histories) if former.publication_id else None)
-    beside.replace(path)
-    _settle(con, publication, unpublished)
+        with atomic_write(path) as draft:
+            con.execute(f"attach {literal(str(draft))} as published")
+            try:
+                _copy_tables(con, histories, (publication, former.publication_id, layout))
+                _create_latest(con, former if "forecasts" in histories else Former(), touched.get("forecasts", []))
+                _complete(con, path, histories)
+            finally:
+                con.execute("detach published")
+            _check_no_wal(draft)
+            spare(path, _files(former.parts) - _files(histories) if former.publication_id else None)
+
+
+def _estimate_bytes(con: duckdb.DuckDBPyConnection, path: Path, former: Former) -> int:
+    """About what will be written: as much as last time, or as the warehouse holds; the history only where all of it is."""
+    history = 0 if former.publication_id else sum(file.stat().st_size for file in folder_of(path).rglob("*.parquet"))
+    if path.is_file():
+        return path.stat().st_size + history
+    files = con.execute("select path from duckdb_databases() where database_name = current_database()").fetchall()
+    parts = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # of a lake it is no file
+    return history + sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def _touched(unpublished: pl.DataFrame) -> dict[str, list[Range]]:
@@ -123,14 +161,26 @@ def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tu
 
 
 def _create_latest(con: duckdb.DuckDBPyConnection, former: Former, touched: Iterable[Range]) -> None:
-    """latest_forecasts as a table: read often, and read fast. Of a long history only what was written since is looked at."""
+    """latest_forecasts as a table: read often, and read fast.
+
+    Of a long history only what was written since is looked at, unless the publication before is damaged.
+    """
     ranges = [within("forecasts", one) for one in joined(touched, adjacent=True)]
     kept = " and ".join(f"not ({one})" for one in ranges) or "true"
     new = [f"from forecasts where {one}" for one in ranges]
-    there = (
-        [f"from former.latest_forecasts where {kept}", *new] if former.parts.get("forecasts") else ["from forecasts"]
-    )
-    con.execute(f"create or replace temp view candidates as {' union all by name '.join(there)}")
+    if former.parts.get("forecasts"):
+        try:
+            _create_latest_from(con, [f"from former.latest_forecasts where {kept}", *new])
+        except duckdb.IOException as error:
+            if not is_damaged(error):
+                raise
+        else:
+            return
+    _create_latest_from(con, ["from forecasts"])
+
+
+def _create_latest_from(con: duckdb.DuckDBPyConnection, candidates: Sequence[str]) -> None:
+    con.execute(f"create or replace temp view candidates as {' union all by name '.join(candidates)}")
     con.execute("create table published.latest_forecasts as " + statement("select_newest_forecasts"))
     con.execute("drop view candidates")
 
@@ -173,8 +223,3 @@ def _check_no_wal(path: Path) -> None:
     wal = path.with_name(path.name + ".wal")
     if wal.exists():
         raise WarehouseError(f"{wal} was left behind while publishing: the published file was not replaced")
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(path.name + ".wal").unlink(missing_ok=True)

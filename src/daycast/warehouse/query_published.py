@@ -8,6 +8,7 @@ import polars as pl
 
 from daycast.errors import WarehouseError
 from daycast.warehouse.connect import SETTINGS
+from daycast.warehouse.failures import failures_explained, is_damaged
 from daycast.warehouse.history import FOLDER_VARIABLE, folder_of
 from daycast.warehouse.statements import quoted
 
@@ -19,17 +20,19 @@ _READING = {
     "CREATE",
 }  # CREATE: pivot makes a type of its own; the file is read-only
 _FOREIGN = re.compile(r"\b(INTERVAL|UNION|BIT|BIGNUM|GEOMETRY|TIME WITH TIME ZONE)\b")  # types that polars has not
+_AGAIN = "remove that file, and `daycast publish` makes it anew from the warehouse"
+_HISTORY_DAMAGED = re.compile(r"No magic bytes found at end of file '[^']*\.parquet'")
 _WRITING = re.compile(r"\b(copy|export|attach)\b", re.IGNORECASE)
 
 
 def query_published(path: Path, query: str) -> pl.DataFrame:
     """The result of a query on the published file, opened read-only and with no way to the file system beyond it and its history.
 
-    Raises WarehouseError where there is no such file, or the query is wrong.
+    Raises WarehouseError where there is no such file, it is damaged, or the query is wrong.
     """
     if not path.is_file():
         raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
-    with duckdb.connect(path, read_only=True, config=SETTINGS) as con:
+    with failures_explained(path, _AGAIN), duckdb.connect(path, read_only=True, config=SETTINGS) as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"set variable {FOLDER_VARIABLE} = $folder", {"folder": str(folder_of(path).resolve())})
         con.execute("set allowed_directories = $folders", {"folders": [f"{folder_of(path).resolve()}/"]})
@@ -39,7 +42,10 @@ def query_published(path: Path, query: str) -> pl.DataFrame:
             result = con.sql(query)
             return pl.DataFrame() if result is None else _as_text_where_foreign(result).pl()
         except duckdb.Error as error:
-            raise WarehouseError(f"the query failed: {_one_line(str(error))}") from None
+            if is_damaged(error):
+                raise
+            again = f"; {_AGAIN}" if _HISTORY_DAMAGED.search(str(error)) else ""
+            raise WarehouseError(f"the query failed: {_one_line(str(error))}{again}") from None
 
 
 def _check_reads(con: duckdb.DuckDBPyConnection, query: str) -> None:

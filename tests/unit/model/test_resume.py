@@ -96,7 +96,13 @@ def foreign(path: Path) -> None:
     save_file(load_file(path), path)
 
 
-@pytest.mark.parametrize("spoil", [cut_short, words, foreign])
+def one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [cut_short, words, foreign, one_bit])
 def test_a_file_that_is_no_state_is_left_alone_with_a_word(
     spoil: Callable, lesson: Lesson, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -176,6 +176,7 @@ def forecast(**changes: object) -> pl.DataFrame:
         "input_regime": "full",
         "created_at": T0,
         "backfilled": False,
+        "implausible": False,
     }
     frame = pl.DataFrame([good, {**good, **changes}])
     return frame.with_columns(

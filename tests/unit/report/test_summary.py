@@ -169,3 +169,10 @@ def test_text_in_brackets_is_shown_as_it_is():
     assert "gru [red]is[/red] better" in render_summary(
         _summary(champion=Champion("m", "gru", NOW, NOW, "gru [red]is[/red] better")), 120
     )
+
+
+def test_doubtful_forecasts_are_counted_and_none_are_not_mentioned():
+    issue = _summary().issue
+    assert "doubtful" not in render_summary(_summary(), 100)
+    text = render_summary(_summary(issue=replace(issue, implausible=1_200)), 100)
+    assert "  doubtful  1,200 values far outside anything observed there" in text.splitlines()
