@@ -1,3 +1,4 @@
+import io
 import math
 import tomllib
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources.parquet import ParquetSource, read_columns
+from daycast.sources import parquet
+from daycast.sources.parquet import ParquetSource, read_pieces
 from daycast.variables import BUILT_IN, Variable
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -302,7 +304,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     pl.DataFrame({"time": [NOON], "t": [1.0]}).write_parquet(tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     with pytest.raises(SourceError, match=r"^a\.parquet is a damaged Parquet file: .+$") as caught:
-        read_columns(content[:20] + bytes(len(content) - 24) + b"PAR1", ["time", "t"], "a.parquet")
+        list(read_pieces(io.BytesIO(content[:20] + bytes(len(content) - 24) + b"PAR1"), ["time", "t"], "a.parquet"))
     assert "\n" not in str(caught.value)
 
 
@@ -310,7 +312,7 @@ def test_a_file_at_which_the_reader_panics_is_an_error_as_any_other(tmp_path, mo
     def panic(*_, **__):
         raise pl.exceptions.PanicException("assertion failed")
 
-    monkeypatch.setattr(pl, "read_parquet", panic)
+    monkeypatch.setattr(pl, "scan_parquet", panic)
     with pytest.raises(SourceError, match=r"a\.parquet is a damaged Parquet file: assertion failed"):
         deliver(tmp_path, {"time": [NOON], "t": [1.0]})
 

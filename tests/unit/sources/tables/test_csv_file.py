@@ -1,9 +1,10 @@
 import gzip
+import io
 
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.tables.csv_file import beyond_columns, ends_mid_line, parse_table
+from daycast.sources.tables.csv_file import beyond_columns, parse_table, survey
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -66,12 +67,11 @@ def test_a_quoted_separator_is_text():
         ("a\n1\n".encode("utf-16-le"), False),
         ("a\n1\n".encode("utf-16-be"), False),
         ("a\n1".encode("utf-16-le"), True),
-        (b"", True),
         (gzip.compress(b"a\n1"), False),  # gzip knows its own end
     ],
 )
 def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
-    assert ends_mid_line(content) is ends
+    assert survey(io.BytesIO(content), "a.csv", "utf-16-le" if b"\x00" in content else None).ends_mid_line is ends
 
 
 @pytest.mark.parametrize(
