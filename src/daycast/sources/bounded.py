@@ -1,6 +1,6 @@
 """Bytes from outside, read in blocks: what comes out of them is counted, and no line goes on for ever.
 
-A few kilobytes of gzip may unpack to gigabytes, so that the size of a file says nothing. Whatever is read of one goes through here.
+A few kilobytes of gzip may unpack to gigabytes, so that the size of a file says nothing. Whatever is read goes through here.
 """
 
 import zlib
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from daycast.errors import SourceError
 
-MOST_BYTES = 16 * 2**30  # of one file, unpacked; it is read piece by piece, so that this is a matter of time, not of memory
+MOST_BYTES = 16 * 2**30  # of one file, unpacked: as it is read piece by piece, a matter of time and not of memory
 MOST_LINE = 2**20  # bytes of one line: no row of readings comes near it
 MOST_IN_MEMORY = 64 * 2**20  # bytes that are held at once
 _BLOCK = 2**20
@@ -79,7 +79,9 @@ def counted(blocks: Iterable[bytes], origin: str, most: int = MOST_BYTES) -> Ite
     for block in blocks:
         size += len(block)
         if size > most:
-            raise SourceError(f"{origin} holds more than {most:,} bytes, the most that is read: cut it into smaller files")
+            raise SourceError(
+                f"{origin} holds more than {most:,} bytes, the most that is read: cut it into smaller files"
+            )
         yield block
 
 

@@ -216,11 +216,13 @@ class CsvSource(DropFolder):
             .otherwise(skipped)
         ).to_series()  # fmt: skip
 
-    def _fingerprint(
-        self, stream: BinaryIO, about: Survey, file_name: str, variables: Mapping[str, Variable]
-    ) -> str:
-        unset = [] if self.encoding else ["encoding"]  # a fingerprint then is what it was before there was such a setting
-        left_out = {*HOW_FILES_COME, "station_list", *unused(self.forecast), *unset}
+    def _fingerprint(self, stream: BinaryIO, about: Survey, file_name: str, variables: Mapping[str, Variable]) -> str:
+        left_out = {
+            *HOW_FILES_COME,
+            "station_list",
+            *unused("forecast", self.forecast),
+            *unused("encoding", self.encoding),
+        }
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(mode="json", exclude=left_out),

@@ -91,9 +91,10 @@ class ParquetSource(DropFolder, TypedTable):
         )
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
+        left_out = {*HOW_FILES_COME, "station_list", *unused("forecast", self.forecast)}
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list", *unused(self.forecast)}),
+            "settings": self.model_dump(mode="json", exclude=left_out),
             "station": self.station.of_file(file_name),
             "declared": declared_units(self.columns, variables),
         }
@@ -113,7 +114,7 @@ def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
         validate_columns(needed, list(pl.read_parquet_schema(file)), origin)
         count = pl.scan_parquet(file).select(pl.len()).collect().item()
         if count > _MOST_ROWS:
-            raise SourceError(f"{origin} announces {count:,} rows, and at most {_MOST_ROWS:,} are read: cut it into smaller files")
+            raise SourceError(f"{origin} announces {count:,} rows, and at most {_MOST_ROWS:,} are read: cut it up")
         for first in range(0, max(count, 1), PIECE_ROWS):
             piece = pl.scan_parquet(file).select(needed).slice(first, PIECE_ROWS)
             yield piece.collect(), first + PIECE_ROWS >= count
@@ -122,7 +123,7 @@ def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
 
 
 def _validate_frame(stream: BinaryIO, origin: str) -> None:
-    """Raise SourceError for a file that does not begin as a Parquet file does, UnfinishedFileError for one that does not end so."""
+    """Raise SourceError for what does not begin as a Parquet file, UnfinishedFileError for what does not end as one."""
     stream.seek(0)
     begin = stream.read(8)
     size = stream.seek(0, SEEK_END)

@@ -146,7 +146,9 @@ class SqlSource(TypedTable):
     def _fingerprint(self, table: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*_CHANGES_NO_READING, *unused(self.forecast)}),
+            "settings": self.model_dump(
+                mode="json", exclude={*_CHANGES_NO_READING, *unused("forecast", self.forecast)}
+            ),
             "declared": declared_units(self.columns, variables),
         }
         return fingerprint(table.write_ipc(None).getvalue(), reading)

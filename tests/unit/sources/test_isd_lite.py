@@ -12,7 +12,7 @@ from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
 from daycast.sources.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
-from unit.sources.http_server import Answer, Request, serve
+from unit.sources.http_server import Answer, Request, Served, serve
 
 pytestmark = pytest.mark.usefixtures("brief_pauses")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -44,7 +44,14 @@ def folder_source(folder: Path, **settings: object) -> IsdLiteSource:
 
 
 def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[Delivery]:
-    return list(source.fetch(since, until, BUILT_IN, seen))
+    return [delivery for delivery in source.fetch(since, until, BUILT_IN, seen) if not is_note(delivery)]
+
+
+def is_note(delivery: Delivery) -> bool:
+    """Whether all that a delivery says is that the archive was asked."""
+    return delivery.readings.is_empty() and any(
+        f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged")
+    )
 
 
 def read_one(folder: Path, *lines: str) -> Delivery:
@@ -303,6 +310,70 @@ def test_the_newest_of_many_known_versions_is_asked_for():
         assert asked == [None, *(f'"{(7 * version) % 12}"' for version in range(11))]
 
 
+def asked_of(server: Served, source: IsdLiteSource, until: datetime, seen: set[str], since=None) -> list[str]:
+    """The years that are asked for, and in `seen` what was learned."""
+    before = len(server.requests)
+    seen |= {delivery.fingerprint for delivery in source.fetch(since, until, BUILT_IN, seen) if delivery.complete}
+    return [request.path[10:14] for request in server.requests[before:]]
+
+
+def test_years_that_were_closed_when_they_were_read_are_not_asked_for_again():
+    def answer(request: Request) -> Answer:
+        year = request.path[10:14]
+        line = MIDNIGHT.replace("2024", year)
+        return Answer(body=text(line), headers={"ETag": f'"{year}"'})
+
+    with serve(answer) as server:
+        source, seen = archive_source(server.url, start="2021-01-01"), set()
+        assert asked_of(server, source, datetime(2024, 1, 20, tzinfo=UTC), seen) == ["2021", "2022", "2023", "2024"]
+        assert asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen) == ["2023", "2024"]  # late reports may come
+        assert asked_of(server, source, datetime(2024, 3, 1, tzinfo=UTC), seen) == ["2023", "2024"]
+        assert asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen) == ["2024"]
+        again = asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen, since=datetime(2022, 6, 1, tzinfo=UTC))
+        assert again == ["2022", "2023", "2024"]  # as `daycast ingest --since` wants it
+
+
+def test_what_a_run_with_a_clock_that_was_years_ahead_learned_of_a_year_does_not_close_it():
+    with serve(only_2024(lambda _: Answer(body=FILE, headers={"ETag": '"v1"'}))) as server:
+        source, seen = archive_source(server.url, start="2024-01-01"), set()
+        asked_of(server, source, datetime(2034, 6, 1, tzinfo=UTC), seen)
+        assert asked_of(server, source, IN_2024, seen) == ["2024"]
+
+
+def test_a_past_year_that_is_not_there_is_asked_for_again_after_a_week():
+    there = []
+
+    def answer(request: Request) -> Answer:
+        return there[0] if there and "/2022/" in request.path else Answer(status=404)
+
+    with serve(answer) as server:
+        source, seen = archive_source(server.url, start="2022-01-01"), set()
+
+        def ask(day: int) -> list[str]:
+            try:
+                return asked_of(server, source, datetime(2024, 6, day, tzinfo=UTC), seen)
+            except SourceError as error:
+                assert "nothing of 010010-99999" in str(error)
+                return []
+
+        notes = [piece for piece in pieces_until_error(source, datetime(2024, 6, 1, tzinfo=UTC))]
+        seen |= {note.fingerprint for note in notes}
+        assert [note.readings.height for note in notes] == [0, 0]  # of 2022 and 2023; this year may begin any day
+        before = len(server.requests)
+        ask(7)
+        assert [request.path[10:14] for request in server.requests[before:]] == ["2024"]
+        there.append(Answer(body=text(MIDNIGHT.replace("2024", "2022"))))
+        assert ask(8) == ["2022", "2023", "2024"]
+        assert ask(9) == ["2024"]
+
+
+def pieces_until_error(source: IsdLiteSource, until: datetime) -> list[Delivery]:
+    pieces = []
+    with pytest.raises(SourceError):
+        pieces.extend(piece for piece in source.fetch(None, until, BUILT_IN, ()))
+    return pieces
+
+
 def test_a_change_of_settings_asks_for_everything_again():
     with serve(only_2024(lambda _: Answer(body=FILE, headers={"ETag": '"v1"'}))) as server:
         [delivery] = read(archive_source(server.url), until=IN_2024)
@@ -344,7 +415,7 @@ def test_a_file_damaged_at_the_archive_is_an_error_after_all_others():
 def test_a_station_of_which_the_archive_never_had_anything_is_named():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         source = archive_source(server.url, stations=["010010-99999", "999999-99999"])
-        pieces = source.fetch(None, IN_2024, BUILT_IN, ())
+        pieces = (piece for piece in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(piece))
         [delivery] = [next(pieces)]
         with pytest.raises(SourceError, match="nothing of 999999-99999"):
             next(pieces)

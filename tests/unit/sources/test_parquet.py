@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources import parquet
 from daycast.sources.parquet import ParquetSource, read_pieces
 from daycast.variables import BUILT_IN, Variable
 

@@ -62,12 +62,13 @@ def decode(content: bytes, encoding: str) -> bytes:
     if encoding not in {"gzip", "x-gzip"}:
         raise LastingError(f"encodes its answer as {encoding!r}, which was not asked for")
     body = BytesIO(content)
+    damage = PassingError("sends a compressed body that is damaged or cut off")
+    if content and not is_packed(body):
+        raise damage
     try:
-        if content and not is_packed(body):
-            raise DamagedError
         return bounded(unpacked(body))
     except DamagedError:
-        raise PassingError("sends a compressed body that is damaged or cut off") from None
+        raise damage from None
 
 
 def bounded(parts: Iterable[bytes]) -> bytes:
@@ -76,7 +77,9 @@ def bounded(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         content += part
         if len(content) > MOST_BYTES:
-            raise LastingError(f"answers with more than {MOST_BYTES:,} bytes, the most that is read; ask for less at once")
+            raise LastingError(
+                f"answers with more than {MOST_BYTES:,} bytes, the most that is read; ask for less at once"
+            )
     return bytes(content)
 
 

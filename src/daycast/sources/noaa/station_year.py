@@ -77,7 +77,9 @@ def read_lines(content: bytes, origin: str) -> pl.Series:
     """
     plain = _unpacked(content, origin)
     if plain.count(b"\n") > _MOST_LINES:
-        raise SourceError(f"{origin} has more than {_MOST_LINES:,} lines, the most that is read: get the files of single years")
+        raise SourceError(
+            f"{origin} has more than {_MOST_LINES:,} lines, the most that is read: get the files of single years"
+        )
     if not plain.strip():
         raise SourceError(f"{origin} is empty: a line for each report was expected")
     if b"\x00" in plain[:1024]:

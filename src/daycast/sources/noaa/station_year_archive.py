@@ -131,7 +131,7 @@ def _known(seen: Collection[str]) -> dict[tuple[str, str], _Known]:
     known: dict[tuple[str, str], _Known] = defaultdict(_Known)
     for text in seen:
         parts = text.split(" ", 3)
-        if len(parts) < 4:  # noqa: PLR2004 (address, read_as, number, name)
+        if len(parts) < 4:
             continue
         of, (what, _, day) = known[parts[0], parts[1]], parts[2].partition("@")
         if what.isdigit():

@@ -1,6 +1,6 @@
 """The years that a time may have: no observation is older, and no calendar here reckons with later ones.
 
-.NET's empty date is in the year 1, the "infinity" of databases in the year 294247; neither Python nor a time zone can express them.
+.NET's empty date is in the year 1, the "infinity" of databases in the year 294247; Python and time zones fail at such times.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,8 @@ def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -
     if ticks is None:
         return times
     counts = times.to_physical().cast(pl.Int64, strict=False)
-    inside = counts.is_between(*(int(each.timestamp()) * ticks for each in (FIRST, LAST)))
+    first, last = (int(each.timestamp()) * ticks for each in (FIRST, LAST))
+    inside = counts.is_between(first, last)
     return times.to_frame("time").select(pl.when(inside).then("time").alias(times.name)).to_series()
 
 

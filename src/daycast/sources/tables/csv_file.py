@@ -137,7 +137,9 @@ def parse_table(
     stream = BytesIO(content)
     first = next(read_pieces(stream, survey(stream, origin, encoding), separator, needed, origin))
     if not first.last:
-        raise SourceError(f"{origin} is too large: at most {MOST_IN_MEMORY:,} bytes or {_MOST_ROWS:,} rows are read of it")
+        raise SourceError(
+            f"{origin} is too large: at most {MOST_IN_MEMORY:,} bytes or {_MOST_ROWS:,} rows are read of it"
+        )
     return first.table
 
 
@@ -178,7 +180,7 @@ def _cut(blocks: Iterable[bytes], most_lines: int) -> Iterator[tuple[bytes, bool
     size = lines = quotes = 0
     for block in chain.from_iterable(_at_most(block, most_lines) for block in blocks):
         full = max(lines / most_lines, size / MOST_IN_MEMORY)
-        if full >= 1 and (quotes % 2 == 0 or full >= 2):  # noqa: PLR2004 (twice a piece: the mark is never closed)
+        if full >= 1 and (quotes % 2 == 0 or full >= 2):  # at twice a piece the mark is never closed
             yield b"".join(held), False
             held, size, lines, quotes = [], 0, 0, 0
         held.append(block)
@@ -203,7 +205,9 @@ def _parse_header(line: str, separator: str, origin: str) -> list[str]:
     except csv.Error as error:
         raise SourceError(f"{origin} has no header that can be read: {error}") from None
     if len(names) > _MOST_COLUMNS:
-        raise SourceError(f"{origin} has {len(names):,} columns, and at most {_MOST_COLUMNS:,} are read: is the separator right?")
+        raise SourceError(
+            f"{origin} has {len(names):,} columns, and at most {_MOST_COLUMNS:,} are read: is the separator right?"
+        )
     return names
 
 

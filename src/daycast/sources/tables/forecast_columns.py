@@ -57,6 +57,6 @@ class ForecastInstants(BaseModel):
         return (self.issued.column, *([self.received] if self.received else []))
 
 
-def unused(forecast: BaseModel | None) -> Collection[str]:
+def unused(name: str, setting: object) -> Collection[str]:
     """The setting's name where it is not used: a fingerprint then is what it was before there was such a setting."""
-    return () if forecast else ("forecast",)
+    return () if setting else (name,)

@@ -1,8 +1,8 @@
 """In which encoding a text is, and the way from there to UTF-8 that invents nothing.
 
-The rule where none is declared: a byte order mark decides; else a text with any character of UTF-8 beyond ASCII is UTF-8, whatever
-bytes are damaged in it; else one whose bytes beyond ASCII all make sense in Western European Windows is that (cp1252); else it is
-UTF-8, and bytes that are none stay unreadable. An unreadable byte becomes UNREADABLE, and no other character does.
+The rule where none is declared: a byte order mark decides; else a text with any character of UTF-8 beyond ASCII is UTF-8,
+whatever bytes are damaged in it; else one whose bytes beyond ASCII all make sense in Western European Windows is that (cp1252);
+else it is UTF-8, and bytes that are none stay unreadable. An unreadable byte becomes UNREADABLE.
 """
 
 import codecs
@@ -27,7 +27,9 @@ def _validate_encoding(name: str) -> str:
         "a".encode(name).decode(name)
         codecs.getincrementaldecoder(name)
     except (LookupError, UnicodeError, TypeError, ValueError):
-        raise ValueError(f"{name!r} is no encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'") from None
+        raise ValueError(
+            f"{name!r} is no encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'"
+        ) from None
     return name
 
 

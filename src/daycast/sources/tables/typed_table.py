@@ -80,8 +80,9 @@ class TypedTable(BaseModel):
     ) -> TypedRows:
         """The rows that were received in `span` (since, until], and those without a time.
 
-        `clocks` are the same for all pieces of a source. `station` is the station of all rows, None where a column tells it; `received` the column with the receipt, None
-        where it is assumed from `reporting_delay`. Raises SourceError naming `origin` and a column of an impossible type.
+        `station` is the station of all rows, None where a column tells it; `received` the column with the receipt, None
+        where it is assumed from `reporting_delay`; `clocks` are the same for all pieces of a source. Raises SourceError naming
+        `origin` and a column of an impossible type.
         """
         since, until = span
         keys = self._keys(table, station, received, origin, clocks)

@@ -29,7 +29,7 @@ class SeriesReader:
 
     def between(self, channel: Channel, after: datetime | None, end: datetime) -> pl.DataFrame:
         """What `channel` observed in (after, end], None meaning ever, read (`read_observations`)."""
-        tables, size = [as_table([])], 0
+        tables, size = [as_table([])], 0.0
         for page in read_collection(self.client, self._url(channel), self._params(after, end, self.page_size)):
             tables.append(as_table(page))
             size += tables[-1].estimated_size()
