@@ -49,9 +49,7 @@ def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[Deli
 
 def is_note(delivery: Delivery) -> bool:
     """Whether all that a delivery says is that the archive was asked."""
-    return delivery.readings.is_empty() and any(
-        f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged")
-    )
+    return delivery.readings.is_empty() and any(f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged"))
 
 
 def read_one(folder: Path, *lines: str) -> Delivery:
@@ -251,6 +249,21 @@ IN_2024 = datetime(2024, 6, 1, tzinfo=UTC)
 FILE = gzip.compress(text(MIDNIGHT, ONE))
 
 
+def test_a_year_that_never_was_costs_its_line_and_no_other(tmp_path):
+    put(tmp_path, **{NAME: text(MIDNIGHT, MIDNIGHT.replace("2024", "0001"), ONE)})
+    [delivery] = read(folder_source(tmp_path))
+    assert delivery.readings["observed_at"].is_null().to_list() == [False, True, False]
+    assert [(row, reason) for row, _, _, reason in delivery.problems.rows()] == [(1, "no such time")]
+
+
+def test_a_file_that_unpacks_to_one_endless_line_is_refused_and_the_others_are_read(tmp_path):
+    put(tmp_path, **{NAME: text(MIDNIGHT), "010010-99999-2023.gz": gzip.compress(b"1" * 3_000_000)})
+    pieces = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(pieces).origin == NAME
+    with pytest.raises(SourceError, match=r"010010-99999-2023\.gz has a line of more than 1,048,576 bytes"):
+        next(pieces)
+
+
 def only_2024(answer: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
     return lambda request: answer(request) if request.path == f"/isd-lite/2024/{NAME}.gz" else Answer(status=404)
 
@@ -326,7 +339,10 @@ def test_years_that_were_closed_when_they_were_read_are_not_asked_for_again():
     with serve(answer) as server:
         source, seen = archive_source(server.url, start="2021-01-01"), set()
         assert asked_of(server, source, datetime(2024, 1, 20, tzinfo=UTC), seen) == ["2021", "2022", "2023", "2024"]
-        assert asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen) == ["2023", "2024"]  # late reports may come
+        assert asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen) == [
+            "2023",
+            "2024",
+        ]  # late reports may come
         assert asked_of(server, source, datetime(2024, 3, 1, tzinfo=UTC), seen) == ["2023", "2024"]
         assert asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen) == ["2024"]
         again = asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen, since=datetime(2022, 6, 1, tzinfo=UTC))

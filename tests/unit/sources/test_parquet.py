@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
+from daycast.sources import parquet
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
 from daycast.sources.parquet import ParquetSource, read_pieces
 from daycast.variables import BUILT_IN, Variable
@@ -342,3 +343,35 @@ def test_positions_come_from_a_station_list(tmp_path):
 def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message):
     with pytest.raises(ValidationError, match=message):
         source(tmp_path, **setting)
+
+
+def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "PIECE_ROWS", 10)
+    hours = [NOON + timedelta(hours=hour) for hour in range(25)]
+    pl.DataFrame({"time": hours, "t": list(map(float, range(25)))}).write_parquet(tmp_path / "a.parquet")
+    pieces = list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, ()))
+    assert [values(piece) for piece in pieces] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    seen = {piece.fingerprint for piece in pieces}
+    assert list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen)) == []
+    [again] = source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen - {pieces[1].fingerprint})
+    assert values(again) == list(range(10, 20))
+
+
+def test_a_file_that_announces_more_rows_than_are_ever_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_MOST_ROWS", 3)
+    with pytest.raises(SourceError, match=r"^a\.parquet announces 4 rows, and at most 3 are read"):
+        deliver(tmp_path, {"time": [NOON] * 4, "t": [1.0] * 4})
+
+
+@pytest.mark.parametrize("nested", [[[1.0]], [{"x": 1.0}], pl.Series([None], dtype=pl.List(pl.Int64)), [[{"x": [1]}]]])
+@pytest.mark.parametrize("column", ["time", "t", "s"])
+def test_a_nested_column_is_one_line_or_a_problem_of_its_rows(tmp_path, column, nested):
+    table = {"time": [NOON], "t": [1.0], "s": ["roof"]} | {column: nested}
+    try:
+        delivery = deliver(tmp_path, table, station="s")
+    except SourceError as error:
+        assert f"column {column!r} is of type " in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert delivery.problems["column"].to_list() == [column]
+        assert as_json(delivery)
