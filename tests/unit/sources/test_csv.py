@@ -433,14 +433,12 @@ def test_an_encoding_is_part_of_the_reading_and_none_declared_changes_no_fingerp
         deliver_bytes(tmp_path, named("Zürich").encode(), **NAMED, **more) for more in ({}, {"encoding": "cp1252"})
     )
     assert plain.fingerprint != western.fingerprint
-    assert plain.fingerprint == "FINGERPRINT"
+    assert plain.fingerprint == "f1c23ae7c44cec946706a857b1fc64845398ed39e70676d64ff82cf7b23cd2a7"
 
 
 def test_a_station_list_has_its_own_encoding_and_no_garbled_station(tmp_path):
     (tmp_path / "s.csv").write_bytes("station_id,latitude,longitude\nМосква,55,37\n".encode("cp1251"))
-    with pytest.raises(
-        SourceError, match=r"s\.csv lists station '�+', which has bytes that are no text.*set station_list.encoding"
-    ):
+    with pytest.raises(SourceError, match=r"s\.csv lists station '�+', which has bytes .* set station_list.encoding"):
         source(tmp_path, station_list={"file": "s.csv"}).stations()
     listed = source(tmp_path, station_list={"file": "s.csv", "encoding": "cp1251"}).stations()
     assert listed["station_id"].to_list() == ["Москва"]
@@ -542,11 +540,14 @@ def test_the_hour_that_comes_twice_is_told_apart_across_pieces(tmp_path, monkeyp
 )
 def test_a_nested_value_costs_its_row_or_is_one_line(tmp_path, cell):
     good = "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(5))
+    told, delivery = "", None
     try:
         delivery = deliver(tmp_path, f"time,t\n{good}2024-01-01T06:00,{cell}\n")
     except SourceError as error:
-        assert "\n" not in str(error)
-        assert "a.csv" in str(error)
+        told = str(error)
+    if delivery is None:
+        assert told.startswith("a.csv ")
+        assert "\n" not in told
     else:
         assert {row for row, *_ in problems(delivery)} == {5}
         assert delivery.raw.select(pl.struct(pl.all()).struct.json_encode()).height == 6
