@@ -254,7 +254,9 @@ def _read(body: bytes, separator: str, width: int, origin: str, lines_before: in
         quoted = re.search(r"could not parse `(.+?)(?:\n|`)", str(error))
         at = body.find(quoted[1].encode()) if quoted else -1
         if quoted is None or at < 0:
-            raise SourceError(f"{origin} is no table of separated values: {str(error).splitlines()[0][:120]}") from None
+            marks = "; are quotation marks out of place?" if b'"' in body else ""
+            reason = str(error).splitlines()[0][:120]
+            raise SourceError(f"{origin} is no table of separated values: {reason}{marks}") from None
         line = body[:at].count(b"\n") + lines_before + 1
         raise SourceError(
             f"{origin} line {line}: a quotation mark is out of place or never closed at {quoted[1][:40]!r}"
