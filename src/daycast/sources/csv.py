@@ -92,7 +92,8 @@ class CsvSource(DropFolder):
                 for piece in read_pieces(stream, about, self.separator, self._needed, file.origin):
                     if (read_as := pieces.next(last=piece.last)) is not None:
                         delivery = self._delivery(piece, file, (since, until), readers, variables, clocks, about)
-                        yield replace(delivery, fingerprint=read_as, finish=pieces.finish)
+                        origin = pieces.origin(f"line {piece.first_line:,}")
+                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=pieces.finish)
 
         return self.deliver_each(self.arrived(), deliver)
 

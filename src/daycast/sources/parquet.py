@@ -1,6 +1,7 @@
 """Readings in Parquet files: what a data platform or a notebook leaves in a folder."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -53,9 +54,11 @@ class ParquetSource(DropFolder, TypedTable):
                     file.put_away()  # a run that was killed between the commit and this
                     return
                 clocks = WallClocks(self.timezone)
-                for table, last in read_pieces(stream, self.needed, file.origin):
+                for first, table, last in read_pieces(stream, self.needed, file.origin):
                     if (read_as := pieces.next(last=last)) is not None:
-                        yield self._delivery(table, file, (since, until), variables, clocks, read_as, pieces)
+                        delivery = self._delivery(table, file, (since, until), variables, clocks)
+                        origin = pieces.origin(f"row {first + 1:,}")
+                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=pieces.finish)
 
         return self.deliver_each(self.arrived(), deliver)
 
@@ -72,22 +75,19 @@ class ParquetSource(DropFolder, TypedTable):
         span: tuple[datetime | None, datetime],
         variables: Mapping[str, Variable],
         clocks: WallClocks,
-        read_as: str,
-        pieces: FilePieces,
     ) -> Delivery:
         station = self.station.of_file(file.path.name)
         received = self.forecast.received if self.forecast else None
         rows = self.read(table, station, received, span, variables, file.origin, clocks)
         return Delivery(
             origin=file.origin,
-            fingerprint=read_as,
+            fingerprint="",
             readings=rows.readings,
             raw=rows.raw,
             problems=rows.problems,
             complete=rows.complete,
             receipt="stated" if received else "assumed",
             waiting=rows.waiting,
-            finish=pieces.finish,
         )
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
@@ -101,8 +101,10 @@ class ParquetSource(DropFolder, TypedTable):
         return fingerprint(blocks_of(stream), reading)
 
 
-def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tuple[pl.DataFrame, bool]]:
-    """The `needed` columns of a Parquet file, PIECE_ROWS rows at once, and whether these are the last; at least one piece.
+def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tuple[int, pl.DataFrame, bool]]:
+    """The `needed` columns of a Parquet file, PIECE_ROWS rows at once; at least one piece.
+
+    Each is (the number of its first row, from 0, the rows, whether they are the last).
 
     Raises SourceError naming `origin` for what is no Parquet file, damaged or without a column, and its UnfinishedFileError for a
     file without the footer that is written last.
@@ -117,7 +119,7 @@ def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
             raise SourceError(f"{origin} announces {count:,} rows, and at most {_MOST_ROWS:,} are read: cut it up")
         for first in range(0, max(count, 1), PIECE_ROWS):
             piece = pl.scan_parquet(file).select(needed).slice(first, PIECE_ROWS)
-            yield piece.collect(), first + PIECE_ROWS >= count
+            yield first, piece.collect(), first + PIECE_ROWS >= count
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # it panics at some damaged footers
         raise SourceError(f"{origin} is a damaged Parquet file: {str(error).splitlines()[0][:120]}") from None
 

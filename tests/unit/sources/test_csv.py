@@ -500,6 +500,7 @@ def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) ->
 def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
     pieces = in_pieces(tmp_path, monkeypatch)
     assert [piece.readings.height for piece in pieces] == [10, 10, 5]
+    assert [piece.origin for piece in pieces] == ["a.csv from line 2", "a.csv from line 12", "a.csv from line 22"]
     assert sum(piece.readings["air_temperature_c"].sum() for piece in pieces) == sum(range(25))
     assert len({piece.fingerprint for piece in pieces}) == 3
     seen = {piece.fingerprint for piece in pieces}

@@ -116,6 +116,10 @@ class FilePieces:
         number = next(number for number in count(1) if self._name(number, last=False) not in self._seen)
         return self._read_as in self._seen or self._name(number, last=True) in self._seen
 
+    def origin(self, where: str) -> str:
+        """What the piece last asked for is called; `where` says where one of several begins."""
+        return self._file.origin if self._complete and self._given == 1 else f"{self._file.origin} from {where}"
+
     def next(self, *, last: bool) -> str | None:
         """The fingerprint of the next piece; None where it was taken in before."""
         self._given += 1

@@ -66,6 +66,7 @@ class Piece:
     """Some rows of a text in order: every column a string under the name in the header, null where empty."""
 
     table: pl.DataFrame
+    first_line: int  # in the file, from 1
     unreadable: bool  # there are bytes in it that are no text, or might be
     last: bool
 
@@ -126,8 +127,8 @@ def read_pieces(
     for body, last in _cut(blocks, min(_MOST_ROWS, _MOST_CELLS // (len(header) + 1))):
         table = _parse_body(body, header, separator, origin, lines_before)
         unreadable = not about.is_utf8 and UNREADABLE.encode() in body
+        yield Piece(table, lines_before + 1, unreadable, last)
         lines_before += body.count(b"\n")
-        yield Piece(table, unreadable, last)
 
 
 def parse_table(
