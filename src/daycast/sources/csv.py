@@ -81,12 +81,12 @@ class CsvSource(DropFolder):
 
         def deliver(file: DroppedFile) -> Iterator[Delivery]:
             with open_bytes(file.path, file.origin) as stream:
-                about = survey(stream, file.origin, self.encoding)
-                if about.ends_mid_line and file.may_be_unfinished():
-                    return
-                pieces = FilePieces(file, self._fingerprint(stream, about, file.path.name, variables), seen)
+                pieces = FilePieces(file, self._fingerprint(stream, file.path.name, variables), seen)
                 if pieces.all_seen:
                     file.put_away()  # a run that was killed between the commit and this
+                    return
+                about = survey(stream, file.origin, self.encoding)
+                if about.ends_mid_line and file.may_be_unfinished():
                     return
                 clocks = WallClocks(self.timezone)
                 for piece in read_pieces(stream, about, self.separator, self._needed, file.origin):
@@ -217,7 +217,7 @@ class CsvSource(DropFolder):
             .otherwise(skipped)
         ).to_series()  # fmt: skip
 
-    def _fingerprint(self, stream: BinaryIO, about: Survey, file_name: str, variables: Mapping[str, Variable]) -> str:
+    def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
         left_out = {
             *HOW_FILES_COME,
             "station_list",
@@ -229,6 +229,5 @@ class CsvSource(DropFolder):
             "settings": self.model_dump(mode="json", exclude=left_out),
             "station": self.station.of_file(file_name),
             "declared": declared_units(self.columns, variables),
-            **({} if about.is_utf8 or about.declared else {"encoding": about.encoding}),
         }
         return fingerprint(blocks_of(stream), reading)
