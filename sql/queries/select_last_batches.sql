@@ -7,5 +7,6 @@ select
     rows_refused,
     ingested_at
 from batches
+where rows_delivered > 0
 order by ingested_at desc, received_until desc, batch_id
 limit $batches

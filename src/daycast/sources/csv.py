@@ -1,25 +1,29 @@
 """Readings in CSV files: any logger's export, told apart from any other by its configuration alone."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from daycast.sources.bounded import blocks_of, open_bytes
 from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS, Delivery
 from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
-from daycast.sources.folders.dropped_file import DroppedFile
-from daycast.sources.tables.csv_file import Separator, ends_mid_line, may_be_quoted, parse_table, read_bytes
+from daycast.sources.folders.dropped_file import DroppedFile, FilePieces
+from daycast.sources.tables.calendar import BEYOND_CALENDAR
+from daycast.sources.tables.csv_file import Piece, Separator, Survey, read_pieces, survey
 from daycast.sources.tables.fingerprint import fingerprint
 from daycast.sources.tables.forecast_columns import ForecastTexts, unused
-from daycast.sources.tables.local_time import local_to_utc, validate_timezone
+from daycast.sources.tables.local_time import WallClocks, validate_timezone
 from daycast.sources.tables.mapped_columns import MappedColumns, declared_units, units_of
 from daycast.sources.tables.problems import Complaint, complaints_about_layout, complaints_about_values, list_problems
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.station_key import StationKey
 from daycast.sources.tables.station_list import StationList
-from daycast.sources.tables.text_time import TimeColumn, TimeParts, parse_instant, parse_wall
+from daycast.sources.tables.text_encoding import UNREADABLE, Encoding
+from daycast.sources.tables.text_time import TimeColumn, TimeParts, is_beyond_calendar, parse_instant, parse_wall
 from daycast.sources.tables.text_values import ValueReader, present
 from daycast.sources.tables.units import COMPASS
 from daycast.stations import STATION_SCHEMA
@@ -49,6 +53,7 @@ class CsvSource(DropFolder):
 
     kind: Literal["csv"] = "csv"
     separator: Separator = ","
+    encoding: Encoding | None = None  # None: as text_encoding.py says
     decimal: Literal[".", ","] = "."
     missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # markers beside the empty field
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times that name no offset
@@ -66,28 +71,29 @@ class CsvSource(DropFolder):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[Delivery]:
-        """Yield one delivery a file, by name, of what was received in (since, until]; see Source.
+        """Yield one delivery a file, by name, of what was received in (since, until], of a large file several; see Source.
 
         Rows whose time cannot be read are in every delivery of their file.
         Raises ConfigError for a variable or unit that does not exist and SourceError for a glob without files, both
         before any file is read; SourceError for a bad file after all the others were delivered.
         """
         readers = self._readers(variables)
-        issue = self.forecast.columns if self.forecast else ()
-        needed = [*self.station.columns, *self.time.columns, *issue, *(reader.column for reader in readers)]
 
-        def deliver(file: DroppedFile) -> Delivery | None:
-            content = read_bytes(file.path, file.origin)
-            if ends_mid_line(content) and file.may_be_unfinished():
-                return None
-            read_as = self._fingerprint(content, file.path.name, variables)
-            if read_as in seen:
-                file.put_away()  # a run that was killed between the commit and this
-                return None
-            table = parse_table(content, self.separator, needed, file.origin)
-            return self._delivery(
-                table, file, read_as, (since, until), readers, variables, quoted=may_be_quoted(content)
-            )
+        def deliver(file: DroppedFile) -> Iterator[Delivery]:
+            with open_bytes(file.path, file.origin) as stream:
+                pieces = FilePieces(file, self._fingerprint(stream, file.path.name, variables), seen)
+                if pieces.all_seen:
+                    file.put_away()  # a run that was killed between the commit and this
+                    return
+                about = survey(stream, file.origin, self.encoding)
+                if about.ends_mid_line and file.may_be_unfinished():
+                    return
+                clocks = WallClocks(self.timezone)
+                for piece in read_pieces(stream, about, self.separator, self._needed, file.origin):
+                    if (read_as := pieces.next(last=piece.last)) is not None:
+                        delivery = self._delivery(piece, file, (since, until), readers, variables, clocks, about)
+                        origin = pieces.origin(f"line {piece.first_line:,}")
+                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=pieces.finish)
 
         return self.deliver_each(self.arrived(), deliver)
 
@@ -97,6 +103,13 @@ class CsvSource(DropFolder):
             return pl.DataFrame(schema=STATION_SCHEMA)
         return self.station_list.read(self._folder, self.missing, self.decimal)
 
+    @property
+    def _needed(self) -> list[str]:
+        """The columns that are read."""
+        issue = self.forecast.columns if self.forecast else ()
+        values = (given.column for given in self.columns.values())
+        return list(dict.fromkeys([*self.station.columns, *self.time.columns, *issue, *values]))
+
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
         return [
             ValueReader(name, given.column, unit, given.unit == COMPASS, self.missing, self.decimal)
@@ -105,48 +118,49 @@ class CsvSource(DropFolder):
 
     def _delivery(
         self,
-        table: pl.DataFrame,
+        piece: Piece,
         file: DroppedFile,
-        read_as: str,
         span: tuple[datetime | None, datetime],
         readers: list[ValueReader],
         variables: Mapping[str, Variable],
-        *,
-        quoted: bool,
+        clocks: WallClocks,
+        about: Survey,
     ) -> Delivery:
-        keys = self._keys(table, file.path.name)
+        keys = self._keys(piece.table, file.path.name, clocks)
         received = keys["received_at"]
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
         waiting = int((held_back & (keys["issued_at" if self.forecast else "observed_at"] > span[1])).sum())
-        aside, raw = held_back | old, table
+        aside, raw = held_back | old, piece.table
         if aside.any():
-            raw, keys = table.filter(~aside), keys.filter(~aside)
+            raw, keys = raw.filter(~aside), keys.filter(~aside)
         read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
+        problems = self._problems(raw, read, keys, readers, quoted=about.quoted)
         return Delivery(
             origin=file.origin,
-            fingerprint=read_as,
+            fingerprint="",
             readings=self._readings(read, keys, variables),
             raw=raw,
-            problems=self._problems(raw, read, keys, readers, quoted=quoted),
+            problems=list_problems(self._with_unreadable(problems, raw, about) if piece.unreadable else problems),
             complete=not aside.any(),
             receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
-            finish=file.put_away,
         )
 
-    def _keys(self, table: pl.DataFrame, file_name: str) -> pl.DataFrame:
+    def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks) -> pl.DataFrame:
         """READING_KEYS of every row, or ISSUE_KEYS beside them, with the steps to them: `written`, `text` and `wall`."""
-        keys = self._instants(table, file_name, self.time)
+        keys = self._instants(table, file_name, self.time, clocks)
         if self.forecast is None:
             return keys.with_columns(received_at=pl.col("observed_at") + self.reporting_delay)
-        issued = self._instants(table, file_name, self.forecast.issued)["observed_at"]
+        issued = self._instants(table, file_name, self.forecast.issued, clocks)["observed_at"]
         received = issued + self.reporting_delay
         if self.forecast.received is not None:
-            received = self._instants(table, file_name, self.forecast.received)["observed_at"]
+            received = self._instants(table, file_name, self.forecast.received, clocks)["observed_at"]
         return keys.with_columns(valid_at="observed_at", issued_at=issued, received_at=received)
 
-    def _instants(self, table: pl.DataFrame, file_name: str, time: TimeColumn | TimeParts) -> pl.DataFrame:
+    def _instants(
+        self, table: pl.DataFrame, file_name: str, time: TimeColumn | TimeParts, clocks: WallClocks
+    ) -> pl.DataFrame:
         """Station and instant (`observed_at`) of every row, as `time` says it, with the steps to it."""
         keys = table.select(
             row=pl.int_range(pl.len()),  # a constant station alone would make one row
@@ -157,9 +171,9 @@ class CsvSource(DropFolder):
         said_all = instant.null_count() == keys["text"].null_count()
         keys = keys.with_columns(instant.alias("observed_at"), wall=pl.lit(None, pl.Datetime("us")))
         if not said_all:
-            utc = local_to_utc(pl.col("wall"), self.timezone, pl.col("station_id"))
             keys = keys.with_columns(wall=parse_wall(keys["text"], time.format))
-            keys = keys.with_columns(observed_at=pl.coalesce("observed_at", utc))
+            utc = clocks.of(*time.columns).to_utc(keys["wall"], keys["station_id"])
+            keys = keys.with_columns(pl.coalesce("observed_at", utc).alias("observed_at"))
         return keys
 
     def _readings(self, read: pl.DataFrame, keys: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
@@ -169,35 +183,51 @@ class CsvSource(DropFolder):
 
     def _problems(
         self, raw: pl.DataFrame, read: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader], *, quoted: bool
-    ) -> pl.DataFrame:
+    ) -> list[Complaint]:
         no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
         station = raw[self.station.column] if self.station.column else keys["station_id"]
         reasons = self._reasons(keys) if no_time.any() else "no time"
-        return list_problems(
-            [
-                Complaint(", ".join(self.station.columns), no_station, station, "no station"),
-                Complaint(", ".join(self.time.columns), no_time, keys["written"], reasons),
-                *(self.forecast.complaints(raw, keys) if self.forecast else ()),
-                *complaints_about_values(raw, read, readers),
-                *complaints_about_layout(raw, quoted=quoted),
-            ]
-        )
+        return [
+            Complaint(", ".join(self.station.columns), no_station, station, "no station"),
+            Complaint(", ".join(self.time.columns), no_time, keys["written"], reasons),
+            *(self.forecast.complaints(raw, keys) if self.forecast else ()),
+            *complaints_about_values(raw, read, readers),
+            *complaints_about_layout(raw, quoted=quoted),
+        ]
+
+    def _with_unreadable(self, others: Iterable[Complaint], raw: pl.DataFrame, about: Survey) -> list[Complaint]:
+        """The complaints, and before them one about each column we read for its bytes that are no text."""
+        reason = f"has bytes that are not {about.encoding}: they were damaged, or the file's encoding must be set"
+        where = {name: raw[name].str.contains(UNREADABLE, literal=True).fill_null(value=False) for name in self._needed}
+        unreadable = [Complaint(name, where[name], raw[name], reason) for name in self._needed]
+        rest = [
+            replace(other, where=other.where & ~where[other.column]) if other.column in where else other
+            for other in others
+        ]
+        return unreadable + rest
 
     def _reasons(self, keys: pl.DataFrame) -> pl.Series:
         """Why the time of each row cannot be read, if it cannot."""
         text, wall = pl.col("text"), pl.col("wall")
         skipped = pl.format("{} does not exist in {} on that day", wall.dt.strftime("%H:%M"), pl.lit(self.timezone))
-        return keys.select(
+        return keys.with_columns(beyond=is_beyond_calendar(keys["text"], self.time.format)).select(
             pl.when(text.is_null()).then(pl.lit("no time"))
+            .when("beyond").then(pl.lit(BEYOND_CALENDAR))
             .when(wall.is_null()).then(pl.lit(f"no time in the form {self.time.form}"))
             .otherwise(skipped)
         ).to_series()  # fmt: skip
 
-    def _fingerprint(self, content: bytes, file_name: str, variables: Mapping[str, Variable]) -> str:
+    def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
+        left_out = {
+            *HOW_FILES_COME,
+            "station_list",
+            *unused("forecast", self.forecast),
+            *unused("encoding", self.encoding),
+        }
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*HOW_FILES_COME, "station_list", *unused(self.forecast)}),
+            "settings": self.model_dump(mode="json", exclude=left_out),
             "station": self.station.of_file(file_name),
             "declared": declared_units(self.columns, variables),
         }
-        return fingerprint(content, reading)
+        return fingerprint(blocks_of(stream), reading)

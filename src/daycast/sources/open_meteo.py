@@ -17,6 +17,7 @@ from daycast.sources.meteo.piece import Piece, Question
 from daycast.sources.meteo.places import Place, groups_of, places_of, stations_of
 from daycast.sources.meteo.service import INTERFACES, USUAL_COLUMNS
 from daycast.sources.nearest import did_you_mean
+from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.station_list import StationList
 from daycast.times import DAY
@@ -147,12 +148,12 @@ class OpenMeteoSource(BaseModel):
         interface = INTERFACES[self.interface]
         firsts = [self.start] if self.start else []
         if since is not None:
-            firsts.append((since - self._delay - self.look_back).date())
+            firsts.append(earlier(since, self._delay, self.look_back).date())
         elif self.start is None:
             firsts.append((until - interface.history).date())
         if interface.keeps is not None:
             firsts.append((until - interface.keeps).date())
-        days = Days(max(firsts), (until - self._delay).date())
+        days = Days(max(firsts), earlier(until, self._delay).date())
         return days if days.first <= days.last else None
 
     def _columns(self, variables: Mapping[str, Variable]) -> dict[str, str]:

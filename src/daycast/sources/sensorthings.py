@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import Delivery
 from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.short_forms import Duration, list_if_bare
 from daycast.sources.things.columns import DatastreamColumn, choose_channels, unfound_columns, validate_columns
 from daycast.sources.things.observations import Timing
@@ -164,7 +165,7 @@ class SensorThingsSource(BaseModel):
         """The moment after which to ask."""
         if since is None:
             return self.start
-        begin = since - self.look_back - self.reporting_delay
+        begin = earlier(since, self.look_back, self.reporting_delay)
         return max(begin, self.start) if self.start else begin
 
     @property

@@ -12,8 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 
 from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
+from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.fingerprint import fingerprint
 from daycast.sources.tables.forecast_columns import unused
+from daycast.sources.tables.local_time import WallClocks
 from daycast.sources.tables.mapped_columns import declared_units
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.sql_attach import Attachment, file_if_bare, reading_connection, secrets_of
@@ -24,7 +26,7 @@ from daycast.times import DAY
 from daycast.variables import Variable
 
 PIECE_ROWS = 1_000_000  # what is held in memory at once
-_FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, OSError)
+_FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 _READER_VERSION = 1  # raise it when the same rows and configuration give other readings: then they are taken in again
 _FIRST = datetime(
     1800, 1, 1, tzinfo=UTC
@@ -98,7 +100,8 @@ class SqlSource(TypedTable):
     def _deliveries(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
     ) -> Iterator[Delivery]:
-        since = since and since - self.look_back - self.reporting_delay
+        since = since and earlier(since, self.look_back, self.reporting_delay)
+        clocks = WallClocks(self.timezone)
         for first_row, table in self._pieces(since or _FIRST, until):
             origin = f"{self.name} from row {first_row:,}"
             read_as = self._fingerprint(table, variables)
@@ -106,7 +109,7 @@ class SqlSource(TypedTable):
                 continue
             # a receipt that is assumed tells nothing of what the query left out, so nothing more is left out here
             span = (None if self.resumes and self.received is None else since, until)
-            rows = self.read(table, self.station.constant, self.received, span, variables, origin)
+            rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
             yield Delivery(
                 origin=origin,
                 fingerprint=read_as,
@@ -143,7 +146,9 @@ class SqlSource(TypedTable):
     def _fingerprint(self, table: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
         reading = {
             "version": _READER_VERSION,
-            "settings": self.model_dump(mode="json", exclude={*_CHANGES_NO_READING, *unused(self.forecast)}),
+            "settings": self.model_dump(
+                mode="json", exclude={*_CHANGES_NO_READING, *unused("forecast", self.forecast)}
+            ),
             "declared": declared_units(self.columns, variables),
         }
         return fingerprint(table.write_ipc(None).getvalue(), reading)

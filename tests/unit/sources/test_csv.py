@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.csv import CsvSource
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.tables import csv_file
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
 
@@ -372,3 +373,182 @@ def test_a_station_list_that_cannot_be_is_refused(tmp_path, text, message):
 def test_a_station_list_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SourceError, match=r"s\.csv cannot be read: No such file"):
         source(tmp_path, station_list={"file": "s.csv"}).stations()
+
+
+# encodings
+
+
+NAMED = {"station": "station", "columns": {"air_temperature_c": "t"}}
+
+
+def deliver_bytes(folder: Path, content: bytes, **settings) -> Delivery:
+    (folder / "a.csv").write_bytes(content)
+    [delivery] = source(folder, **settings).fetch(None, FOREVER, BUILT_IN, ())
+    return delivery
+
+
+def named(*stations: str, remark: str = "") -> str:
+    rows = "".join(f"{station},2024-01-01T{hour:02d}:00,{hour},{remark}\n" for hour, station in enumerate(stations))
+    return f"station,time,t,remark\n{rows}"
+
+
+def test_one_bad_byte_does_not_split_a_station_and_its_row_is_refused_with_the_reason(tmp_path):
+    good = named(*["Zürich"] * 5).encode()
+    at = good.index("ü".encode())
+    delivery = deliver_bytes(tmp_path, good[:at] + b"\xfc" + good[at + 2 :], **NAMED)
+    [(row, column, value, reason)] = problems(delivery)
+    assert (row, column, value) == (0, "station", "Z�rich")
+    assert reason == "has bytes that are not utf-8: they were damaged, or the file's encoding must be set"
+    assert delivery.readings["station_id"][1:].to_list() == ["Zürich"] * 4
+
+
+def test_a_bad_byte_in_a_number_or_time_is_one_problem_and_in_a_column_nobody_reads_none(tmp_path):
+    text = named(*["Zürich"] * 3).encode()
+    delivery = deliver_bytes(tmp_path, text.replace(b",1,", b",\xb1,").replace(b"T02", b"T0\xb2"), **NAMED)
+    assert [(row, column) for row, column, _, _ in problems(delivery)] == [(1, "t"), (2, "time")]
+    assert problems(deliver_bytes(tmp_path, text.replace(b"2,\n", b"2,\xb2\n"), **NAMED)) == []
+
+
+def test_a_file_of_western_windows_is_read_as_that_without_a_word(tmp_path):
+    text = named("Zürich", "Malmö", "Zürich", remark="5 °C – kühl")
+    delivery = deliver_bytes(tmp_path, text.encode("cp1252"), **NAMED)
+    assert delivery.readings["station_id"].to_list() == ["Zürich", "Malmö", "Zürich"]
+    assert problems(delivery) == []
+
+
+def test_stations_in_an_encoding_that_nobody_declared_are_refused_and_declared_ones_are_read(tmp_path):
+    content = named("Москва", "Москва").encode("cp1251")
+    assert [column for _, column, _, _ in problems(deliver_bytes(tmp_path, content, **NAMED))] == ["station"] * 2
+    declared = deliver_bytes(tmp_path, content, encoding="cp1251", **NAMED)
+    assert declared.readings["station_id"].to_list() == ["Москва"] * 2
+    assert problems(declared) == []
+
+
+def test_remarks_in_any_encoding_do_no_harm(tmp_path):
+    assert problems(deliver_bytes(tmp_path, named("a", "b", remark="тест").encode("cp1251"), **NAMED)) == []
+
+
+def test_an_encoding_is_part_of_the_reading_and_none_declared_changes_no_fingerprint(tmp_path):
+    plain, western = (
+        deliver_bytes(tmp_path, named("Zürich").encode(), **NAMED, **more) for more in ({}, {"encoding": "cp1252"})
+    )
+    assert plain.fingerprint != western.fingerprint
+    assert plain.fingerprint == "f1c23ae7c44cec946706a857b1fc64845398ed39e70676d64ff82cf7b23cd2a7"
+
+
+def test_a_station_list_has_its_own_encoding_and_no_garbled_station(tmp_path):
+    (tmp_path / "s.csv").write_bytes("station_id,latitude,longitude\nМосква,55,37\n".encode("cp1251"))
+    with pytest.raises(SourceError, match=r"s\.csv lists station '�+', which has bytes .* set station_list.encoding"):
+        source(tmp_path, station_list={"file": "s.csv"}).stations()
+    listed = source(tmp_path, station_list={"file": "s.csv", "encoding": "cp1251"}).stations()
+    assert listed["station_id"].to_list() == ["Москва"]
+
+
+# times beyond the calendar
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0001-01-01",
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00Z",
+        "0000-00-00 00:00:00",
+        "-0001-01-01T00:00",
+        "-9999-12-31T23:59:59+14:00",
+        "0999-12-31T23:59",
+        "9999-12-31T23:59:59.999999",
+        "10000-01-01T00:00",
+        "262143-01-01 00:00",
+    ],
+)
+def test_a_time_of_a_year_that_never_was_costs_its_row_and_no_other(tmp_path, zone, written):
+    text = f"time,t\n2024-07-01T12:00,1\n{written},2\n2024-07-01T13:00,3\n"
+    delivery = deliver(tmp_path, text, timezone=zone)
+    [(row, column, value, reason)] = problems(delivery)
+    assert (row, column, value) == (1, "time", written)
+    assert reason in {"no time between the years 1000 and 9000", "no time in the form ISO 8601"}
+    assert delivery.readings["observed_at"].is_null().to_list() == [False, True, False]
+
+
+def test_an_empty_date_says_which_years_there_are(tmp_path):
+    delivery = deliver(tmp_path, "time,t\n0001-01-01T00:00:00,2\n", timezone="Europe/Berlin")
+    assert problems(delivery) == [(0, "time", "0001-01-01T00:00:00", "no time between the years 1000 and 9000")]
+
+
+@pytest.mark.parametrize(
+    ("time_format", "written"), [("%s", "-99999999999"), ("%s", "9" * 17), ("%d.%m.%Y %H:%M", "01.01.0001 00:00")]
+)
+def test_a_format_may_bring_such_a_year_too(tmp_path, time_format, written):
+    settings = {"time": {"column": "time", "format": time_format}, "timezone": "Europe/Berlin"}
+    [(_, _, value, _)] = problems(deliver(tmp_path, f"time,t\n{written},2\n", **settings))
+    assert value == written
+
+
+# files that are read in pieces
+
+
+def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) -> list[Delivery]:
+    """A file of `rows` hours, ten a piece."""
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    hours = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 3, 1), "1h", eager=True)[:rows]  # noqa: DTZ001
+    (folder / "a.csv").write_text("time,t\n" + "".join(f"{hour:%Y-%m-%dT%H:%M},{n}\n" for n, hour in enumerate(hours)))
+    return list(source(folder, **settings).fetch(None, FOREVER, BUILT_IN, seen))
+
+
+def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    pieces = in_pieces(tmp_path, monkeypatch)
+    assert [piece.readings.height for piece in pieces] == [10, 10, 5]
+    assert [piece.origin for piece in pieces] == ["a.csv from line 2", "a.csv from line 12", "a.csv from line 22"]
+    assert sum(piece.readings["air_temperature_c"].sum() for piece in pieces) == sum(range(25))
+    assert len({piece.fingerprint for piece in pieces}) == 3
+    seen = {piece.fingerprint for piece in pieces}
+    assert in_pieces(tmp_path, monkeypatch, seen=seen) == []
+    for left in pieces:
+        [again] = in_pieces(tmp_path, monkeypatch, seen=seen - {left.fingerprint})
+        assert again.fingerprint == left.fingerprint
+
+
+def test_a_large_file_is_moved_once_its_last_piece_was_taken_in_in_whichever_run(tmp_path, monkeypatch):
+    moved = {"after": {"move_to": "done"}, "settle": "0s", "files": "in/*.csv"}
+    (tmp_path / "in").mkdir()
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    (tmp_path / "in/a.csv").write_text("time,t\n" + "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(24)))
+    first, second, _ = source(tmp_path, **moved).fetch(None, FOREVER, BUILT_IN, ())
+    for piece in (first, second):
+        piece.finish()
+    assert (tmp_path / "in/a.csv").exists()
+    [last] = source(tmp_path, **moved).fetch(None, FOREVER, BUILT_IN, {first.fingerprint, second.fingerprint})
+    last.finish()
+    assert (tmp_path / "done/a.csv").exists()
+
+
+def test_the_hour_that_comes_twice_is_told_apart_across_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 2)
+    rows = "".join(f"2024-10-27T{clock},1\n" for clock in ("01:00", "02:00", "02:00", "03:00"))
+    (tmp_path / "a.csv").write_text("time,t\n" + rows)
+    pieces = list(source(tmp_path, timezone="Europe/Berlin").fetch(None, FOREVER, BUILT_IN, ()))
+    assert [times(piece) for piece in pieces] == [
+        ["2024-10-26 23:00:00", "2024-10-27 00:00:00"],
+        ["2024-10-27 01:00:00", "2024-10-27 02:00:00"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['{"a": 1, "b": [1, 2]}', '"{""a"": 1}"', '"[1, 2]"', "{'a': 1}", '"a ""quoted"" word"', '[{"x": [1, {"y": 2}]}]'],
+)
+def test_a_nested_value_costs_its_row_or_is_one_line(tmp_path, cell):
+    good = "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(5))
+    told, delivery = "", None
+    try:
+        delivery = deliver(tmp_path, f"time,t\n{good}2024-01-01T06:00,{cell}\n")
+    except SourceError as error:
+        told = str(error)
+    if delivery is None:
+        assert told.startswith("a.csv ")
+        assert "\n" not in told
+    else:
+        assert {row for row, *_ in problems(delivery)} == {5}
+        assert delivery.raw.select(pl.struct(pl.all()).struct.json_encode()).height == 6

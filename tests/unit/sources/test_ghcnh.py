@@ -375,8 +375,8 @@ def test_the_archive_is_read_by_year_and_asked_only_for_what_changed():
         archive = {"name": "hourly", "archive": f"{server.url}/hourly", "stations": STATION, "start": "2023-01-01"}
         hourly = GhcnhSource.model_validate(archive | {"http": fast})
         until = datetime(2024, 12, 1, tzinfo=UTC)
-        [delivery] = read(hourly, until=until)
+        [delivery] = [piece for piece in read(hourly, until=until) if not piece.readings.is_empty()]  # nothing of 2023
         assert delivery.readings["air_temperature_c"].to_list() == [20.0]
-        assert read(hourly, until=until, seen={delivery.fingerprint}) == []
+        assert [piece.readings.height for piece in read(hourly, until=until, seen={delivery.fingerprint})] == [0]
         assert server.requests[-1].headers["If-None-Match"] == '"v1"'
         assert hourly.stations()["name"].to_list() == ["CHICAGO OHARE INTL AP"]

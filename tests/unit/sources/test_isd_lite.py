@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
 from daycast.sources.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
-from unit.sources.http_server import Answer, Request, serve
+from unit.sources.http_server import Answer, Request, Served, serve
 
 pytestmark = pytest.mark.usefixtures("brief_pauses")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -44,7 +45,12 @@ def folder_source(folder: Path, **settings: object) -> IsdLiteSource:
 
 
 def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[Delivery]:
-    return list(source.fetch(since, until, BUILT_IN, seen))
+    return [delivery for delivery in source.fetch(since, until, BUILT_IN, seen) if not is_note(delivery)]
+
+
+def is_note(delivery: Delivery) -> bool:
+    """Whether all that a delivery says is that the archive was asked."""
+    return delivery.readings.is_empty() and any(f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged"))
 
 
 def read_one(folder: Path, *lines: str) -> Delivery:
@@ -244,6 +250,21 @@ IN_2024 = datetime(2024, 6, 1, tzinfo=UTC)
 FILE = gzip.compress(text(MIDNIGHT, ONE))
 
 
+def test_a_year_that_never_was_costs_its_line_and_no_other(tmp_path):
+    put(tmp_path, **{NAME: text(MIDNIGHT, MIDNIGHT.replace("2024", "0001"), ONE)})
+    [delivery] = read(folder_source(tmp_path))
+    assert delivery.readings["observed_at"].is_null().to_list() == [False, True, False]
+    assert [(row, reason) for row, _, _, reason in delivery.problems.rows()] == [(1, "no such time")]
+
+
+def test_a_file_that_unpacks_to_one_endless_line_is_refused_and_the_others_are_read(tmp_path):
+    put(tmp_path, **{NAME: text(MIDNIGHT), "010010-99999-2023.gz": gzip.compress(b"1" * 3_000_000)})
+    pieces = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(pieces).origin == NAME
+    with pytest.raises(SourceError, match=r"010010-99999-2023\.gz has a line of more than 1,048,576 bytes"):
+        next(pieces)
+
+
 def only_2024(answer: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
     return lambda request: answer(request) if request.path == f"/isd-lite/2024/{NAME}.gz" else Answer(status=404)
 
@@ -303,6 +324,70 @@ def test_the_newest_of_many_known_versions_is_asked_for():
         assert asked == [None, *(f'"{(7 * version) % 12}"' for version in range(11))]
 
 
+def asked_of(server: Served, source: IsdLiteSource, until: datetime, seen: set[str], since=None) -> list[str]:
+    """The years that are asked for, and in `seen` what was learned."""
+    before = len(server.requests)
+    seen |= {delivery.fingerprint for delivery in source.fetch(since, until, BUILT_IN, seen) if delivery.complete}
+    return [request.path[10:14] for request in server.requests[before:]]
+
+
+def test_years_that_were_closed_when_they_were_read_are_not_asked_for_again():
+    def answer(request: Request) -> Answer:
+        year = request.path[10:14]
+        line = MIDNIGHT.replace("2024", year)
+        return Answer(body=text(line), headers={"ETag": f'"{year}"'})
+
+    with serve(answer) as server:
+        source, seen = archive_source(server.url, start="2021-01-01"), set()
+        assert asked_of(server, source, datetime(2024, 1, 20, tzinfo=UTC), seen) == ["2021", "2022", "2023", "2024"]
+        assert asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen) == [
+            "2023",
+            "2024",
+        ]  # late reports may come
+        assert asked_of(server, source, datetime(2024, 3, 1, tzinfo=UTC), seen) == ["2023", "2024"]
+        assert asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen) == ["2024"]
+        again = asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen, since=datetime(2022, 6, 1, tzinfo=UTC))
+        assert again == ["2022", "2023", "2024"]  # as `daycast ingest --since` wants it
+
+
+def test_what_a_run_with_a_clock_that_was_years_ahead_learned_of_a_year_does_not_close_it():
+    with serve(only_2024(lambda _: Answer(body=FILE, headers={"ETag": '"v1"'}))) as server:
+        source, seen = archive_source(server.url, start="2024-01-01"), set()
+        asked_of(server, source, datetime(2034, 6, 1, tzinfo=UTC), seen)
+        assert asked_of(server, source, IN_2024, seen) == ["2024"]
+
+
+def test_a_past_year_that_is_not_there_is_asked_for_again_after_a_week():
+    there = []
+
+    def answer(request: Request) -> Answer:
+        return there[0] if there and "/2022/" in request.path else Answer(status=404)
+
+    with serve(answer) as server:
+        source, seen = archive_source(server.url, start="2022-01-01"), set()
+
+        def ask(day: int) -> list[str]:
+            before = len(server.requests)
+            with suppress(SourceError):  # nothing was ever there of the station
+                asked_of(server, source, datetime(2024, 6, day, tzinfo=UTC), seen)
+            return [request.path[10:14] for request in server.requests[before:]]
+
+        notes = pieces_until_error(source, datetime(2024, 6, 1, tzinfo=UTC))
+        seen |= {note.fingerprint for note in notes}
+        assert [note.readings.height for note in notes] == [0, 0]  # of 2022 and 2023; this year may begin any day
+        assert ask(7) == ["2024"]
+        there.append(Answer(body=text(MIDNIGHT.replace("2024", "2022"))))
+        assert ask(8) == ["2022", "2023", "2024"]
+        assert ask(9) == ["2024"]
+
+
+def pieces_until_error(source: IsdLiteSource, until: datetime) -> list[Delivery]:
+    pieces = []
+    with pytest.raises(SourceError):
+        pieces.extend(piece for piece in source.fetch(None, until, BUILT_IN, ()))
+    return pieces
+
+
 def test_a_change_of_settings_asks_for_everything_again():
     with serve(only_2024(lambda _: Answer(body=FILE, headers={"ETag": '"v1"'}))) as server:
         [delivery] = read(archive_source(server.url), until=IN_2024)
@@ -344,7 +429,7 @@ def test_a_file_damaged_at_the_archive_is_an_error_after_all_others():
 def test_a_station_of_which_the_archive_never_had_anything_is_named():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         source = archive_source(server.url, stations=["010010-99999", "999999-99999"])
-        pieces = source.fetch(None, IN_2024, BUILT_IN, ())
+        pieces = (piece for piece in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(piece))
         [delivery] = [next(pieces)]
         with pytest.raises(SourceError, match="nothing of 999999-99999"):
             next(pieces)

@@ -1,3 +1,4 @@
+import io
 import math
 import tomllib
 from datetime import UTC, date, datetime, timedelta
@@ -9,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
+from daycast.sources import parquet
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources.parquet import ParquetSource, read_columns
+from daycast.sources.parquet import ParquetSource, read_pieces
 from daycast.variables import BUILT_IN, Variable
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -302,7 +304,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     pl.DataFrame({"time": [NOON], "t": [1.0]}).write_parquet(tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     with pytest.raises(SourceError, match=r"^a\.parquet is a damaged Parquet file: .+$") as caught:
-        read_columns(content[:20] + bytes(len(content) - 24) + b"PAR1", ["time", "t"], "a.parquet")
+        list(read_pieces(io.BytesIO(content[:20] + bytes(len(content) - 24) + b"PAR1"), ["time", "t"], "a.parquet"))
     assert "\n" not in str(caught.value)
 
 
@@ -310,7 +312,7 @@ def test_a_file_at_which_the_reader_panics_is_an_error_as_any_other(tmp_path, mo
     def panic(*_, **__):
         raise pl.exceptions.PanicException("assertion failed")
 
-    monkeypatch.setattr(pl, "read_parquet", panic)
+    monkeypatch.setattr(pl, "scan_parquet", panic)
     with pytest.raises(SourceError, match=r"a\.parquet is a damaged Parquet file: assertion failed"):
         deliver(tmp_path, {"time": [NOON], "t": [1.0]})
 
@@ -341,3 +343,38 @@ def test_positions_come_from_a_station_list(tmp_path):
 def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message):
     with pytest.raises(ValidationError, match=message):
         source(tmp_path, **setting)
+
+
+def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "PIECE_ROWS", 10)
+    hours = [NOON + timedelta(hours=hour) for hour in range(25)]
+    pl.DataFrame({"time": hours, "t": list(map(float, range(25)))}).write_parquet(tmp_path / "a.parquet")
+    pieces = list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, ()))
+    assert [values(piece) for piece in pieces] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    seen = {piece.fingerprint for piece in pieces}
+    assert list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen)) == []
+    [again] = source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen - {pieces[1].fingerprint})
+    assert values(again) == list(range(10, 20))
+
+
+def test_a_file_that_announces_more_rows_than_are_ever_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_MOST_ROWS", 3)
+    with pytest.raises(SourceError, match=r"^a\.parquet announces 4 rows, and at most 3 are read"):
+        deliver(tmp_path, {"time": [NOON] * 4, "t": [1.0] * 4})
+
+
+@pytest.mark.parametrize("nested", [[[1.0]], [{"x": 1.0}], pl.Series([None], dtype=pl.List(pl.Int64)), [[{"x": [1]}]]])
+@pytest.mark.parametrize("column", ["time", "t", "s"])
+def test_a_nested_column_is_one_line_or_a_problem_of_its_rows(tmp_path, column, nested):
+    table = {"time": [NOON], "t": [1.0], "s": ["roof"]} | {column: nested}
+    told, delivery = "", None
+    try:
+        delivery = deliver(tmp_path, table, station="s")
+    except SourceError as error:
+        told = str(error)
+    if delivery is None:
+        assert told.startswith(f"a.parquet: column {column!r} is of type ")
+        assert "\n" not in told
+    else:
+        assert delivery.problems["column"].to_list() == [column]
+        assert as_json(delivery)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
 from daycast.sources.sensorthings import SensorThingsSource
+from daycast.sources.things import series
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve
@@ -334,6 +335,39 @@ def test_an_observation_that_cannot_be_read_is_a_problem_of_its_own_and_spoils_n
     assert delivery.raw["air_temperature_c"][2] == observation("2024-07-01T11:00:00Z", "broken")
     too_long = strict.problems.filter(pl.col("reason") == "stands for more than longest_interval = 1:00:00")
     assert too_long["value"].to_list() == ["2024-07-01T01:00:00Z/2024-07-01T11:20:00Z"]
+
+
+def test_an_observation_of_a_year_that_never_was_is_a_problem_and_the_history_begins_at_the_first_sound_one():
+    empty = observation("0001-01-01T00:00:00Z", 5)
+    service = Service(
+        [ROOF], {"11": [empty, *hours("2024-07-01T09:00", 3)], "12": [empty, *hours("2024-07-01T09:00", 1)]}
+    )
+    deliveries = deliver(service)
+    assert [row for row in rows(*deliveries) if row[1] is not None] == [
+        ("roof", "01 09:00", 0.0, 0.0),
+        ("roof", "01 10:00", 1.0, None),
+        ("roof", "01 11:00", 2.0, None),
+    ]
+    problems = pl.concat([delivery.problems for delivery in deliveries]).select("column", "value", "reason").rows()
+    assert problems == [
+        (f"Datastreams({number})/phenomenonTime", "0001-01-01T00:00:00Z", "no time between the years 1000 and 9000")
+        for number in (11, 12)
+    ]
+
+
+def test_more_observations_than_fit_into_memory_are_an_error_that_says_what_to_set(monkeypatch):
+    monkeypatch.setattr(series, "MOST_BYTES", 1000)
+    service = Service([ROOF], {"11": hours("2024-06-01T00:00", 200), "12": []}, most=10)
+    with pytest.raises(
+        SourceError, match=r"Datastreams\(11\)/Observations: more than 1,000 bytes .*; set a shorter piece"
+    ):
+        deliver(service)
+
+
+@pytest.mark.parametrize("since", [datetime(1, 1, 1, tzinfo=UTC), datetime(1000, 1, 2, tzinfo=UTC)])
+def test_any_since_may_be_asked_for(since):
+    service = Service([ROOF], {"11": hours("2024-07-01T09:00", 3), "12": []})
+    assert len(rows(*deliver(service, since=since, piece="10000w", look_back="1000w"))) == 3
 
 
 def test_a_thing_without_observations_or_without_such_datastreams_brings_nothing():

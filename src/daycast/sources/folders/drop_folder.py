@@ -88,18 +88,18 @@ class DropFolder(BaseModel):
         return [file for file in files if file is not None and not (file.young and self._only_settled)]
 
     def deliver_each(
-        self, files: Iterable[DroppedFile], deliver: Callable[[DroppedFile], Delivery | None]
+        self, files: Iterable[DroppedFile], deliver: Callable[[DroppedFile], Iterable[Delivery]]
     ) -> Iterator[Delivery]:
-        """Yield what `deliver` makes of each file, None being nothing, and raise SourceError for bad ones after the last.
+        """Yield what `deliver` makes of each file, and raise SourceError for bad ones after the last.
 
         A file that vanished is left out; so is one that seems to be written to, until the next time.
         """
         errors: list[SourceError] = []
         for file in files:
             try:
-                delivery = deliver(file)
-                if delivery is not None and not (self._only_settled and file.has_changed()):
-                    yield delivery
+                for delivery in deliver(file):
+                    if not (self._only_settled and file.has_changed()):
+                        yield delivery
             except UnfinishedFileError as error:
                 if not file.may_be_unfinished():
                     errors.append(error)

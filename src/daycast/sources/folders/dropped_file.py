@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -95,6 +96,48 @@ class DroppedFile:
                 f"{self.origin} was taken in but cannot be moved to {self.destination}: {error.strerror}; "
                 "after.move_to must be a folder on the same file system that can be written"
             ) from None
+
+
+class FilePieces:
+    """The pieces of one file, in order, each a delivery of its own; the file is put away once the last of them was taken in.
+
+    `read_as` is the fingerprint of the whole file. One that is a single piece has it too; those of several have it with their
+    number, so that a run that was killed goes on at the piece it had come to.
+    """
+
+    def __init__(self, file: DroppedFile, read_as: str, seen: Collection[str]) -> None:
+        self._file, self._read_as, self._seen = file, read_as, seen
+        self._given = self._taken_in = 0
+        self._complete = False
+
+    @property
+    def all_seen(self) -> bool:
+        """Whether every piece was taken in before."""
+        number = next(number for number in count(1) if self._name(number, last=False) not in self._seen)
+        return self._read_as in self._seen or self._name(number, last=True) in self._seen
+
+    def origin(self, where: str) -> str:
+        """What the piece last asked for is called; `where` says where one of several begins."""
+        return self._file.origin if self._complete and self._given == 1 else f"{self._file.origin} from {where}"
+
+    def next(self, *, last: bool) -> str | None:
+        """The fingerprint of the next piece; None where it was taken in before."""
+        self._given += 1
+        self._complete = last
+        name = self._read_as if last and self._given == 1 else self._name(self._given, last=last)
+        if name not in self._seen:
+            return name
+        self.finish()
+        return None
+
+    def finish(self) -> None:
+        """Note that one more piece was taken in. Raises SourceError where the file cannot be put away."""
+        self._taken_in += 1
+        if self._complete and self._taken_in == self._given:
+            self._file.put_away()
+
+    def _name(self, number: int, *, last: bool) -> str:
+        return f"{self._read_as} {number}{' last' if last else ''}"
 
 
 def _reserve(folder: Path, path: Path) -> Path:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from daycast import __version__
-from daycast.sources.http.answer import Answer, decode, require_bearable
+from daycast.sources.http.answer import Answer, bounded, decode
 from daycast.sources.http.key import Key
 from daycast.sources.http.trouble import LastingError, PassingError
 from daycast.sources.http.watchdog import Watchdog
@@ -125,10 +125,6 @@ def _may_have_key(url: httpx.URL, origin: httpx.URL) -> bool:
 
 
 def _answer(response: httpx.Response) -> Answer:
-    parts, size = [], 0
-    for part in response.iter_raw():
-        size += len(part)
-        require_bearable(size)
-        parts.append(part)
-    content = decode(b"".join(parts), response.headers.get("Content-Encoding", "").strip().lower())
+    body = bounded(response.iter_raw())
+    content = decode(body, response.headers.get("Content-Encoding", "").strip().lower())
     return Answer(response.status_code, dict(response.headers), content)

@@ -12,13 +12,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import SourceError
+from daycast.sources.bounded import read_bytes
 from daycast.sources.delivery import Delivery
 from daycast.sources.http.client import Client, HttpSettings
-from daycast.sources.noaa.station_year import Reports, Shelf, StationYear
+from daycast.sources.noaa.station_year import Reports, Shelf, StationYear, no_reports
 from daycast.sources.noaa.station_year_archive import ArchiveShelf
 from daycast.sources.noaa.station_year_delivery import Span, as_delivery
 from daycast.sources.noaa.station_year_folder import FolderShelf
-from daycast.sources.tables.csv_file import read_bytes
+from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.short_forms import Duration, list_if_bare
 from daycast.times import HOUR
 from daycast.variables import Variable
@@ -87,11 +88,12 @@ class NoaaArchive(BaseModel):
     ) -> Iterator[Delivery]:
         """Yield one delivery a station-year of what was received in (since, until]; see Source.
 
-        Years that ended before `since` or `start` are not looked at. Raises SourceError for a folder without station-years before
+        Years that ended before `since` or `start` are not looked at; of an archive, where `since` is None, neither are those that
+        were closed when they were read. Raises SourceError for a folder without station-years before
         any is read; for what cannot be had or read, and stations never found, after all the others were delivered.
         """
         with ExitStack() as opened:
-            shelf = self._shelf(opened, seen)
+            shelf = self._shelf(opened, seen, until, again=since is not None)
             errors: list[str] = []
             failed_in_a_row = 0
             for piece in shelf.find(self._first_year(since), until.year):
@@ -146,11 +148,11 @@ class NoaaArchive(BaseModel):
             body = client.get_bytes(place)
         return None if body is None else (body.content, place)
 
-    def _shelf(self, opened: ExitStack, seen: Collection[str]) -> Shelf:
+    def _shelf(self, opened: ExitStack, seen: Collection[str], until: datetime, *, again: bool) -> Shelf:
         if self.folder is not None:
             return self._folder_shelf(self.folder, seen)
         client = opened.enter_context(Client(self.http, self._environment))
-        return ArchiveShelf(client, self.address, self.station_ids, self._read_as, seen)
+        return ArchiveShelf(client, self.address, self.station_ids, self._read_as, seen, until, again=again)
 
     def _folder_shelf(self, folder: str, seen: Collection[str]) -> FolderShelf:
         place = self._folder / Path(folder).expanduser()
@@ -158,7 +160,7 @@ class NoaaArchive(BaseModel):
 
     def _first_year(self, since: datetime | None) -> int | None:
         """The first year that may hold a report received after `since` and made after `start`."""
-        starts = [self.start, None if since is None else since - self.reporting_delay]
+        starts = [self.start, None if since is None else earlier(since, self.reporting_delay)]
         years = [time.year for time in starts if time is not None]
         return max(years) if years else None
 
@@ -178,6 +180,6 @@ class NoaaArchive(BaseModel):
         found = shelf.take(piece)
         if found is None:
             return None
-        reports = self.read(found.content, piece)
+        reports = no_reports() if found.content is None else self.read(found.content, piece)
         spoken_for = Span(span[0], span[1], self.start, self.reporting_delay)
         return as_delivery(reports, piece, found.fingerprint, spoken_for, variables)

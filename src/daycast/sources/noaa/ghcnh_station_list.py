@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from daycast.sources.bounded import MOST_LINE
 from daycast.sources.noaa.ghcnh_columns import column_names, split_fields
 from daycast.sources.tables.csv_file import parse_table
 from daycast.sources.tables.text_values import parse_number, present
@@ -46,7 +47,7 @@ def _header_and_row(path: Path) -> tuple[list[str], list[str]] | None:
     reader = gzip.open if path.suffix == ".gz" else open
     try:
         with reader(path, "rt", encoding="utf-8-sig", errors="replace") as file:
-            header, row = file.readline(), file.readline()
+            header, row = file.readline(MOST_LINE), file.readline(MOST_LINE)
     except (OSError, EOFError, zlib.error):  # the same file is read for its reports, and complained about then
         return None
     return (column_names(header), split_fields(row)) if row.strip() else None

@@ -1,18 +1,21 @@
 """A station-year: one file with what one station reported in one year, as NOAA's archives of surface reports are cut."""
 
-import gzip
-import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Protocol
 
 import polars as pl
 
 from daycast.errors import SourceError
+from daycast.sources.bounded import DamagedError, counted, unpacked, whole_lines
+from daycast.sources.tables.calendar import FIRST, LAST
 from daycast.sources.tables.problems import Complaint
+from daycast.times import UTC_TIME
 
 # rain too little to measure: daycast counts anything below 0.05 mm as none (variables.py)
 TRACE_MM = 0.0
-_GZIP = b"\x1f\x8b"
+MOST_BYTES = 512 * 2**20  # of one file, unpacked; a busy station of a century has as much
+_MOST_LINES = 5_000_000  # a report every ten minutes for 95 years
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,12 @@ class StationYear:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A station-year that is new to us, as it came, and the fingerprint of its Delivery."""
+    """A station-year that is new to us, as it came, and the fingerprint of its Delivery.
 
-    content: bytes
+    `content` is None where all that is new is that we have asked: the Delivery without rows lets the next run know.
+    """
+
+    content: bytes | None
     fingerprint: str
 
 
@@ -43,6 +49,11 @@ class Reports:
     values: pl.DataFrame
     raw: pl.DataFrame
     complaints: list[Complaint]
+
+
+def no_reports() -> Reports:
+    """A station-year without rows."""
+    return Reports(pl.DataFrame(schema={"observed_at": UTC_TIME}), pl.DataFrame(schema={"line": pl.String}), [])
 
 
 class Shelf(Protocol):
@@ -61,9 +72,14 @@ class Shelf(Protocol):
 def read_lines(content: bytes, origin: str) -> pl.Series:
     """The lines of a text, plain or gzip, without line breaks and blank lines, under the name "line".
 
-    Raises SourceError naming `origin` for an empty file, a gzip file that is damaged or ends too early, and what is no text.
+    Raises SourceError naming `origin` for an empty file, a gzip file that is damaged or ends too early, what is no text, and
+    more bytes or lines, or a longer one, than is ever read.
     """
     plain = _unpacked(content, origin)
+    if plain.count(b"\n") > _MOST_LINES:
+        raise SourceError(
+            f"{origin} has more than {_MOST_LINES:,} lines, the most that is read: get the files of single years"
+        )
     if not plain.strip():
         raise SourceError(f"{origin} is empty: a line for each report was expected")
     if b"\x00" in plain[:1024]:
@@ -75,7 +91,8 @@ def read_lines(content: bytes, origin: str) -> pl.Series:
 
 def instant(text: pl.Expr, form: str) -> pl.Expr:
     """The instant (UTC_TIME) that `text` names in the form `form` of strftime, in UTC; null where it names none."""
-    return text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+    read = text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+    return pl.when(read.dt.year().is_between(FIRST.year, LAST.year - 1)).then(read)
 
 
 def is_of_another_year(observed_at: pl.Series, year: int | None) -> pl.Series:
@@ -85,9 +102,7 @@ def is_of_another_year(observed_at: pl.Series, year: int | None) -> pl.Series:
 
 
 def _unpacked(content: bytes, origin: str) -> bytes:
-    if not content.startswith(_GZIP):
-        return content
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
+        return b"".join(whole_lines(counted(unpacked(BytesIO(content)), origin, MOST_BYTES), origin))
+    except DamagedError:
         raise SourceError(f"{origin} is a damaged or incomplete gzip file; fetch or copy it again") from None

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from daycast.errors import SourceError
+from daycast.sources.bounded import read_bytes
 from daycast.sources.nearest import listed
-from daycast.sources.noaa.station_year import Found, StationYear
-from daycast.sources.tables.csv_file import read_bytes
+from daycast.sources.noaa.station_year import MOST_BYTES, Found, StationYear
 from daycast.sources.tables.fingerprint import fingerprint
 
 
@@ -48,7 +48,7 @@ class FolderShelf:
 
     def take(self, piece: StationYear) -> Found | None:
         """The file, None where it was read before; raises SourceError where it cannot be read."""
-        content = read_bytes(self.folder / piece.origin, piece.origin)
+        content = read_bytes(self.folder / piece.origin, piece.origin, MOST_BYTES)
         reading = {"read_as": self._read_as, "station": piece.station, "year": piece.year}
         read_before = fingerprint(content, reading)
         return None if read_before in self._seen else Found(content, read_before)

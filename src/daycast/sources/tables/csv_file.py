@@ -1,23 +1,34 @@
-"""A file of separated values as a frame of strings: nothing guessed, nothing dropped, or one line that says why not."""
+"""A file of separated values as frames of strings: nothing guessed, nothing dropped, or one line that says why not.
+
+A text is gone through twice: once to see what it is (`survey`), once to read it, in pieces that fit into memory.
+"""
 
 import csv
-import gzip
 import re
-import zlib
-from collections.abc import Collection
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+from typing import Annotated, BinaryIO
 
 import polars as pl
 from pydantic import AfterValidator
 
 from daycast.errors import SourceError
+from daycast.sources.bounded import MOST_IN_MEMORY, DamagedError, counted, is_packed, unpacked, whole_lines
 from daycast.sources.folders.dropped_file import UnfinishedFileError
 from daycast.sources.nearest import did_you_mean, listed
+from daycast.sources.tables.text_encoding import UNREADABLE, Evidence, as_utf8, marked_encoding
 
 BEYOND = "(beyond the header"  # how the columns begin that hold what stands behind the last named one
 _MOST_BEYOND = 1000  # a line of garbage must not become a million columns
+_MOST_COLUMNS = 20_000
+_MOST_ROWS = 500_000  # of a piece
+_MOST_CELLS = 20_000_000  # of a piece; each takes 16 bytes, even an empty one
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_HEAD = 1024  # bytes by which text is told from anything else
+_TAIL = 4  # bytes that hold a line break in any encoding
+_CUT_OFF = "is a damaged or incomplete gzip file"
 
 
 def _validate_separator(text: str) -> str:
@@ -29,46 +40,108 @@ def _validate_separator(text: str) -> str:
 Separator = Annotated[str, AfterValidator(_validate_separator)]
 
 
-def read_bytes(path: Path, origin: str) -> bytes:
-    """The file as it lies on the disk; raises SourceError naming it."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{origin} cannot be read: {error.strerror}") from None
+@dataclass(frozen=True)
+class Survey:
+    """What must be known of the whole text before any of it is read."""
+
+    encoding: str
+    declared: bool  # by the configuration or by a byte order mark
+    is_utf8: bool  # to the last byte
+    quoted: bool  # a quotation mark stands anywhere in it
+    newlines: bool  # lines end in a line feed, not as on old Macintoshes
+    ends_mid_line: bool  # as plain text does while it is being copied
+
+    @property
+    def doubt(self) -> str:
+        """What to say where something is not found in the text; nothing of a text that is plainly UTF-8."""
+        if self.is_utf8:
+            return ""
+        if self.declared:
+            return f"; it was read as {self.encoding}"
+        return f'; it is not all UTF-8 and was read as {self.encoding}: set encoding if it is another, such as "cp1251"'
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a text in order: every column a string under the name in the header, null where empty."""
+
+    table: pl.DataFrame
+    first_line: int  # in the file, from 1
+    unreadable: bool  # there are bytes in it that are no text, or might be
+    last: bool
 
 
 def ends_mid_line(content: bytes) -> bool:
-    """Whether plain text ends without a line break, as it does while it is being copied."""
-    plain = not content.startswith(b"\x1f\x8b")
-    return plain and not content.rstrip(b"\x00").endswith((b"\n", b"\r"))  # a line break in UTF-16 may end in a zero
+    """Whether plain text ends without a line break."""
+    return not content.rstrip(b"\x00").endswith((b"\n", b"\r"))  # a line break in UTF-16 may end in a zero
 
 
-def may_be_quoted(content: bytes) -> bool:
-    """Whether a quotation mark stands anywhere in the text; of compressed text nobody knows."""
-    return content.startswith(b"\x1f\x8b") or b'"' in content
+def survey(stream: BinaryIO, origin: str, encoding: str | None = None) -> Survey:
+    """Look at all of a text, plain or gzip, in the declared `encoding` or, where that is None, the one its bytes tell of.
+
+    Raises SourceError naming `origin` for what is no text and for more bytes, or a longer line, than is ever read, and its
+    UnfinishedFileError for what is empty or a gzip file that ends too early.
+    """
+    head, tail, evidence = b"", b"", Evidence()
+    empty, quoted, newlines = True, False, False
+    known = encoding
+    for lines in whole_lines(counted(_unpacked(stream, origin), origin), origin):
+        if not head:
+            head = lines[:_HEAD]
+            known = known or marked_encoding(head)
+        evidence.add(lines)
+        empty = empty and not lines.strip()
+        quoted = quoted or b'"' in lines
+        newlines = newlines or b"\n" in lines
+        tail = (tail + lines[-_TAIL:])[-_TAIL:]
+    if empty:
+        raise UnfinishedFileError(f"{origin} is empty: a header was expected")
+    if known is None and _BINARY.search(head):
+        wide = " or is it UTF-16? Then set encoding = 'utf-16-le' or 'utf-16-be'" if b"\x00" in head[:4] else ""
+        raise SourceError(f"{origin} is no text (it begins with {head[:8]!r}){wide}")
+    return Survey(
+        encoding=known or evidence.encoding,
+        declared=known is not None,
+        is_utf8=evidence.is_utf8 and (known or "utf-8").lower() in {"utf-8", "utf8", "utf-8-sig"},
+        quoted=quoted,
+        newlines=newlines,
+        ends_mid_line=not is_packed(stream) and ends_mid_line(tail),
+    )
 
 
-def parse_table(content: bytes, separator: str, needed: Collection[str], origin: str) -> pl.DataFrame:
-    """The rows of `content`, plain or gzip, every column a string under the name in its header, null where empty.
+def read_pieces(
+    stream: BinaryIO, about: Survey, separator: str, needed: Collection[str], origin: str
+) -> Iterator[Piece]:
+    """The rows of a text, of which `about` is the survey, in pieces that fit into memory; at least one.
 
     Short rows end in nulls, fields beyond the header stand in columns that begin with BEYOND, and lines without any
     value are left out.
-    Raises SourceError naming `origin` for what is no text, badly quoted or without a `needed` column, and its
-    UnfinishedFileError for what is empty or a gzip file that ends too early.
+    Raises SourceError naming `origin` for what is badly quoted or without a `needed` column.
     """
-    header_line, _, body = _as_text(content, origin).lstrip(b"\r\n").partition(b"\n")
+    blocks = _text_of(stream, about, origin)
+    header_line, blocks, before = _split_header(blocks)
     names = _parse_header(header_line.decode(), separator, origin)
-    _validate_columns(names, needed, origin)
+    _validate_columns(names, needed, origin, about)
     header = _numbered(names)
-    width = len(header) + 1
-    table = _read(body, separator, width, origin)
-    if table[:, -1].null_count() < table.height:
-        widest = max(line.count(separator.encode()) for line in body.splitlines()) + 1
-        width = min(max(widest, width), width + _MOST_BEYOND)
-        table = _read(body, separator, width, origin)
-    table.columns = header + [f"{BEYOND}, {index})" for index in range(1, width - len(header) + 1)]
-    table = table.select(column for column in table if not (column.name.startswith(BEYOND) and column.is_null().all()))
-    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+    lines_before = before + 1
+    for body, last in _cut(blocks, min(_MOST_ROWS, _MOST_CELLS // (len(header) + 1))):
+        table = _parse_body(body, header, separator, origin, lines_before)
+        unreadable = not about.is_utf8 and UNREADABLE.encode() in body
+        yield Piece(table, lines_before + 1, unreadable, last)
+        lines_before += body.count(b"\n")
+
+
+def parse_table(
+    content: bytes, separator: str, needed: Collection[str], origin: str, encoding: str | None = None
+) -> pl.DataFrame:
+    """The rows of a text that is one piece. Raises SourceError as `survey` and `read_pieces` do, and for a larger one."""
+    stream = BytesIO(content)
+    first = next(read_pieces(stream, survey(stream, origin, encoding), separator, needed, origin))
+    if not first.last:
+        raise SourceError(
+            f"{origin} is too large: at most {MOST_IN_MEMORY:,} bytes or {_MOST_ROWS:,} rows are read of it"
+        )
+    return first.table
 
 
 def beyond_columns(table: pl.DataFrame) -> list[str]:
@@ -76,65 +149,116 @@ def beyond_columns(table: pl.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith(BEYOND)]
 
 
-def _as_text(content: bytes, origin: str) -> bytes:
-    """UTF-8 without a byte order mark; what is not Unicode is taken for Latin-1, which loses nothing."""
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error):
-            raise UnfinishedFileError(f"{origin} is a damaged or incomplete gzip file") from None
-    if not content.strip():
-        raise UnfinishedFileError(f"{origin} is empty: a header was expected")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace").encode()
-    if _BINARY.search(content[:1024]):
-        raise SourceError(f"{origin} is no text (it begins with {content[:8]!r})")
-    if b"\n" not in content:  # lines as on old Macintoshes, and in exports for them
-        content = content.replace(b"\r", b"\n")
+def _unpacked(stream: BinaryIO, origin: str) -> Iterator[bytes]:
     try:
-        return content.decode("utf-8-sig").encode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1").encode()
+        yield from unpacked(stream)
+    except DamagedError:
+        raise UnfinishedFileError(f"{origin} {_CUT_OFF}") from None
+
+
+def _text_of(stream: BinaryIO, about: Survey, origin: str) -> Iterator[bytes]:
+    """The text in UTF-8, in blocks of whole lines that end in line feeds."""
+    utf8 = as_utf8(counted(_unpacked(stream, origin), origin), about.encoding)
+    lines = whole_lines(utf8, origin)
+    return lines if about.newlines else (block.replace(b"\r", b"\n") for block in lines)
+
+
+def _split_header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes], int]:
+    """The first line that is not blank, the blocks behind it, and how many lines stand before it."""
+    before = 0
+    for block in blocks:
+        text = block.lstrip(b"\r\n")
+        before += block[: len(block) - len(text)].count(b"\n")
+        if text:
+            header, _, rest = text.partition(b"\n")
+            return header, chain([rest], blocks), before
+    return b"", blocks, before
+
+
+def _cut(blocks: Iterable[bytes], most_lines: int) -> Iterator[tuple[bytes, bool]]:
+    """The blocks joined to pieces, and whether each is the last; cut outside of quotation marks while that is possible."""
+    held: list[bytes] = []
+    size = lines = quotes = 0
+    for block in chain.from_iterable(_at_most(block, most_lines) for block in blocks):
+        full = max(lines / most_lines, size / MOST_IN_MEMORY)
+        if full >= 1 and (quotes % 2 == 0 or full >= 2):  # at twice a piece the mark is never closed
+            yield b"".join(held), False
+            held, size, lines, quotes = [], 0, 0, 0
+        held.append(block)
+        size, lines, quotes = size + len(block), lines + block.count(b"\n"), quotes + block.count(b'"')
+    yield b"".join(held), True
+
+
+def _at_most(block: bytes, most_lines: int) -> Iterator[bytes]:
+    """A block in parts of at most so many lines."""
+    if block.count(b"\n") <= most_lines:
+        yield block
+        return
+    lines = block.split(b"\n")
+    ended = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    for first in range(0, len(ended), most_lines):
+        yield b"".join(ended[first : first + most_lines])
 
 
 def _parse_header(line: str, separator: str, origin: str) -> list[str]:
     try:
-        return [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
+        names = [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
     except csv.Error as error:
         raise SourceError(f"{origin} has no header that can be read: {error}") from None
+    if len(names) > _MOST_COLUMNS:
+        raise SourceError(
+            f"{origin} has {len(names):,} columns, and at most {_MOST_COLUMNS:,} are read: is the separator right?"
+        )
+    return names
 
 
 def _numbered(names: list[str]) -> list[str]:
     """The names, a repeated one with its position, so that no column is lost."""
     unique: list[str] = []
+    taken: set[str] = set()
     for index, name in enumerate(names):
-        unique.append(name if name not in unique else f"{name} ({index + 1})")
+        unique.append(name if name not in taken else f"{name} ({index + 1})")
+        taken.add(unique[-1])
     return unique
 
 
-def _validate_columns(header: list[str], needed: Collection[str], origin: str) -> None:
+def _validate_columns(header: list[str], needed: Collection[str], origin: str, about: Survey) -> None:
     missing = [name for name in dict.fromkeys(needed) if name not in header]
     if missing:
         wanted = ", ".join(f"{name!r}{did_you_mean(name, header)}" for name in missing[:4])
         wanted += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         hint = "; is the separator right?" if len(header) == 1 else ""
-        raise SourceError(f"{origin} has no column {wanted}; it has: {listed(header)}{hint}")
+        raise SourceError(f"{origin} has no column {wanted}; it has: {listed(header)}{hint}{about.doubt}")
     repeated = [name for name in needed if header.count(name) > 1]
     if repeated:
         raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
 
 
-def _read(body: bytes, separator: str, width: int, origin: str) -> pl.DataFrame:
+def _parse_body(body: bytes, header: list[str], separator: str, origin: str, lines_before: int) -> pl.DataFrame:
+    width = len(header) + 1
+    table = _read(body, separator, width, origin, lines_before)
+    if table[:, -1].null_count() < table.height:
+        widest = max(line.count(separator.encode()) for line in body.splitlines()) + 1
+        width = min(max(widest, width), width + _MOST_BEYOND)
+        table = _read(body, separator, width, origin, lines_before)
+    table.columns = header + [f"{BEYOND}, {index})" for index in range(1, width - len(header) + 1)]
+    table = table.select(column for column in table if not (column.name.startswith(BEYOND) and column.is_null().all()))
+    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _read(body: bytes, separator: str, width: int, origin: str, lines_before: int) -> pl.DataFrame:
     """`width` columns of strings, under a header of our own because polars fits rows to the first line it sees."""
     header = separator.join(f"c{index}" for index in range(width)).encode() + b"\n"
     try:
         return pl.read_csv(header + body, separator=separator, infer_schema=False, truncate_ragged_lines=True)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         quoted = re.search(r"could not parse `(.+?)(?:\n|`)", str(error))
         at = body.find(quoted[1].encode()) if quoted else -1
         if quoted is None or at < 0:
-            raise SourceError(f"{origin} is no table of separated values: {str(error).splitlines()[0][:120]}") from None
-        line = body[:at].count(b"\n") + 2
+            marks = "; are quotation marks out of place?" if b'"' in body else ""
+            reason = str(error).splitlines()[0][:120]
+            raise SourceError(f"{origin} is no table of separated values: {reason}{marks}") from None
+        line = body[:at].count(b"\n") + lines_before + 1
         raise SourceError(
             f"{origin} line {line}: a quotation mark is out of place or never closed at {quoted[1][:40]!r}"
         ) from None

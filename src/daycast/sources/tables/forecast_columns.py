@@ -6,9 +6,10 @@ from typing import Annotated
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from daycast.sources.tables.calendar import BEYOND_CALENDAR
 from daycast.sources.tables.problems import Complaint
 from daycast.sources.tables.short_forms import column_if_bare
-from daycast.sources.tables.text_time import TimeColumn
+from daycast.sources.tables.text_time import TimeColumn, is_beyond_calendar
 from daycast.sources.tables.typed_time import InstantColumn
 
 
@@ -29,9 +30,17 @@ class ForecastTexts(BaseModel):
         """Where no time of issue, or of receipt, can be read; `keys` has issued_at and received_at."""
         read = [(self.issued, "issued_at"), *([(self.received, "received_at")] if self.received else [])]
         return [
-            Complaint(time.column, keys[key].is_null(), raw[time.column], f"no time in the form {time.form}")
-            for time, key in read
+            Complaint(time.column, where, raw[time.column], _reasons(raw[time.column], time))
+            for time, where in ((time, keys[key].is_null()) for time, key in read)
+            if where.any()
         ]
+
+
+def _reasons(text: pl.Series, time: TimeColumn) -> pl.Series:
+    """Why no time can be read of each `text`, if none can."""
+    beyond = is_beyond_calendar(text, time.format).alias("beyond")
+    reason = pl.when("beyond").then(pl.lit(BEYOND_CALENDAR)).otherwise(pl.lit(f"no time in the form {time.form}"))
+    return beyond.to_frame().select(reason).to_series()
 
 
 class ForecastInstants(BaseModel):
@@ -48,6 +57,6 @@ class ForecastInstants(BaseModel):
         return (self.issued.column, *([self.received] if self.received else []))
 
 
-def unused(forecast: BaseModel | None) -> Collection[str]:
+def unused(name: str, setting: object) -> Collection[str]:
     """The setting's name where it is not used: a fingerprint then is what it was before there was such a setting."""
-    return () if forecast else ("forecast",)
+    return () if setting else (name,)

@@ -6,7 +6,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from daycast.errors import SourceError
-from daycast.sources.tables.csv_file import Separator, parse_table, read_bytes
+from daycast.sources.bounded import read_bytes
+from daycast.sources.tables.csv_file import Separator, parse_table
+from daycast.sources.tables.text_encoding import UNREADABLE, Encoding
 from daycast.sources.tables.text_values import parse_number, present
 from daycast.stations import STATION_SCHEMA
 
@@ -20,6 +22,7 @@ class StationList(BaseModel):
 
     file: str
     separator: Separator = ","
+    encoding: Encoding | None = None  # None: as text_encoding.py says
     station: str = "station_id"
     name: str = "name"
     latitude: str = "latitude"  # degrees north
@@ -29,28 +32,34 @@ class StationList(BaseModel):
     def read(self, folder: Path, missing: tuple[str, ...], decimal: str) -> pl.DataFrame:
         """The stations (STATION_SCHEMA), `file` being relative to `folder`.
 
-        Raises SourceError naming a missing column, a station that is listed twice or a position that is none.
+        Raises SourceError naming a missing column, a station that is listed twice or garbled, or a position that is none.
         """
         content = read_bytes(folder / Path(self.file).expanduser(), self.file)
         named = [
             self.station,
             *(getattr(self, field) for field in sorted(self.model_fields_set & STATION_SCHEMA.keys())),
         ]
-        table = parse_table(content, self.separator, named, self.file)
+        table = parse_table(content, self.separator, named, self.file, self.encoding)
         texts = table.select(
             present(pl.col(column), missing).alias(field)
             if column in table.columns
             else pl.lit(None, pl.String).alias(field)
             for field, column in self._columns().items()
         ).filter(pl.col("station_id").is_not_null())
-        self._validate_unique(texts["station_id"])
+        self._validate_ids(texts["station_id"])
         return texts.with_columns(self._coordinate(texts, field, decimal) for field in _LIMITS)
 
     def _columns(self) -> dict[str, str]:
         """Columns of the file by name in STATION_SCHEMA, in its order."""
         return {field: self.station if field == "station_id" else getattr(self, field) for field in STATION_SCHEMA}
 
-    def _validate_unique(self, ids: pl.Series) -> None:
+    def _validate_ids(self, ids: pl.Series) -> None:
+        garbled = ids.filter(ids.str.contains(UNREADABLE, literal=True))
+        if not garbled.is_empty():
+            raise SourceError(
+                f"{self.file} lists station {garbled[0]!r}, which has bytes that are no text: "
+                "correct them, or set station_list.encoding"
+            )
         repeated = ids.filter(ids.is_duplicated())
         if not repeated.is_empty():
             raise SourceError(f"{self.file} lists station {repeated[0]!r} more than once")

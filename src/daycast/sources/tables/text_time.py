@@ -8,6 +8,8 @@ from typing import Annotated
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from daycast.sources.tables.calendar import within_calendar
+
 _WALL = pl.Datetime("us")
 _INSTANT = pl.Datetime("us", "UTC")
 _ISO_WALL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -17,21 +19,33 @@ _PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
 
 
 def parse_wall(text: pl.Series, time_format: str | None) -> pl.Series:
-    """The naive time in `text`, in `time_format` (None: ISO 8601); null where it shows none or names its offset."""
-    if time_format is None:
-        return _parse_iso(text, _WALL, _ISO_WALL)
-    if _NAMES_INSTANT.search(time_format):
-        return _nothing(text, _WALL)
-    return text.to_frame("text").select(_strptime(pl.col("text"), _WALL, time_format)).to_series()
+    """The naive time in `text`, in `time_format` (None: ISO 8601); null where it shows none or names its offset.
+
+    Null, too, where it is beyond the calendar; the same holds for instants.
+    """
+    return within_calendar(_parse(text, time_format, _WALL))
 
 
 def parse_instant(text: pl.Series, time_format: str | None) -> pl.Series:
     """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null where it names none."""
+    return within_calendar(_parse(text, time_format, _INSTANT))
+
+
+def is_beyond_calendar(text: pl.Series, time_format: str | None) -> pl.Series:
+    """Where `text` shows a time in this form, of a year that is read as none."""
+    beyond = pl.repeat(False, len(text), eager=True)
+    for dtype in (_WALL, _INSTANT):
+        parsed = _parse(text, time_format, dtype)
+        beyond |= parsed.is_not_null() & within_calendar(parsed).is_null()
+    return beyond
+
+
+def _parse(text: pl.Series, time_format: str | None, dtype: pl.Datetime) -> pl.Series:
     if time_format is None:
-        return _parse_iso(text, _INSTANT, _ISO_INSTANT)
-    if _NAMES_INSTANT.search(time_format):
-        return text.to_frame("text").select(_strptime(pl.col("text"), _INSTANT, time_format)).to_series()
-    return _nothing(text, _INSTANT)
+        return _parse_iso(text, dtype, _ISO_INSTANT if dtype == _INSTANT else _ISO_WALL)
+    if (_NAMES_INSTANT.search(time_format) is None) == (dtype == _INSTANT):
+        return _nothing(text, dtype)
+    return text.to_frame("text").select(_strptime(pl.col("text"), dtype, time_format)).to_series()
 
 
 def _parse_iso(text: pl.Series, dtype: pl.Datetime, forms: Iterable[str]) -> pl.Series:

@@ -12,7 +12,7 @@ from daycast.errors import SourceError
 from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS
 from daycast.sources.nearest import did_you_mean, listed
 from daycast.sources.tables.forecast_columns import ForecastInstants
-from daycast.sources.tables.local_time import validate_timezone
+from daycast.sources.tables.local_time import WallClocks, validate_timezone
 from daycast.sources.tables.mapped_columns import MappedColumns, units_of
 from daycast.sources.tables.problems import Complaint, list_problems
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
@@ -76,14 +76,16 @@ class TypedTable(BaseModel):
         span: tuple[datetime | None, datetime],
         variables: Mapping[str, Variable],
         origin: str,
+        clocks: WallClocks,
     ) -> TypedRows:
         """The rows that were received in `span` (since, until], and those without a time.
 
         `station` is the station of all rows, None where a column tells it; `received` the column with the receipt, None
-        where it is assumed from `reporting_delay`. Raises SourceError naming `origin` and a column of an impossible type.
+        where it is assumed from `reporting_delay`; `clocks` are the same for all pieces of a source. Raises SourceError naming
+        `origin` and a column of an impossible type.
         """
         since, until = span
-        keys = self._keys(table, station, received, origin)
+        keys = self._keys(table, station, received, origin, clocks)
         late = (keys["received_at"] > until).fill_null(value=False)
         inside = ~late if since is None else ~late & ~(keys["received_at"] <= since).fill_null(value=False)
         waiting = int((late & (keys["issued_at" if self.forecast else "observed_at"] > until)).sum())
@@ -102,18 +104,21 @@ class TypedTable(BaseModel):
             waiting=waiting,
         )
 
-    def _keys(self, table: pl.DataFrame, station: str | None, received: str | None, origin: str) -> pl.DataFrame:
+    def _keys(
+        self, table: pl.DataFrame, station: str | None, received: str | None, origin: str, clocks: WallClocks
+    ) -> pl.DataFrame:
         """READING_KEYS of every row, or ISSUE_KEYS beside them."""
         stations = self._stations(table, station, origin)
-        observed = to_instants(table[self.time.column], self.time.epoch, self.timezone, stations, origin)
-        issued = None
-        if self.forecast is not None:
-            of = self.forecast.issued
-            issued = to_instants(table[of.column], of.epoch, self.timezone, stations, origin)
+
+        def instants(of: InstantColumn) -> pl.Series:
+            return to_instants(table[of.column], of.epoch, clocks.of(of.column), stations, origin)
+
+        observed = instants(self.time)
+        issued = None if self.forecast is None else instants(self.forecast.issued)
         if received is None:
             receipts = (observed if issued is None else issued) + self.reporting_delay
         else:
-            receipts = to_instants(table[received], None, self.timezone, stations, origin)
+            receipts = instants(InstantColumn(column=received))
         keys = pl.DataFrame([stations, observed, receipts], schema=list(READING_KEYS))
         if issued is not None:
             return keys.with_columns(issued_at=issued, valid_at="observed_at")

@@ -1,17 +1,16 @@
 """Where a table with column types says when: a timestamp with or without a zone, or whole numbers counted from 1970."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from daycast.errors import SourceError
-from daycast.sources.tables.local_time import local_to_utc
+from daycast.sources.tables.calendar import BEYOND_CALENDAR, within_calendar
+from daycast.sources.tables.local_time import WallClock
 from daycast.times import UTC_TIME
 
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in 2262 and need no bounds
-_FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1000, 9000))  # seconds since 1970
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
 
 
 class InstantColumn(BaseModel):
@@ -24,21 +23,18 @@ class InstantColumn(BaseModel):
 
 
 def to_instants(
-    times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str, stations: pl.Series, origin: str
+    times: pl.Series, epoch: Literal["s", "ms"] | None, clock: WallClock, stations: pl.Series, origin: str
 ) -> pl.Series:
     """The instants (UTC_TIME), null where there is none.
 
-    Timestamps without a zone are the wall clock of `zone`; local_to_utc tells about the hour that happens twice.
+    Timestamps without a zone are those of `clock`, which tells about the hour that happens twice.
     Raises SourceError naming `origin`, the column and its type where that is no time.
     """
     if times.null_count() == times.len():  # databases give a column of nulls any type
         return pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
     _validate_type(times, epoch, origin)
-    stamped = _as_timestamps(_within_calendar(times, epoch), epoch)
-    if stamped.dtype == UTC_TIME:
-        return stamped
-    frame = pl.DataFrame({"station": stations, "time": stamped})
-    return frame.select(local_to_utc(pl.col("time"), zone, pl.col("station")).cast(UTC_TIME)).to_series()
+    stamped = _as_timestamps(within_calendar(times, epoch), epoch)
+    return stamped if stamped.dtype == UTC_TIME else clock.to_utc(stamped, stations)
 
 
 def why_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str) -> pl.Series:
@@ -47,20 +43,20 @@ def why_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str
     frame = pl.DataFrame(
         {
             "given": times.is_not_null(),
-            "written": _within_calendar(times, epoch).is_not_null(),
+            "written": within_calendar(times, epoch).is_not_null(),
             "clock": writable(wall).dt.strftime("%H:%M"),
         }
     )
     return frame.select(
         pl.when(~pl.col("given")).then(pl.lit("no time"))
-        .when(~pl.col("written")).then(pl.lit("no time between the years 1000 and 9000"))
+        .when(~pl.col("written")).then(pl.lit(BEYOND_CALENDAR))
         .otherwise(pl.format("{} does not exist in {} on that day", "clock", pl.lit(zone)))
     ).to_series()  # fmt: skip
 
 
 def writable(column: pl.Series) -> pl.Series:
     """The column, null where it is a time that no calendar can write, as databases' "infinity"."""
-    return _within_calendar(column, None) if isinstance(column.dtype, pl.Datetime) else column
+    return within_calendar(column) if isinstance(column.dtype, pl.Datetime) else column
 
 
 def time_as_text(times: pl.Series) -> pl.Series:
@@ -82,19 +78,10 @@ def _validate_type(times: pl.Series, epoch: str | None, origin: str) -> None:
     raise SourceError(f"{origin}: column {times.name!r} is of type {times.dtype}, {wanted}")
 
 
-def _within_calendar(times: pl.Series, epoch: str | None) -> pl.Series:
-    ticks = _TICKS.get(times.dtype.time_unit if isinstance(times.dtype, pl.Datetime) else epoch or "")
-    if ticks is None:
-        return times
-    counts = times.to_physical().cast(pl.Int64, strict=False)
-    inside = counts.is_between(_FIRST * ticks, _LAST * ticks)
-    return times.to_frame("time").select(pl.when(inside).then("time").alias(times.name)).to_series()
-
-
 def _as_timestamps(times: pl.Series, epoch: Literal["s", "ms"] | None) -> pl.Series:
     """In microseconds: UTC_TIME, or without a zone where the column has none."""
     if epoch:
-        return (times.cast(pl.Int64) * (1_000_000 // _TICKS[epoch])).cast(UTC_TIME)
+        return (times.cast(pl.Int64) * _MICROSECONDS[epoch]).cast(UTC_TIME)
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
     stamped = times.cast(pl.Datetime("us", zone))
     return stamped.dt.convert_time_zone("UTC") if zone else stamped

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from daycast.sources.delivery import PROBLEM_SCHEMA
-from daycast.sources.tables.text_time import parse_instant
+from daycast.sources.tables.calendar import BEYOND_CALENDAR
+from daycast.sources.tables.text_time import is_beyond_calendar, parse_instant
 from daycast.sources.things.columns import Channel
 from daycast.sources.things.pages import Entity
 
@@ -47,6 +48,7 @@ def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> 
     return (
         table.with_columns(
             as_it_came=pl.struct(FIELDS),
+            beyond=is_beyond_calendar(said["start"], None) | is_beyond_calendar(said["end"], None),
             started_at=parse_instant(said["start"], None),
             observed_at=parse_instant(said["end"], None),
             resulted_at=parse_instant(said["resultTime"], None),
@@ -58,10 +60,11 @@ def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> 
     )
 
 
-def in_span(observations: pl.DataFrame, after: datetime, end: datetime) -> pl.DataFrame:
-    """The rows observed in (after, end], and those whose time cannot be read."""
+def in_span(observations: pl.DataFrame, after: datetime | None, end: datetime) -> pl.DataFrame:
+    """The rows observed in (after, end], None meaning ever, and those whose time cannot be read."""
     observed = pl.col("observed_at")
-    return observations.filter(observed.is_null() | ((observed > after) & (observed <= end)))
+    begun = pl.lit(value=True) if after is None else observed > after
+    return observations.filter(observed.is_null() | (begun & (observed <= end)))
 
 
 def join_wide(read: Sequence[tuple[Channel, pl.DataFrame]]) -> pl.DataFrame:
@@ -110,6 +113,7 @@ def _fault(channel: Channel, timing: Timing) -> pl.Expr:
     no_result_time = pl.col("resultTime").is_not_null() & pl.col("resulted_at").is_null()
     faults = [
         ("phenomenonTime", pl.col("phenomenonTime").is_null(), "no time"),
+        ("phenomenonTime", pl.col("beyond"), BEYOND_CALENDAR),
         ("phenomenonTime", started.is_null() | ended.is_null() | (_ends().list.len() > 2), no_time),
         ("phenomenonTime", started > ended, "an interval that ends before it begins"),
         ("phenomenonTime", ended - started > timing.longest_interval, too_long),

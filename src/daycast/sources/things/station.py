@@ -37,16 +37,16 @@ def read_station(
     Pieces begin at multiples of `piece` since 1970, so that the same history comes in the same pieces; stretches without
     Observations are leapt over. `read_as` goes into the fingerprints. Raises SourceError where the service cannot answer.
     """
-    after, until = span
-    if after is None:
-        after = reader.first_moment(station.channels, None, until)
+    begin, until = span
+    after = begin or reader.first_moment(station.channels, None, until)
     while after is not None and after < until:
         end = min(_EPOCH + ((after - _EPOCH) // piece + 1) * piece, until)
-        wide = join_wide([(channel, reader.between(channel, after, end)) for channel in station.channels])
+        # what lies before the first moment are times beyond the calendar, which are to be accounted for
+        wide = join_wide([(channel, reader.between(channel, begin and after, end)) for channel in station.channels])
         known = wide.filter((pl.col("received_at") <= until).fill_null(value=True))
         if known.height:
             yield _delivery(reader, station, (after, end), known, len(known) == len(wide), read_as)
-        after = end if wide.height or end == until else reader.first_moment(station.channels, end, until)
+        begin = after = end if wide.height or end == until else reader.first_moment(station.channels, end, until)
 
 
 def _delivery(

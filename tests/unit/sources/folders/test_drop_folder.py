@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
+from daycast.sources import csv
 from daycast.sources.csv import CsvSource
 from daycast.sources.folders import dropped_file
 from daycast.sources.parquet import ParquetSource
@@ -159,16 +160,15 @@ def test_a_bad_file_keeps_no_good_one_back_and_several_are_counted(tmp_path):
 
 def test_a_file_that_is_written_to_while_it_is_read_is_left_where_it_would_be_lost(tmp_path, monkeypatch):
     path = drop(tmp_path)
-    read = Path.read_bytes
+    look = csv.survey
 
-    def read_and_append(self):
-        content = read(self)
-        if self == path:
-            with path.open("a") as file:
-                file.write("2024-01-01T01:00,2\n")
-        return content
+    def look_and_append(*given):
+        found = look(*given)
+        with path.open("a") as file:
+            file.write("2024-01-01T01:00,2\n")
+        return found
 
-    monkeypatch.setattr(Path, "read_bytes", read_and_append)
+    monkeypatch.setattr(csv, "survey", look_and_append)
     assert fetch(tmp_path, **MOVED) == []
     drop(tmp_path)
     assert len(fetch(tmp_path)) == 1  # it stays and is read again

@@ -1,9 +1,13 @@
 import gzip
+import io
+import tracemalloc
 
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.tables.csv_file import beyond_columns, ends_mid_line, parse_table
+from daycast.sources import bounded
+from daycast.sources.tables import csv_file
+from daycast.sources.tables.csv_file import beyond_columns, parse_table, read_pieces, survey
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -66,12 +70,11 @@ def test_a_quoted_separator_is_text():
         ("a\n1\n".encode("utf-16-le"), False),
         ("a\n1\n".encode("utf-16-be"), False),
         ("a\n1".encode("utf-16-le"), True),
-        (b"", True),
         (gzip.compress(b"a\n1"), False),  # gzip knows its own end
     ],
 )
 def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
-    assert ends_mid_line(content) is ends
+    assert survey(io.BytesIO(content), "a.csv", "utf-16-le" if b"\x00" in content else None).ends_mid_line is ends
 
 
 @pytest.mark.parametrize(
@@ -101,3 +104,71 @@ def test_a_header_of_a_thousand_names_is_not_printed_in_full():
         parse(header + b"\n", needed=tuple(f"wanted {index}" for index in range(30)))
     assert "and 26 more" in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def pieces_of(content: bytes, needed: tuple[str, ...] = ()):
+    stream = io.BytesIO(content)
+    return list(read_pieces(stream, survey(stream, "a.csv"), ",", needed, "a.csv"))
+
+
+def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and_take_no_memory():
+    packed = gzip.compress(b"1" * 100 * 2**20)
+    tracemalloc.start()
+    with pytest.raises(SourceError, match=r"^a\.csv has a line of more than 1,048,576 bytes, the most that is read"):
+        parse(packed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
+def test_gzip_that_unpacks_to_more_than_is_ever_read_is_refused(monkeypatch):
+    monkeypatch.setattr(bounded.counted, "__defaults__", (10_000,))
+    with pytest.raises(SourceError, match=r"^a\.csv holds more than 10,000 bytes"):
+        parse(gzip.compress(b"a,b\n" + b"1,2\n" * 10_000))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("rows", [1, 9, 10, 11, 100])
+def test_a_large_text_is_read_in_pieces_that_are_all_of_it(monkeypatch, rows, pack):
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    lines = [f"{row},{row % 7}" for row in range(rows)]
+    pieces = pieces_of(pack("\n".join(["a,b", *lines, ""]).encode()))
+    assert [row for piece in pieces for row in piece.table.rows()] == [tuple(line.split(",")) for line in lines]
+    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert len(pieces) == max(-(-rows // 10), 1)
+
+
+def test_a_wide_table_is_read_in_pieces_of_fewer_rows(monkeypatch):
+    monkeypatch.setattr(csv_file, "_MOST_CELLS", 50)
+    assert [piece.table.height for piece in pieces_of(b"a,b,c,d\n" + b"1\n" * 25)] == [10, 10, 5]
+
+
+def test_a_field_that_goes_on_over_lines_is_not_cut(monkeypatch):
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 3)
+    pieces = pieces_of(b'a,b\n1,2\n3,4\n5,"x\ny\nz"\n7,8\n')
+    assert [row for piece in pieces for row in piece.table.rows()] == [
+        ("1", "2"),
+        ("3", "4"),
+        ("5", "x\ny\nz"),
+        ("7", "8"),
+    ]
+
+
+def test_an_error_in_a_later_piece_names_its_line_in_the_file(monkeypatch):
+    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    with pytest.raises(SourceError, match=r"^a\.csv line 26: a quotation mark is out of place or never closed"):
+        pieces_of(b"\na,b\n" + b"1,2\n" * 23 + b'3,"4\n5,6\n')
+
+
+def test_a_header_of_more_columns_than_any_table_has_is_refused():
+    with pytest.raises(SourceError, match=r"^a\.csv has 30,000 columns, and at most 20,000 are read"):
+        parse(b"a," * 29_999 + b"a\n")
+
+
+def test_a_column_that_is_not_found_in_text_that_is_no_utf8_names_the_setting():
+    with pytest.raises(SourceError, match=r"was read as utf-8: set encoding if it is another, such as \"cp1251\"$"):
+        parse("Время,t\n1,2\n".encode("cp1251"), needed=("Время",))
+    with pytest.raises(SourceError, match=r"Then set encoding = 'utf-16-le'"):
+        parse("Zeit,t\n1,2\n".encode("utf-16-le"))
+    with pytest.raises(SourceError, match=r"it has: ä, c$"):
+        parse("ä,c\n1,2\n".encode(), needed=("b",))

@@ -1,13 +1,16 @@
 import polars as pl
 import pytest
 
-from daycast.sources.tables.local_time import local_to_utc, validate_timezone
+from daycast.sources.tables.local_time import WallClock, validate_timezone
 
 
 def utc_of(walls: list[str], zone: str, stations: list[str] | None = None) -> list[str | None]:
-    frame = pl.DataFrame({"wall": walls, "station": stations or ["a"] * len(walls)})
-    wall = pl.col("wall").str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M")
-    instants = frame.select(local_to_utc(wall, zone, pl.col("station"))).to_series()
+    return read(WallClock(zone), walls, stations)
+
+
+def read(clock: WallClock, walls: list[str], stations: list[str] | None = None) -> list[str | None]:
+    wall = pl.Series(walls).str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M")
+    instants = clock.to_utc(wall, pl.Series(stations or ["a"] * len(walls)))
     assert instants.dtype == pl.Datetime("us", "UTC")
     return instants.dt.strftime("%Y-%m-%d %H:%M").to_list()
 
@@ -35,6 +38,13 @@ def test_each_station_has_its_own_order():
     walls = ["2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 02:00"]
     expected = ["2024-10-27 00:00", "2024-10-27 00:00", "2024-10-27 01:00"]
     assert utc_of(walls, "Europe/Berlin", ["a", "b", "a"]) == expected
+
+
+def test_an_hour_that_came_twice_is_told_apart_across_the_pieces_of_a_source():
+    clock = WallClock("Europe/Berlin")
+    assert read(clock, ["2024-10-27 02:00", "2024-10-27 02:30"]) == ["2024-10-27 00:00", "2024-10-27 00:30"]
+    assert read(clock, ["2024-10-27 02:00", "2024-10-27 03:00"]) == ["2024-10-27 01:00", "2024-10-27 02:00"]
+    assert read(clock, ["2024-10-27 02:30"], ["b"]) == ["2024-10-27 00:30"]
 
 
 def test_a_time_that_stands_twice_on_an_ordinary_day_is_twice_the_same_instant():
