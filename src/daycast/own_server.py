@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from daycast.errors import ConfigError
+from daycast.loopback import open_url
 
 _PATIENCE_S = 300  # for a server that starts on a busy machine; one that ends is noticed at once
 _MOST_MB = 64
@@ -70,8 +70,8 @@ class OwnServer:
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310 - loopback
-            except (urllib.error.URLError, OSError):
+                open_url(urllib.request.Request(f"{self.url}/health"), timeout=5).close()  # noqa: S310 - loopback
+            except OSError:
                 time.sleep(0.1)
             else:
                 return

@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any
 
 from daycast.errors import ConfigError
+from daycast.loopback import open_url
 
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
@@ -46,7 +47,7 @@ def _call_once(url: str, path: str, body: object, method: str | None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - as configured
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+        with open_url(request, _TIMEOUT_S) as answer:
             return json.loads(answer.read() or "null")
     except urllib.error.HTTPError as error:
         raise RefusedError(error.code, error.read().decode(errors="replace")) from None

@@ -33,6 +33,8 @@ from daycast.sources.simulated import SimulatedSource
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.lake import Lake
 
+_PATTERN = "?#*[]{}"  # in the path of the data: DuckDB matches files by them, SQLite's addresses end there
+
 
 class Settings(Section):
     """Everything that can be configured; frozen, and unknown keys are refused."""
@@ -55,10 +57,22 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     drift: DriftSettings = DriftSettings()
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _is_named(cls, data: object) -> object:
+        if isinstance(data, str) and not data.strip():
+            raise ValueError("it is empty: name a folder, or leave it out")
+        return data
+
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
-        return (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        folder = (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        if odd := sorted(set(_PATTERN) & set(str(folder))):
+            raise ValueError(
+                f"{str(folder)!r} has a {odd[0]!r}, which databases do not take for a letter: name another"
+            )
+        return folder
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
+from daycast.redact import one_line
 from daycast.settings import Settings
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.runs import finish_run, start_run
@@ -21,7 +22,7 @@ def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[],
         yield
         status = "done"
     except BaseException as error:
-        message = str(error) or type(error).__name__
+        message = one_line(str(error)) or type(error).__name__
         raise
     finally:
         with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
