@@ -17,13 +17,13 @@ _LEAST_HEX = 32  # openSenseMap's ids of stations are 24 hexadecimal digits
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}-----|\Z)", re.DOTALL)
 _USERINFO = re.compile(
     r"(?P<before>\b[a-z][a-z0-9+.-]{1,20}:/{1,2})"  # paths that are made of an address have a single slash
-    r"(?:[^\s<>]{0,300}@"
-    r"|[^\s/:@]{0,100}:(?!\d{1,5}(?!\w)|\s)[^\n@]{0,200}@)",  # a password with a space; not a port
+    r"(?:[^\s<>:]{0,100}:[^\s<>]{0,300}@"
+    r"|[^\s/:@]{0,100}:(?!\d{1,5}(?:[/\s?#'\",;)\]]|$)|\s)[^\n@]{0,200}@)",  # a password with a space; not a port
     re.IGNORECASE,
 )
+_WEB_USERINFO = re.compile(r"(?P<before>\b(?:https?|wss?):/{1,2})[^\s<>]{0,300}@", re.IGNORECASE)  # a token is a user
 _BARE_USERINFO = re.compile(r"(?<![\w/.:-])[A-Za-z][\w.+-]{0,60}:[^\s:@/'\"]{1,100}@(?=\w)")
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]{1,2000}", re.IGNORECASE)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _VALUE = r"(?:'[^'\n]{0,500}'?|\"[^\"\n]{0,500}\"?|[^\s,;&)'\"\]}{(\[][^\s,;&)'\"\]}]{0,500})"
 _SENSITIVE = (
     r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key"
@@ -52,6 +52,7 @@ def redact(text: str) -> str:
     """The text with an ellipsis in place of whatever looks like a secret; a second time changes nothing."""
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _USERINFO.sub(rf"\g<before>{MASK}@", text)
+    text = _WEB_USERINFO.sub(rf"\g<before>{MASK}@", text)
     text = _BARE_USERINFO.sub(f"{MASK}@", text)
     text = _ADDRESS.sub(_redact_address, text)
     text = _HEADER.sub(rf"\g<before>{MASK}", text)
@@ -81,10 +82,10 @@ class Redacting(logging.Filter):
 
 
 def _redact_address(match: re.Match[str]) -> str:
-    """A web address without its query; the path keeps what is not random: webhooks have their key there."""
+    """A web address without its query, and without what is random in its path, for there webhooks have their key."""
     address = match[0].rstrip(").,;:]}!")
     place, mark, _ = re.split(r"([?#]|\Z)", address, maxsplit=1)
-    parts = [MASK if _UUID.fullmatch(part) or _is_random(part) else part for part in place.split("/")]
+    parts = [MASK if _is_random(part) or _is_random(re.sub("[_-]", "", part)) else part for part in place.split("/")]
     query = mark + MASK if mark and len(place) + 1 < len(address) else mark
     return "/".join(parts) + query + match[0][len(address) :]
 

@@ -41,5 +41,5 @@ def _check_answers(url: str) -> None:
         return
     except (ConfigError, ValueError, HTTPException) as error:
         raise ConfigError(
-            f"PREFECT_API_URL leads to no Prefect server ({error}): correct it, or unset it, and the command brings its own"
+            f"PREFECT_API_URL is of no use: {error}. Correct it, or unset it: then the command brings a server of its own"
         ) from None

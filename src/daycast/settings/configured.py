@@ -33,8 +33,6 @@ from daycast.sources.simulated import SimulatedSource
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.lake import Lake
 
-_PATTERN = "?#*[]{}"  # in the path of the data: DuckDB matches files by them, SQLite's addresses end there
-
 
 class Settings(Section):
     """Everything that can be configured; frozen, and unknown keys are refused."""
@@ -68,9 +66,9 @@ class Settings(Section):
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
         folder = (Path((info.context or {}).get("folder", ".")) / data).resolve()
-        if odd := sorted(set(_PATTERN) & set(str(folder))):
+        if "?" in str(folder):
             raise ValueError(
-                f"{str(folder)!r} has a {odd[0]!r}, which databases do not take for a letter: name another"
+                f"{str(folder)!r} has a question mark, where the addresses of databases end: name another folder"
             )
         return folder
 
