@@ -60,7 +60,10 @@ def test_a_run_that_fails_does_not_say_a_secret(settings: Settings) -> None:
 
 
 def test_what_a_run_fails_of_is_told_even_where_it_cannot_be_noted(settings: Settings) -> None:
-    with pytest.raises(OSError, match="disk is full"), recorded(settings, "ingest", NOW, lambda: NOW):
+    def lose_the_warehouse() -> None:
         settings.warehouse_file.unlink()
         settings.warehouse_file.mkdir()
         raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"), recorded(settings, "ingest", NOW, lambda: NOW):
+        lose_the_warehouse()
