@@ -16,6 +16,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from daycast.redact import redact
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -27,7 +29,7 @@ _log = logging.getLogger("daycast")
 def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] = ()) -> None:
     """Show what a run of `flow` did, or would do, as text and, where there are rows, as a table."""
     with _courtesy():
-        create_markdown_artifact(markdown, key=f"{flow}-summary")
+        create_markdown_artifact(redact(markdown), key=f"{flow}-summary")
         if rows:
             create_table_artifact(
                 [{name: _plain(value) for name, value in row.items()} for row in rows], key=f"{flow}-table"
@@ -73,4 +75,4 @@ def _courtesy() -> Iterator[None]:
 
 def _plain(value: object) -> Any:
     """As JSON and people understand it."""
-    return value if isinstance(value, bool | int | float | type(None)) else str(value)
+    return value if isinstance(value, bool | int | float | type(None)) else redact(str(value))

@@ -11,9 +11,14 @@ DaycastError                 one line that names the offending value and the way
 └── WorkerError              workers that blocks of stations were given to are out of reach, or died
 """
 
+from daycast.redact import redact
+
 
 class DaycastError(Exception):
-    """Base of all expected errors: shown as one line, exit status 1."""
+    """Base of all expected errors: shown as one line, exit status 1. Its message holds no secret, whoever reads it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ConfigError(DaycastError):

@@ -62,6 +62,7 @@ class OwnServer:
         while time.monotonic() < deadline and self.process.poll() is None:
             if Server(self.url).is_up():
                 return
+            time.sleep(0.1)
         raise ConfigError(
             f"Prefect's own server did not start: see {self.log}, or set PREFECT_API_URL to a running one"
         )

@@ -51,3 +51,19 @@ def test_a_run_that_fails_says_why(settings: Settings) -> None:
     with pytest.raises(ValueError, match="the roof is off"), recorded(settings, "ingest", NOW, lambda: NOW):
         raise ValueError("the roof is off")
     assert runs(settings) == [("ingest", "failed", NOW, "the roof is off")]
+
+
+def test_a_run_that_fails_does_not_say_a_secret(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="hush"), recorded(settings, "ingest", NOW, lambda: NOW):
+        raise ValueError("asking\nhttps://me:hush@example.org failed")
+    assert runs(settings) == [("ingest", "failed", NOW, "asking https://…@example.org failed")]
+
+
+def test_what_a_run_fails_of_is_told_even_where_it_cannot_be_noted(settings: Settings) -> None:
+    def lose_the_warehouse() -> None:
+        settings.warehouse_file.unlink()
+        settings.warehouse_file.mkdir()
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"), recorded(settings, "ingest", NOW, lambda: NOW):
+        lose_the_warehouse()

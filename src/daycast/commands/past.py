@@ -1,12 +1,11 @@
 """What concerns the past: backtests, missed hours, and the models there were."""
 
 import argparse
-import json
 import sys
 
 from daycast.commands.arguments import Arguments
 from daycast.commands.flow import load_flow
-from daycast.commands.print_frame import print_frame, terminal_width
+from daycast.commands.print_frame import print_frame, terminal_width, to_json
 from daycast.errors import ConfigError
 
 
@@ -83,7 +82,7 @@ def _models(args: argparse.Namespace) -> None:
 
         print(render_models(models.list_models(settings, now), terminal_width()), end="")
     elif args.action == "show" and args.format == "json":
-        print(json.dumps(models.show_model(settings, args.model_id, now), indent=2, default=str))
+        print(to_json(models.show_model(settings, args.model_id, now), indent=2))
     elif args.action == "show":
         from daycast.report.model_card import render_model
 

@@ -1,6 +1,7 @@
 """A table on the terminal, or for another program; polars is imported only then, because --help needs none."""
 
 import json
+import math
 import shutil
 from typing import TYPE_CHECKING
 
@@ -24,25 +25,50 @@ def print_frame(frame: "pl.DataFrame", form: str, complete: str = "--format csv"
     complete: the option that shows what a table leaves out.
     """
     if form == "json":
-        print(json.dumps(frame.to_dicts(), default=str))
+        from daycast.report.plain_values import plain_values
+
+        rows = zip(*(plain_values(column) for column in frame), strict=True)
+        print(to_json([dict(zip(frame.columns, row, strict=True)) for row in rows]))
     elif form == "csv":
         print(_flatten(frame).write_csv(), end="")
     else:
         from daycast.report.frame import render_frame
 
-        rows = max(shutil.get_terminal_size((WIDTH, ROWS + BELOW)).lines - BELOW, LEAST_ROWS)
-        print(render_frame(frame, terminal_width(most=10_000), rows, complete))
+        height = max(shutil.get_terminal_size((WIDTH, ROWS + BELOW)).lines - BELOW, LEAST_ROWS)
+        print(render_frame(frame, terminal_width(most=10_000), height, complete))
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """The value as JSON, and nothing that only Python takes for it: what is no finite number is null."""
+    from daycast.report.plain_values import plain
+
+    try:
+        return json.dumps(value, allow_nan=False, default=plain, indent=indent)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, default=plain, indent=indent)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _flatten(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """What CSV has no form for as text: lists and the like as JSON, bytes in hexadecimal."""
+    """What CSV has no form for as text: lists and the like as JSON, bytes in hexadecimal, infinite times by that name."""
     import polars as pl
 
-    nested = {
-        name: [None if value is None else json.dumps(value, default=str) for value in frame[name].to_list()]
-        for name, dtype in frame.schema.items()
-        if dtype.is_nested()
-    }
+    from daycast.report.plain_values import has_no_end, plain_values
+
+    def as_text(series: pl.Series) -> pl.Series:
+        values = plain_values(series)
+        texts = [one if one is None or isinstance(one, str) else to_json(one) for one in values]
+        return pl.Series(series.name, texts, pl.String)
+
     return frame.with_columns(
-        pl.col(pl.Binary).bin.encode("hex"), *(pl.Series(name, texts, pl.String) for name, texts in nested.items())
+        as_text(column)
+        for column in frame
+        if column.dtype.is_nested() or isinstance(column.dtype, pl.Binary | pl.Duration) or has_no_end(column)
     )

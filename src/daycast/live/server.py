@@ -1,7 +1,6 @@
 """Talk to a Prefect server over its HTTP interface, without importing Prefect."""
 
 import base64
-import ipaddress
 import json
 import os
 import time
@@ -10,12 +9,12 @@ import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from daycast.errors import ConfigError
 from daycast.live.access import read_auth
 from daycast.live.state import read_state
+from daycast.loopback import open_url
 
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
@@ -40,8 +39,6 @@ class Server:
         self._headers = {"Content-Type": "application/json"}
         if auth:
             self._headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
-        direct = [urllib.request.ProxyHandler({})] if _is_loopback(url) else []
-        self._opener = urllib.request.build_opener(*direct)
 
     def call(self, path: str, body: object = None, method: str | None = None) -> Any:
         """GET `path` below the server's url, or POST `body` to it, or what `method` names; returns the JSON answer.
@@ -65,7 +62,7 @@ class Server:
     def is_up(self, timeout_s: float = 5.0) -> bool:
         """Whether it answers by then."""
         try:
-            self._opener.open(f"{self.url}/health", timeout=timeout_s).close()
+            open_url(urllib.request.Request(f"{self.url}/health"), timeout_s).close()  # noqa: S310 - as configured
         except OSError:
             return False
         return True
@@ -95,7 +92,7 @@ class Server:
             headers |= {"Prefect-Csrf-Token": self._csrf_token, "Prefect-Csrf-Client": self._client}
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)  # noqa: S310 - as configured
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+            with open_url(request, _TIMEOUT_S) as answer:
                 return json.loads(answer.read() or "null")
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.UNAUTHORIZED:
@@ -113,11 +110,3 @@ def find_server(home: Path, url: str) -> Server:
     """The server at `url`, with the password that `home` holds where its supervisor runs that server, else the environment's."""
     is_here = (read_state(home) or {}).get("url") == url
     return Server(url, read_auth(home) if is_here else os.environ.get("PREFECT_API_AUTH_STRING"))
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -136,6 +136,7 @@ def _wait(service: Service, server: Server) -> None:
     while time.monotonic() < deadline and service.process is not None and service.process.poll() is None:
         if server.is_up():
             return
+        time.sleep(0.1)
     raise ConfigError(f"the Prefect server did not start: see {service.log}")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from daycast.report.plain_values import plain_values
 from daycast.report.terminal import CUT, GAP, Side, cells, cut, line_up, printable, render_pairs, wrap
 
 NOTHING = "–"  # stands for null
@@ -28,7 +29,7 @@ UNKNOWN_TO_PYTHON = (
     ValueError,
     OverflowError,
     pl.exceptions.PanicException,
-)  # a map by lists; times after 9999
+)  # times that no clock shows, as 24:00
 LONGEST = 1000  # characters of a text that are looked at; a terminal shows fewer
 MOST_LINES = 4  # of one value, where a single row stands as lines
 MOST_NOTES = 3  # lines of one note
@@ -174,7 +175,7 @@ def _simplify(series: pl.Series) -> pl.Series:
 
 def _tell_each(series: pl.Series, tell: Callable[[Any], str]) -> list[str]:
     try:
-        values = series.to_list()
+        values = plain_values(series) if series.dtype.is_nested() else series.to_list()
     except UNKNOWN_TO_PYTHON:
         return [printable(str(series.dtype))] * len(series)
     return [NOTHING if value is None else tell(value) for value in values]

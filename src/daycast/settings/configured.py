@@ -55,6 +55,13 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     drift: DriftSettings = DriftSettings()
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _is_named(cls, data: object) -> object:
+        if isinstance(data, str) and not data.strip():
+            raise ValueError("it is empty: name a folder, or leave it out")
+        return data
+
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:

@@ -3,23 +3,25 @@
 import json
 import os
 import tomllib
+from contextlib import suppress
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from daycast.errors import ConfigError
 from daycast.settings.configured import Settings
-from daycast.settings.sections import Section
 from daycast.sources.nearest import did_you_mean
 
 DEFAULT_FILE = "daycast.toml"
 _PREFIX = "DAYCAST_"
 _NOT_SETTINGS = {"DAYCAST_CONFIG", "DAYCAST_FOLDER"}
 _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
-_SECRET = {"alert_url", "heartbeat_url"}  # an error does not show what they are
+# an error does not show what stands there: secrets, names of variables that may be the secrets themselves, and tables of both
+_HIDDEN = {"alert_url", "heartbeat_url", "credential", "postgres_env", "attach", "warehouse"}
+_HIDDEN_WHOLE = {"http", "live"}  # where something else stands in place of the table
 _RENAMED = {"longest_minutes": "max_minutes"}  # keys of earlier versions
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
@@ -33,18 +35,22 @@ def load_settings(file: str | None = None) -> Settings:
     path = find_config(file)
     table = _read_toml(path) if path else {}
     folder = path.parent if path else Path(os.environ.get("DAYCAST_FOLDER", "")).absolute()
+    context = {"folder": folder, "environment": dict(os.environ)}
     try:
-        return Settings.model_validate(_override(table), context={"folder": folder, "environment": dict(os.environ)})
+        settings = Settings.model_validate(_override(table), context=context)
     except ValidationError as error:
         raise ConfigError(f"{path or 'settings'}: {_first_line(error)}") from None
+    _check_folder(settings.data)
+    return settings
 
 
 def find_config(file: str | None) -> Path | None:
     """The configuration file to read; None for the built-in defaults."""
     named = file or os.environ.get("DAYCAST_CONFIG")
     path = Path(named or DEFAULT_FILE)
-    if path.is_file():
-        return path.resolve()
+    with suppress(OSError):  # not to be looked at, or no path at all
+        if path.is_file():
+            return path.resolve()
     if named:
         raise ConfigError(f"there is no configuration file {named!r}: write one with `daycast init --config {named}`")
     return None
@@ -52,9 +58,16 @@ def find_config(file: str | None) -> Path | None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        if "\0" in text:
+            raise ConfigError(f"{path} is not text in UTF-8: save it as that")  # UTF-16 without its mark
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8, from byte {error.start} on: save it as that") from None
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _override(table: dict[str, Any]) -> dict[str, Any]:
@@ -66,11 +79,35 @@ def _override(table: dict[str, Any]) -> dict[str, Any]:
         *sections, key = _SHORT.get(name, name).removeprefix(_PREFIX).lower().split("__")
         if (top := [*sections, key][0]) not in settings:
             raise ConfigError(f"the environment sets {name}, and {top!r} is no setting{did_you_mean(top, settings)}")
-        place = table
+        place: Any = table
         for section in sections:
             place = place.setdefault(section, {})
-        place[key] = json.loads(text) if text.startswith("[") else text
+            if not isinstance(place, dict):
+                raise ConfigError(f"the environment sets {name}, and {section!r} is no table: set it as a whole")
+        place[key] = _read_value(name, text)
     return table
+
+
+def _read_value(name: str, text: str) -> Any:
+    """A list, where it begins as one, else the text."""
+    if not text.startswith("["):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"the environment sets {name}, and what begins with [ must be a list in JSON: {error}"
+        ) from None
+
+
+def _check_folder(data: Path) -> None:
+    """Raise ConfigError where the data folder is none, or can be none; it need not exist."""
+    try:
+        nearest = next(path for path in (data, *data.parents) if path.exists())
+    except OSError as error:
+        raise ConfigError(f"data: {data} cannot be a folder: {error.strerror}") from None
+    if not nearest.is_dir():
+        raise ConfigError(f"data: {nearest} is a file: name a folder")
 
 
 def _first_line(error: ValidationError) -> str:
@@ -81,15 +118,14 @@ def _first_line(error: ValidationError) -> str:
         key = str(first["loc"][-1])
         near = f": it is called {_RENAMED[key]} now" if key in _RENAMED else did_you_mean(key, _every_key())
         return f"unknown key {place!r}{near}"
-    value = (
-        ""
-        if first["type"] == "missing"
-        or _SECRET & set(first["loc"])
-        or isinstance(first["input"], dict | Section)
-        or place.startswith("warehouse")
-        else f" (it is {first['input']!r})"
-    )
+    value = f" (it is {first['input']!r})" if first["type"] != "missing" and _is_shown(first) else ""
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")
+
+
+def _is_shown(error: ErrorDetails) -> bool:
+    """Whether an error may show the value, as far as its place and kind tell; its shape is looked at by the error itself."""
+    hidden = _HIDDEN & set(error["loc"]) or _HIDDEN_WHOLE & set(error["loc"][-1:])
+    return not hidden and isinstance(error["input"], str | int | float | date | time | None)
 
 
 def _every_key() -> set[str]:

@@ -83,8 +83,8 @@ class LiveSettings(Section):
     @field_validator("alert_url", "heartbeat_url")
     @classmethod
     def _is_web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not re.match(r"https?://[^\s/]+", url.get_secret_value()):
-            raise ValueError("it is no web address: write http://… or https://…")
+        if url and not re.fullmatch(r"https?://[^\s/?#][^\s\0-\x20\x7f]*", url.get_secret_value()):
+            raise ValueError("it is no web address: write http://… or https://…, without spaces")
         return url
 
 

@@ -22,10 +22,10 @@ def fit_and_save(
     watch: Callable[[Progress], None],
 ) -> None:
     """Fit a forecaster to the Parquet files of a snapshot and write its checkpoint; of several processes the first one does."""
-    versions = pl.scan_parquet(snapshot / "observations.parquet")
-    stations = pl.read_parquet(snapshot / "stations.parquet")
+    versions = pl.scan_parquet(snapshot / "observations.parquet", glob=False)  # a folder may be called "[garden]"
+    stations = pl.read_parquet(snapshot / "stations.parquet", glob=False)
     issues = snapshot / "covariates.parquet"
-    covariates = pl.read_parquet(issues) if issues.exists() else None
+    covariates = pl.read_parquet(issues, glob=False) if issues.exists() else None
     forecaster = fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, circumstances, covariates)
     if circumstances.ranks.rank == 0:
         save_checkpoint(forecaster, checkpoint)

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from daycast.errors import ConfigError
 from daycast.sources.http.settings import Credential
+from daycast.sources.tables.short_forms import shown_name
 
 _LOGGERS = (
     "httpx",
@@ -61,13 +62,11 @@ def read_key(credential: Credential | None, environment: Mapping[str, str]) -> K
     """
     if credential is None:
         return Key()
-    secret = environment.get(credential.env, "").strip()
+    secret, name = environment.get(credential.env, "").strip(), shown_name(credential.env)
     if not secret:
-        raise ConfigError(f"environment variable {credential.env} is not set: put the secret of http.credential in it")
+        raise ConfigError(f"environment variable {name} is not set: put the secret of http.credential in it")
     if not (secret.isascii() and secret.isprintable()):
-        raise ConfigError(
-            f"environment variable {credential.env} holds more than printable ASCII, which cannot be sent"
-        )
+        raise ConfigError(f"environment variable {name} holds more than printable ASCII, which cannot be sent")
     if credential.parameter is not None:
         return Key(params={credential.parameter: secret}, secret=secret)
     return Key(headers={credential.header: credential.prefix + secret}, secret=secret)

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from daycast.sources.tables.short_forms import Duration
+from daycast.sources.tables.short_forms import Duration, VariableName
 
 _TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105 (what a header's name is made of: RFC 9110, section 5.6.2)
 
@@ -15,7 +15,7 @@ class Credential(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: Annotated[str, Field(min_length=1)]  # name of the environment variable that holds the secret
+    env: VariableName  # name of the environment variable that holds the secret
     header: Annotated[str, Field(pattern=_TOKEN)] = "Authorization"
     prefix: str = "Bearer "  # stands before the secret in the header
     parameter: str | None = None  # instead of a header: the query parameter that carries it

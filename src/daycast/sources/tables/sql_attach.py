@@ -11,6 +11,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from daycast.errors import ConfigError, SourceError
+from daycast.sources.tables.short_forms import VariableName, shown_name
 from daycast.sources.tables.sql_query import first_line
 
 
@@ -20,7 +21,9 @@ class Attachment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str | None = None  # relative to the configuration's folder
-    postgres_env: str | None = None  # libpq's connection string or URI: it holds the password, so it is never shown
+    postgres_env: VariableName | None = (
+        None  # libpq's connection string or URI: it holds the password, so it is never shown
+    )
 
     @model_validator(mode="after")
     def _validate_one(self) -> "Attachment":
@@ -63,7 +66,9 @@ def secrets_of(attach: Mapping[str, Attachment], environment: Mapping[str, str])
 
 def _secret(variable: str, environment: Mapping[str, str], where: str) -> str:
     if not environment.get(variable):
-        raise ConfigError(f"{where} is reached through the environment variable {variable}, which is not set")
+        raise ConfigError(
+            f"{where} is reached through the environment variable {shown_name(variable)}, which is not set"
+        )
     return environment[variable]
 
 

@@ -1,0 +1,126 @@
+"""Keep secrets out of what daycast says: errors, log lines, `runs.message`, reasons and artifacts all go through `redact`.
+
+Messages quote what they were given, and people put secrets where none belong: a DSN where the name of a variable is wanted, a
+key inside an address. Nobody can list these places, so `redact` knows a secret by its shape. What it has to leave alone: station
+ids, paths, times, ids and hashes of models and batches, names of variables and settings.
+"""
+
+import logging
+import re
+import traceback
+
+MASK = "…"
+_LEAST = 20  # characters of a random word that count as a secret; ids of models, batches and stations are shorter
+_LEAST_HEX = 32  # openSenseMap's ids of stations are 24 hexadecimal digits
+
+# Every repetition has a bound, so that a long text takes time in proportion to its length.
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}-----|\Z)", re.DOTALL)
+_USERINFO = re.compile(
+    r"(?P<before>\b[a-z][a-z0-9+.-]{1,20}:/{1,2})"  # paths that are made of an address have a single slash
+    r"(?:[^\s<>:]{0,100}:[^\s<>]{0,300}@"
+    r"|[^\s/:@]{0,100}:(?!\d{1,5}(?:[/\s?#'\",;)\]]|$)|\s)[^\n@]{0,200}@)",  # a password with a space; not a port
+    re.IGNORECASE,
+)
+_WEB_USERINFO = re.compile(r"(?P<before>\b(?:https?|wss?):/{1,2})[^\s<>]{0,300}@", re.IGNORECASE)  # a token is a user
+_BARE_USERINFO = re.compile(r"(?<![\w/.:-])[A-Za-z][\w.+-]{0,60}:[^\s:@/'\"]{1,100}@(?=\w)")
+_ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]{1,2000}", re.IGNORECASE)
+_VALUE = r"(?:'[^'\n]{0,500}'?|\"[^\"\n]{0,500}\"?|[^\s,;&)'\"\]}{(\[][^\s,;&)'\"\]}]{0,500})"
+_SENSITIVE = (
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key"
+    r"|credential|authorization|auth[_-]?string|signature|cookie|app_?id)"
+)
+_NAMED = re.compile(
+    rf"(?P<before>\b[\w.-]{{0,40}}{_SENSITIVE}\w{{0,20}}['\"]?\s{{0,3}}=[=>]?\s{{0,3}}"
+    rf"|['\"][\w.-]{{0,40}}{_SENSITIVE}\w{{0,20}}['\"]\s{{0,3}}:\s{{0,3}}"
+    rf"|\b(?:password|secret)\s(?=')"
+    rf"|(?<=[?&])(?:key|sig|auth|pass|code)="
+    rf"|\b(?:key|sig|auth|pass)\s?=\s?(?=['\"]?\w{{0,100}}\d)(?=['\"]?[^\s,;&)'\"\]}}]{{6}}))"
+    rf"(?!{MASK}){_VALUE}",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"(?P<before>\b(?:(?:proxy-)?authorization|(?:set-)?cookie|api-?key|x-[\w-]{0,30}(?:key|token|auth|secret))"
+    r"['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\b(?=bearer\s+\S{0,200}\d))"
+    rf"(?!{MASK})(?:(?:bearer|basic|digest|token|apikey)\s+)?[^\s'\",]{{1,2000}}",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\s'\"`,;()<>\[\]{}|=:?&#@…]{20,}")
+_CHUNK = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[A-Za-z]")  # what a reader sees as one thing
+
+
+def redact(text: str) -> str:
+    """The text with an ellipsis in place of whatever looks like a secret; a second time changes nothing."""
+    text = _PRIVATE_KEY.sub(MASK, text)
+    text = _USERINFO.sub(rf"\g<before>{MASK}@", text)
+    text = _WEB_USERINFO.sub(rf"\g<before>{MASK}@", text)
+    text = _BARE_USERINFO.sub(f"{MASK}@", text)
+    text = _ADDRESS.sub(_redact_address, text)
+    text = _HEADER.sub(rf"\g<before>{MASK}", text)
+    text = _NAMED.sub(rf"\g<before>{MASK}", text)
+    return _WORD.sub(_redact_word, text)
+
+
+def one_line(text: str) -> str:
+    """The redacted text on one line, with escapes for what a terminal would obey."""
+    line = " ".join(part for part in map(str.strip, redact(text).splitlines()) if part)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+
+
+class Redacting(logging.Filter):
+    """Redacts the records of a logger, with their tracebacks, before any handler sees them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, without secrets."""
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError):  # arguments that do not fit; a line of the log must not end the run
+            said = f"{record.msg} {record.args}"
+        record.msg, record.args = redact(said), ()
+        if record.exc_info and record.exc_info[0]:
+            record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
+        return True
+
+
+def _redact_address(match: re.Match[str]) -> str:
+    """A web address without its query, and without what is random in its path, for there webhooks have their key."""
+    address = match[0].rstrip(").,;:]}!")
+    place, mark, _ = re.split(r"([?#]|\Z)", address, maxsplit=1)
+    parts = [MASK if _is_random(part) or _is_random(re.sub("[_-]", "", part)) else part for part in place.split("/")]
+    query = mark + MASK if mark and len(place) + 1 < len(address) else mark
+    return "/".join(parts) + query + match[0][len(address) :]
+
+
+def _redact_word(match: re.Match[str]) -> str:
+    """A word, a relative path or base64. In an absolute path only what no program would call a file is masked."""
+    word = match[0]
+    if not word.startswith(("/", "~", ".")) and re.fullmatch(r"[A-Za-z0-9+/]{32,}", word) and _chunk(word) < 2.2:
+        return MASK
+    absolute = word.startswith(("/", "~", "."))
+    parts = [
+        MASK if _is_random(part) and not (absolute and _is_of_one_case(part)) else part for part in word.split("/")
+    ]
+    return "/".join(parts)
+
+
+def _is_random(part: str) -> bool:
+    return any(_is_random_piece(piece) for piece in re.findall(rf"[A-Za-z0-9]{{{_LEAST},}}", part))
+
+
+def _is_random_piece(piece: str) -> bool:
+    """Whether its chunks are as short as chance makes them. Of 24 random characters 95 in 100 pass, of names in use none."""
+    if piece.isdigit():
+        return False
+    if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", piece):
+        return len(piece) >= _LEAST_HEX
+    if not re.search(r"\d", piece):
+        return _chunk(piece) < 2.5
+    return _chunk(piece) <= (4.0 if _is_of_one_case(piece) else 3.2)
+
+
+def _is_of_one_case(text: str) -> bool:
+    return text == text.lower() or text == text.upper()
+
+
+def _chunk(text: str) -> float:
+    """Characters of a chunk, on average."""
+    return len(text) / max(len(_CHUNK.findall(text)), 1)
