@@ -1,5 +1,14 @@
+with newest as (
+    select
+        station_id,
+        variable,
+        max(issued_at) as issued_at
+    from forecasts
+    where issued_at <= $as_of
+    group by all
+)
 select
     max(issued_at) as issued_at,
     count(distinct station_id) as stations,
     list_sort(list(distinct variable)) as variables
-from latest_forecasts
+from newest
