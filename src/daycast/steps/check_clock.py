@@ -34,15 +34,16 @@ def warn_of_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
         return
     if now - newest > _LONGEST_PAUSE:
         _log.warning("the last run was %s ago, at %s: is the clock right?", _days(now, newest), _say(newest))
-    if newest - now > _TOLERANCE and not has_run_between(con, now - DAY, now):  # else it was said before
-        observed = read_newest_observed(con)
-        behind = observed is not None and observed > now + _TOLERANCE
+    observed = read_newest_observed(con) if newest - now > _TOLERANCE else None
+    if (
+        observed is not None and observed - now > _TOLERANCE and not has_run_between(con, now - DAY, now)
+    ):  # else it was said
         _log.warning(
-            "the clock went back: it is %s, and the newest run was at %s, %s ahead%s",
+            "the clock went back: it is %s, and the newest run was at %s, %s ahead; there are observations of %s, so set the clock",
             _say(now),
             _say(newest),
             _days(newest, now),
-            f"; there are observations of {_say(observed)}, so set the clock" if observed and behind else "",
+            _say(observed),
         )
     correct_clock(con, now)
 
@@ -74,7 +75,9 @@ def correct_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
         if not late.is_empty():
             mark_stale(con, *stale_ranges(late.with_columns(received_at=pl.lit(now, late["received_at"].dtype))))
     told = ", ".join(f"{rows:,} of {table}" for table, rows in corrected.items())
-    _log.warning("rows that a clock ahead of time wrote count as written now, at %s: %s", _say(now), told)
+    _log.warning(
+        "the clock went back to %s; what was written by one that was ahead counts as written now: %s", _say(now), told
+    )
 
 
 def _say(time: datetime) -> str:
