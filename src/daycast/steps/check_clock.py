@@ -39,7 +39,7 @@ def warn_of_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
         observed is not None and observed - now > _TOLERANCE and not has_run_between(con, now - DAY, now)
     ):  # else it was said
         _log.warning(
-            "the clock went back: it is %s, and the newest run was at %s, %s ahead; there are observations of %s, so set the clock",
+            "the clock went back: it is %s, the newest run was at %s, %s ahead, and there are observations of %s: set the clock",
             _say(now),
             _say(newest),
             _days(newest, now),
