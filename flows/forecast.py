@@ -9,7 +9,7 @@ from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.live.heartbeat import beat
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import backfill as past
 from daycast.steps import draw_forecast as drawing
 from daycast.steps import forecast as steps
@@ -18,6 +18,7 @@ from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
 find_model_of_hour = warehouse_task(past.find_model_of_hour)
+find_model_as_of = warehouse_task(past.find_model_as_of)
 issue_forecasts = warehouse_task(steps.issue_forecasts)
 draw_forecast = warehouse_task(drawing.draw_forecast)
 plan_forecasts = warehouse_task(steps.plan_forecasts)
@@ -39,22 +40,27 @@ def forecast(
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         issued_at: A past full hour to forecast from, as things were known then (ISO 8601).
         stations: Only these stations.
-        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        until: Forecast from the last full hour before this moment (ISO 8601), with what was known and with the model that served
+            then; by default now. What nobody was served in time is marked backfilled, and never scored.
         dry_run: Only say what would be forecast, by which model, and how many rows it would replace.
     """
-    settings, now = load_settings(config), clock(until)
+    settings, now = load_settings(config), clock()
+    moment = as_of(until, now)
     hour = parse_time(issued_at) if issued_at else None
-    model_id = find_model_of_hour(settings, hour, now) if hour else None
+    model_id = None
+    if hour or until:
+        model_id = find_model_of_hour(settings, hour, now) if hour else find_model_as_of(settings, moment, now)
     what = (settings, now, hour, stations or [], model_id)
+    how = {"until": moment} if until else {}
     if dry_run:
-        plan = plan_forecasts(*what)
+        plan = plan_forecasts(*what, **how)
         _log.info("would forecast %s", plan)
         show_summary("forecast", f"Would forecast {plan}.")
         return plan.rows
-    with recorded(settings, "forecast", now, clock):
+    with recorded(settings, "forecast", moment, clock):
         with spreading(settings) as spread:
-            rows = issue_forecasts(*what, spread)
-        if hour is None and not stations:
+            rows = issue_forecasts(*what, spread, **how)
+        if hour is None and not until and not stations:
             beat(settings, rows["issued_at"][0], len(rows), clock())
         said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
         _log.info("%s", said)
@@ -62,5 +68,5 @@ def forecast(
         table = who.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
         show_summary("forecast", f"{said} by {rows['model_id'][0]}.", table)
         first = f"{rows['variable'][0]} at {rows['station_id'][0]}"
-        show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), first)
+        show_image("forecast-chart", lambda: draw_forecast(settings, moment, rows), first)
     return len(rows)

@@ -5,12 +5,12 @@ import logging
 from prefect import flow
 from prefect.events import emit_event
 
-from daycast.errors import DaycastError
+from daycast.errors import DaycastError, join_errors
 from daycast.flows.artifacts import show_summary
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.ingest_progress import show_ingest
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import ingest as steps
 from daycast.steps import warnings
 from daycast.steps.record_run import recorded
@@ -27,27 +27,28 @@ def ingest(
 ) -> list[steps.Ingested]:
     """Ingest every source, or the one named: from `since`, else from where the last run ended.
 
-    A source that fails does not stop the others; the first failure is raised at the end. A station that is silent, or whose
-    clock is not UTC, is an event of the orchestrator.
+    A source that fails does not stop the others; what failed is raised at the end, as one error. A station that is silent,
+    or whose clock is not UTC, is an event of the orchestrator.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         source: Only the source of this name.
         since: From this moment instead of where the last run ended (ISO 8601).
-        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        until: Only what was received up to this moment (ISO 8601); by default now.
     """
-    settings, now = load_settings(config), clock(until)
+    settings, now = load_settings(config), clock()
+    moment = as_of(until, now)
     start = parse_time(since) if since else None
-    with recorded(settings, "ingest", now, clock):
+    with recorded(settings, "ingest", moment, clock):
         ingested, errors = [], []
         with show_ingest() as watch, spreading(settings) as spread:
             for one in steps.choose_sources(settings, source):
                 try:
-                    ingested.append(ingest_source(settings, one, now, start, watch, spread))
+                    ingested.append(ingest_source(settings, one, now, start, watch, spread, moment))
                     _log.info("%s", ingested[-1])
                 except DaycastError as error:
                     errors.append(error)
-        warned = find_warnings(settings, now)
+        warned = find_warnings(settings, moment)
         lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in errors), *warned]]
         show_summary(
             "ingest",
@@ -62,5 +63,5 @@ def ingest(
             )
             _log.warning("%s", warning)
         if errors:
-            raise errors[0]
+            raise join_errors(errors)
     return ingested

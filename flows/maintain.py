@@ -6,7 +6,7 @@ from prefect import flow
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import maintain as steps
 from daycast.steps.record_run import recorded
 
@@ -20,12 +20,13 @@ def maintain(config: str | None = None, until: Moment | None = None, dry_run: bo
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: As if the clock stood at this moment (ISO 8601).
+        until: The days that things are kept count back from this moment (ISO 8601); by default from now.
         dry_run: Only say what would go.
     """
-    settings, now = load_settings(config), clock(until)
-    with recorded(settings, "maintain", now, clock):
-        upkeep = maintain_tables(settings, now, dry_run=dry_run)
+    settings, now = load_settings(config), clock()
+    moment = as_of(until, now)
+    with recorded(settings, "maintain", moment, clock):
+        upkeep = maintain_tables(settings, now, dry_run=dry_run, until=moment)
         said = f"{'would remove' if dry_run else 'removed'} {upkeep}"
         show_summary("maintain", said)
         _log.info("%s", said)

@@ -18,7 +18,7 @@ from daycast.flows.retrain import retrain
 from daycast.flows.verify import verify
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.summary import Summary, render_summary
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
 from daycast.steps import retrain as retraining
@@ -41,11 +41,11 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        until: Nothing that was received, registered or issued later is used (ISO 8601); what is written bears the time of now.
         cell: The recurrent cell instead of the configured one, where a retraining is due.
     """
-    settings, now = load_settings(config), clock(until)
-    moment = now.isoformat()
+    settings, began = load_settings(config), clock()
+    moment = as_of(until, began)
     errors: list[DaycastError] = []
 
     def attempt(link: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -57,26 +57,26 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
             errors.append(error)
             return None
 
-    with recorded(settings, "pipeline", now, clock):
-        intakes = attempt(ingest, config, until=moment)
+    with recorded(settings, "pipeline", moment, clock):
+        intakes = attempt(ingest, config, until=until)
         outcome, forecast_rows = None, None
-        if attempt(has_champion, settings, now) is False:
-            outcome = attempt(retrain, config, moment, baselines_only=True)
-            forecast_rows = attempt(forecast, config, until=moment) if outcome else None
+        if attempt(has_champion, settings, began) is False:
+            outcome = attempt(retrain, config, until, baselines_only=True)
+            forecast_rows = attempt(forecast, config, until=until) if outcome else None
             if outcome and forecast_rows:
-                attempt(publish_tables, settings, now)
-                attempt(write_report, settings, now)
+                attempt(publish_tables, settings, clock())
+                attempt(write_report, settings, clock(), moment if until else None)
                 _log.info("the first forecasts are published: %s serves until there is better", outcome.decision.winner)
-        minutes = attempt(minutes_due, settings, now)
+        minutes = attempt(minutes_due, settings, clock())
         if minutes is not None:
-            outcome = attempt(retrain, config, moment, cell, minutes=minutes)
+            outcome = attempt(retrain, config, until, cell, minutes=minutes)
         if minutes is not None or not forecast_rows:
-            attempt(forecast, config, until=moment)
-        attempt(verify, config, moment)
-        attempt(publish_tables, settings, now)
-        attempt(write_report, settings, now)
+            attempt(forecast, config, until=until)
+        attempt(verify, config, until)
+        attempt(publish_tables, settings, clock())
+        attempt(write_report, settings, clock(), moment if until else None)
         if errors:
             raise errors[0]
-        summary = summarise(settings, now, intakes, outcome)
+        summary = summarise(settings, clock(), intakes, outcome, began, moment if until else None)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
         return summary

@@ -4,7 +4,7 @@ from prefect import flow
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import clock, load_settings
 from daycast.steps import publish as publishing
 from daycast.steps import report as reporting
 from daycast.steps.record_run import recorded
@@ -14,14 +14,13 @@ write_report = warehouse_task(reporting.write_report)
 
 
 @flow
-def publish(config: str | None = None, until: Moment | None = None) -> None:
+def publish(config: str | None = None) -> None:
     """Replace the published file and the report page by newer ones.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: As if the clock stood at this moment (ISO 8601).
     """
-    settings, now = load_settings(config), clock(until)
+    settings, now = load_settings(config), clock()
     with recorded(settings, "publish", now, clock):
         published, report = publish_tables(settings, now), write_report(settings, now)
         show_summary("publish", f"Tables: `{published}`\n\nReport: `{report}`")

@@ -14,7 +14,7 @@ from daycast.flows.artifacts import show_summary, showing_training
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
-from daycast.settings import Epochs, Minutes, Moment, clock, load_settings
+from daycast.settings import Epochs, Minutes, Moment, as_of, clock, load_settings
 from daycast.steps import judge as judging
 from daycast.steps import plan_retraining as planning
 from daycast.steps import recalibrate as calibrating
@@ -100,7 +100,7 @@ def retrain(
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        until: Train and judge with what was known at this moment (ISO 8601); by default now. The model is registered as of now.
         cell: The recurrent cell instead of the configured one; auto trains GRU and LSTM.
         warm_start: Whether the networks begin with the champion's.
         epochs: The most epochs of each network instead of the configured ones (model.epochs).
@@ -108,25 +108,26 @@ def retrain(
         dry_run: Only say what would be trained, on what, where and for how long at most, and whom it would have to beat.
         baselines_only: Fit ridge and the naive baselines alone, which takes seconds, and no networks.
     """
-    settings, now = load_settings(config), clock(until)
+    settings, now = load_settings(config), clock()
+    moment = as_of(until, now)
     model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
-    if baselines_only and not plan_retraining(settings, model, now).too_little:  # else there are no networks anyway
+    if baselines_only and not plan_retraining(settings, model, moment).too_little:  # else there are no networks anyway
         model = replace(model, members=0)
     if dry_run:
-        said = f"would train {plan_retraining(settings, model, now)}"
+        said = f"would train {plan_retraining(settings, model, moment)}"
         _log.info("%s", said)
         show_summary("retrain", said)
         return None
-    with recorded(settings, "retrain", now, clock):
-        snapshot = write_snapshot(settings, now)
+    with recorded(settings, "retrain", moment, clock):
+        snapshot = write_snapshot(settings, moment)
         champion = find_champion(settings, now) if model.warm_start and model.members else None
         what = (snapshot, settings.checkpoints, settings.glossary, model, champion)
         where = settings.retrain.fit_on if model.members else "here"
         checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
-        decision, scores = judge(settings, checkpoint, now)
-        outcome = register(settings, checkpoint, decision, scores, now)
-        recalibrate(settings, now)
+        decision, scores = judge(settings, checkpoint, moment)
+        outcome = register(settings, checkpoint, decision, scores, clock())
+        recalibrate(settings, moment)
         _log.info("judged %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
         verdict = "promoted" if decision.promoted else "not promoted"

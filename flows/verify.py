@@ -7,7 +7,7 @@ from prefect.events import emit_event
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.settings import Moment, clock, load_settings
+from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import note_drifts as drifting
 from daycast.steps import recalibrate as calibrating
 from daycast.steps import verify as steps
@@ -27,13 +27,14 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: As if the clock stood at this moment (ISO 8601): nothing later is used.
+        until: Only with what was observed and received up to this moment (ISO 8601); by default now.
     """
-    settings, now = load_settings(config), clock(until)
-    with recorded(settings, "verify", now, clock):
-        scored = verify_forecasts(settings, now)
+    settings, now = load_settings(config), clock()
+    moment = as_of(until, now)
+    with recorded(settings, "verify", moment, clock):
+        scored = verify_forecasts(settings, now, moment if until else None)
         _log.info("%d forecasts scored against what came", scored)
-        model_id, drifts = note_drifts(settings, now)
+        model_id, drifts = note_drifts(settings, now, moment)
         told = [drift.tell(drift.variable) for drift in drifts]
         for line in told:
             _log.warning("drift of %s", line)
@@ -41,7 +42,7 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
             variables = ", ".join(sorted({drift.variable for drift in drifts}))
             resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
             emit_event("daycast.drift", resource, payload={"drifts": told})
-        due = recalibrate(settings, now)
+        due = recalibrate(settings, moment)
         learnt = "The champion's calibration was renewed." if due else "No calibration was due."
         drifted = "".join(f"\n\nDrift of {line}" for line in told)
         show_summary("verify", f"{scored} forecasts scored against what came. {learnt}{drifted}")

@@ -11,4 +11,5 @@ select
     $rows_repeated as rows_repeated,
     $rows_revised as rows_revised,
     $rows_refused as rows_refused,
-    $ingested_at::timestamptz as ingested_at
+    $ingested_at::timestamptz as ingested_at,
+    $reason as reason

@@ -4,7 +4,7 @@ select
     meaning
 from (values
     ('amplitude_c', 'Half the mean difference between the warmest and the coldest hour of the day, in °C.'),
-    ('as_of', 'The moment the run took for now.'),
+    ('as_of', 'Nothing later was used.'),
     ('backfilled', 'Whether it was made only after its first hour had passed; then it has no part in scores.'),
     ('basis', 'judged: by the judgement before promotion; verified: served forecasts against what came.'),
     ('batch_id', 'What was ingested together; see batches.'),

@@ -1,7 +1,8 @@
--- The newest issue, for the first stations by id.
+-- The newest issue up to $as_of, for the first stations by id.
 with newest as (
     select max(issued_at) as issued_at
     from forecasts
+    where issued_at <= $as_of
 ),
 shown as (
     select distinct station_id

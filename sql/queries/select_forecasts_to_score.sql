@@ -1,8 +1,9 @@
--- Forecasts whose day of validity saw a new reading, a correction, another flag or a new forecast since scores were last written.
+-- Forecasts of hours up to $as_of whose day of validity saw a new reading, a correction, another flag or a new forecast since scores were last written.
 -- A reading that reached us later than it says gives values up to a day before and after it flags that date from then too.
 with last_scored as (
-    select coalesce(max(scored_at), '-infinity'::timestamptz) as scored_at
+    select coalesce(max(coalesce(as_of, scored_at)), '-infinity'::timestamptz) as scored_at
     from scores
+    where scored_at <= $now  -- scores that a clock ahead of time wrote would keep all others away until then
 ),
 changed as (
     select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
@@ -31,6 +32,7 @@ final as (
     join observations
         on observations.station_id = forecasts.station_id
         and observations.observed_at = forecasts.valid_at
+    where forecasts.valid_at <= $as_of
 )
 select * from final
 order by model_id, station_id, variable, issued_at, lead_hours

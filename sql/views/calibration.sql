@@ -21,6 +21,7 @@ with final as (
         avg((observed between q05 and q95)::double) as coverage_90
     from forecast_errors
     where observed is not null
+        and backfilled is not true  -- nobody was served them
     group by all
 )
 select * from final

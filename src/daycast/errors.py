@@ -11,7 +11,11 @@ DaycastError                 one line that names the offending value and the way
 └── WorkerError              workers that blocks of stations were given to are out of reach, or died
 """
 
+from collections.abc import Sequence
+
 from daycast.redact import redact
+
+_TOLD = 3  # of several errors; the rest is counted
 
 
 class DaycastError(Exception):
@@ -51,3 +55,17 @@ class ModelError(DaycastError):
 
 class WorkerError(DaycastError):
     """Workers that blocks of stations were given to are out of reach, or died."""
+
+
+def join_errors(errors: Sequence[Exception]) -> Exception:
+    """One error that tells of all: their number and the first few by their text, so that the order they came in says nothing.
+
+    A single one is returned as it is; several have the class of the first, or DaycastError where that is none of ours.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    texts = sorted(map(str, errors))
+    told = "; ".join(f"({number}) {text}" for number, text in enumerate(texts[:_TOLD], 1))
+    more = f"; and {len(texts) - _TOLD} more" if len(texts) > _TOLD else ""
+    kind = type(errors[0]) if isinstance(errors[0], DaycastError) else DaycastError
+    return kind(f"{len(texts)} errors: {told}{more}")

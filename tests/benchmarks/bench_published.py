@@ -153,7 +153,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         con.execute("delete from scores where valid_on >= $day", {"day": span["until"].date()})
         con.execute("checkpoint")
         begin = time.perf_counter()
-        found = read_forecasts_to_score(con)
+        found = read_forecasts_to_score(con, T0 + last * HOUR, T0 + last * HOUR)
         scores = scores_of(found).with_columns(scored_at=T0 + last * HOUR)
         replace_scores(con, scores, scores.select("station_id", "valid_on").unique())
         return time.perf_counter() - begin, len(found)

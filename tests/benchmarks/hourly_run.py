@@ -23,6 +23,15 @@ steps_per_epoch = 5
 validation_days = 10
 judgement_days = 10
 """
+THROUGH_PREFECT = """
+import sys
+from daycast.__main__ import main
+from daycast.settings import present
+from daycast.times import parse_time
+
+present.wall_clock = lambda: parse_time(sys.argv[1])
+sys.exit(main(["run"]))
+"""
 DIRECT = """
 import sys
 from datetime import datetime
@@ -58,8 +67,8 @@ def prepare(folder: Path) -> None:
 
 
 def through_prefect(folder: Path, hour: int) -> float:
-    """Seconds of `daycast run`, so many hours after FIRST."""
-    return seconds(folder, "-m", "daycast", "run", "--until", _at(hour))
+    """Seconds of `daycast run` by a clock that stands so many hours after FIRST."""
+    return seconds(folder, "-c", THROUGH_PREFECT, _at(hour))
 
 
 def in_one_process(folder: Path, hour: int) -> float:

@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from daycast.errors import ConfigError, ModelError
-from daycast.steps.backfill import find_missing_hours, find_model_of_hour
+from daycast.steps.backfill import find_missing_hours, find_model_as_of, find_model_of_hour
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.models import promote, rollback
@@ -15,6 +15,7 @@ from daycast.times import DAY, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
 
 pytestmark = pytest.mark.slow
+MINUTE = timedelta(minutes=1)
 
 
 def query(trained, now, text):
@@ -70,6 +71,24 @@ def test_the_champion_before_stands_in_for_one_whose_checkpoint_is_gone_and_none
         path.unlink()
     with pytest.raises(ModelError, match="no checkpoint of other, first is there"):
         find_model_of_hour(settings, floor_hour(at + DAY + 5 * HOUR), now)
+
+
+def test_as_of_a_moment_its_champion_serves_or_nobody_yet(served):
+    settings, at, now = served.settings, served.at, served.at + 4 * DAY
+    moments = {at - HOUR: None, at + HOUR: "first", at + DAY + HOUR: "other", at + 3 * DAY: "first"}
+    assert {moment: find_model_as_of(settings, moment, now) for moment in moments} == moments
+
+
+def test_what_a_model_makes_as_of_a_moment_before_it_was_registered_was_never_served(served):
+    """Though the hour is not over: at the moment it was not there."""
+    settings, at = served.settings, served.at
+    assert not issue_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)["backfilled"].any()
+    query(served, at, f"update models set registered_at = '{at + 15 * MINUTE}'")
+    rows = issue_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)
+    assert rows["backfilled"].all()
+    assert rows["created_at"].unique().to_list() == [at + 20 * MINUTE]
+    assert rows["issued_at"].unique().to_list() == [floor_hour(at)]
+    assert not issue_forecasts(settings, at + 20 * MINUTE)["backfilled"].any()
 
 
 def test_the_hour_that_is_not_over_is_forecast_by_the_champion_of_now(served):

@@ -159,7 +159,7 @@ def test_a_row_that_the_source_could_not_read_is_refused_whatever_else_it_holds(
     assert rows_of(settings, "select count(*) from observations") == [(1,)]
 
 
-def test_a_delivery_with_too_many_bad_rows_leaves_the_warehouse_as_it_was_and_names_the_commonest_reasons(
+def test_a_delivery_with_too_many_bad_rows_brings_nothing_but_its_account_and_names_the_commonest_reasons(
     settings: Settings,
 ) -> None:
     ingest(settings, delivery(("z", 1.0, 1.0, 0.0)))
@@ -180,14 +180,83 @@ def test_a_delivery_with_too_many_bad_rows_leaves_the_warehouse_as_it_was_and_na
         "station_id empty station id (3×",
     ]
     assert [message.index(reason) for reason in reasons] == sorted(message.index(reason) for reason in reasons)
-    assert everything(settings) == before
+    after = everything(settings)
+    accounts = ("batches", "rejected_readings")
+    assert {name: rows for name, rows in after.items() if name not in accounts} == {
+        name: rows for name, rows in before.items() if name not in accounts
+    }
+    account = "select rows_delivered, rows_kept, rows_refused, complete, reason from batches where origin = 'page 2'"
+    assert rows_of(settings, account) == [(43, 0, 43, False, message)]
+    rejected = "select count(distinct row_number), count(*), any_value(reading) from rejected_readings"
+    ((rows, problems, reading),) = rows_of(settings, rejected)
+    assert (rows, problems) == (13, 13)
+    assert "word" in json.loads(reading)
+
+
+def spoilt_files(count: int) -> list[Delivery]:
+    """Deliveries whose rows are all bad, of the same stretch of time, each for a reason of its own."""
+    return [
+        delivery(*[("a", float(h), 70.0 + number, 0.0) for h in range(30)], origin=f"file {number}")
+        for number in range(count)
+    ]
+
+
+def test_every_delivery_refused_whole_in_one_run_is_told_and_accounted_for_with_its_reason(settings: Settings) -> None:
+    files, good = spoilt_files(5), delivery(("b", 1.0, 1.0, 0.0), origin="good")
+    with pytest.raises(ContractError) as caught:
+        ingest(settings, files[3], files[0], good, files[4], files[2], files[1])
+    message = str(caught.value)
+    assert message.startswith("5 errors: (1) file 0: 30 of 30 rows are bad")
+    assert [message.count(f"file {number}: ") for number in range(5)] == [1, 1, 1, 0, 0]
+    assert message.endswith("; and 2 more")
+    accounts = rows_of(
+        settings, "select origin, rows_delivered, rows_kept, rows_refused, reason from batches order by all"
+    )
+    assert [row[:4] for row in accounts] == [*((f"file {number}", 30, 0, 30) for number in range(5)), ("good", 1, 1, 0)]
+    assert [f"for example '{70 + number}.0'" in accounts[number][4] for number in range(5)] == [True] * 5
+    assert accounts[5][4] is None
+    rejected = "select origin, count(*) from rejected_readings join batches using (batch_id) group by all order by all"
+    assert rows_of(settings, rejected) == [(f"file {number}", 30) for number in range(5)]
+
+
+def test_which_deliveries_are_named_does_not_depend_on_their_order(tmp_path: Path) -> None:
+    messages = set()
+    for name, order in (("forwards", slice(None)), ("backwards", slice(None, None, -1))):
+        one = Settings.model_validate({}, context={"folder": tmp_path / name})
+        with pytest.raises(ContractError) as caught:
+            ingest(one, *spoilt_files(4)[order])
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+def test_a_delivery_refused_at_every_run_has_one_account_and_is_taken_in_once_it_may_be(settings: Settings) -> None:
+    (file,) = spoilt_files(1)
+    for hours in range(3):
+        with pytest.raises(ContractError):
+            ingest(settings, file, now=NOW + hours * HOUR)
+    assert rows_of(settings, "select count(*), max(ingested_at) from batches") == [(1, NOW + 2 * HOUR)]
+    assert rows_of(settings, "select count(*) from rejected_readings") == [(30,)]
+    lenient = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"refuse_above": 1.0})})
+    assert ingest(lenient, file, now=NOW + 3 * HOUR).kept == 30
+    assert rows_of(settings, "select rows_kept, rows_refused, reason from batches") == [(30, 0, None)]
+    assert rows_of(settings, "select count(*) from rejected_readings") == [(0,)]
+
+
+def test_of_a_delivery_refused_whole_the_first_bad_rows_are_kept_and_all_are_counted(settings: Settings) -> None:
+    rows = [("a", h / 60, INF, INF) for h in range(1200)]
+    with pytest.raises(ContractError):
+        ingest(settings, delivery(*rows))
+    assert rows_of(settings, "select count(distinct row_number), max(row_number) from rejected_readings") == [
+        (1000, 999)
+    ]
+    assert rows_of(settings, "select rows_refused from batches") == [(1200,)]
 
 
 def test_earlier_deliveries_stay_where_a_later_one_is_refused(settings: Settings) -> None:
     spoilt = delivery(*[("a", float(h), 99.0, 0.0) for h in range(30)], origin="spoilt")
     with pytest.raises(ContractError):
         ingest(settings, delivery(("a", 1.0, 1.0, 0.0)), spoilt)
-    assert rows_of(settings, "select origin from batches") == [("a page",)]
+    assert rows_of(settings, "select origin from batches where reason is null") == [("a page",)]
     assert rows_of(settings, "select count(*) from watermarks") == [(0,)]
 
 

@@ -36,8 +36,6 @@ class Arguments:
     def __init__(self) -> None:
         shared = argparse.ArgumentParser(add_help=False)
         shared.add_argument("--config", metavar="FILE", help="configuration (default: daycast.toml, or DAYCAST_CONFIG)")
-        timed = argparse.ArgumentParser(add_help=False, parents=[shared])
-        timed.add_argument("--until", metavar="T", help="as if the clock stood at T: nothing later is used")
         self.parser = _GroupedParser(
             prog="daycast", description="Tomorrow's weather at your own sensors, every hour, as SQL tables."
         )
@@ -49,7 +47,7 @@ class Arguments:
             metavar="SHELL",
             help="print what completes in bash, zsh or fish",
         )
-        self._shared, self._timed = shared, timed
+        self._shared = shared
         self._commands = self.parser.add_subparsers(
             required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
         )
@@ -61,19 +59,22 @@ class Arguments:
         text: str,
         example: str = "",
         *,
-        until: bool = False,
+        until: str = "",
     ) -> argparse.ArgumentParser:
-        """Add a command, with `--until` where its clock can be set; returns its parser, for arguments of its own.
+        """Add a command; returns its parser, for arguments of its own.
 
-        example: arguments to show in its help.
+        example: arguments to show in its help. until: what `--until T` limits, where the command has it; nothing later than T
+        is used then, and what is written bears the time of now all the same.
         """
         parser: argparse.ArgumentParser = self._commands.add_parser(
             name,
             help=text,
             description=text,
             epilog=f"example: daycast {name} {example}".rstrip(),
-            parents=[self._timed if until else self._shared],
+            parents=[self._shared],
         )
+        if until:
+            parser.add_argument("--until", metavar="T", help=until)
         parser.set_defaults(command=command)
         self.parser.texts[name] = text
         return parser

@@ -15,16 +15,27 @@ from daycast.errors import ConfigError
 def add_chain(arguments: Arguments) -> None:
     """`run`, `ingest`, `retrain`, `forecast`, `verify`, `publish`, `report`, `maintain` and `doctor`."""
     run = arguments.add(
-        "run", _run, "the whole chain once: ingest, retrain if due, forecast, verify, publish, report", until=True
+        "run",
+        _run,
+        "the whole chain once: ingest, retrain if due, forecast, verify, publish, report",
+        until="use nothing that was received, registered or issued after T",
     )
     _add_cell(run)
     ingest = arguments.add(
-        "ingest", _ingest, "take in what the sources have", "--source garden --since 2026-05-01", until=True
+        "ingest",
+        _ingest,
+        "take in what the sources have",
+        "--source garden --since 2026-05-01",
+        until="only what was received up to T",
     )
     ingest.add_argument("--source", metavar="NAME", help="only this source")
     ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
     retrain = arguments.add(
-        "retrain", _retrain, "train a challenger, judge it, promote it if it is better", "--minutes 5", until=True
+        "retrain",
+        _retrain,
+        "train a challenger, judge it, promote it if it is better",
+        "--minutes 5",
+        until="train and judge with what was known at T",
     )
     _add_cell(retrain)
     retrain.add_argument("--warm-start", action="store_true", help="begin with the champion's networks")
@@ -34,23 +45,40 @@ def add_chain(arguments: Arguments) -> None:
     retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.max_minutes")
     retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
     forecast = arguments.add(
-        "forecast", _forecast, "issue the next 24 hours with the champion", "--station S0001 S0002", until=True
+        "forecast",
+        _forecast,
+        "issue the next 24 hours with the champion",
+        "--station S0001 S0002",
+        until="from the last full hour before T, as things were known then; marked backfilled where it comes too late",
     )
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
     forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
     forecast.add_argument("--dry-run", action="store_true", help="only say what would be forecast, and by which model")
-    arguments.add("verify", _verify, "score past forecasts against what came", until=True)
-    arguments.add("publish", _publish, "replace the published file by the newest tables", until=True)
-    arguments.add("report", _report, "write the report page", "--config garden.toml", until=True)
+    arguments.add(
+        "verify", _verify, "score past forecasts against what came", until="with what was observed and known at T"
+    )
+    arguments.add("publish", _publish, "replace the published file by the newest tables")
+    arguments.add(
+        "report",
+        _report,
+        "write the report page",
+        "--config garden.toml",
+        until="show the forecasts, observations and silences of T",
+    )
     maintain = arguments.add(
         "maintain",
         _maintain,
         "remove what [retention] no longer keeps, compact history",
         "--dry-run",
-        until=True,
+        until="count the days that things are kept back from T",
     )
     maintain.add_argument("--dry-run", action="store_true", help="only say what would go")
-    arguments.add("doctor", _doctor, "check configuration, sources, warehouse and machine", until=True)
+    arguments.add(
+        "doctor",
+        _doctor,
+        "check configuration, sources, warehouse and machine",
+        until="ask the sources for what was received up to T",
+    )
 
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
@@ -107,14 +135,15 @@ def _publish(args: argparse.Namespace) -> None:
     from daycast.settings import clock, load_settings
     from daycast.steps.publish import publish_tables
 
-    print(publish_tables(load_settings(args.config), clock(args.until)))
+    print(publish_tables(load_settings(args.config), clock()))
 
 
 def _report(args: argparse.Namespace) -> None:
     from daycast.settings import clock, load_settings
     from daycast.steps.report import write_report
 
-    print(write_report(load_settings(args.config), clock(args.until)))
+    until = clock(args.until) if args.until else None
+    print(write_report(load_settings(args.config), clock(), until))
 
 
 def _maintain(args: argparse.Namespace) -> None:
@@ -126,7 +155,7 @@ def _doctor(args: argparse.Namespace) -> None:
     from daycast.settings import clock, load_settings
     from daycast.steps.doctor import examine
 
-    findings = list(examine(load_settings(args.config), clock(args.until)))
+    findings = list(examine(load_settings(args.config), clock(), clock(args.until)))
     for finding in findings:
         print(finding)
     if failed := [finding for finding in findings if not finding.well]:

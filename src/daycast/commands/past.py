@@ -16,9 +16,8 @@ def add_past(arguments: Arguments) -> None:
         _backtest,
         "score forecasts of past hours, as things were known then",
         "--since 2026-05-01 --until 2026-06-01",
-        until=True,
+        until="the end of the hours of issue, itself left out",
     )
-    backtest.set_defaults(until=None)
     backtest.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
     backtest.add_argument("--every", metavar="DURATION", default="24h", help="between hours of issue (default 24h)")
     backtest.add_argument("--model", metavar="ID", help="instead of the champion")
@@ -28,10 +27,9 @@ def add_past(arguments: Arguments) -> None:
         _backfill,
         "forecast hours that were missed, by the champion of each",
         "--since 2026-05-30T12:00 --dry-run",
+        until="the hour of issue to stop before (default: now)",
     )
-    backfill.set_defaults(until=None)
     backfill.add_argument("--since", metavar="T", required=True, help="the first hour of issue")
-    backfill.add_argument("--until", metavar="T", help="the hour of issue to stop before (default: now)")
     backfill.add_argument(
         "--dry-run", action="store_true", help="only say which hours are missing, and who would forecast them"
     )

@@ -6,7 +6,7 @@ Only this module and the commands read the environment, and nothing below them r
 from daycast.settings.configured import Settings
 from daycast.settings.load import DEFAULT_FILE, find_config, load_settings
 from daycast.settings.parameters import Epochs, Minutes, Moment
-from daycast.settings.present import clock
+from daycast.settings.present import as_of, clock
 from daycast.settings.sections import DriftSettings, RetrainSettings, SourceSettings
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RetrainSettings",
     "Settings",
     "SourceSettings",
+    "as_of",
     "clock",
     "find_config",
     "load_settings",

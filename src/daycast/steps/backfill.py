@@ -23,6 +23,14 @@ def find_missing_hours(settings: Settings, since: datetime, until: datetime, now
     return [hour for i in range(-(-(until - first) // HOUR)) if (hour := first + i * HOUR) not in there]
 
 
+def find_model_as_of(settings: Settings, moment: datetime, now: datetime) -> str | None:
+    """The id of the model that serves as of a past moment: the champion of then, or the one before whose checkpoint is there.
+
+    None where none served yet: then whoever is champion now may forecast what nobody was served.
+    """
+    return _newest_there(settings, moment, now)[0]
+
+
 def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str:
     """The id of the model that forecasts a past hour as if it were then: the champion of that hour.
 
@@ -30,13 +38,20 @@ def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str
     baselines, which were fitted to the same data: they know more than one could have known then. An hour that is not over is
     forecast by the champion of now, as ever. Raises ModelError.
     """
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        champions = read_champions_until(con, now if now - hour < HOUR else hour)
-    for champion in champions:
-        if (settings.checkpoints / str(champion["checkpoint"])).is_file():
-            return str(champion["model_id"])
-    why = f"no checkpoint of {', '.join(dict.fromkeys(str(one['model_id']) for one in champions))} is there"
+    model_id, champions = _newest_there(settings, now if now - hour < HOUR else hour, now)
+    if model_id:
+        return model_id
+    why = f"no checkpoint of {', '.join(dict.fromkeys(champions))} is there" if champions else "no model served yet"
     raise ModelError(
-        f"{hour:%Y-%m-%dT%H:%MZ} cannot be forecast as it was known then: {why if champions else 'no model served yet'}; "
+        f"{hour:%Y-%m-%dT%H:%MZ} cannot be forecast as it was known then: {why}; "
         "`daycast backtest` scores today's on any hours"
     )
+
+
+def _newest_there(settings: Settings, moment: datetime, now: datetime) -> tuple[str | None, list[str]]:
+    """The newest champion up to `moment` whose checkpoint is there, if any; and all of them, the newest first."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champions = read_champions_until(con, moment)
+    there = (one for one in champions if (settings.checkpoints / str(one["checkpoint"])).is_file())
+    newest = next(there, None)
+    return str(newest["model_id"]) if newest else None, [str(one["model_id"]) for one in champions]

@@ -31,10 +31,10 @@ class Finding:
         return f"{'ok  ' if self.well else 'FAIL'} {self.check}: {self.detail}"
 
 
-def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[Finding]:
     """Check contracts, device, disk, warehouse, the champion's checkpoint and each source.
 
-    Every check is made, whatever the others say.
+    Every check is made, whatever the others say. until: the sources are asked for what was received up to then, by default `now`.
     """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
@@ -42,7 +42,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
     for source in settings.sources:
-        yield _check(f"source {source.name}", lambda source=source: _first_delivery(settings, source, now))  # type: ignore[misc]
+        yield _check(f"source {source.name}", lambda source=source: _first_delivery(settings, source, until or now))  # type: ignore[misc]
 
 
 def _check(name: str, check: Callable[[], str]) -> Finding:
@@ -94,9 +94,9 @@ def _check_champion(settings: Settings, now: datetime) -> str:
     return f"{champion['model_id']}, its checkpoint is whole"
 
 
-def _first_delivery(settings: Settings, source: Source, now: datetime) -> str:
+def _first_delivery(settings: Settings, source: Source, until: datetime) -> str:
     listed = len(source.stations())
-    delivery = next(iter(source.fetch(None, now, settings.glossary, ())), None)
+    delivery = next(iter(source.fetch(None, until, settings.glossary, ())), None)
     if delivery is None:
-        return f"{listed} stations listed, nothing delivered up to {now.isoformat()}"
+        return f"{listed} stations listed, nothing delivered up to {until.isoformat()}"
     return f"{listed} stations listed; {delivery.origin} has {len(delivery.readings):,} rows, {len(delivery.problems):,} problems"

@@ -52,18 +52,22 @@ def issue_forecasts(
     stations: Collection[str] = (),
     model_id: str | None = None,
     spread: Spread = map,
+    until: datetime | None = None,
 ) -> pl.DataFrame:
     """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
 
     The forecasts are written, and returned as they are in the table. model_id: who makes them; by default the champion of now.
+    until: as if that moment were the present: the last full hour is that of it. `backfilled` says that nobody was served them,
+    because their first hour is over, or because the model was registered only after `until`.
     spread: who computes the blocks of stations. On machines of one kind the same blocks give the same bits, whoever computes
     them; blocks of other sizes agree to rounding, a relative 1e-5 or so, because other shapes have other kernels.
 
     Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
     ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
     """
-    t0 = _hour_of_issue(issued_at, now)
+    t0 = _hour_of_issue(issued_at, until or now)
     known = _read_known(settings, now, t0, stations, model_id)
+    too_late = now - t0 >= HOUR or (until is not None and known.model["registered_at"] > until)  # type: ignore[operator]
     checkpoint = settings.checkpoints / str(known.model["checkpoint"])
     header = read_header(checkpoint)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
@@ -77,7 +81,7 @@ def issue_forecasts(
     rows = pl.concat(spread(forecast_block, blocks)).with_columns(
         model_id=pl.lit(str(known.model["model_id"])),
         created_at=pl.lit(now, UTC_TIME),
-        backfilled=pl.lit(now - t0 >= HOUR),
+        backfilled=pl.lit(too_late),
     )
     served = validate_frame(rows, forecasts_contract(), "forecasts")
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
@@ -95,9 +99,10 @@ def plan_forecasts(
     issued_at: datetime | None = None,
     stations: Collection[str] = (),
     model_id: str | None = None,
+    until: datetime | None = None,
 ) -> IssuePlan:
     """What `issue_forecasts` would do with the same arguments; it raises the same errors, and nothing is written."""
-    t0 = _hour_of_issue(issued_at, now)
+    t0 = _hour_of_issue(issued_at, until or now)
     known = _read_known(settings, now, t0, stations, model_id)
     header = read_header(settings.checkpoints / str(known.model["checkpoint"]))
     ids = known.wanted["station_id"].to_list()

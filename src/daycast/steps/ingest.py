@@ -7,15 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daycast.errors import ConfigError, DaycastError
+import duckdb
+
+from daycast.errors import ConfigError, DaycastError, join_errors
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.delivery import Delivery, Source
+from daycast.steps.check_clock import correct_clock
 from daycast.steps.observe import make_observations
 from daycast.steps.spread import Spread
-from daycast.steps.take_in import Intake, take_in
+from daycast.steps.take_in import LONGEST_SILENCE, Intake, take_in
 from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.ingestion import Batch, read_last_ingest, read_seen, read_watermark, write_watermark
+from daycast.warehouse.ingestion import Batch, read_seen, read_watermark, write_watermark
+from daycast.warehouse.stamps import read_newest_observed
 
 _GROUP_ROWS = 500_000  # stored at once: bounded memory, and a killed run loses no more
 _GROUP_SECONDS = 20.0  # or sooner, where a source is slow
@@ -72,23 +76,31 @@ def ingest_source(
     since: datetime | None = None,
     watch: Callable[[IngestProgress], None] = lambda _: None,
     spread: Spread = map,
+    until: datetime | None = None,
 ) -> Ingested:
-    """Take in everything `source` received up to `now`: from `since`, else from where the last ingest ended.
+    """Take in everything `source` received up to `until`, by default `now`: from `since`, else from where the last ingest ended.
+
+    now: the real clock, which every account bears and corrections are received at. Where observations are old it is not
+    believed without limit: a correction, and the watermark, are at most 31 days after the newest of them.
 
     Groups of deliveries are one transaction each, so that a run killed anywhere continues where it stopped. Raises SourceError,
-    and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was. spread: who
-    computes the blocks of stations; what comes out is the same.
+    and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was; one error
+    tells of all. spread: who computes the blocks of stations; what comes out is the same.
     """
     check_contracts_are_on()
+    until = until or now
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        correct_clock(con, now)
         watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
-        clock = max(now, read_last_ingest(con) or now)  # nothing becomes known earlier than what is known already
+        newest = read_newest_observed(con)
     start = since or watermark
     intake = Intake(
         source=source.name,
         listed=source.stations(),
         variables=settings.glossary,
-        now=clock,
+        now=now,
+        until=until,
+        newest=newest,
         earliest=settings.ingest.earliest,
         refuse_above=settings.ingest.refuse_above,
         resumed_from=watermark if source.resumes and since is None else None,
@@ -96,7 +108,7 @@ def ingest_source(
     batches: list[Batch] = []
     errors: list[DaycastError] = []
     waiting, stated = 0, False
-    for group in _ahead(_groups(source.fetch(start, now, settings.glossary, seen), errors)):
+    for group in _ahead(_groups(source.fetch(start, until, settings.glossary, seen), errors)):
         stated = stated or any(delivery.receipt == "stated" for delivery in group)
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
             stored, refused = take_in(con, group, intake)
@@ -109,11 +121,21 @@ def ingest_source(
     say = lambda done, of: watch(IngestProgress(source.name, rows, done, of))  # noqa: E731
     flagged = make_observations(settings, now, say, spread)
     if errors:
-        raise errors[0]
-    if (source.resumes or stated) and since is None and (start is None or now > start):
+        raise join_errors(errors)
+    if (source.resumes or stated) and since is None:
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-            write_watermark(con, source.name, now)
+            _raise_watermark(con, source.name, until)
     return _sum_up(source.name, batches, waiting, flagged)
+
+
+def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetime) -> None:
+    """Move it up to `until`, though not long after the newest observation: one wrong clock would silence the source."""
+    watermark, newest = read_watermark(con, source), read_newest_observed(con)
+    if newest is None:
+        return
+    reached = min(until, newest + LONGEST_SILENCE)
+    if watermark is None or reached > watermark:
+        write_watermark(con, source, reached)
 
 
 def _sum_up(source: str, batches: Sequence[Batch], waiting: int, flagged: Counter[str]) -> Ingested:

@@ -61,6 +61,10 @@ def judge(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision
     everyone = {name: assign(name, (), ids, targets) for name in forecaster.names}
     scores, daily = evaluate_daily(block, forecaster, everyone)
     rival = _load_champion(settings, known.champion, checkpoint, header.config.device)
+    if rival is not None and rival.header.calibrated_until > header.calibrated_until:
+        _log.warning(
+            "the champion was fitted on hours of this judgement, which flatter it: it is hard to beat as of the past"
+        )
     if known.champion is not None and rival is not None:
         theirs, served = _score_champion(rival, str(known.champion["forecaster"]), known, header, block)
         scores = pl.concat([scores, theirs], how="diagonal")

@@ -10,6 +10,7 @@ import polars as pl
 
 from daycast.atomic_write import remove_drafts
 from daycast.settings import Settings
+from daycast.steps.take_in import LONGEST_SILENCE
 from daycast.times import DAY
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.history import remove_unnamed
@@ -17,6 +18,7 @@ from daycast.warehouse.lake import is_lake
 from daycast.warehouse.models import read_models
 from daycast.warehouse.publish import publish
 from daycast.warehouse.retention import delete_old_rows
+from daycast.warehouse.stamps import read_newest_observed
 from daycast.warehouse.tidy_lake import tidy_lake
 
 _OF_EARLIER_VERSIONS = re.compile(
@@ -37,16 +39,20 @@ class Upkeep:
         return f"{self.forecasts:,} forecasts, {self.scores:,} scores; {names}"
 
 
-def maintain(settings: Settings, now: datetime, *, dry_run: bool = False) -> Upkeep:
+def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until: datetime | None = None) -> Upkeep:
     """Delete what [retention] no longer keeps, and publish without it.
 
     Small files of the published history become one, and those of a lake, of which past states are forgotten after a day.
-    Days are UTC days, counted back from that of `now`. The checkpoint of a model is kept while it serves, could be rolled back
+    Days are UTC days, counted back from that of `until`, by default `now`; yet at most from 31 days after the newest observation:
+    a clock that is wrong once would delete everything. The checkpoint of a model is kept while it serves, could be rolled back
     to, is the newest, or any of its forecasts is there, because these may have to be verified again. With `dry_run` nothing is
     altered. Returns what went.
     """
-    keep, today = settings.retention, now.replace(hour=0, minute=0, second=0, microsecond=0)
+    keep = settings.retention
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        newest = read_newest_observed(con)
+        last = min(until or now, newest + LONGEST_SILENCE) if newest else until or now
+        today = last.replace(hour=0, minute=0, second=0, microsecond=0)
         old = delete_old_rows(
             con,
             today - keep.forecasts_days * DAY if keep.forecasts_days else None,

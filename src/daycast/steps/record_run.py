@@ -7,13 +7,17 @@ from uuid import uuid4
 
 from daycast.redact import one_line
 from daycast.settings import Settings
+from daycast.steps.check_clock import warn_of_clock
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.runs import finish_run, start_run
 
 
 @contextmanager
 def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[], datetime]) -> Iterator[None]:
-    """Note the block as a run of `flow`; an exception is noted by its message, without secrets, and goes on."""
+    """Note the block as a run of `flow`; an exception is noted by its message, without secrets, and goes on.
+
+    as_of: nothing later is used in the block. clock: the real one; where it jumped since the last run, that is a warning.
+    """
     run_id = uuid4().hex
 
     def note_end(status: str, message: str | None) -> None:
@@ -21,6 +25,7 @@ def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[],
             finish_run(con, run_id, clock(), status, message)
 
     with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
+        warn_of_clock(con, clock())
         start_run(con, run_id, flow, as_of, clock())
     try:
         yield

@@ -1,6 +1,7 @@
 """What is wrong with delivered rows, when a delivery is refused whole for it, and the refused rows as they came."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
@@ -11,6 +12,17 @@ from daycast.sources.delivery import Delivery
 from daycast.variables import Variable
 
 FEW_ROWS = 20  # in a batch this small, a share of bad rows says nothing: bad rows are refused one by one
+_KEPT_ROWS = (
+    1000  # of a delivery that is refused whole, in its order: the rest is where it came from, and will come again
+)
+
+
+@dataclass(frozen=True)
+class WholeRefusal:
+    """A delivery of which nothing was taken in: why, and its first bad rows as find_problems names them."""
+
+    error: ContractError
+    problems: pl.DataFrame
 
 
 def find_problems(
@@ -39,46 +51,55 @@ def refuse_whole(
     deliveries: Mapping[str, Delivery],
     variables: Mapping[str, Variable],
     refuse_above: float,
-) -> dict[str, ContractError]:
-    """An error for each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
+) -> dict[str, WholeRefusal]:
+    """By batch_id each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
     bad = pl.col("row").is_in(problems["row"].unique().implode()) | pl.any_horizontal(
         _beyond(variable) for variable in variables.values()
     )
     counts = (
         rows.group_by("batch_id").agg(pl.len(), bad.fill_null(value=False).sum().alias("bad")).filter(pl.col("bad") > 0)
     )
-    errors = {}
+    found = {}
     for batch_id, delivered, refused in counts.iter_rows():
         if refused <= refuse_above * delivered or (delivered < FEW_ROWS and refused < delivered) or delivered == 1:
             continue
-        reasons = _commonest_reasons(rows.filter(pl.col("batch_id") == batch_id), problems, variables)
-        errors[batch_id] = ContractError(
+        all_problems = _all_problems(rows.filter(pl.col("batch_id") == batch_id), problems, variables)
+        error = ContractError(
             f"{deliveries[batch_id].origin}: {refused} of {delivered} rows are bad, more than ingest.refuse_above = "
-            f"{refuse_above:g} allows, so nothing of it was ingested: {reasons}. "
+            f"{refuse_above:g} allows, so nothing of it was ingested: {_commonest_reasons(all_problems)}. "
             "Correct the units, missing markers or columns of this source"
         )
-    return errors
+        first = pl.col("row").rank("dense") <= _KEPT_ROWS
+        found[batch_id] = WholeRefusal(error, all_problems.sort("row", maintain_order=True).filter(first))
+    return found
 
 
 def _beyond(variable: Variable) -> pl.Expr:
     return ~pl.col(variable.name).is_between(variable.lowest, variable.highest)
 
 
-def _commonest_reasons(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
-    of_these = problems.join(rows, on="row", how="semi").select("column", "value", "reason")
+def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
+    """The problems of `rows`, and their values beyond the limits, which alone would be kept and flagged."""
+    of_these = problems.join(rows, on="row", how="semi", maintain_order="left")
     beyond = [
         rows.filter(_beyond(variable)).select(
+            "row",
+            "batch_id",
+            "row_number",
             pl.lit(name).alias("column"),
             pl.col(name).cast(pl.String).alias("value"),
             pl.lit(variable.outside).alias("reason"),
         )
         for name, variable in variables.items()
     ]
+    return pl.concat([of_these, *beyond])
+
+
+def _commonest_reasons(problems: pl.DataFrame) -> str:
     common = (
-        pl.concat([of_these, *beyond])
-        .group_by("column", "reason")
+        problems.group_by("column", "reason", maintain_order=True)
         .agg(pl.len(), pl.col("value").first())
-        .sort("len", "column", descending=True)
+        .sort("len", "column", "reason", descending=True)
     )
     return "; ".join(
         f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})"

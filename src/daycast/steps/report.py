@@ -32,20 +32,31 @@ SHOWN_BATCHES = 10
 REFUSALS_OF = timedelta(days=7)
 
 
-def summarise(settings: Settings, now: datetime, intakes: Sequence[Account], retrained: "Outcome | None") -> Summary:
-    """What the run at `now` did and what stands after it; retrained: the outcome of its retraining, None where none was due."""
+def summarise(
+    settings: Settings,
+    now: datetime,
+    intakes: Sequence[Account],
+    retrained: "Outcome | None",
+    began: datetime | None = None,
+    until: datetime | None = None,
+) -> Summary:
+    """What the run from `began` to `now` did and what stands after it; silences and forecasts as of `until`, by default `now`.
+
+    retrained: the outcome of its retraining, None where none was due.
+    """
+    as_of = until or now
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion, skill, span = read_champion(con), read_skill(con), _read_span(con)
         registered: datetime | None = read_models(con)["registered_at"].max()  # type: ignore[assignment]
-        refusals = read_frame(con, "select_refusals", since=now, until=now)
+        refusals = read_frame(con, "select_refusals", since=began or now, until=now)
         silent = read_frame(
-            con, "select_silent_stations", now=now, since=now - parse_duration(settings.ingest.silent_after)
+            con, "select_silent_stations", now=as_of, since=as_of - parse_duration(settings.ingest.silent_after)
         )
-        count = read_forecast_count(con)
-        first = read_frame(con, "select_forecasts_of_first_stations", stations=1)
+        count = read_forecast_count(con, as_of)
+        first = read_frame(con, "select_forecasts_of_first_stations", stations=1, as_of=as_of)
         drifts = read_drifts(con)
     return Summary(
-        now=now,
+        now=as_of,
         intakes=tuple(intakes),
         refusals=tuple(Refusal(row["column_name"], row["reason"], row["n"]) for row in refusals.to_dicts()),
         silent=tuple(Silence(**row) for row in silent.to_dicts()),
@@ -63,14 +74,18 @@ def summarise(settings: Settings, now: datetime, intakes: Sequence[Account], ret
     )
 
 
-def write_report(settings: Settings, now: datetime) -> Path:
-    """Write the report page as of `now` in place of the former one, and return its path."""
-    glossary = settings.glossary
+def write_report(settings: Settings, now: datetime, until: datetime | None = None) -> Path:
+    """Write the report page in place of the former one, and return its path.
+
+    Forecasts, observations and silences are shown as of `until`, by default `now`; the models, their scores and what was
+    ingested as they stand now.
+    """
+    glossary, as_of = settings.glossary, until or now
     with open_warehouse(settings.warehouse, glossary.values(), now) as con:
         champion, skill = read_champion(con), read_skill(con)
-        forecasts = read_frame(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS)
+        forecasts = read_frame(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS, as_of=as_of)
         page = Page(
-            now=now,
+            now=as_of,
             champion=_champion(champion),
             verdict=read_verdict(json.loads(str(champion["decision"])), str(champion["forecaster"]))
             if champion
@@ -80,10 +95,10 @@ def write_report(settings: Settings, now: datetime) -> Path:
             by_lead=read_frame(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
             span=_read_span(con),
             forecasts=forecasts,
-            observations=keep_usable(_read_history(con, forecasts, now), list(glossary)),
-            regimes=dict(read_frame(con, "select_forecast_regimes").iter_rows()),
+            observations=keep_usable(_read_history(con, forecasts, as_of), list(glossary)),
+            regimes=dict(read_frame(con, "select_forecast_regimes", as_of=as_of).iter_rows()),
             coverage=read_frame(con, "select_station_coverage"),
-            silent_before=now - parse_duration(settings.ingest.silent_after),
+            silent_before=as_of - parse_duration(settings.ingest.silent_after),
             batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
             refusals=read_frame(con, "select_refusals", since=now - REFUSALS_OF, until=now),
             variables=glossary,

@@ -55,11 +55,12 @@ def minutes_due(settings: Settings, now: datetime) -> float | None:
 
     One is due where no networks were trained yet, which gets `model.first_max_minutes`, and `retrain.every` after the last one,
     which gets `model.max_minutes`. Where networks are not wanted, or there is too little history for them, a fit of the
-    baselines counts.
+    baselines counts. A model registered later than now, by a clock that was wrong, does not.
     """
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         champion, models = read_champion(con), read_models(con)
-    newest_first = models.sort("registered_at", descending=True).to_dicts()
+    by_now = models.filter(pl.col("registered_at") <= now + HOUR)
+    newest_first = by_now.sort("registered_at", descending=True).to_dicts()
     trained = next((row["registered_at"] for row in newest_first if _is_full_fit(settings, row)), None)
     if champion is None or trained is None:
         return settings.model.first_max_minutes

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
@@ -14,12 +14,17 @@ from daycast.prepare.news import KEY, keep_news
 from daycast.quality.finding import LOOK_BACK_HOURS
 from daycast.sources.delivery import Delivery
 from daycast.stations import unplaced_stations
-from daycast.steps.refusals import as_they_came, find_problems, refuse_whole
+from daycast.steps.refusals import WholeRefusal, as_they_came, find_problems, refuse_whole
+from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
 from daycast.warehouse.connect import transaction
 from daycast.warehouse.covariates import append_covariates, read_issues_of
 from daycast.warehouse.ingestion import Batch, append_batches, read_batch_ids, upsert_stations
 from daycast.warehouse.staleness import mark_stale, read_readings_of
+
+LONGEST_SILENCE = (
+    31 * DAY
+)  # how long after the newest observation the clock is believed: later than that it may be wrong
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Intake:
     source: str
     listed: pl.DataFrame  # the stations the source lists
     variables: Mapping[str, Variable]
-    now: datetime
+    now: datetime  # the real clock
+    until: datetime  # up to which receipt the source was asked
     earliest: datetime  # rows observed before are refused: a clock that was never set
+    newest: datetime | None  # the latest time that any source spoke of before
     refuse_above: float  # share of bad rows above which a delivery is refused whole
     resumed_from: datetime | None  # what would have been known by then was asked for then
 
@@ -38,8 +45,9 @@ class Intake:
 def take_in(
     con: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery], intake: Intake
 ) -> tuple[list[Batch], dict[str, ContractError]]:
-    """Store deliveries of one source in one transaction; returns their accounts, and by fingerprint why others were refused.
+    """Store deliveries of one source in one transaction; returns their accounts, and by fingerprint why some were refused whole.
 
+    Of those the account says so and why, and the first bad rows are among the rejected readings.
     A delivery that was stored before is left out. Where two of them speak of the same stretch of a station's time they are
     stored one after the other, because what is news in the second depends on the first.
     Readings and others' forecasts are stored apart.
@@ -63,7 +71,7 @@ def take_in(
 
 
 def _batch_id(intake: Intake, delivery: Delivery) -> str:
-    held_back = "" if delivery.complete else intake.now.isoformat()
+    held_back = "" if delivery.complete else intake.until.isoformat()
     text = f"{intake.source}\n{delivery.origin}\n{delivery.fingerprint}\n{held_back}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -97,16 +105,16 @@ def _store(
 ) -> tuple[list[Batch], dict[str, ContractError]]:
     rows = _rows(deliveries, intake.variables)
     problems = find_problems(rows, deliveries, intake.variables, intake.earliest)
-    errors = refuse_whole(rows, problems, deliveries, intake.variables, intake.refuse_above)
-    if errors:
-        rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(errors))) for frame in (rows, problems))
+    refused_whole = refuse_whole(rows, problems, deliveries, intake.variables, intake.refuse_above)
+    if refused_whole:
+        rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(refused_whole))) for frame in (rows, problems))
     kept = rows
     if not problems.is_empty():
         kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
     names, key = list(intake.variables), _key(rows)
     held = _held(con, kept).select(*key, "received_at", "row_number", *names)
     receipts = {delivery.receipt for delivery in deliveries.values()}
-    clock = intake.now if receipts == {"assumed"} else None
+    clock = _receipt_of_corrections(kept[key[1]], held, intake) if receipts == {"assumed"} else None
     numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
     news = keep_news(numbered, held, names, clock, intake.resumed_from, key)
     news = news.rename({"row_number": "row"})
@@ -114,17 +122,34 @@ def _store(
         news = news.with_columns(kept["batch_id"], kept["row_number"])  # both in the order of row
     else:
         news = news.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
-    accepted = {name: delivery for name, delivery in deliveries.items() if name not in errors}
+    accepted = {name: delivery for name, delivery in deliveries.items() if name not in refused_whole}
     batches = _accounts(accepted, kept, news, news.join(held, on=key, how="semi"), problems, intake)
-    refused = as_they_came(problems, accepted, intake.now)
+    batches += [_account_of_refused(intake, name, deliveries[name], one) for name, one in refused_whole.items()]
+    errors = {name: one.error for name, one in refused_whole.items()}
+    refused = as_they_came(
+        pl.concat([problems, *(one.problems for one in refused_whole.values())]), deliveries, intake.now
+    )
     if "issued_at" in rows.columns:
         append_batches(con, batches, None, refused)
         append_covariates(con, news.drop("row"))
         return batches, errors
     upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
     append_batches(con, batches, news.drop("row"), refused)
-    mark_stale(con, *_stale(news))
+    mark_stale(con, *stale_ranges(news))
     return batches, errors
+
+
+def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, intake: Intake) -> datetime:
+    """Now, though not long after the newest observation, because the clock may be wrong; and after what is corrected.
+
+    observed: the times that the rows speak of.
+    """
+    newest: datetime | None = pl.concat([observed, pl.Series([intake.newest], dtype=UTC_TIME)]).max()  # type: ignore[assignment]
+    receipt = min(intake.now, newest + LONGEST_SILENCE) if newest else intake.now
+    before: datetime | None = held["received_at"].max()  # type: ignore[assignment]
+    if before is None or before > intake.now + HOUR:
+        return receipt
+    return max(receipt, before + timedelta(microseconds=1))
 
 
 def _rows(deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable]) -> pl.DataFrame:
@@ -171,7 +196,7 @@ def _accounts(
             origin=delivery.origin,
             fingerprint=delivery.fingerprint,
             complete=delivery.complete,
-            received_until=intake.now,
+            received_until=intake.until,
             rows_delivered=len(delivery.readings),
             rows_kept=counts["kept"].get(batch_id, 0),
             rows_repeated=counts["kept"].get(batch_id, 0) - counts["news"].get(batch_id, 0),
@@ -183,7 +208,26 @@ def _accounts(
     ]
 
 
-def _stale(news: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _account_of_refused(intake: Intake, batch_id: str, delivery: Delivery, refusal: WholeRefusal) -> Batch:
+    """It is not complete, so that it is read again when it comes again."""
+    return Batch(
+        batch_id=batch_id,
+        source=intake.source,
+        origin=delivery.origin,
+        fingerprint=delivery.fingerprint,
+        complete=False,
+        received_until=intake.until,
+        rows_delivered=len(delivery.readings),
+        rows_kept=0,
+        rows_repeated=0,
+        rows_revised=0,
+        rows_refused=len(delivery.readings),
+        ingested_at=intake.now,
+        reason=str(refusal.error),
+    )
+
+
+def stale_ranges(news: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The hours that the news touch, a range for each station and month; and from when on later hours draw on those months."""
     hour = full_hour_after(pl.col("observed_at"))
     ranges = (

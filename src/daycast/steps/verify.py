@@ -23,15 +23,18 @@ _MODEL = {"model_id": pl.String(), "forecaster": pl.String()}
 _BY = ["model_id", "forecaster", "station_id", "variable", "lead_hours", "valid_on"]
 
 
-def verify_forecasts(settings: Settings, now: datetime) -> int:
-    """Bring `scores` up to date with what was observed by `now`; returns how many forecast rows were scored.
+def verify_forecasts(settings: Settings, now: datetime, until: datetime | None = None) -> int:
+    """Bring `scores` up to date with what was known by `until`, by default `now`; returns how many forecast rows were scored.
+
+    Scores say when they were written and as of when they hold; after some as of a past moment the next ones start from there.
 
     Days with a new observation, a correction or a new forecast since the last time are scored again, whole; others are not read.
     What was found to be wrong since is no truth any more, and scores that rested on nothing else are gone. Forecasts that were
     backfilled are not scored: nobody was served them.
     """
+    as_of = until or now
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        found = read_forecasts_to_score(con)
+        found = read_forecasts_to_score(con, now, as_of)
         if found.is_empty():
             return 0
         days = found.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique()
@@ -39,8 +42,8 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
         if served.is_empty():
             replace_scores(con, None, days)
             return 0
-        since, until = served["issued_at"].min(), served["valid_at"].max()
-        versions = read_versions(con, since - (HISTORY_HOURS - 1) * HOUR, until, now)  # type: ignore[operator,arg-type]
+        since, last = served["issued_at"].min(), served["valid_at"].max()
+        versions = read_versions(con, since - (HISTORY_HOURS - 1) * HOUR, last, as_of)  # type: ignore[operator,arg-type]
         stations = read_stations(con)
         models = {name: find_model(con, name) for name in served["model_id"].unique().sort()}
     versions = keep_usable(versions, list(settings.glossary))
@@ -51,7 +54,7 @@ def verify_forecasts(settings: Settings, now: datetime) -> int:
         _score_model(settings, model, served.filter(pl.col("model_id") == name), versions, stations)
         for name, model in models.items()
     ]
-    scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME))
+    scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME), as_of=pl.lit(until, UTC_TIME))
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
         replace_scores(con, scored, days)
     forecasters = pl.DataFrame(

@@ -19,9 +19,9 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> N
         touch(con, "forecasts", served["issued_at"])
 
 
-def read_forecasts_to_score(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """All forecasts of the days on which a score is missing or out of date, and whose hour has been observed."""
-    return read_frame(con, "select_forecasts_to_score")
+def read_forecasts_to_score(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
+    """All forecasts of the days on which a score is missing or out of date, and whose hour has been observed, up to `as_of`."""
+    return read_frame(con, "select_forecasts_to_score", now=now, as_of=as_of)
 
 
 def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
@@ -40,9 +40,9 @@ def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return read_frame(con, "select_skill")
 
 
-def read_forecast_count(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
-    """The newest hour of issue, and how many stations the latest forecasts have, and which variables."""
-    return read_frame(con, "select_forecast_count").row(0, named=True)
+def read_forecast_count(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, object]:
+    """The newest hour of issue up to `as_of`, and how many stations the latest forecasts have, and which variables."""
+    return read_frame(con, "select_forecast_count", as_of=as_of).row(0, named=True)
 
 
 def read_hours_of_issue(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime) -> frozenset[datetime]:

@@ -7,6 +7,7 @@ from datetime import datetime
 import duckdb
 import polars as pl
 
+from daycast.times import UTC_TIME
 from daycast.warehouse.connect import frames, read_frame, transaction
 from daycast.warehouse.statements import statement
 
@@ -15,6 +16,8 @@ from daycast.warehouse.statements import statement
 class Batch:
     """The account of one delivery: rows_delivered = rows_kept + rows_refused; rows_repeated of the kept brought no news, and
     rows_revised of them something new of an instant that was known already.
+
+    reason: why the delivery was refused whole; None where it was taken in.
     """
 
     batch_id: str
@@ -29,6 +32,7 @@ class Batch:
     rows_revised: int
     rows_refused: int
     ingested_at: datetime
+    reason: str | None = None
 
 
 def read_watermark(con: duckdb.DuckDBPyConnection, source: str) -> datetime | None:
@@ -50,14 +54,8 @@ def read_seen(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
 
 
 def read_batch_ids(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
-    """The ids of all batches of `source` that were ingested."""
+    """The ids of all batches of `source` that were ingested; not of those that were refused whole."""
     return set(read_frame(con, "select_batch_ids", source=source)["batch_id"])
-
-
-def read_last_ingest(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The latest moment as of which anything was ingested; None before the first time."""
-    last: datetime | None = read_frame(con, "select_last_ingest").item()
-    return last
 
 
 def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlisted: pl.DataFrame) -> None:
@@ -76,8 +74,10 @@ def append_batches(
 ) -> None:
     """Store the readings and refusals of batches, and their accounts. Call inside a transaction, together with mark_stale.
 
+    What stood of earlier refusals of the same deliveries goes: a file that is refused at every run has one account, the newest.
     readings: None where the batches hold something else, which the caller stores.
     """
+    _forget_refused(con, batches)
     if readings is not None:
         with frames(con, news=readings):
             con.execute(statement("insert_readings"))
@@ -85,3 +85,19 @@ def append_batches(
         con.execute(statement("insert_rejected_readings"))
     for batch in batches:
         con.execute(statement("insert_batch"), asdict(batch))
+
+
+def _forget_refused(con: duckdb.DuckDBPyConnection, batches: Sequence[Batch]) -> None:
+    refused = read_frame(con, "select_refused_batches")
+    if refused.is_empty() or not batches:
+        return
+    again = pl.DataFrame(
+        [(batch.batch_id, batch.source, batch.origin, batch.reason, batch.ingested_at) for batch in batches],
+        schema={"batch_id": pl.String, "source": pl.String, "origin": pl.String, "reason": pl.String, "now": UTC_TIME},
+        orient="row",
+    )
+    same = refused.join(again, on="batch_id", how="semi")["batch_id"]
+    earlier = refused.join(again.drop_nulls("reason").unique(["source", "origin"]), on=["source", "origin"])
+    gone = [*same, *earlier.filter(pl.col("ingested_at") < pl.col("now"))["batch_id"]]
+    for name in ("delete_rejected_readings", "delete_batches"):
+        con.execute(statement(name), {"batch_ids": gone})

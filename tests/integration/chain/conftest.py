@@ -18,6 +18,8 @@ import pytest
 from daycast.__main__ import main
 from daycast.commands.flow import QUIET
 from daycast.own_server import OwnServer
+from daycast.settings import present
+from daycast.times import parse_time
 from integration.made_once import made_once
 
 CHAIN = """
@@ -37,7 +39,7 @@ steps_per_epoch = 5
 validation_days = 10
 judgement_days = 10
 """
-UNTIL = "2026-06-01T00:00:00Z"
+UNTIL = "2026-06-01T00:00:00Z"  # by the clock of the chain
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +65,12 @@ class Daycast:
     def __init__(self, outputs: Path) -> None:
         self._forks, self._outputs, self._numbers = multiprocessing.get_context("forkserver"), outputs, count()
 
-    def __call__(self, folder: Path, *arguments: str, fatal: str | None = None) -> subprocess.CompletedProcess:
-        """The finished process; with `fatal` as of `die_at`."""
+    def __call__(
+        self, folder: Path, *arguments: str, fatal: str | None = None, clock: str | None = None
+    ) -> subprocess.CompletedProcess:
+        """The finished process; with `fatal` as of `die_at`. clock: the time it takes for now, which stands still."""
         said = [self._outputs / f"{next(self._numbers)}.{name}" for name in ("stdout", "stderr")]
-        process = self._forks.Process(target=execute, args=(folder, arguments, *said, fatal))
+        process = self._forks.Process(target=execute, args=(folder, arguments, *said, fatal, clock))
         process.start()
         process.join(1800)
         assert process.exitcode is not None, f"still running: {arguments}"
@@ -85,9 +89,13 @@ def daycast(environment, tmp_path_factory):
     return Daycast(tmp_path_factory.mktemp("outputs"))
 
 
-def execute(folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path, fatal: str | None) -> None:
+def execute(
+    folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path, fatal: str | None, clock: str | None
+) -> None:
     """Be `daycast …`."""
     os.chdir(folder)
+    if clock:
+        present.wall_clock = lambda: parse_time(clock)
     if fatal:
         die_at(fatal)
     sys.argv = ["daycast", *arguments]
@@ -118,7 +126,7 @@ def chain(daycast, tmp_path_factory):
 
     def run(folder: Path) -> None:
         (folder / "daycast.toml").write_text(CHAIN)
-        done = daycast(folder, "run", "--until", UNTIL)
+        done = daycast(folder, "run", clock=UNTIL)
         assert done.returncode == 0, done.stderr
         (folder / "summary.txt").write_text(done.stdout)
 

@@ -1,0 +1,2 @@
+delete from batches
+where list_contains($batch_ids::varchar[], batch_id)

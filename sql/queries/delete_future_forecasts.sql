@@ -1,0 +1,2 @@
+delete from forecasts
+where issued_at > $latest

@@ -1,0 +1,3 @@
+select distinct issued_at
+from forecasts
+where issued_at > $latest

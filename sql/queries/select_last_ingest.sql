@@ -1,2 +1,0 @@
-select max(ingested_at)
-from batches

@@ -1,0 +1,3 @@
+select distinct issued_at
+from covariates
+where received_at > $latest

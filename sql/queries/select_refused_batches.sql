@@ -1,0 +1,7 @@
+select
+    batch_id,
+    source,
+    origin,
+    ingested_at
+from batches
+where reason is not null

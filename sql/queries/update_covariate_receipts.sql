@@ -1,0 +1,3 @@
+update covariates
+set received_at = $now
+where received_at > $latest

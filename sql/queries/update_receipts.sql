@@ -1,0 +1,3 @@
+update readings
+set received_at = $now
+where received_at > $latest
