@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from daycast.commands.arguments import Arguments, complete
 from daycast.commands.chain import add_chain
@@ -12,6 +13,7 @@ from daycast.commands.first import add_init, add_sql
 from daycast.commands.past import add_past
 from daycast.commands.service import add_service
 from daycast.errors import DaycastError
+from daycast.interrupt import ending_on_signals, tell_interrupted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,19 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
     _speak()
     try:
         command: Callable[[argparse.Namespace], None] = args.command
-        command(args)
-        sys.stdout.flush()
+        with nullcontext() if args.ends_by_itself else ending_on_signals():
+            command(args)
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough, as head and less have
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed at exit goes there
         return 1
     except DaycastError as error:
         print(f"daycast: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "daycast: interrupted; what was committed stays, and the same command continues from there", file=sys.stderr
-        )
-        return 130
+    except KeyboardInterrupt as error:
+        return tell_interrupted(error)
     return 0
 
 
@@ -44,6 +44,14 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (add_init, add_chain, add_past, add_service, add_sql):
         add(arguments)
     return arguments.parser
+
+
+class _OneLine(logging.Formatter):
+    """Leaves tracebacks to logs that are files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The time and the message."""
+        return super().format(logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None}))
 
 
 class _Stderr(logging.Handler):
@@ -57,7 +65,7 @@ class _Stderr(logging.Handler):
 def _speak() -> None:
     """Send daycast's own log to stderr, and nobody else's."""
     handler = _Stderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log = logging.getLogger("daycast")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)

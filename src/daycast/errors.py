@@ -1,4 +1,4 @@
-"""Every error a user can meet, as one tree.
+"""Every error a user can meet, as one tree, and how errors are told.
 
 DaycastError                 one line that names the offending value and the way out
 ├── ConfigError              daycast.toml, an environment variable or an argument is wrong
@@ -7,8 +7,16 @@ DaycastError                 one line that names the offending value and the way
 ├── WarehouseError           the warehouse is locked, altered or from a newer daycast
 ├── NotEnoughDataError       there is too little history for what was asked
 ├── ModelError               a checkpoint is missing, damaged or of another shape
-└── WorkerError              workers that blocks of stations were given to are out of reach, or died
+├── WorkerError              workers that blocks of stations were given to are out of reach, or died
+└── StepError                a step of a flow failed in a way that nobody foresaw; its log has the traceback
 """
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SHORT = 300  # characters of a strange message that are shown
+_log = logging.getLogger("daycast")
 
 
 class DaycastError(Exception):
@@ -41,3 +49,30 @@ class ModelError(DaycastError):
 
 class WorkerError(DaycastError):
     """Workers that blocks of stations were given to are out of reach, or died."""
+
+
+class StepError(DaycastError):
+    """A step of a flow failed in a way that nobody foresaw; its log has the traceback."""
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong in one line: an expected error in its own words, any other after its kind."""
+    said = " ".join(str(error).split())
+    if isinstance(error, DaycastError):
+        return said
+    short = said if len(said) <= _SHORT else said[:_SHORT] + "…"
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+@contextmanager
+def tolerated(what: str) -> Iterator[None]:
+    """Whatever the block fails of is a warning, "`what`: why", and nothing more. An interrupt goes on."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, what came before it is done and stays done
+        _log.warning("%s: %s", what, one_line(error), exc_info=_trace(error))
+
+
+def _trace(error: Exception) -> Exception | None:
+    """The error as logs take it; None where its line says all."""
+    return None if isinstance(error, DaycastError) else error

@@ -74,7 +74,7 @@ class Arguments:
             epilog=f"example: daycast {name} {example}".rstrip(),
             parents=[self._timed if until else self._shared],
         )
-        parser.set_defaults(command=command)
+        parser.set_defaults(command=command, ends_by_itself=False)
         self.parser.texts[name] = text
         return parser
 

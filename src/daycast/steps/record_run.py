@@ -5,24 +5,38 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
+from daycast.errors import tolerated
 from daycast.settings import Settings
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.runs import finish_run, start_run
 
+_PATIENCE_S = 120.0  # while another process is in the warehouse
+
 
 @contextmanager
 def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[], datetime]) -> Iterator[None]:
-    """Note the block as a run of `flow`; an exception is noted by its message and goes on."""
+    """Note the block as a run of `flow`; an exception is noted by its message and goes on.
+
+    A run that cannot be noted is a warning: it is run all the same, and what it did stays done. Raises WarehouseError before the
+    block where the warehouse cannot be opened.
+    """
     run_id = uuid4().hex
-    with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
+    with (
+        open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con,
+        tolerated(f"this {flow} is not noted in `runs`"),
+    ):
         start_run(con, run_id, flow, as_of, clock())
-    status, message = "failed", None
+    status, message, wait_s = "failed", None, _PATIENCE_S
     try:
         yield
         status = "done"
     except BaseException as error:
         message = str(error) or type(error).__name__
+        wait_s = _PATIENCE_S if isinstance(error, Exception) else 0.0  # whoever interrupts does not wait
         raise
     finally:
-        with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
+        with (
+            tolerated(f"the end of this {flow} is not noted in `runs`"),
+            open_warehouse(settings.warehouse, settings.glossary.values(), as_of, wait_s) as con,
+        ):
             finish_run(con, run_id, clock(), status, message)

@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,18 @@ from daycast.warehouse.statements import statement
 # nothing is fetched behind the user's back
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
 
+_turn: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("turn", default=nullcontext)
+
+
+@contextmanager
+def taking_turns(turn: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """In this block each opening of the warehouse is a turn of its own, entered before and left after it."""
+    token = _turn.set(turn)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
+
 
 @contextmanager
 def open_warehouse(
@@ -37,7 +50,7 @@ def open_warehouse(
     opened = (
         open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
     )
-    with opened as con:
+    with _turn.get()(), opened as con:
         if not is_current(con, variables):
             _complete(con, variables, now)
         yield con
