@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from prefect.exceptions import CancelledRun
 
-from daycast.errors import DaycastError, StepError, one_line
+from daycast.errors import DaycastError, StepError, one_line, raise_interrupt
 
 _log = logging.getLogger("daycast")
 P = ParamSpec("P")
@@ -33,6 +33,7 @@ class Links:
             _log.error("%s", one_line(error))
             self.errors.append(error)
         except Exception as error:  # noqa: BLE001 - the links after it do not depend on what it was
+            raise_interrupt(error)
             failed = StepError(f"{_name(link)} failed: {one_line(error)}")
             failed.__cause__ = error
             _log.error("%s", failed, exc_info=error)

@@ -70,7 +70,14 @@ def tolerated(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is, what came before it is done and stays done
+        raise_interrupt(error)
         _log.warning("%s: %s", what, one_line(error), exc_info=_trace(error))
+
+
+def raise_interrupt(error: Exception) -> None:
+    """Raise the interrupt that an error was made of, if it was: DuckDB makes a RuntimeError of one."""
+    if error.__cause__ is not None and not isinstance(error.__cause__, Exception):
+        raise error.__cause__
 
 
 def _trace(error: Exception) -> Exception | None:

@@ -64,7 +64,7 @@ def test_an_address_that_drips_is_given_up_in_time_and_not_shown(tmp_path, caplo
 def test_what_is_no_address_that_can_be_asked_is_a_warning_without_it(tmp_path, caplog, address):
     settings = settings_with(tmp_path, "http://there")
     live = settings.live.model_copy(update={"heartbeat_url": SecretStr(address)})
-    with caplog.at_level("DEBUG"):
+    with caplog.at_level("INFO"):
         assert beat(settings.model_copy(update={"live": live}), NOW, 1, NOW)
     assert "the heartbeat URL does not answer" in caplog.text
     assert "s3cret" not in caplog.text

@@ -13,7 +13,7 @@ from uuid import uuid4
 import duckdb
 import polars as pl
 
-from daycast.errors import WarehouseError
+from daycast.errors import WarehouseError, raise_interrupt
 from daycast.variables import Variable
 from daycast.warehouse.lake import Lake, open_lake
 from daycast.warehouse.migrate import add_variable_columns, is_current, migrate, renew_views
@@ -51,9 +51,13 @@ def open_warehouse(
         open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
     )
     with _turn.get()(), opened as con:
-        if not is_current(con, variables):
-            _complete(con, variables, now)
-        yield con
+        try:
+            if not is_current(con, variables):
+                _complete(con, variables, now)
+            yield con
+        except RuntimeError as error:
+            raise_interrupt(error)
+            raise
 
 
 @contextmanager

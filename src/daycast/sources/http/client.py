@@ -49,7 +49,7 @@ class Client:
         self._key = read_key(settings.credential, environment)
         self._exchange = Exchange(settings.timeout, self._key)
         self._shown = shown
-        self._sleep = sleep or find_stop().sleep
+        self._sleep = find_stop().sleep if sleep is None else sleep
         self._asked_at = float("-inf")  # [s] of the monotonic clock, which only tells spans
         self._open = ExitStack()
 
