@@ -1,8 +1,8 @@
 """What precedes a forecast never prevents it, and what follows one never takes it back."""
 
 import logging
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -20,8 +20,6 @@ from daycast.steps import backfill, draw_forecast, record_run
 from daycast.steps import forecast as steps
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.retrain import fit_snapshot, register, write_snapshot
 from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model, read_champion
@@ -129,15 +127,19 @@ def two_champions(trained) -> tuple[Settings, str]:
     """A network whose champion followed upon another, and the name of that one."""
     settings, now = trained.settings, trained.at + HOUR
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        first = str(read_champion(con)["model_id"])
-    config = replace(settings.model, members=0)
-    checkpoint = fit_snapshot(
-        write_snapshot(settings, now), settings.checkpoints, settings.glossary, config, lambda _: None
-    )
-    outcome = register(settings, checkpoint, *judge(settings, checkpoint, now), now)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        if str(read_champion(con)["model_id"]) == first:
-            promote_model(con, outcome.model_id, now)
+        champion = read_champion(con)
+        first = str(champion["model_id"])
+        shutil.copyfile(settings.checkpoints / str(champion["checkpoint"]), settings.checkpoints / "second.safetensors")
+        con.execute(
+            """
+            insert into models
+            select * replace ('second' as model_id, 'second.safetensors' as checkpoint, 'challenger' as role)
+            from models
+            where model_id = $first
+            """,
+            {"first": first},
+        )
+        promote_model(con, "second", now)
     return settings, first
 
 
