@@ -43,10 +43,11 @@ def ingest(
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", now, clock):
         ingested, links = [], Links()
-        sources, deadline = steps.choose_sources(settings, source), monotonic() + 60 * settings.ingest.max_minutes
+        sources, most = steps.choose_sources(settings, source), settings.ingest.max_minutes
+        deadline = monotonic() + 60 * most
         with show_ingest() as watch, spreading(settings) as spread:
             for left, one in zip(range(len(sources), 0, -1), sources, strict=True):
-                minutes = max(deadline - monotonic(), 0.0) / left / 60
+                minutes = max((deadline - monotonic()) / 60 / left, most / len(sources))  # to store takes time, too
                 done = links.attempt(ingest_source, settings, one, now, start, watch, spread, minutes)
                 if done is not None:
                     ingested.append(done)

@@ -66,6 +66,6 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         attempt(publish_tables, settings, now)
         attempt(write_report, settings, now)
         links.raise_first()
-        summary = summarise(settings, now, intakes, outcome)
+        summary = summarise(settings, now, intakes or [], outcome)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
         return summary
