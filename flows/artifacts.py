@@ -3,7 +3,6 @@
 They are courtesy: one that cannot be made costs a line in the log, and never the run.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from daycast.errors import tolerated
 from daycast.redact import redact
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from daycast.model.train import Progress  # loads torch, which a run that only ingests does not need
 
-_log = logging.getLogger("daycast")
+_NONE = "no artifact"
 
 
 def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] = ()) -> None:
     """Show what a run of `flow` did, or would do, as text and, where there are rows, as a table."""
-    with _courtesy():
+    with tolerated(_NONE):
         create_markdown_artifact(redact(markdown), key=f"{flow}-summary")
         if rows:
             create_table_artifact(
@@ -38,7 +38,7 @@ def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] 
 
 def show_image(key: str, draw: Callable[[], str], description: str) -> None:
     """Show a picture; draw: gives its address."""
-    with _courtesy():
+    with tolerated(_NONE):
         create_image_artifact(draw(), key=key, description=description)
 
 
@@ -46,12 +46,12 @@ def show_image(key: str, draw: Callable[[], str], description: str) -> None:
 def showing_training(watch: "Callable[[Progress], None]") -> "Iterator[Callable[[Progress], None]]":
     """A `watch` for the training loop that tells this one, and moves a bar on the run's page; the bar is full at the end."""
     bar: UUID | None = None
-    with _courtesy():
+    with tolerated(_NONE):
         bar = create_progress_artifact(0.0, key="training", description="Epochs of all networks; some may stop early.")
 
     def move(percent: float, description: str) -> None:
         if bar is not None:
-            with _courtesy():
+            with tolerated(_NONE):
                 update_progress_artifact(bar, percent, description)
 
     def both(progress: "Progress") -> None:
@@ -63,14 +63,6 @@ def showing_training(watch: "Callable[[Progress], None]") -> "Iterator[Callable[
 
     yield both
     move(100.0, "Trained.")
-
-
-@contextmanager
-def _courtesy() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, the work is done and stays done
-        _log.warning("no artifact: %s", error)
 
 
 def _plain(value: object) -> Any:

@@ -5,8 +5,8 @@ from contextlib import nullcontext
 
 from prefect import flow
 
-from daycast.errors import DaycastError
 from daycast.flows.artifacts import show_summary
+from daycast.flows.links import Links
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
@@ -38,26 +38,25 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     settings, now = load_settings(config), clock()
     missing = find_missing_hours(settings, parse_time(since), clock(until), now)
     act = plan_forecasts if dry_run else issue_forecasts
-    errors, table = [], []
+    links, table = Links(), []
     with (
         nullcontext() if dry_run else recorded(settings, "backfill", now, clock),
         nullcontext() if dry_run or not missing else spreading(settings) as spread,
     ):
         how = {"spread": spread} if spread else {}
         for hour in missing:
-            try:
-                made = act(settings, now, hour, model_id=find_model_of_hour(settings, hour, now), **how)
-            except DaycastError as error:
-                errors.append(error)
-                table.append({"issued_at": hour, "forecast": f"no: {error}"})
-                _log.warning("%s stays missing: %s", f"{hour:%Y-%m-%dT%H:%MZ}", error)
+            model_id = links.attempt(find_model_of_hour, settings, hour, now)
+            made = links.attempt(act, settings, now, hour, model_id=model_id, **how) if model_id else None
+            if made is None:
+                table.append({"issued_at": hour, "forecast": f"no: {links.errors[-1]}"})
+                _log.warning("%s stays missing", f"{hour:%Y-%m-%dT%H:%MZ}")
             else:
                 said = str(made) if dry_run else f"{len(made)} rows by {made['model_id'][0]}"
                 table.append({"issued_at": hour, "forecast": said})
                 _log.info("%s %s", "would forecast" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}:", said)
-        text = f"{len(missing) - len(errors)} of {len(missing)} missed hours {'would be ' if dry_run else ''}forecast"
+        text = f"{len(missing) - len(links.errors)} of {len(missing)} missed hours {'would be ' if dry_run else ''}forecast"
         show_summary("backfill", text, table)
-        if errors and len(errors) == len(missing):
-            raise errors[0]
+        if len(links.errors) == len(missing):
+            links.raise_failures()
     _log.info("%s", text)
-    return len(missing) - len(errors)
+    return len(missing) - len(links.errors)

@@ -1,15 +1,17 @@
 """Issue the next 24 hours."""
 
 import logging
+from datetime import datetime
 
 import polars as pl
 from prefect import flow
 
+from daycast.errors import WorkerError, tolerated
 from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.live.heartbeat import beat
-from daycast.settings import Moment, as_of, clock, load_settings
+from daycast.settings import Moment, Settings, as_of, clock, load_settings
 from daycast.steps import backfill as past
 from daycast.steps import draw_forecast as drawing
 from daycast.steps import forecast as steps
@@ -34,7 +36,8 @@ def forecast(
 ) -> int:
     """Forecast from `issued_at` (by default the last full hour); returns the number of rows written.
 
-    The champion makes them; of a past hour, whoever was champion then.
+    The champion makes them; of a past hour, whoever was champion then. Once they are written, nothing that follows takes them
+    back: what cannot be told or drawn is a warning.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
@@ -58,15 +61,26 @@ def forecast(
         show_summary("forecast", f"Would forecast {plan}.")
         return plan.rows
     with recorded(settings, "forecast", moment, clock):
-        with spreading(settings) as spread:
-            rows = issue_forecasts(*what, spread, **how)
+        try:
+            with spreading(settings) as spread:
+                rows = issue_forecasts(*what, spread, **how)
+        except WorkerError as error:
+            _log.warning("%s; forecast in this process instead", error)
+            rows = issue_forecasts(*what, **how)
         if hour is None and not until and not stations:
-            beat(settings, rows["issued_at"][0], len(rows), clock())
-        said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
-        _log.info("%s", said)
-        who = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
-        table = who.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
-        show_summary("forecast", f"{said} by {rows['model_id'][0]}.", table)
-        first = f"{rows['variable'][0]} at {rows['station_id'][0]}"
-        show_image("forecast-chart", lambda: draw_forecast(settings, moment, rows), first)
+            with tolerated("no heartbeat"):
+                beat(settings, rows["issued_at"][0], len(rows), clock())
+        with tolerated("no summary"):
+            _show(settings, moment, rows)
     return len(rows)
+
+
+def _show(settings: Settings, now: datetime, rows: pl.DataFrame) -> None:
+    """Say what was forecast, in the log and on the run's page."""
+    said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
+    _log.info("%s", said)
+    who = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
+    table = who.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
+    show_summary("forecast", f"{said} by {rows['model_id'][0]}.", table)
+    first = f"{rows['variable'][0]} at {rows['station_id'][0]}"
+    show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), first)

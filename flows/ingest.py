@@ -1,12 +1,14 @@
 """Take in what every source has."""
 
 import logging
+from time import monotonic
 
 from prefect import flow
 from prefect.events import emit_event
 
-from daycast.errors import DaycastError, join_errors
+from daycast.errors import tolerated
 from daycast.flows.artifacts import show_summary
+from daycast.flows.links import Links
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.ingest_progress import show_ingest
@@ -27,8 +29,9 @@ def ingest(
 ) -> list[steps.Ingested]:
     """Ingest every source, or the one named: from `since`, else from where the last run ended.
 
-    A source that fails does not stop the others; what failed is raised at the end, as one error. A station that is silent,
-    or whose clock is not UTC, is an event of the orchestrator.
+    A source that fails does not stop the others; what failed is raised at the end, as one error. All together are waited for
+    up to `ingest.max_minutes`, of which each has an equal share and what those before it left. A station that is silent, or whose clock
+    is not UTC, is an event of the orchestrator.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
@@ -40,28 +43,30 @@ def ingest(
     moment = as_of(until, now)
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", moment, clock):
-        ingested, errors = [], []
+        ingested, links = [], Links()
+        sources, most = steps.choose_sources(settings, source), settings.ingest.max_minutes
+        deadline = monotonic() + 60 * most
         with show_ingest() as watch, spreading(settings) as spread:
-            for one in steps.choose_sources(settings, source):
-                try:
-                    ingested.append(ingest_source(settings, one, now, start, watch, spread, moment))
-                    _log.info("%s", ingested[-1])
-                except DaycastError as error:
-                    errors.append(error)
-        warned = find_warnings(settings, moment)
-        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in errors), *warned]]
+            for left, one in zip(range(len(sources), 0, -1), sources, strict=True):
+                minutes = max((deadline - monotonic()) / 60 / left, most / len(sources))  # to store takes time, too
+                done = links.attempt(ingest_source, settings, one, now, start, watch, spread, moment, minutes)
+                if done is not None:
+                    ingested.append(done)
+                    _log.info("%s", done)
+        warned = links.attempt(find_warnings, settings, moment) or []
+        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in links.errors), *warned]]
         show_summary(
             "ingest",
             "\n".join(lines) or "There is no source.",
             [vars(one) | {"flagged": one.flagged.total()} for one in ingested],
         )
         for warning in warned:
-            emit_event(
-                warning.event,
-                {"prefect.resource.id": f"daycast.station.{warning.station_id}"},
-                payload=warning.payload(),
-            )
             _log.warning("%s", warning)
-        if errors:
-            raise join_errors(errors)
+            with tolerated("no event"):
+                emit_event(
+                    warning.event,
+                    {"prefect.resource.id": f"daycast.station.{warning.station_id}"},
+                    payload=warning.payload(),
+                )
+        links.raise_failures()
     return ingested

@@ -5,15 +5,13 @@ are trained, and after that if they are no better.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from prefect import flow
 
-from daycast.errors import DaycastError
 from daycast.flows.artifacts import show_summary
 from daycast.flows.forecast import forecast
 from daycast.flows.ingest import ingest
+from daycast.flows.links import Links
 from daycast.flows.retrain import retrain
 from daycast.flows.verify import verify
 from daycast.flows.warehouse_task import warehouse_task
@@ -36,8 +34,8 @@ write_report = warehouse_task(reporting.write_report)
 def pipeline(config: str | None = None, until: Moment | None = None, cell: str | None = None) -> Summary:
     """Run the chain and return its summary.
 
-    A link that fails does not stop those after it, so that a broken source or a failed training never costs a forecast; the
-    first failure is raised at the end.
+    A link that fails, in whatever way, does not stop those after it, so that a broken source or a failed training never costs a
+    forecast; what failed is raised at the end, as one error.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
@@ -46,16 +44,8 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
     """
     settings, began = load_settings(config), clock()
     moment = as_of(until, began)
-    errors: list[DaycastError] = []
-
-    def attempt(link: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """What the link returns; None where it fails, which is noted."""
-        try:
-            return link(*arguments, **named)
-        except DaycastError as error:
-            _log.error("%s", error)
-            errors.append(error)
-            return None
+    links = Links()
+    attempt = links.attempt
 
     with recorded(settings, "pipeline", moment, clock):
         intakes = attempt(ingest, config, until=until)
@@ -75,8 +65,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         attempt(verify, config, until)
         attempt(publish_tables, settings, clock())
         attempt(write_report, settings, clock(), moment if until else None)
-        if errors:
-            raise errors[0]
-        summary = summarise(settings, clock(), intakes, outcome, began, moment if until else None)
+        links.raise_failures()
+        summary = summarise(settings, clock(), intakes or [], outcome, began, moment if until else None)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
         return summary

@@ -3,6 +3,7 @@
 from prefect import flow
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.links import Links
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import publish as publishing
@@ -15,12 +16,15 @@ write_report = warehouse_task(reporting.write_report)
 
 @flow
 def publish(config: str | None = None) -> None:
-    """Replace the published file and the report page by newer ones.
+    """Replace the published file and the report page by newer ones; one that fails does not stop the other.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
     """
     settings, now = load_settings(config), clock()
     with recorded(settings, "publish", now, clock):
-        published, report = publish_tables(settings, now), write_report(settings, now)
-        show_summary("publish", f"Tables: `{published}`\n\nReport: `{report}`")
+        links = Links()
+        published, report = links.attempt(publish_tables, settings, now), links.attempt(write_report, settings, now)
+        made = [f"{what}: `{path}`" for what, path in (("Tables", published), ("Report", report)) if path]
+        show_summary("publish", "\n\n".join([*made, *(f"Failed: {error}" for error in links.errors)]))
+        links.raise_failures()

@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from daycast.errors import ConfigError, ModelError
+from daycast.errors import ConfigError, ModelError, tolerated
 from daycast.flows.artifacts import show_summary, showing_training
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
@@ -127,7 +127,8 @@ def retrain(
         checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
         decision, scores = judge(settings, checkpoint, moment)
         outcome = register(settings, checkpoint, decision, scores, clock())
-        recalibrate(settings, moment)
+        with tolerated("not calibrated yet; `verify` does it"):
+            recalibrate(settings, moment)
         _log.info("judged %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
         verdict = "promoted" if decision.promoted else "not promoted"

@@ -1,5 +1,6 @@
 """The blocks of a step on the workers that `compute.task_runner` asks for, each as a task of the orchestrator."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.callables import get_call_parameters
 
-from daycast.errors import WorkerError
+from daycast.errors import WorkerError, tolerated
 from daycast.settings import Settings
 from daycast.steps.spread import Spread
 
@@ -47,20 +48,24 @@ def spreading(settings: Settings) -> Iterator[Spread]:
         return
     flow = copy_context()  # whose tasks the blocks are; not of the task that asks for them: its arguments cannot travel
     workers = asked.workers or cpu_count() or 1
-    with ExitStack() as stack:
+    stack = ExitStack()
 
-        @cache
-        def started() -> Workers:
-            if asked.task_runner == "thread":
-                return Workers(stack.enter_context(ThreadPoolTaskRunner(max_workers=workers)), workers)
-            return stack.enter_context(_dask(asked.dask_address, workers))
+    @cache
+    def started() -> Workers:
+        if asked.task_runner == "thread":
+            return Workers(stack.enter_context(ThreadPoolTaskRunner(max_workers=workers)), workers)
+        return stack.enter_context(_dask(asked.dask_address, workers))
 
-        def spread(compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]:
-            blocks = iter(blocks)
-            first = list(islice(blocks, 2))
-            return map(compute, first) if len(first) < 2 else _in_order(started(), flow, compute, chain(first, blocks))
+    def spread(compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]:
+        blocks = iter(blocks)
+        first = list(islice(blocks, 2))
+        return map(compute, first) if len(first) < 2 else _in_order(started(), flow, compute, chain(first, blocks))
 
+    try:
         yield spread
+    finally:
+        with tolerated("the workers did not end in order"):  # what they computed stays computed
+            stack.__exit__(*sys.exc_info())
 
 
 @contextmanager

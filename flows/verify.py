@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.events import emit_event
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.links import Links
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import note_drifts as drifting
@@ -23,7 +24,8 @@ recalibrate = warehouse_task(calibrating.recalibrate)
 def verify(config: str | None = None, until: Moment | None = None) -> int:
     """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored.
 
-    Where the champion's forecasts have drifted, that is an event of the orchestrator, once, which calls for a retraining.
+    Where the champion's forecasts have drifted, that is an event of the orchestrator, once, which calls for a retraining. Scores,
+    drifts and calibration are links of their own: what failed is raised at the end, as one error.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
@@ -32,18 +34,21 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
     with recorded(settings, "verify", moment, clock):
-        scored = verify_forecasts(settings, now, moment if until else None)
+        links = Links()
+        scored = links.attempt(verify_forecasts, settings, now, moment if until else None) or 0
         _log.info("%d forecasts scored against what came", scored)
-        model_id, drifts = note_drifts(settings, now, moment)
+        model_id, drifts = links.attempt(note_drifts, settings, now, moment) or (None, [])
         told = [drift.tell(drift.variable) for drift in drifts]
         for line in told:
             _log.warning("drift of %s", line)
         if drifts:
             variables = ", ".join(sorted({drift.variable for drift in drifts}))
             resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
-            emit_event("daycast.drift", resource, payload={"drifts": told})
-        due = recalibrate(settings, moment)
+            links.attempt(emit_event, "daycast.drift", resource, payload={"drifts": told})
+        due = links.attempt(recalibrate, settings, moment)
         learnt = "The champion's calibration was renewed." if due else "No calibration was due."
-        drifted = "".join(f"\n\nDrift of {line}" for line in told)
-        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}{drifted}")
+        rest = "".join(f"\n\nDrift of {line}" for line in told)
+        rest += "".join(f"\n\nFailed: {error}" for error in links.errors)
+        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}{rest}")
+        links.raise_failures()
     return scored

@@ -7,7 +7,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -18,10 +18,9 @@ from daycast.commands.first import add_init, add_sql
 from daycast.commands.past import add_past
 from daycast.commands.service import add_service
 from daycast.errors import DaycastError
+from daycast.interrupt import ending_on_signals, tell_interrupted
 from daycast.loopback import exempt_loopback
 from daycast.redact import one_line
-
-_INTERRUPTED = "interrupted; what was committed stays, and the same command continues from there"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,10 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
         complete(parser)
         parser.parse_args(arguments, args)
         command: Callable[[argparse.Namespace], None] = args.command
-        command(args)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail(_INTERRUPTED, 130)
+        with nullcontext() if args.ends_by_itself else ending_on_signals():
+            command(args)
+            sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        return tell_interrupted(error)
     except DaycastError as error:
         return _fail(str(error))
     except SystemExit:
@@ -58,10 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
     return arguments.parser
 
 
-def _fail(line: str, status: int = 1) -> int:
+def _fail(line: str) -> int:
     if line:
         _print_error(f"daycast: {one_line(line)}")
-    return status
+    return 1
 
 
 def _print_error(line: str) -> None:
@@ -104,6 +104,14 @@ def _data_folder(args: argparse.Namespace) -> Path | None:
         return None
 
 
+class _OneLine(logging.Formatter):
+    """Leaves tracebacks to logs that are files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The time and the message."""
+        return super().format(logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None}))
+
+
 class _Stderr(logging.Handler):
     """Writes to what sys.stderr is at the time: a progress bar takes its place, and has lines appear above it."""
 
@@ -115,7 +123,7 @@ class _Stderr(logging.Handler):
 def _speak(args: argparse.Namespace) -> None:
     """Send daycast's own log to stderr, and nobody else's: what threads and finalizers die of goes to the log of errors."""
     handler = _Stderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log = logging.getLogger("daycast")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "daycast"
 LAYERS = [  # lowest first; a module may import from its own folder and from the layers below
-    {"redact", "loopback"},
+    {"redact", "loopback", "interrupt"},
     {"errors"},
     {"storage"},
     {"times", "variables", "stations", "atomic_write"},

@@ -1,8 +1,35 @@
-"""Several errors are told as one."""
+"""How errors are told: in one line, expected ones in their own words, others after their kind; interrupts never stop."""
 
+import logging
 from itertools import permutations
 
-from daycast.errors import ContractError, DaycastError, SourceError, join_errors
+import pytest
+
+from daycast.errors import ConfigError, ContractError, DaycastError, SourceError, describe, join_errors, tolerated
+
+
+def test_an_error_is_told_in_describe():
+    assert describe(ConfigError("a.toml: no such\nkey")) == "a.toml: no such key"
+    assert describe(KeyError("stage")) == "KeyError: 'stage'"
+    assert describe(ValueError()) == "ValueError"
+    assert len(describe(OSError("x" * 10_000))) < 400
+
+
+def test_what_is_tolerated_is_a_warning_in_describe(caplog):
+    with caplog.at_level(logging.WARNING, "daycast"), tolerated("no picture"):
+        raise KeyError("axis")
+    assert [record.getMessage() for record in caplog.records] == ["no picture: KeyError: 'axis'"]
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interrupt_is_not_tolerated(interrupt):
+    with pytest.raises(interrupt), tolerated("no picture"):
+        raise interrupt
+
+
+def test_what_duckdb_makes_of_an_interrupt_is_one():
+    with pytest.raises(KeyboardInterrupt), tolerated("no picture"):
+        raise RuntimeError("Query interrupted") from KeyboardInterrupt()
 
 
 def test_a_single_error_stays_what_it_is() -> None:

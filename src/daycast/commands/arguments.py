@@ -75,7 +75,7 @@ class Arguments:
         )
         if until:
             parser.add_argument("--until", metavar="T", help=until)
-        parser.set_defaults(command=command)
+        parser.set_defaults(command=command, ends_by_itself=False)
         self.parser.texts[name] = text
         return parser
 

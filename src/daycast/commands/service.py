@@ -10,6 +10,7 @@ from daycast.errors import ConfigError
 def add_service(arguments: Arguments) -> None:
     """`up`, `down`, `deploy`, `trigger` and `migrate-warehouse`."""
     up = arguments.add("up", _up, "run by itself: server, workers, schedules, until Ctrl-C", "--detach")
+    up.set_defaults(ends_by_itself=True)  # it stops what it started in order, which takes its time
     up.add_argument("--port", type=int, metavar="N", help="of the server on 127.0.0.1 (default 4200, or any free one)")
     up.add_argument("--detach", action="store_true", help="return once all is up, and leave it running")
     arguments.add("down", _down, "stop what `daycast up` started")

@@ -1,13 +1,30 @@
 """Where alerts go: a webhook that the server keeps encrypted and calls when an automation says so."""
 
+import logging
+
+from daycast.errors import ConfigError
 from daycast.live.server import RefusedError, Server
 
 _NAME = "daycast-alert"
 _NOT_FOUND = 404
+_log = logging.getLogger("daycast")
 
 
-def write_webhook(server: Server, alert_url: str) -> str:
-    """Have the server know `alert_url` as a block; returns the block's id."""
+def write_webhook(server: Server, alert_url: str) -> str | None:
+    """Have the server know `alert_url` as a block; returns the block's id.
+
+    None where it does not take it, which is a warning: all else goes on. What the server said may hold `alert_url`, and is not
+    shown.
+    """
+    try:
+        return _write_block(server, alert_url)
+    except (RefusedError, ConfigError) as error:
+        why = f"it answered {error.status}" if isinstance(error, RefusedError) else type(error).__name__
+        _log.warning("nobody will be told of failures: the Prefect server did not take alert_url (%s)", why)
+        return None
+
+
+def _write_block(server: Server, alert_url: str) -> str:
     kind = server.call("/block_types/slug/webhook")["id"]
     schema = server.call("/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}})[0]["id"]
     data = {"url": alert_url, "method": "POST", "headers": {"Content-Type": "application/json"}}

@@ -64,6 +64,7 @@ class IngestSettings(Section):
         1900, 1, 1, tzinfo=UTC
     )  # rows observed before are refused: a clock that was never set
     silent_after: Duration = "24h"  # a station not heard of for longer is a warning
+    max_minutes: Annotated[float, Field(gt=0)] = 20.0  # that all sources together are waited for; the rest is left
 
 
 class RetrainSettings(Section):

@@ -93,9 +93,10 @@ class SensorThingsSource(BaseModel):
     ) -> Iterator[Delivery]:
         """Yield what each Thing observed, a delivery for each `piece` of time; see Source.
 
-        It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Raises ConfigError for a
-        variable or unit that does not exist before anything is asked; SourceError where the Things cannot be read, and
-        after all deliveries where one of them, or a column, cannot.
+        It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Without `since` it leaves out
+        the pieces that an earlier run, which was cut off, took in for good. Raises ConfigError for a variable or unit that does
+        not exist before anything is asked; SourceError where the Things cannot be read, and after all deliveries where one of
+        them, or a column, cannot.
         """
         try:
             validate_columns(self.columns, variables)
@@ -122,8 +123,11 @@ class SensorThingsSource(BaseModel):
             stations, errors = self._choose(things, variables)
             reader = SeriesReader(client, self.url, self._timing, self.page_size)
             failed_in_a_row = 0
+            span, final_until = (self._begin(since), until), until - self.look_back - self.reporting_delay
+            # what an earlier run that was cut off took in for good
+            settled = {known.partition(" ")[0] for known in seen if " " in known} if since is None else set[str]()
             for station in stations:
-                pieces = read_station(reader, station, (self._begin(since), until), self.piece, self._read_as)
+                pieces = read_station(reader, station, span, self.piece, self._read_as, final_until, settled)
                 try:
                     yield from (delivery for delivery in pieces if delivery.fingerprint not in seen)
                     failed_in_a_row = 0

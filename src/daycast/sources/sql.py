@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, String
 
 from daycast.errors import SourceError
 from daycast.sources.delivery import Delivery
+from daycast.sources.stop import find_stop
 from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.fingerprint import fingerprint
 from daycast.sources.tables.forecast_columns import unused
@@ -126,7 +127,11 @@ class SqlSource(TypedTable):
         moments = {"since": since, "until": until}
         asked = {name: moments[name] for name in parameters_of(self.query)}
         needed = list(dict.fromkeys([*self.needed, *([self.received] if self.received else [])]))
-        with reading_connection(self.attach, self._folder, self._environment, self.name) as con:
+        stop = find_stop()
+        with (
+            reading_connection(self.attach, self._folder, self._environment, self.name) as con,
+            stop.cutting(con.interrupt),
+        ):
             first_row = 1
             try:
                 answer = con.execute(self.query, asked).to_arrow_reader(PIECE_ROWS)
@@ -135,6 +140,7 @@ class SqlSource(TypedTable):
                     yield first_row, _as_frame(piece.select(needed))
                     first_row += piece.num_rows
             except _FAILURES as error:
+                stop.check()
                 told = find_reason(con, self.query, asked) if "INTERRUPT" in str(error) else str(error)
                 raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(told))}") from None
 

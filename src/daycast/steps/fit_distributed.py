@@ -39,7 +39,12 @@ def fit_in_processes(
     }
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(config.processes)]
     command = [sys.executable, "-m", *launcher, "-m", "daycast.steps.fit_distributed", json.dumps(request)]
-    status = subprocess.run(command, check=False).returncode  # noqa: S603 - nothing of it is a shell's
+    process = subprocess.Popen(command)  # noqa: S603 - nothing of it is a shell's
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()  # not killed, which would leave its processes behind; whoever interrupts does not wait
+        raise
     if status:
         raise ModelError(
             f"training in {config.processes} processes ended with status {status}; the reason stands above"

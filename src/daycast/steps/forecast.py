@@ -8,13 +8,14 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from daycast.errors import ConfigError, ModelError, NotEnoughDataError
+from daycast.errors import ConfigError, ModelError, NotEnoughDataError, WarehouseError, WorkerError, describe
 from daycast.model.checkpoint import read_header
 from daycast.prepare.covariates import OLDEST_H
 from daycast.prepare.network import make_network
 from daycast.quality.contracts import forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.sources.delivery import ISSUE_KEYS
 from daycast.steps.forecast_block import Issue, forecast_block, make_blocks
 from daycast.steps.spread import Spread
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
@@ -23,9 +24,10 @@ from daycast.warehouse.calibrations import read_calibrations
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.covariates import read_covariates
 from daycast.warehouse.forecasts import count_forecasts, replace_forecasts
-from daycast.warehouse.models import find_model, read_champion, read_substitutes
+from daycast.warehouse.models import find_model, read_champion, read_champions_until, read_substitutes
 from daycast.warehouse.observations import read_stations, read_versions
 
+_NO_CALIBRATIONS = pl.DataFrame(schema={"forecaster": pl.String})
 _log = logging.getLogger("daycast")
 
 
@@ -62,11 +64,64 @@ def issue_forecasts(
     spread: who computes the blocks of stations. On machines of one kind the same blocks give the same bits, whoever computes
     them; blocks of other sizes agree to rounding, a relative 1e-5 or so, because other shapes have other kernels.
 
-    Only what was observed at or before issued_at and received by then is read. Raises ModelError without a champion,
-    ConfigError for a station that is not there, NotEnoughDataError where no station was heard of.
+    Only what was observed at or before issued_at and received by then is read. Where calibrations or external forecasts cannot be
+    used the champion forecasts without them, and where its checkpoint cannot be used the champion before it does: each a warning.
+    Raises ModelError without a champion, ConfigError for a station that is not there, NotEnoughDataError where no station was
+    heard of.
     """
     t0 = _hour_of_issue(issued_at, until or now)
-    known = _read_known(settings, now, t0, stations, model_id)
+    rows = _make_forecasts(settings, now, t0, stations, model_id, spread, until)
+    served = validate_frame(rows, forecasts_contract(), "forecasts")
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        replace_forecasts(con, served)
+    if doubtful := int(served["implausible"].sum()):
+        _log.warning(
+            "%s of %s values lie far outside anything observed there: see column implausible", doubtful, len(served)
+        )
+    return served
+
+
+def _make_forecasts(
+    settings: Settings,
+    now: datetime,
+    t0: datetime,
+    stations: Collection[str],
+    model_id: str | None,
+    spread: Spread,
+    until: datetime | None,
+) -> pl.DataFrame:
+    """The rows of the first way to make them that works; the first error where none does."""
+    errors: list[Exception] = []
+    for name in [model_id] if model_id else _champions(settings, now):
+        for bare in (False, True):
+            try:
+                known = _read_known(settings, now, t0, stations, name, bare=bare)
+                return _forecast(settings, now, t0, known, spread, until)
+            except (ConfigError, NotEnoughDataError, WarehouseError, WorkerError):  # no other model helps
+                raise
+            except ModelError as error:
+                errors.append(error)
+                _log.warning("%s cannot forecast: %s", name, error)
+                break
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
+                errors.append(error)
+                how = "at all" if bare else "with its calibrations and external forecasts"
+                _log.warning("%s cannot forecast %s: %s", name, how, describe(error), exc_info=error)
+    raise errors[0]
+
+
+def _champions(settings: Settings, now: datetime) -> list[str]:
+    """The champion's id, and those of the champions before it, newest first. Raises ModelError where there is none."""
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion, before = read_champion(con), read_champions_until(con, now)
+    if champion is None:
+        raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
+    return list(dict.fromkeys(str(one["model_id"]) for one in (champion, *before)))
+
+
+def _forecast(
+    settings: Settings, now: datetime, t0: datetime, known: "_Known", spread: Spread, until: datetime | None
+) -> pl.DataFrame:
     too_late = now - t0 >= HOUR or (until is not None and known.model["registered_at"] > until)  # type: ignore[operator]
     checkpoint = settings.checkpoints / str(known.model["checkpoint"])
     header = read_header(checkpoint)
@@ -78,19 +133,11 @@ def issue_forecasts(
     who = assign(str(known.model["forecaster"]), known.substitutes, ids, header.targets)
     issue = Issue(t0, checkpoint, settings.model.device, known.calibrated)
     blocks = make_blocks(issue, network, known.issues, wanted, who, settings.compute.block_stations)
-    rows = pl.concat(spread(forecast_block, blocks)).with_columns(
+    return pl.concat(spread(forecast_block, blocks)).with_columns(
         model_id=pl.lit(str(known.model["model_id"])),
         created_at=pl.lit(now, UTC_TIME),
         backfilled=pl.lit(too_late),
     )
-    served = validate_frame(rows, forecasts_contract(), "forecasts")
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        replace_forecasts(con, served)
-    if doubtful := int(served["implausible"].sum()):
-        _log.warning(
-            "%s of %s values lie far outside anything observed there: see column implausible", doubtful, len(served)
-        )
-    return served
 
 
 def plan_forecasts(
@@ -103,7 +150,7 @@ def plan_forecasts(
 ) -> IssuePlan:
     """What `issue_forecasts` would do with the same arguments; it raises the same errors, and nothing is written."""
     t0 = _hour_of_issue(issued_at, until or now)
-    known = _read_known(settings, now, t0, stations, model_id)
+    known = _read_known(settings, now, t0, stations, model_id or _champions(settings, now)[0])
     header = read_header(settings.checkpoints / str(known.model["checkpoint"]))
     ids = known.wanted["station_id"].to_list()
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
@@ -133,17 +180,16 @@ class _Known:
 
 
 def _read_known(
-    settings: Settings, now: datetime, t0: datetime, stations: Collection[str], model_id: str | None
+    settings: Settings, now: datetime, t0: datetime, stations: Collection[str], model_id: str, *, bare: bool = False
 ) -> _Known:
+    """bare: without calibrations and external forecasts."""
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        model = find_model(con, model_id) if model_id else read_champion(con)
-        if model is None:
-            raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
-        substitutes = read_substitutes(con, str(model["model_id"]))
-        calibrated = read_calibrations(con, str(model["model_id"]), t0)
+        model = find_model(con, model_id)
+        substitutes = read_substitutes(con, model_id)
+        calibrated = _NO_CALIBRATIONS if bare else read_calibrations(con, model_id, t0)
         listed = read_stations(con)
         versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
-        issues = read_covariates(con, t0 - OLDEST_H * HOUR, t0, t0)
+        issues = _no_external_forecasts(settings) if bare else read_covariates(con, t0 - OLDEST_H * HOUR, t0, t0)
     if unknown := sorted(set(stations) - set(listed["station_id"])):
         raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(listed['station_id'].head(20))}")
     heard = listed.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
@@ -153,3 +199,7 @@ def _read_known(
             f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
         )
     return _Known(model, substitutes, calibrated, heard, wanted, versions, issues)
+
+
+def _no_external_forecasts(settings: Settings) -> pl.DataFrame:
+    return pl.DataFrame(schema={**ISSUE_KEYS, **dict.fromkeys(settings.glossary, pl.Float64)})

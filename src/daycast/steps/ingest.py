@@ -1,28 +1,30 @@
-"""Take in what a source has: fetch, store in groups, and bring the observations up to date."""
+"""Take in what a source has: fetch, store in groups, and bring the observations up to date.
 
-import time
+The warehouse is open while something is read from it or written to it, and never while a source is waited for.
+"""
+
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
+import polars as pl
 
-from daycast.errors import ConfigError, DaycastError, join_errors
+from daycast.errors import ConfigError, DaycastError, SourceError, join_errors
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.delivery import Delivery, Source
 from daycast.steps.check_clock import correct_clock
 from daycast.steps.observe import make_observations
+from daycast.steps.read_ahead import ReadAhead
 from daycast.steps.spread import Spread
 from daycast.steps.take_in import LONGEST_SILENCE, Intake, take_in
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.ingestion import Batch, read_seen, read_watermark, write_watermark
 from daycast.warehouse.stamps import read_newest_observed
 
-_GROUP_ROWS = 500_000  # stored at once: bounded memory, and a killed run loses no more
-_GROUP_SECONDS = 20.0  # or sooner, where a source is slow
+_LIMIT = "ingest.max_minutes"
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,17 @@ class Ingested:
     refused: int
     waiting: int = 0  # rows stamped later than the moment of the run: they stay with the source until their time comes
     flagged: Counter[str] = field(default_factory=Counter)
+    stopped_after_min: float | None = None  # its time was over before its end: the rest is left to the next run
 
     def __str__(self) -> str:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
         flagged = f"{self.flagged.total():,} values flagged" + (f" ({checks})" if checks else "")
         waiting = f", {self.waiting:,} wait: stamped later than now" if self.waiting else ""
+        minutes = self.stopped_after_min
+        left = f"; stopped after {minutes:.3g} min ({_LIMIT}), the rest is left to the next run" if minutes else ""
         return (
             f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
-            f"{self.revised:,} revised), {self.refused:,} refused{waiting}; {flagged}"
+            f"{self.revised:,} revised), {self.refused:,} refused{waiting}; {flagged}{left}"
         )
 
 
@@ -77,6 +82,7 @@ def ingest_source(
     watch: Callable[[IngestProgress], None] = lambda _: None,
     spread: Spread = map,
     until: datetime | None = None,
+    minutes: float | None = None,
 ) -> Ingested:
     """Take in everything `source` received up to `until`, by default `now`: from `since`, else from where the last ingest ended.
 
@@ -85,7 +91,9 @@ def ingest_source(
 
     Groups of deliveries are one transaction each, so that a run killed anywhere continues where it stopped. Raises SourceError,
     and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was; one error
-    tells of all. spread: who computes the blocks of stations; what comes out is the same.
+    tells of all. spread: who computes the blocks of stations; what comes out is the same. minutes: after which no more is waited
+    for, by default `ingest.max_minutes`; what came is taken in then, and the next ingest begins where this one did. SourceError
+    if nothing came.
     """
     check_contracts_are_on()
     until = until or now
@@ -94,38 +102,47 @@ def ingest_source(
         watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
         newest = read_newest_observed(con)
     start = since or watermark
-    intake = Intake(
-        source=source.name,
-        listed=source.stations(),
-        variables=settings.glossary,
-        now=now,
-        until=until,
-        newest=newest,
-        earliest=settings.ingest.earliest,
-        refuse_above=settings.ingest.refuse_above,
-        resumed_from=watermark if source.resumes and since is None else None,
-    )
+    listed: list[pl.DataFrame] = []
+
+    def read() -> Generator[Delivery, None, None]:
+        listed.append(source.stations())
+        yield from source.fetch(start, until, settings.glossary, seen)
+
     batches: list[Batch] = []
-    errors: list[DaycastError] = []
+    errors: list[Exception] = []
     waiting, stated = 0, False
-    for group in _ahead(_groups(source.fetch(start, until, settings.glossary, seen), errors)):
-        stated = stated or any(delivery.receipt == "stated" for delivery in group)
-        with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-            stored, refused = take_in(con, group, intake)
-        batches += stored
-        errors += refused.values()
-        waiting += sum(delivery.waiting for delivery in group)
-        _finish(group, refused, errors)
-        watch(IngestProgress(source.name, sum(batch.rows_delivered for batch in batches)))
+    minutes = settings.ingest.max_minutes if minutes is None else minutes
+    with ReadAhead(read, 60 * minutes) as reading:
+        for group in reading.groups():
+            intake = Intake(
+                source=source.name,
+                listed=listed[0],
+                variables=settings.glossary,
+                now=now,
+                until=until,
+                newest=newest,
+                earliest=settings.ingest.earliest,
+                refuse_above=settings.ingest.refuse_above,
+                resumed_from=watermark if source.resumes and since is None else None,
+            )
+            stated = stated or any(delivery.receipt == "stated" for delivery in group)
+            with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+                stored, refused = take_in(con, group, intake)
+            batches += stored
+            errors += refused.values()
+            waiting += sum(delivery.waiting for delivery in group)
+            _finish(group, refused, errors)
+            watch(IngestProgress(source.name, sum(batch.rows_delivered for batch in batches)))
+    errors += _ends_of(reading, source.name, minutes, nothing_came=not batches)
     rows = sum(batch.rows_delivered for batch in batches)
     say = lambda done, of: watch(IngestProgress(source.name, rows, done, of))  # noqa: E731
     flagged = make_observations(settings, now, say, spread)
     if errors:
         raise join_errors(errors)
-    if (source.resumes or stated) and since is None:
+    if (source.resumes or stated) and since is None and not reading.out_of_time:
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
             _raise_watermark(con, source.name, until)
-    return _sum_up(source.name, batches, waiting, flagged)
+    return _sum_up(source.name, batches, waiting, flagged, minutes if reading.out_of_time else None)
 
 
 def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetime) -> None:
@@ -138,7 +155,19 @@ def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetim
         write_watermark(con, source, reached)
 
 
-def _sum_up(source: str, batches: Sequence[Batch], waiting: int, flagged: Counter[str]) -> Ingested:
+def _ends_of(reading: ReadAhead, source: str, minutes: float, *, nothing_came: bool) -> list[Exception]:
+    """What was wrong with how the reading ended. What is no Exception is raised at once."""
+    if reading.error is not None and not isinstance(reading.error, Exception):
+        raise reading.error
+    if reading.out_of_time and nothing_came:
+        slow = f"source {source!r} gave nothing new in {minutes:.3g} min, and was not done"
+        return [SourceError(f"{slow}: see whether it answers, or raise {_LIMIT}")]
+    return [reading.error] if reading.error else []
+
+
+def _sum_up(
+    source: str, batches: Sequence[Batch], waiting: int, flagged: Counter[str], stopped_after_min: float | None
+) -> Ingested:
     return Ingested(
         source=source,
         delivered=sum(batch.rows_delivered for batch in batches),
@@ -148,35 +177,11 @@ def _sum_up(source: str, batches: Sequence[Batch], waiting: int, flagged: Counte
         refused=sum(batch.rows_refused for batch in batches),
         waiting=waiting,
         flagged=flagged,
+        stopped_after_min=stopped_after_min,
     )
 
 
-def _groups(deliveries: Iterator[Delivery], errors: list[DaycastError]) -> Iterator[list[Delivery]]:
-    """Deliveries of about _GROUP_ROWS rows together; what the source raises is noted in `errors`, after what it gave before."""
-    group: list[Delivery] = []
-    started = time.monotonic()
-    try:
-        for delivery in deliveries:
-            group.append(delivery)
-            if sum(len(one.readings) for one in group) >= _GROUP_ROWS or time.monotonic() > started + _GROUP_SECONDS:
-                yield group
-                group, started = [], time.monotonic()
-    except DaycastError as error:
-        errors.append(error)
-    if group:
-        yield group
-
-
-def _ahead(groups: Iterator[list[Delivery]]) -> Iterator[list[Delivery]]:
-    """The groups, each read while the one before is being stored."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, groups, None)
-        while (group := coming.result()) is not None:
-            coming = reader.submit(next, groups, None)
-            yield group
-
-
-def _finish(group: Sequence[Delivery], refused: Collection[str], errors: list[DaycastError]) -> None:
+def _finish(group: Sequence[Delivery], refused: Collection[str], errors: list[Exception]) -> None:
     """Let the source put away what was taken in; what was refused whole stays where the operator will look for it."""
     for delivery in group:
         if delivery.complete and delivery.fingerprint not in refused:

@@ -68,10 +68,10 @@ def minutes_due(settings: Settings, now: datetime) -> float | None:
 
 
 def _is_full_fit(settings: Settings, model: Mapping[str, object]) -> bool:
-    """Whether networks were trained if they are wanted and there was enough history; so of a model whose checkpoint is gone."""
+    """Whether networks were trained if they are wanted and there was enough history; so where the file is gone or damaged."""
     try:
         members = read_header(settings.checkpoints / str(model["checkpoint"])).config.members
-    except ModelError:
+    except Exception:  # noqa: BLE001 - damaged in whatever way
         return True
     return members > 0 or settings.model.members == 0
 

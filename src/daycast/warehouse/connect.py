@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ import duckdb
 import polars as pl
 
 from daycast.atomic_write import atomic_write
-from daycast.errors import WarehouseError
+from daycast.errors import WarehouseError, raise_interrupt
 from daycast.storage import check_room, explained
 from daycast.variables import Variable
 from daycast.warehouse.failures import failures_explained, holder, is_held
@@ -22,6 +23,18 @@ from daycast.warehouse.statements import statement
 
 # nothing is fetched behind the user's back
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
+
+_turn: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("turn", default=nullcontext)
+
+
+@contextmanager
+def taking_turns(turn: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """In this block each opening of the warehouse is a turn of its own, entered before and left after it."""
+    token = _turn.set(turn)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
 
 
 @contextmanager
@@ -40,10 +53,14 @@ def open_warehouse(
     opened = (
         open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
     )
-    with failures_explained(where), opened as con:
-        if not is_current(con, variables):
-            _complete(con, variables, now)
-        yield con
+    with _turn.get()(), failures_explained(where), opened as con:
+        try:
+            if not is_current(con, variables):
+                _complete(con, variables, now)
+            yield con
+        except RuntimeError as error:
+            raise_interrupt(error)
+            raise
 
 
 @contextmanager

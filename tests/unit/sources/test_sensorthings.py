@@ -300,6 +300,27 @@ def test_what_was_seen_complete_is_not_delivered_again_and_another_reading_of_it
         assert count() == 1
 
 
+def test_a_first_fetch_that_was_cut_off_does_not_ask_again_for_what_it_took_in_for_good():
+    service, asked = Service([ROOF], {"11": hours("2024-06-01T00:00:00Z", 732), "12": []}), list[str]()
+
+    def answer(request: Request) -> Answer:
+        asked.append(request.query.get("$filter", ""))
+        return service.answer(request)
+
+    with running(service, answer) as served:
+        masts = source(served.url, piece="10d", look_back="5d")
+        whole = list(masts.fetch(None, NOON, BUILT_IN, ()))
+        assert [" " in one.fingerprint for one in whole] == [True, True, True, False]  # the last may still be corrected
+        asked.clear()
+        rest = list(masts.fetch(None, NOON, BUILT_IN, {one.fingerprint for one in whole[:2]}))
+        assert rows(*rest) == rows(*whole[2:])
+        assert not [text for text in asked if "le 2024-06-06" in text or "le 2024-06-16" in text]
+        asked.clear()
+        resumed = list(masts.fetch(NOON - timedelta(days=30), NOON, BUILT_IN, {whole[0].fingerprint}))
+        assert len(resumed) == 3  # what is asked for explicitly is
+        assert [text for text in asked if "le 2024-06-06" in text]
+
+
 def test_an_observation_that_cannot_be_read_is_a_problem_of_its_own_and_spoils_no_other():
     times = ["2024-07-01T10:00:00Z", "2024-07-01T11:00:00Z", "2024-07-01T11:10:00", "2024-07-01T11:20:00Z"]
     results = [" 7.5 ", "broken", 3, {"low": 1}]

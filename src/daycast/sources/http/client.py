@@ -17,6 +17,7 @@ from daycast.sources.http.key import read_key
 from daycast.sources.http.pause import pause_s
 from daycast.sources.http.settings import Credential, HttpSettings
 from daycast.sources.http.trouble import LastingError, PassingError
+from daycast.sources.stop import find_stop
 
 __all__ = ["Body", "Client", "Credential", "HttpSettings"]
 
@@ -40,7 +41,7 @@ class Client:
     """
 
     def __init__(
-        self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
+        self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
         from daycast.sources.http.exchange import Exchange, shown  # noqa: PLC0415 (httpx only once something is asked)
 
@@ -48,7 +49,7 @@ class Client:
         self._key = read_key(settings.credential, environment)
         self._exchange = Exchange(settings.timeout, self._key)
         self._shown = shown
-        self._sleep = sleep
+        self._sleep = find_stop().sleep if sleep is None else sleep
         self._asked_at = float("-inf")  # [s] of the monotonic clock, which only tells spans
         self._open = ExitStack()
 

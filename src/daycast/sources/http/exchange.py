@@ -13,7 +13,7 @@ from daycast.sources.http.key import Key
 from daycast.sources.http.trouble import LastingError, PassingError
 from daycast.sources.http.watchdog import Watchdog
 
-_WHOLE_IN_TIMEOUTS = 10  # how many time-outs a request may take in all, so that a server that drips cannot hold us
+_WHOLE_IN_TIMEOUTS = 10  # how many time-outs a request may take in all, unless told otherwise: a server may drip
 _MOST_REDIRECTS = 5
 _ONWARD = {301, 302, 303, 307, 308}
 
@@ -24,9 +24,10 @@ class Exchange:
     Proxies and certificates are the machine's: httpx takes them from HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and the like.
     """
 
-    def __init__(self, timeout: timedelta, key: Key) -> None:
+    def __init__(self, timeout: timedelta, key: Key, whole: timedelta | None = None) -> None:
+        """whole: the most that one request may take; by default ten time-outs."""
         self._key = key
-        self._watchdog = Watchdog(_WHOLE_IN_TIMEOUTS * timeout.total_seconds())
+        self._watchdog = Watchdog((whole or _WHOLE_IN_TIMEOUTS * timeout).total_seconds())
         self._client = httpx.Client(
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
@@ -46,7 +47,7 @@ class Exchange:
             if not self._watchdog.has_bitten:
                 raise self._trouble(error) from None
         if self._watchdog.has_bitten:  # without an announced length the cut looks like a proper end
-            raise PassingError(f"was not done after {self._watchdog.limit_s:g} s, ten time-outs")
+            raise PassingError(f"was not done after {self._watchdog.limit_s:g} s, the most that a request gets")
         return answer
 
     def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:

@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from daycast.sources.stop import find_stop
+
 
 class Watchdog:
-    """Cuts a client's connections once a request has taken `limit_s` seconds, whether the server drips head or body."""
+    """Cuts a client's connections once a request has taken `limit_s` seconds, whether the server drips head or body.
+
+    It does so too when its thread is to stop reading, which raises StoppedError.
+    """
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
+        self._stop = find_stop()
         self.has_bitten = False
         self._sockets: list[socket.socket] = []
 
@@ -32,7 +38,8 @@ class Watchdog:
         timer.daemon = True
         timer.start()
         try:
-            yield
+            with self._stop.cutting(self._bite):
+                yield
         finally:
             timer.cancel()
 

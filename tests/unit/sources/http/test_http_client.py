@@ -2,9 +2,12 @@
 
 import gzip
 import logging
+import time
 import tracemalloc
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +16,7 @@ from daycast.errors import ConfigError, SourceError
 from daycast.sources.http import answer as http_answer
 from daycast.sources.http.client import Client, Credential, HttpSettings
 from daycast.sources.http.trouble import LastingError
+from daycast.sources.stop import Stop, StoppedError, current_stop
 from unit.sources.http_server import Answer, Request, serve
 
 SECRET = "pa ss/w0rd&x"  # noqa: S105 (made up, with characters that addresses escape)
@@ -442,3 +446,29 @@ def test_settings_are_read_as_they_are_written():
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError):
         HttpSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(delay_s=3600), Answer(drip_head_s=0.05), Answer(body=b"x" * 10**6, drip_s=0.05), Answer(status=503)],
+    ids=["silent", "drips its head", "drips its body", "asks for later"],
+)
+def test_whoever_is_told_to_stop_does_at_once_whatever_the_server_does(answer):
+    stop, ended = Stop(), []
+
+    def read(url: str) -> None:
+        current_stop.set(stop)
+        with Client(HttpSettings(timeout="1h", retries=20), {}) as client:
+            try:
+                client.get_bytes(url)
+            except StoppedError as error:
+                ended.append(error)
+
+    with serve(lambda _: answer) as server:
+        thread = Thread(target=copy_context().run, args=[read, server.url])
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        stop.ask()
+        thread.join(60.0)
+    assert len(ended) == 1
