@@ -1,7 +1,6 @@
 """Commands in random order under random faults: what is run, and what must hold after each."""
 
 import json
-import os
 import random
 import re
 from collections import Counter, defaultdict
@@ -12,12 +11,13 @@ from pathlib import Path
 
 import duckdb
 
+from daycast.sources.folders.dropped_file import Stamp, stamp_of
 from daycast.times import DAY, HOUR
 from integration.chain.conftest import Daycast
 from soak.faulty_process import Circumstances, Finished, Running
 from soak.ill_fortune import FAULTS, Fate, choose_faults
 from soak.logbook import Logbook
-from soak.spoilt_files import HAPPENINGS
+from soak.spoilt_files import befall_files
 
 MOST_VIOLATIONS = 50
 TRACE = re.compile(r'Traceback \(most recent call last\)|^\s*File ".*", line \d+', re.MULTILINE)
@@ -100,7 +100,7 @@ class FaultRun:
     statuses: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     faults: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     took_s: Counter[str] = field(default_factory=Counter)
-    trouble_until: int = 0  # the number of the command up to which something may rightly fail
+    damaged: Stamp | None = None  # of the published file, when it was damaged last
 
     def _model(self, rng: random.Random) -> str:
         """The id of a model, or of none."""
@@ -124,19 +124,14 @@ class FaultRun:
         rng = random.Random(f"{self.seed}: {number}")
         self._mend()
         self.book.advance(rng)
-        happened = [name for name in HAPPENINGS if rng.random() < 0.02]
-        for name in happened:
-            HAPPENINGS[name](self.book, rng)
+        happened = befall_files(self.book, rng)
         names = choose_faults(rng)
-        if os.environ.get("VERBOSE"):
-            print(number, happened, names, flush=True)
         fate = Fate(self.book, rng, Circumstances(self.book.now), [])
         commands = [self._choose(rng) for _ in range(2 if rng.random() < 0.06 else 1)]
-        before = len(self.book.repairs)
         for name in names:
             FAULTS[name](fate)
-        if len(self.book.repairs) > before or "published damaged" in names or set(happened) & _TROUBLING:
-            self.trouble_until = number + 5
+        if "published damaged" in names:
+            self.damaged = stamp_of(self._published)
         standing = self.book.standing()
         running = [Running(self.daycast, self.book.folder, words, fate.around) for _, words, _ in commands]
         ended = [one.wait() for one in running]
@@ -151,6 +146,15 @@ class FaultRun:
                 self._note(name, finished, standing, until)
         self.book.note_moved(fate.around.clock)
         self._check_published(number, " ".join(commands[-1][1]), names)
+
+    @property
+    def log(self) -> Path:
+        """A line for each command."""
+        return self.book.folder.with_suffix(".log")
+
+    @property
+    def _published(self) -> Path:
+        return self.book.folder / "data" / "published.duckdb"
 
     def _choose(self, rng: random.Random) -> tuple[str, list[str], datetime]:
         """The name of a command, its words, and as of when it is run."""
@@ -181,17 +185,16 @@ class FaultRun:
             self.book.note_taken_in(standing, until.replace(microsecond=0), ("loggers", "inbox", "plant"))
 
     def _account(self, number: int, name: str, faults: Sequence[str], finished: Finished) -> None:
-        if os.environ.get("VERBOSE"):
-            print(
-                number, finished.arguments, finished.status, round(finished.took_s), finished.stderr[-200:], flush=True
-            )
         self.statuses[name][str(finished.status)] += 1
         self.took_s[name] += finished.took_s
         for fault in faults:
             self.faults[fault][str(finished.status)] += 1
+        last = (finished.stderr.splitlines() or [""])[-1]
+        with self.log.open("a") as log:
+            log.write(f"{number}\t{' '.join(finished.arguments)}\t{', '.join(faults)}\t{finished.status}\t{last}\n")
 
     def _check(self, number: int, name: str, faults: Sequence[str], finished: Finished) -> None:
-        for what in [*self._about_output(faults, finished), *self._about_status(number, name, faults, finished)]:
+        for what in [*self._about_output(faults, finished), *self._about_status(name, faults, finished)]:
             self.violate(number, " ".join(finished.arguments), faults, what)
 
     def violate(self, number: int, command: str, faults: Sequence[str], what: str) -> None:
@@ -217,7 +220,7 @@ class FaultRun:
             found += _about_json(finished.stdout)
         return found
 
-    def _about_status(self, number: int, name: str, faults: Sequence[str], finished: Finished) -> list[str]:
+    def _about_status(self, name: str, faults: Sequence[str], finished: Finished) -> list[str]:
         allowed = {0, 1, *(SIGNALS[fault] for fault in faults if fault in SIGNALS)}
         found = [] if finished.status in allowed else [f"exit status {finished.status}: {finished.stderr[-300:]!r}"]
         if finished.hung:
@@ -226,18 +229,18 @@ class FaultRun:
             found.append(f"it went on for {finished.ended_after_s:.0f} s after the signal")
         until = finished.arguments[finished.arguments.index("--until") + 1] if "--until" in finished.arguments else ""
         undisturbed = not set(faults) - {"two at once"} and until <= _moment(self.book.now)
-        well = number > self.trouble_until and self.book.is_whole() and not self.book.repairs
+        well = self.book.is_whole() and not self.book.repairs
         if finished.status == 1 and undisturbed and well and name in QUIETLY_DONE:
             found.append(f"it failed though nothing was wrong: {finished.stderr.splitlines()[-1:]}")
         return found
 
     def _check_published(self, number: int, command: str, faults: Sequence[str]) -> None:
         """Whoever reads the published file at any moment finds it whole."""
-        path = self.book.folder / "data" / "published.duckdb"
-        if number <= self.trouble_until or not path.exists():
+        stamp = stamp_of(self._published)
+        if stamp in (None, self.damaged) or self.book.repairs:
             return
         try:
-            with duckdb.connect(path, read_only=True) as con:
+            with duckdb.connect(self._published, read_only=True) as con:
                 con.execute("select count(*) from forecasts join scores using (model_id)").fetchall()
         except duckdb.Error as error:
             self.violate(number, command, faults, f"the published file cannot be read: {str(error)[:200]}")
@@ -249,11 +252,12 @@ class FaultRun:
             lines.append(f"{_tell(name, counts):<70}{self.took_s[name] / counts.total():.1f} s each")
         lines += ["", f"{'fault':<34}{'runs':>6}  exit statuses"]
         lines += [_tell(name, counts) for name, counts in sorted(self.faults.items())]
-        lines += ["", f"{len(self.violations)} violations (seed {self.seed})", *map(str, self.violations)]
+        lines += [
+            "",
+            f"{len(self.violations)} violations (seed {self.seed}, every command in {self.log})",
+            *map(str, self.violations),
+        ]
         return "\n".join(lines)
-
-
-_TROUBLING = {name for name in HAPPENINGS if name.startswith("file ") and name not in {"file corrected", "file copied"}}
 
 
 def _tell(name: str, counts: Counter[str]) -> str:

@@ -58,6 +58,17 @@ def _environment(**values: str) -> Fault:
     return lambda fate: fate.set(**values)
 
 
+def _elsewhere(data: str) -> Fault:
+    """Another folder for all state: what is taken in there is owed to nobody, and lies in the inbox again after it."""
+
+    def fault(fate: Fate) -> None:
+        book = fate.book
+        fate.set(DAYCAST_DATA=data)
+        fate.undo.append(lambda: [book.write(path, book.files[path].rows) for path in book.moved()])
+
+    return fault
+
+
 def _clock(jump: timedelta) -> Fault:
     return lambda fate: fate.change(clock=fate.around.clock + jump)
 
@@ -193,9 +204,9 @@ FAULTS: dict[str, Fault] = {
     "config: BOM": _config(lambda text: b"\xef\xbb\xbf" + text),
     "config: no UTF-8": _config(lambda text: text.replace(b"plant.duckdb", b"pl\xe4nt.duckdb")),
     "environment: no list": _environment(DAYCAST_SOURCES="[1,2"),
-    "environment: empty data": _environment(DAYCAST_DATA=""),
-    "environment: data is a file": _environment(DAYCAST_DATA="daycast.toml"),
-    "environment: a question mark": _environment(DAYCAST_DATA="da?ta"),
+    "environment: empty data": _elsewhere(""),
+    "environment: data is a file": _elsewhere("daycast.toml"),
+    "environment: a question mark": _elsewhere("da?ta"),
     "environment: no setting": _environment(DAYCAST_MODLE__CELL="gru"),
     "disk full": fill_disk,
     "stdout full": _stdout("full"),

@@ -18,7 +18,7 @@ LOGGERS = ("Zürich", "Bern", "Alp")
 INBOX, PLANT = "Kiosk", "Werk"
 STATIONS = {*LOGGERS, INBOX, PLANT}
 DELAY = timedelta(minutes=10)  # reporting_delay of the files
-BACKLOG_DAYS = 50
+BACKLOG_DAYS = 60
 FIRST_MOMENT = datetime(2026, 3, 1, 0, 20, tzinfo=UTC)
 HEADER = "time,station,temp,wind,note"
 CONFIG = """
@@ -61,7 +61,7 @@ epochs = 1
 steps_per_epoch = 2
 batch = 16
 validation_days = 7
-judgement_days = 7
+judgement_days = 9
 least_training_days = 10
 device = "cpu"
 
@@ -219,6 +219,10 @@ class Logbook:
         """The files as they are."""
         return [version for path, version in self.files.items() if path.exists()]
 
+    def moved(self) -> list[Path]:
+        """The files that daycast put away from the inbox, as far as that is not noted yet."""
+        return [path for path in self.files if path.parent.name == "inbox" and not path.exists()]
+
     def note_taken_in(self, standing: Iterable[Version], until: datetime, sources: Iterable[str]) -> None:
         """From now on daycast has to account for what was received by `until`, for it has seen it."""
         for version in standing:
@@ -229,7 +233,7 @@ class Logbook:
 
     def note_moved(self, until: datetime) -> None:
         """What daycast put away from the inbox it has taken in."""
-        for path in [path for path in self.files if path.parent.name == "inbox" and not path.exists()]:
+        for path in self.moved():
             self._owe(self.files.pop(path), until)
 
     def _owe(self, version: Version, until: datetime) -> None:

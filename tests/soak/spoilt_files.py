@@ -148,7 +148,7 @@ def _repair_later(book: Logbook, rng: random.Random, path: os.PathLike, rows: tu
     book.repairs.append((rng.randint(1, 4), repair))
 
 
-HAPPENINGS: dict[str, Spoil] = {
+CHANGES: dict[str, Spoil] = {
     "file corrected": correct,
     "file with doubled rows": double_rows,
     "file copied": copy,
@@ -157,6 +157,8 @@ HAPPENINGS: dict[str, Spoil] = {
     "file removed": remove,
     "file with a bad row": add_bad_row,
     "file with a foreign byte": add_foreign_byte,
+}
+DAMAGES: dict[str, Spoil] = {  # each is repaired some commands later
     "file mostly bad": spoil_most,
     "file cut off": cut_off,
     "file forbidden": forbid,
@@ -167,3 +169,12 @@ HAPPENINGS: dict[str, Spoil] = {
     "file with another header": _unreadable(lambda content: content.replace(HEADER.encode(), b"time,station,t,w,note")),
     "file with an open quotation mark": _unreadable(lambda content: content.replace(b",Bern,", b',"Bern,', 1)),
 }
+
+
+def befall_files(book: Logbook, rng: random.Random) -> list[str]:
+    """Let a few things happen to the files; returns their names."""
+    changed = [name for name in CHANGES if rng.random() < 0.03]
+    damaged = [name for name in DAMAGES if rng.random() < 0.012]
+    for name in (*changed, *damaged):
+        (CHANGES | DAMAGES)[name](book, rng)
+    return [*changed, *damaged]

@@ -44,11 +44,11 @@ def test_after_clean_ingests_nothing_is_wrong(run: FaultRun, tmp_path: Path) -> 
 
 
 WRONG = {
-    "rows are not accounted for": "delete from readings where station_id = 'Bern' and observed_at = '2026-02-20 05:00+00'",
-    "rows are not accounted for: plant": "update readings set received_at = received_at + interval 9 second where station_id = 'Werk'",
+    "rows are not accounted for": "delete from readings where station_id = 'Bern' and observed_at = '2026-02-20 05:00:00+00'",
+    "rows are not accounted for: plant": "update readings set received_at = '2036-01-01' where station_id = 'Werk'",
     "readings that are there twice": "insert into readings select * replace ('other' as batch_id) from readings limit 1",
     "refusals whose batch is missing": "update rejected_readings set batch_id = 'other'",
-    "observation_versions lacks": "delete from observation_versions where observed_at = '2026-02-20 05:00+00'",
+    "observation_versions lacks": "delete from observation_versions where observed_at = '2026-02-20 05:00:00+00'",
     "stations that nobody has": "insert into readings select * replace ('ZÃ¼rich' as station_id) from readings limit 1",
     "watermarks that lie ahead": "update watermarks set received_until = '2036-01-01'",
 }
