@@ -210,8 +210,9 @@ class FaultRun:
                 last = [line for line in text[match.start() :].splitlines() if line and not line.startswith(" ")]
                 found.append(f"a traceback on {stream}: {last[-1][:300] if last else ''}")
         lines = [line for line in finished.stderr.splitlines() if line.strip()]
-        silent = finished.status == 1 and not lines and "stdout closed" in faults
-        if finished.status == 1 and not silent and not (lines and lines[-1].startswith("daycast: ")):
+        silent = "stdout closed" in faults  # as any program before `head`
+        told = found or silent or (lines and lines[-1].startswith("daycast: "))
+        if finished.status == 1 and not told:
             found.append(f"status 1 without a line of daycast's: {lines[-1:]}")
         stray = [line for line in lines if not LOG_LINE.match(line)]
         if stray and not found:

@@ -89,7 +89,10 @@ class Running:
         self.process.join(_SHORTEST_S + self.around.signal_after_s)
         if self.process.exitcode is not None:
             return False
-        os.kill(self.process.pid, self.around.signal)
+        try:
+            os.kill(self.process.pid, self.around.signal)
+        except ProcessLookupError:  # it has just ended
+            return False
         return True
 
 
