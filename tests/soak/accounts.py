@@ -114,7 +114,7 @@ def _counted_wrong(run: FaultRun) -> Iterator[str]:
     """Batches that do not add up, and rows that are there twice."""
     wrong = {
         "batches that do not add up": "from batches where rows_delivered <> rows_kept + rows_refused",
-        "batches of a name that are there twice": "select batch_id from batches group by all having count(*) > 1",
+        "batches that are there twice": "select batch_id from batches group by all having count(*) > 1",
         "readings that are there twice": f"""
             select station_id, observed_at, received_at, {", ".join(VALUES)} from readings
             group by all having count(distinct batch_id) > 1

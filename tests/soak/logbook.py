@@ -171,9 +171,9 @@ class Logbook:
             con.executemany("insert into log values (?, ?, ?, ?, ?)", values)
 
     def advance(self, rng: random.Random) -> None:
-        """Let time pass, and write what was measured meanwhile; some of it only later."""
+        """Let time pass, more than a command takes, and write what was measured meanwhile; some of it only later."""
         before = self.now.replace(minute=0, second=0)
-        self.now += timedelta(minutes=rng.choice([0, 0, 5, 30, 60, 60, 60, 120, 240]))
+        self.now += timedelta(minutes=rng.choice([10, 10, 10, 30, 60, 60, 60, 120, 240]))
         hours = [before + k * HOUR for k in range(1, (self.now - before) // HOUR + 1)]
         for hour in hours:
             rows = [make_row(station, hour, rng) for station in LOGGERS]
