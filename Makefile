@@ -29,7 +29,8 @@ test-all: .venv/ready
 test-slow: .venv/ready
 	$(PYTEST) -m slow
 
-# A week of operation, hour by hour, with the clock moved.
+# A week of operation, hour by hour, with the clock moved; and commands in random order under random faults, as many as
+# DAYCAST_FAULT_COMMANDS says (200), by DAYCAST_FAULT_SEED (1).
 soak: .venv/ready
 	$(BIN)/python -m pytest -m soak -s tests/soak
 
