@@ -38,7 +38,12 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip())
     if not match:
         raise ConfigError(f"{text!r} is no duration: write a number and s, min, h, d or w, for example 24h")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    try:
+        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    except (OverflowError, ValueError):  # ValueError: of more digits than Python reads
+        raise ConfigError(
+            f"{text[:40]!r} is longer than any time that can be reckoned with: write for example 7d"
+        ) from None
 
 
 def floor_hour(time: datetime) -> datetime:

@@ -41,3 +41,9 @@ def test_hours_are_counted_down_to_the_full_one():
     assert floor_hour(half_past) == datetime(2026, 2, 1, 5, tzinfo=UTC)
     assert hours_between(datetime(2026, 2, 1, tzinfo=UTC), half_past) == 5
     assert hours_between(half_past, datetime(2026, 2, 1, tzinfo=UTC)) == -6
+
+
+@pytest.mark.parametrize("text", ["99999999999w", "9" * 5000 + "s"])
+def test_a_duration_beyond_all_time_is_refused_in_one_line(text):
+    with pytest.raises(ConfigError, match="is longer than any time that can be reckoned with"):
+        parse_duration(text)
