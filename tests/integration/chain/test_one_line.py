@@ -1,0 +1,25 @@
+"""A flow that fails of what nobody has foreseen is one line too: Prefect, which logs tracebacks, says nothing to the user."""
+
+from datetime import UTC, datetime
+
+from daycast.variables import BUILT_IN
+from daycast.warehouse.connect import open_warehouse
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def test_a_flow_that_fails_unforeseen_is_told_in_one_line(daycast, tmp_path):
+    data = tmp_path / "data"
+    with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+        con.execute("drop view observations cascade")
+    done = daycast(tmp_path, "verify", "--until", "2026-06-01")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("daycast: CatalogException: ")
+    assert done.stderr.endswith(f"the traceback is in {data / 'errors.log'}\n")
+    assert "Traceback (most recent call last)" in (data / "errors.log").read_text()
+    with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+        ((status, message),) = con.execute("select status, message from runs").fetchall()
+    assert status == "failed"
+    assert "observations" in message
+    assert "\n" not in message
