@@ -30,8 +30,8 @@ def ingest(
     """Ingest every source, or the one named: from `since`, else from where the last run ended.
 
     A source that fails does not stop the others; what failed is raised at the end, as one error. All together are waited for
-    up to `ingest.max_minutes`, of which each has an equal share and what those before it left. A station that is silent, or whose clock
-    is not UTC, is an event of the orchestrator.
+    up to `ingest.max_minutes`, of which each has an equal share and what those before it left. A station that is silent, or
+    whose clock is not UTC, is an event of the orchestrator.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
