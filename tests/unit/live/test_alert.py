@@ -4,7 +4,7 @@ import pytest
 
 from daycast.errors import ConfigError
 from daycast.live import alert
-from daycast.live.server import RefusedError
+from daycast.live.server import RefusedError, Server
 
 
 @pytest.mark.parametrize("error", [RefusedError(422, "url: https://s3cret is none"), ConfigError("no answer: s3cret")])
@@ -12,7 +12,7 @@ def test_an_alert_address_that_the_server_does_not_take_is_a_warning_without_it(
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(alert, "call", refuse)
-    assert alert.write_webhook("http://server/api", "https://s3cret") is None
+    monkeypatch.setattr(Server, "call", refuse)
+    assert alert.write_webhook(Server("http://server/api"), "https://s3cret") is None
     assert "did not take alert_url" in caplog.text
     assert "s3cret" not in caplog.text
