@@ -67,5 +67,5 @@ def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+        total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return total.hexdigest()
