@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
             con.execute(
                 "insert into forecasts "
                 "select $station, $variable, $t0, $t0 + lead * interval 1 hour, lead, lead / 7, 0, 1, 2, 3, 4, 5, 6, "
-                "'lstm-20260525-0123abcd', 'full', $t0, 'lstm', false from range(1, 25) as hours(lead)",
+                "'lstm-20260525-0123abcd', 'full', $t0, 'lstm', false, false from range(1, 25) as hours(lead)",
                 {"station": STATION, "variable": variable, "t0": T0},
             )
         publish(con, folder / "data" / "published.duckdb")

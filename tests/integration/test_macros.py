@@ -34,7 +34,7 @@ def forecast(
 ) -> None:
     row = [station, variable, issued_at, issued_at + lead * HOUR, lead, quantiles[3], *quantiles]
     marks = ", ".join("?" for _ in row)
-    con.execute(f"insert into forecasts values ({marks}, 'm', 'full', ?, 'gru', false)", [*row, issued_at])
+    con.execute(f"insert into forecasts values ({marks}, 'm', 'full', ?, 'gru', false, false)", [*row, issued_at])
 
 
 def risk(con: duckdb.DuckDBPyConnection, limit: float) -> list[tuple]:
