@@ -35,8 +35,9 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
     moment = as_of(until, now)
     with recorded(settings, "verify", moment, clock):
         links = Links()
-        scored = links.attempt(verify_forecasts, settings, now, moment if until else None) or 0
-        _log.info("%d forecasts scored against what came", scored)
+        scored = links.attempt(verify_forecasts, settings, now, moment if until else None)
+        if scored is not None:
+            _log.info("%d forecasts scored against what came", scored)
         model_id, drifts = links.attempt(note_drifts, settings, now, moment) or (None, [])
         told = [drift.tell(drift.variable) for drift in drifts]
         for line in told:
@@ -49,6 +50,6 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
         learnt = "The champion's calibration was renewed." if due else "No calibration was due."
         rest = "".join(f"\n\nDrift of {line}" for line in told)
         rest += "".join(f"\n\nFailed: {error}" for error in links.errors)
-        show_summary("verify", f"{scored} forecasts scored against what came. {learnt}{rest}")
+        show_summary("verify", f"{scored or 'No'} forecasts scored against what came. {learnt}{rest}")
         links.raise_failures()
-    return scored
+    return scored or 0

@@ -2,9 +2,15 @@
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 # before anybody imports torch: there are more test processes than cores, and threads would wait for each other;
 # the tests hold for any number
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a slow machine fails no test
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_make_parametrize_id(val):

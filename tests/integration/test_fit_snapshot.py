@@ -2,11 +2,11 @@
 
 import logging
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -142,8 +142,8 @@ def test_two_processes_train_one_network_on_windows_of_their_own(
 def test_processes_that_fail_are_a_model_error(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = subprocess.CompletedProcess([], 3)
-    monkeypatch.setattr("daycast.steps.fit_distributed.subprocess.run", lambda *_, **__: failed)
+    failed = SimpleNamespace(wait=lambda: 3)
+    monkeypatch.setattr("daycast.steps.fit_distributed.subprocess.Popen", lambda *_, **__: failed)
     with pytest.raises(ModelError, match="training in 2 processes ended with status 3"):
         fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)
 

@@ -170,16 +170,16 @@ def test_a_source_that_breaks_in_a_way_nobody_foresaw_stops_no_other(monkeypatch
     settings = Settings.model_validate({"sources": two}, context={"folder": tmp_path})
     asked = []
 
-    def ingest(settings: Settings, source, now, since, watch, spread, minutes: float):
+    def ingest(settings: Settings, source, now, since, watch, spread, until, minutes: float):
         asked.append((source.name, minutes))
         if source.name == "bad":
             raise pl.exceptions.ComputeError("no such column")
-        return ingest_source(settings, source, now, since, watch, spread, minutes)
+        return ingest_source(settings, source, now, since, watch, spread, until, minutes)
 
     monkeypatch.setattr(ingesting, "load_settings", lambda _: settings)
     monkeypatch.setattr(ingesting, "ingest_source", ingest)
     monkeypatch.setattr(ingesting, "find_warnings", refuse)
-    with pytest.raises(StepError, match=r"ingest failed: ComputeError: no such column"):
+    with pytest.raises(StepError, match=r"2 errors: .*ingest failed: ComputeError: no such column"):
         ingesting.ingest.fn()
     assert [name for name, _ in asked] == ["bad", "good"]
     (_, half), (_, rest) = asked

@@ -73,9 +73,9 @@ def tell(place, capfd) -> Callable[..., str]:
         ("DAYCAST_SOURCES", "[1,2", "sets DAYCAST_SOURCES, and what begins with [ must be a list in JSON"),
         ("DAYCAST_SOURCES", "[" * 100_000, "sets DAYCAST_SOURCES, and what begins with [ must be a list in JSON"),
         ("DAYCAST_DATA", "", "data: it is empty: name a folder, or leave it out"),
-        ("DAYCAST_DATA", "what?", "what?' has a question mark, where the addresses of databases end: name another"),
-        ("DAYCAST_DATA", "file", "file is a file: name a folder"),
-        ("DAYCAST_DATA", "file/data", "file is a file: name a folder"),
+        ("DAYCAST_DATA", "what?", "what? has a '?', where the address of Prefect's database would end: name another"),
+        ("DAYCAST_DATA", "file", "file is a file where a folder should be: move it away"),
+        ("DAYCAST_DATA", "file/data", "file is a file where a folder should be: move it away"),
         ("DAYCAST_DATA", "x" * 5000, "cannot be a folder: File name too long"),
         ("DAYCAST_DATA__X", "1", "sets DAYCAST_DATA__X, and 'data' is no table: set it as a whole"),
         ("DAYCAST_CONFIG", "x" * 5000, "there is no configuration file 'xxx"),
@@ -190,10 +190,10 @@ def test_a_damaged_published_file_is_told_in_one_line(place, tell, at):
     )
 
 
-def test_a_view_dropped_by_hand_is_told_in_one_line(place, tell):
+def test_a_table_dropped_by_hand_is_told_in_one_line(place, tell):
     with open_warehouse(place / "data" / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
-        con.execute("drop view skill_by_lead cascade")
-    assert "skill_by_lead" in tell("report")
+        con.execute("drop table scores cascade")
+    assert "scores" in tell("report")
 
 
 def fail(error: BaseException) -> Callable[..., None]:
