@@ -46,6 +46,7 @@ def configured(tmp_path: Path) -> Callable[[str], Settings]:
     return settings
 
 
+@pytest.mark.slow
 def test_station_years_that_are_closed_are_asked_for_once(configured) -> None:
     with serve(archive) as server:
         settings = configured(server.url)

@@ -13,6 +13,7 @@ from daycast.steps.draw_forecast import draw_forecast
 from daycast.steps.forecast import issue_forecasts
 
 
+@pytest.mark.slow
 def test_the_chart_of_a_forecast_is_an_image_that_needs_nothing_else(trained):
     rows = issue_forecasts(trained.settings, trained.at)
     kind, _, data = draw_forecast(trained.settings, trained.at, rows).partition(",")

@@ -71,6 +71,7 @@ def test_where_no_networks_are_wanted_a_fit_of_baselines_is_all_that_is_due(firs
     assert minutes_due(none, TRAINED_AT + WEEK) == none.model.max_minutes
 
 
+@pytest.mark.slow
 def test_networks_are_due_a_week_after_networks_were_trained_whoever_serves(first: Settings, copy_of: Callable) -> None:
     settings = copy_of(first, "own")
     outcome = retrain(settings, TRAINED_AT)

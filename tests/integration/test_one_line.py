@@ -272,6 +272,7 @@ def test_the_log_of_errors_is_no_link_to_a_file_of_somebody_else(place):
     assert other.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_the_log_of_errors_keeps_the_newest_and_stays_small(place):
     for number in range(60):
         tell_unexpected(ValueError(f"number {number} " + "x " * 20_000), place / "data")

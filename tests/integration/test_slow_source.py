@@ -147,6 +147,7 @@ def ingest_in_little_time(settings: Settings) -> Ingested:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_after_its_time_what_came_is_stored_and_the_next_run_takes_in_the_rest(tmp_path) -> None:
     slow = True
 

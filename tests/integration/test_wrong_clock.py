@@ -127,6 +127,7 @@ def test_a_watermark_of_the_future_that_is_there_already_is_told_and_corrected(s
     assert "asked again from 2026-02-04T00:05Z on" in line
 
 
+@pytest.mark.slow
 def test_a_source_that_follows_the_clock_goes_on_as_well(tmp_path: Path, warned) -> None:
     """The simulated network tells of times that are still to come if it is asked for them."""
     source = {"kind": "simulated", "stations": 1, "history": "2d"}
@@ -139,6 +140,7 @@ def test_a_source_that_follows_the_clock_goes_on_as_well(tmp_path: Path, warned)
     assert sum("watermark 2026-03-16T00:05Z lies in the future" in line for line in warned()) == 1
 
 
+@pytest.mark.slow
 def test_corrections_that_a_clock_ahead_received_are_known_from_when_that_is_noticed(
     settings: Settings, warned
 ) -> None:
@@ -159,6 +161,7 @@ def test_corrections_that_a_clock_ahead_received_are_known_from_when_that_is_not
     assert [row for row in ask(settings, "from observation_versions order by all") if row[1] <= before[-1][1]] == before
 
 
+@pytest.mark.slow
 def test_a_second_correction_counts_though_the_clock_is_not_believed(settings: Settings) -> None:
     """An old archive: its newest observation is years ago, and each correction comes after the one before."""
     at = floor_hour(NOW) - 5 * HOUR
@@ -171,6 +174,7 @@ def test_a_second_correction_counts_though_the_clock_is_not_believed(settings: S
     assert ask(settings, values) == [(9.0,), (1.0,)]
 
 
+@pytest.mark.slow
 def test_a_clock_that_went_back_loses_nothing_and_rewrites_nothing(settings: Settings, warned) -> None:
     ingest(settings, NOW)
     run(settings, NOW)
@@ -189,6 +193,7 @@ def test_a_clock_that_went_back_loses_nothing_and_rewrites_nothing(settings: Set
     assert ask(settings, "select max(observed_at) from observations") == [(floor_hour(NOW) + 2 * HOUR,)]
 
 
+@pytest.mark.slow
 def test_a_jump_between_two_runs_is_told_once(settings: Settings, warned) -> None:
     run(settings, NOW)
     run(settings, NOW + 30 * DAY)

@@ -16,6 +16,8 @@ from daycast.live.create import create_what_deployments_need
 from daycast.live.server import RefusedError, Server
 from daycast.own_server import OwnServer
 
+pytestmark = pytest.mark.slow
+
 SHUT = {401, 403}
 FOREIGN = "evil.example"
 OPEN = {"/health", "/ready"}  # which say nothing but that it runs

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from daycast.variables import BUILT_IN
 from daycast.warehouse.connect import open_warehouse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_a_flow_that_fails_is_told_in_one_line(daycast, tmp_path):
     data = tmp_path / "data"
     with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
