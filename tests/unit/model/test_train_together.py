@@ -18,6 +18,7 @@ from unit.model.lessons import TINY, train_alone
 
 NOISY = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, epochs=3, patience=3)
 PAIR = [Member("gru", 1, 1), Member("lstm", 2, 2)]
+_AGAIN_S = 2.0  # until the next signal
 
 
 @pytest.fixture
@@ -93,8 +94,8 @@ def test_who_is_interrupted_does_not_wait_and_the_threads_end(
     lesson: Lesson, interruptible: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An epoch would take hours; whoever is interrupted does not wait for its end, nor does this test."""
-    endless, before, begun = replace(NOISY, steps_per_epoch=10**8), threading.active_count(), threading.Event()
-    main = threading.main_thread()
+    endless, before = replace(NOISY, steps_per_epoch=10**8), threading.active_count()
+    begun, heard, main = threading.Event(), threading.Event(), threading.main_thread()
 
     def begin_epoch(*arguments: object) -> object:
         begun.set()
@@ -102,12 +103,16 @@ def test_who_is_interrupted_does_not_wait_and_the_threads_end(
 
     def interrupt() -> None:
         begun.wait()
-        signal.pthread_kill(main.ident, signal.SIGINT)
+        while not heard.wait(
+            _AGAIN_S
+        ):  # one signal may be lost, where it comes just before the main thread begins to wait
+            signal.pthread_kill(main.ident, signal.SIGINT)
 
     monkeypatch.setattr("daycast.model.train.train_epoch", begin_epoch)
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         train_together(PAIR, lesson, endless, lambda _: None)
+    heard.set()
     deadline = time.monotonic() + 300
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
