@@ -35,7 +35,7 @@ _NAMED = re.compile(
     rf"|\b(?:password|secret)\s(?=')"
     rf"|(?<=[?&])(?:key|sig|auth|pass|code)="
     rf"|\b(?:key|sig|auth|pass)\s?=\s?(?=['\"]?\w{{0,100}}\d)(?=['\"]?[^\s,;&)'\"\]}}]{{6}}))"
-    rf"(?!{MASK}){_VALUE}",
+    rf"(?![=>]?\s{{0,3}}{MASK}){_VALUE}",
     re.IGNORECASE,
 )
 _HEADER = re.compile(

@@ -10,6 +10,8 @@ from daycast.sources.simulated import SimulatedSource
 from daycast.steps.doctor import Finding, examine
 from daycast.warehouse.connect import open_warehouse
 
+pytestmark = pytest.mark.slow
+
 CHECKS = ["contracts", "device", "disk", "warehouse", "champion", "source simulated"]
 
 

@@ -18,6 +18,8 @@ from daycast.warehouse.models import read_champion, read_judgement, read_models
 from integration.conftest import TRAINED_AT, small_settings
 from integration.made_once import made_once
 
+pytestmark = pytest.mark.slow
+
 WEEK = timedelta(days=7)
 
 

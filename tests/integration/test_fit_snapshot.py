@@ -88,6 +88,7 @@ def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_che
     assert [path.name for path in planned.parent.iterdir()] == [planned.name]  # the plan goes with the states
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_damaged_is_made_again(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

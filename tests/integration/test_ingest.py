@@ -229,6 +229,7 @@ def test_which_deliveries_are_named_does_not_depend_on_their_order(tmp_path: Pat
     assert len(messages) == 1
 
 
+@pytest.mark.slow
 def test_a_delivery_refused_at_every_run_has_one_account_and_is_taken_in_once_it_may_be(settings: Settings) -> None:
     (file,) = spoilt_files(1)
     for hours in range(3):

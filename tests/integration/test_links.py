@@ -24,6 +24,8 @@ from daycast.times import HOUR
 from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model, read_champion
 
+pytestmark = pytest.mark.slow
+
 ROWS = 4 * 2 * 24
 
 

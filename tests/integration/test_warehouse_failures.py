@@ -21,6 +21,8 @@ from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.publish import publish
 from daycast.warehouse.query_published import query_published
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 HEADERS = 3 * 4096  # then come the blocks
 

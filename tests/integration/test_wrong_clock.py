@@ -104,6 +104,7 @@ def watermark(settings: Settings) -> datetime:
     return time
 
 
+@pytest.mark.slow
 def test_a_clock_ten_years_ahead_once_does_not_silence_a_source(settings: Settings, warned) -> None:
     ingest(settings, NOW)
     ingest(settings, NOW + YEARS, last=NOW + HOUR)
