@@ -38,7 +38,7 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     settings, now = load_settings(config), clock()
     missing = find_missing_hours(settings, parse_time(since), clock(until), now)
     act = plan_forecasts if dry_run else issue_forecasts
-    links, table = Links(), []
+    links, table = Links(at_once=True), []
     with (
         nullcontext() if dry_run else recorded(settings, "backfill", now, clock),
         nullcontext() if dry_run or not missing else spreading(settings) as spread,

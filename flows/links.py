@@ -15,14 +15,19 @@ R = TypeVar("R")
 
 
 class Links:
-    """Carries out links of a flow, and knows which failed of what."""
+    """Carries out links of a flow, and knows which failed of what.
 
-    def __init__(self) -> None:
+    at_once: whether an expected failure is told when it happens and not only at the end, because what follows takes long.
+    """
+
+    def __init__(self, *, at_once: bool = False) -> None:
         self.errors: list[DaycastError] = []
+        self._at_once = at_once
 
     def attempt(self, link: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R | None:
-        """What the link returns; None where it fails, in whatever way, which is told in a line and noted.
+        """What the link returns; None where it fails, in whatever way, which is noted.
 
+        An unforeseen failure is told at once, and the log has its traceback.
         An interrupt or a cancellation is no failure: it ends the flow.
         """
         try:
@@ -30,7 +35,8 @@ class Links:
         except (CancelledRun, CancelledError):
             raise
         except DaycastError as error:
-            _log.error("%s", describe(error))
+            if self._at_once:
+                _log.error("%s", describe(error))
             self.errors.append(error)
         except Exception as error:  # noqa: BLE001 - the links after it do not depend on what it was
             raise_interrupt(error)

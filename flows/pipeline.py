@@ -44,7 +44,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
     """
     settings, began = load_settings(config), clock()
     moment = as_of(until, began)
-    links = Links()
+    links = Links(at_once=True)
     attempt = links.attempt
 
     with recorded(settings, "pipeline", moment, clock):

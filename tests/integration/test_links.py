@@ -41,7 +41,7 @@ def refuse(*_: object, **__: object) -> None:
     raise KeyError("stage")
 
 
-def test_any_failure_is_told_in_a_line_with_its_kind_and_the_first_is_raised_in_the_end(caplog) -> None:
+def test_any_failure_is_told_in_a_line_with_its_kind_and_all_are_raised_in_the_end(caplog) -> None:
     links = Links()
     assert links.attempt(refuse) is None
     assert links.attempt(int, "x") is None
