@@ -188,3 +188,16 @@ def test_a_reading_that_came_late_but_states_no_receipt_is_scored_too(trained) -
     assert verify_forecasts(settings, later) == 3
     ingest_source(settings, file(*hours), later + HOUR)
     assert verify_forecasts(settings, later + HOUR) == 24
+
+
+def test_what_was_served_is_not_replaced_by_what_comes_too_late(trained) -> None:
+    settings, now = trained.settings, trained.at
+    t0 = now.replace(minute=0)
+    query = "select * from forecasts order by all"
+    issue_forecasts(settings, now)
+    served = rows_of(settings, now, query)
+    late = issue_forecasts(settings, now + 3 * HOUR, issued_at=t0)
+    assert late["backfilled"].all()
+    assert rows_of(settings, now, query) == served
+    issue_forecasts(settings, now)  # in time, and so in its place
+    assert [row[:5] for row in rows_of(settings, now, query)] == [row[:5] for row in served]

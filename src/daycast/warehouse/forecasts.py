@@ -12,7 +12,10 @@ from daycast.warehouse.statements import statement
 
 
 def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> None:
-    """Write forecasts in place of those of the same station, variable and hour of issue."""
+    """Write forecasts in place of those of the same station, variable and hour of issue.
+
+    Those that somebody was served are not replaced by what comes too late (`backfilled`).
+    """
     with frames(con, served=served), transaction(con):
         con.execute(statement("delete_forecasts"))
         con.execute(statement("insert_forecasts"))
