@@ -17,7 +17,7 @@ from daycast.commands.error_log import tell_unexpected
 from daycast.commands.first import add_init, add_sql
 from daycast.commands.past import add_past
 from daycast.commands.service import add_service
-from daycast.errors import DaycastError
+from daycast.errors import DaycastError, StepError
 from daycast.interrupt import ending_on_signals, tell_interrupted
 from daycast.loopback import exempt_loopback
 from daycast.redact import one_line
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt as error:
         return tell_interrupted(error)
+    except StepError as error:  # what is behind it nobody has foreseen either
+        return _fail(tell_unexpected(error, _data_folder(args)))
     except DaycastError as error:
         return _fail(str(error))
     except SystemExit:

@@ -610,10 +610,11 @@ def test_a_page_that_fails_is_asked_for_again_until_all_is_there(trouble):
     ("second", "message"),
     [
         (lambda: next_link("http://sensors.example/frost/v1.1/Observations?$skip=8&token=secret"), "not on our host"),
+        (lambda: next_link("http://[::1"), "its next page has no address that can be asked for"),
         (lambda: Answer(body=b'{"message": "ok"}'), "without a list called 'value'"),
         (lambda: Answer(body=b'{"value": [3]}'), "without a list called 'value'"),
     ],
-    ids=["another host", "no list", "no entities"],
+    ids=["another host", "no address", "no list", "no entities"],
 )
 def test_pages_that_lead_astray_are_an_error_once_the_other_things_were_delivered(second, message):
     service = tower_and_roof()

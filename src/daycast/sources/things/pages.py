@@ -63,8 +63,12 @@ def _next_link(page: Entity, url: str) -> str | None:
     given = page.get("@iot.nextLink")
     if given is None:
         return None
-    link = urljoin(url, str(given))
-    if _host(link) != _host(url):
+    try:
+        link = urljoin(url, str(given))
+        is_ours = _host(link) == _host(url)
+    except ValueError as error:
+        raise SourceError(f"{_shown(url)}: its next page has no address that can be asked for ({error})") from None
+    if not is_ours:
         raise SourceError(
             f"{_shown(url)}: its next page is at {_shown(link)}, not on our host; set url to the root the server goes by"
         )
