@@ -17,6 +17,8 @@ UTC_TIME = pl.Datetime("us", "UTC")  # the one time type of every frame
 _DURATION = re.compile(r"(\d+)\s*(s|min|h|d|w)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
+_FIRST_YEAR, _LAST_YEAR = 1000, 9000
+
 
 def parse_time(text: str) -> datetime:
     """Read an ISO 8601 time; without an offset it is UTC.
@@ -27,6 +29,8 @@ def parse_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no time: write ISO 8601, for example 2026-02-01T00:00:00Z") from None
+    if not _FIRST_YEAR <= time.year < _LAST_YEAR:  # beyond, sums with days and time zones leave the calendar
+        raise ConfigError(f"{text!r} is no time between the years {_FIRST_YEAR} and {_LAST_YEAR}")
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

@@ -47,3 +47,9 @@ def test_hours_are_counted_down_to_the_full_one():
 def test_a_duration_beyond_all_time_is_refused_in_one_line(text):
     with pytest.raises(ConfigError, match="is longer than any time that can be reckoned with"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0999-12-31"])
+def test_what_lies_beyond_the_calendar_is_no_time(text):
+    with pytest.raises(ConfigError, match="is no time between the years 1000 and 9000"):
+        parse_time(text)
