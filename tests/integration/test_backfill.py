@@ -108,17 +108,16 @@ def test_what_is_backfilled_is_what_was_served_but_for_its_mark(served):
     )
 
 
-def test_what_is_backfilled_is_not_scored_and_what_it_replaces_is_no_more(served):
+def test_what_is_backfilled_is_not_scored_and_takes_the_place_of_nothing_that_was_served(served):
     settings, t0, now = served.settings, floor_hour(served.at + 2 * DAY), served.at + 4 * DAY
     came = "select count(*) from forecast_errors where issued_at in ({})"
     for hour in (t0, t0 + HOUR):
         issue_forecasts(settings, hour + timedelta(minutes=6), hour)
     ((both,),) = query(served, now, came.format(f"'{t0}', '{t0 + HOUR}'"))
-    ((one,),) = query(served, now, came.format(f"'{t0 + HOUR}'"))
-    assert 100 < one < both <= 2 * 4 * 2 * 24
+    assert 200 < both <= 2 * 4 * 2 * 24
     assert verify_forecasts(settings, now) == both
-    for later, hour, left in ((1, t0 + 5 * HOUR, both), (2, t0, one), (3, t0 + HOUR, 0)):
+    for later, hour in ((1, t0 + 5 * HOUR), (2, t0), (3, t0 + HOUR)):
         issue_forecasts(settings, now + later * HOUR, hour)
-        assert verify_forecasts(settings, now + later * HOUR) == left
-        assert query(served, now, "select coalesce(sum(n), 0) from scores where forecaster = 'gru'") == [(left,)]
-    assert query(served, now, "select count(distinct issued_at) from forecast_errors where backfilled") == [(3,)]
+        verify_forecasts(settings, now + later * HOUR)
+        assert query(served, now, "select sum(n) from scores where forecaster = 'gru'") == [(both,)]
+    assert query(served, now, "select distinct issued_at from forecast_errors where backfilled") == [(t0 + 5 * HOUR,)]
