@@ -84,7 +84,7 @@ NEEDED = st.one_of(
         lambda moment: moment.isoformat()
     ),
     st.from_regex(
-        r"(/[A-Za-z0-9_.#\[-]{1,20}){1,6}|(\./|\.\./)?[a-z]{1,9}/[A-Za-z0-9_-]{1,15}\.(csv|toml)", fullmatch=True
+        r"(/[A-Za-z0-9_.#\[-]{1,19}){1,6}|(\./|\.\./)?[a-z]{1,9}/[A-Za-z0-9_-]{1,15}\.(csv|toml)", fullmatch=True
     ),
     st.from_regex(r"/var/lib/overlay/[0-9a-f]{64}/data|/nix/store/[0-9a-z]{32}-python3/bin", fullmatch=True),
     st.sampled_from([*BUILT_IN, *keys(Settings.model_json_schema()), "DAYCAST_ALERT_URL", "http.credential.parameter"]),

@@ -14,8 +14,10 @@ from daycast.warehouse.statements import statement
 def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> None:
     """Write forecasts in place of those of the same station, variable and hour of issue.
 
-    Those that somebody was served are not replaced by what comes too late (`backfilled`).
+    Those that somebody was served are not replaced by what comes too late (`backfilled`; without that column nothing does).
     """
+    if "backfilled" not in served.columns:
+        served = served.with_columns(backfilled=pl.lit(value=False))
     with frames(con, served=served), transaction(con):
         con.execute(statement("delete_forecasts"))
         con.execute(statement("insert_forecasts"))
