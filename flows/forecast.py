@@ -67,6 +67,8 @@ def forecast(
         except WorkerError as error:
             _log.warning("%s; forecast in this process instead", error)
             rows = issue_forecasts(*what, **how)
+        if rows.is_empty():
+            return 0  # all of it was served, which is said
         if hour is None and not until and not stations:
             with tolerated("no heartbeat"):
                 beat(settings, rows["issued_at"][0], len(rows), clock())

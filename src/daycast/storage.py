@@ -41,7 +41,7 @@ def explain(error: BaseException, path: Path) -> str | None:
     """Why `path` could not be read or written, and what to do; None where the operating system was not in the way."""
     if isinstance(error, DaycastError):
         return str(error) if isinstance(error, StorageError) else None
-    named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else ""
+    named = str(_place_of(error) or "")
     place, number = Path(named) if Path(named).is_absolute() else path, errno_of(error)
     if number in _NO_ROOM:
         folder = _nearest_folder(place)
@@ -50,6 +50,14 @@ def explain(error: BaseException, path: Path) -> str | None:
     if number in _WRONG_KIND:
         return _explain_kind(place)
     return None if number not in _WAYS_OUT else f"{place} {_WAYS_OUT[number].format(user=os.geteuid())}"
+
+
+def _place_of(error: BaseException) -> str | bytes | None:
+    """The file that an error of the operating system is about: of a move the one that stands in the way."""
+    if not isinstance(error, OSError):
+        return None
+    place: str | bytes | None = error.filename2 if error.errno in _WRONG_KIND and error.filename2 else error.filename
+    return place
 
 
 @contextmanager

@@ -8,6 +8,9 @@ import polars as pl
 from daycast.errors import ConfigError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# no observation is older, and beyond them sums with days and time zones leave the calendar
+FIRST_TIME, LAST_TIME = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+BEYOND_CALENDAR = f"no time between the years {FIRST_TIME.year} and {LAST_TIME.year}"
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HISTORY_HOURS = 168  # T: what the encoder reads
@@ -16,8 +19,6 @@ UTC_TIME = pl.Datetime("us", "UTC")  # the one time type of every frame
 
 _DURATION = re.compile(r"(\d+)\s*(s|min|h|d|w)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-
-_FIRST_YEAR, _LAST_YEAR = 1000, 9000
 
 
 def parse_time(text: str) -> datetime:
@@ -29,8 +30,8 @@ def parse_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no time: write ISO 8601, for example 2026-02-01T00:00:00Z") from None
-    if not _FIRST_YEAR <= time.year < _LAST_YEAR:  # beyond, sums with days and time zones leave the calendar
-        raise ConfigError(f"{text!r} is no time between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    if not FIRST_TIME.year <= time.year < LAST_TIME.year:
+        raise ConfigError(f"{text!r} is {BEYOND_CALENDAR}")
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

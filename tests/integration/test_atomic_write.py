@@ -86,6 +86,18 @@ def test_what_nobody_wrote_to_for_a_day_is_left_behind_whoever_has_its_number(tm
     assert _names(tmp_path) == {"file", young.name}
 
 
+def test_a_folder_in_the_place_of_the_file_is_told_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+
+    def write() -> None:
+        with atomic_write(tmp_path / "report.html") as draft:
+            draft.touch()
+
+    with pytest.raises(StorageError, match=r"report\.html is a folder where a file should be: move it away"):
+        write()
+    assert _names(tmp_path) == {"report.html"}
+
+
 def test_of_two_exclusive_writers_the_first_wins(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     with atomic_write(path, exclusive=True) as later:

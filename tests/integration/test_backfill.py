@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 from daycast.errors import ConfigError, ModelError
 from daycast.steps.backfill import find_missing_hours, find_model_as_of, find_model_of_hour
-from daycast.steps.forecast import issue_forecasts
+from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.models import promote, rollback
 from daycast.steps.verify import verify_forecasts
@@ -82,13 +82,13 @@ def test_as_of_a_moment_its_champion_serves_or_nobody_yet(served):
 def test_what_a_model_makes_as_of_a_moment_before_it_was_registered_was_never_served(served):
     """Though the hour is not over: at the moment it was not there."""
     settings, at = served.settings, served.at
-    assert not issue_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)["backfilled"].any()
+    assert not make_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)["backfilled"].any()
     query(served, at, f"update models set registered_at = '{at + 15 * MINUTE}'")
-    rows = issue_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)
+    rows = make_forecasts(settings, at + 20 * MINUTE, until=at + 10 * MINUTE)
     assert rows["backfilled"].all()
     assert rows["created_at"].unique().to_list() == [at + 20 * MINUTE]
     assert rows["issued_at"].unique().to_list() == [floor_hour(at)]
-    assert not issue_forecasts(settings, at + 20 * MINUTE)["backfilled"].any()
+    assert not make_forecasts(settings, at + 20 * MINUTE)["backfilled"].any()
 
 
 def test_the_hour_that_is_not_over_is_forecast_by_the_champion_of_now(served):
@@ -99,9 +99,9 @@ def test_the_hour_that_is_not_over_is_forecast_by_the_champion_of_now(served):
 def test_what_is_backfilled_is_what_was_served_but_for_its_mark(served):
     """Served in time at one place, missed and made up for days later at another: bit for bit the same."""
     settings, t0, now = served.settings, floor_hour(served.at + 3 * DAY), served.at + 4 * DAY
-    in_time = issue_forecasts(settings, t0 + timedelta(minutes=6), t0)
+    in_time = make_forecasts(settings, t0 + timedelta(minutes=6), t0)
     assert not in_time["backfilled"].any()
-    made_up = issue_forecasts(settings, now, t0, model_id=find_model_of_hour(settings, t0, now))
+    made_up = make_forecasts(settings, now, t0, model_id=find_model_of_hour(settings, t0, now))
     assert made_up["backfilled"].all()
     assert_frame_equal(
         in_time.drop("created_at", "backfilled"), made_up.drop("created_at", "backfilled"), check_exact=True

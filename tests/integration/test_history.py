@@ -46,7 +46,12 @@ def issue(con: duckdb.DuckDBPyConnection, t0: datetime, value: float, stations: 
         for v in VARIABLES
         for h in LEADS
     ]
-    told = {"model_id": pl.lit("m"), "input_regime": pl.lit("full"), "created_at": pl.lit(t0)}
+    told = {
+        "model_id": pl.lit("m"),
+        "input_regime": pl.lit("full"),
+        "created_at": pl.lit(t0),
+        "backfilled": pl.lit(value=False),
+    }
     quantiles = {name: pl.col("value") for name in QUANTILE_COLUMNS}
     replace_forecasts(con, pl.DataFrame(rows).with_columns(**told, **quantiles, forecaster=pl.lit("gru")))
 

@@ -48,6 +48,7 @@ def folder(tmp_path: Path) -> Path:
                 *(pl.lit(1.0).alias(name) for name in QUANTILE_COLUMNS),
                 valid_at=pl.col("issued_at") + timedelta(hours=1),
                 created_at=pl.col("issued_at"),
+                backfilled=False,
             ),
         )
         scores = forecasts.select(*told, valid_on=pl.col("issued_at").dt.date(), scored_at="issued_at")

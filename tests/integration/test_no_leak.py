@@ -16,7 +16,7 @@ from daycast.model.forecaster import Forecaster
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.evaluate import open_block
-from daycast.steps.forecast import issue_forecasts
+from daycast.steps.forecast import make_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.retrain import write_snapshot
 from daycast.times import DAY, HISTORY_HOURS, HOUR
@@ -51,7 +51,7 @@ def ingest(settings: Settings, now: datetime) -> None:
 
 
 def issued(settings: Settings, now: datetime, t0: datetime) -> pl.DataFrame:
-    return issue_forecasts(settings, now, issued_at=t0).drop("created_at", "backfilled")
+    return make_forecasts(settings, now, issued_at=t0).drop("created_at", "backfilled")
 
 
 def change_what_came_after(settings: Settings, t0: datetime, now: datetime, change: str) -> int:

@@ -86,6 +86,7 @@ def issue(con: duckdb.DuckDBPyConnection, t0: datetime, value: float) -> None:
             *(pl.lit(one).alias(name) for name, one in told.items()),
             issued_at=pl.lit(t0),
             created_at=pl.lit(t0),
+            backfilled=False,
             valid_at=pl.lit(t0) + pl.duration(hours="lead_hours"),
         ),
     )

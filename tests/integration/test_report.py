@@ -85,6 +85,7 @@ def _serve(settings, variables=("air_temperature_c", "soil_moisture_pct"), stati
         forecaster=pl.lit("gru"),
         input_regime=pl.lit("full"),
         created_at=pl.lit(NOW, UTC_TIME),
+        backfilled=False,
         **quantiles,
     )
     with _open(settings) as con:

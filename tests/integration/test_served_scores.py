@@ -11,7 +11,7 @@ from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.settings import Settings
 from daycast.sources.delivery import READING_KEYS
 from daycast.steps.backtest import backtest
-from daycast.steps.forecast import issue_forecasts
+from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
@@ -196,8 +196,8 @@ def test_what_was_served_is_not_replaced_by_what_comes_too_late(trained) -> None
     query = "select * from forecasts order by all"
     issue_forecasts(settings, now)
     served = rows_of(settings, now, query)
-    late = issue_forecasts(settings, now + 3 * HOUR, issued_at=t0)
-    assert late["backfilled"].all()
+    assert str(plan_forecasts(settings, now + 3 * HOUR, issued_at=t0)).endswith("0 rows for 4 stations, 0 replaced")
+    assert issue_forecasts(settings, now + 3 * HOUR, issued_at=t0).is_empty()
     assert rows_of(settings, now, query) == served
     issue_forecasts(settings, now)  # in time, and so in its place
     assert [row[:5] for row in rows_of(settings, now, query)] == [row[:5] for row in served]

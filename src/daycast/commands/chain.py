@@ -14,6 +14,14 @@ from daycast.errors import ConfigError
 
 def add_chain(arguments: Arguments) -> None:
     """`run`, `ingest`, `retrain`, `forecast`, `verify`, `publish`, `report`, `maintain` and `doctor`."""
+    _add_run_and_ingest(arguments)
+    _add_retrain(arguments)
+    _add_forecast(arguments)
+    _add_outputs(arguments)
+    _add_care(arguments)
+
+
+def _add_run_and_ingest(arguments: Arguments) -> None:
     run = arguments.add(
         "run",
         _run,
@@ -30,6 +38,9 @@ def add_chain(arguments: Arguments) -> None:
     )
     ingest.add_argument("--source", metavar="NAME", help="only this source")
     ingest.add_argument("--since", metavar="T", help="from T instead of where the last run ended")
+
+
+def _add_retrain(arguments: Arguments) -> None:
     retrain = arguments.add(
         "retrain",
         _retrain,
@@ -44,6 +55,9 @@ def add_chain(arguments: Arguments) -> None:
     )
     retrain.add_argument("--minutes", type=float, metavar="M", help="instead of model.max_minutes")
     retrain.add_argument("--dry-run", action="store_true", help="only say what would be trained, and on what")
+
+
+def _add_forecast(arguments: Arguments) -> None:
     forecast = arguments.add(
         "forecast",
         _forecast,
@@ -54,6 +68,9 @@ def add_chain(arguments: Arguments) -> None:
     forecast.add_argument("--issued-at", metavar="T", help="the hour to forecast from, as things were known then")
     forecast.add_argument("--station", metavar="ID", nargs="+", default=[], help="only these stations")
     forecast.add_argument("--dry-run", action="store_true", help="only say what would be forecast, and by which model")
+
+
+def _add_outputs(arguments: Arguments) -> None:
     arguments.add(
         "verify", _verify, "score past forecasts against what came", until="with what was observed and known at T"
     )
@@ -65,6 +82,9 @@ def add_chain(arguments: Arguments) -> None:
         "--config garden.toml",
         until="show the forecasts, observations and silences of T",
     )
+
+
+def _add_care(arguments: Arguments) -> None:
     maintain = arguments.add(
         "maintain",
         _maintain,

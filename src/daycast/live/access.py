@@ -1,9 +1,10 @@
 """Who gets into a Prefect server that daycast starts: whoever knows its password, which nobody but the user can read."""
 
 import base64
-import os
 import secrets
 from pathlib import Path
+
+from daycast.atomic_write import atomic_write
 
 _USER = "daycast"
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -19,10 +20,9 @@ def keep_auth(home: Path) -> str:
     make_private(home)
     path = _auth_file(home)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.touch(_PRIVATE_FILE)
-        draft.write_text(new_auth())
-        draft.replace(path)
+        with atomic_write(path, exclusive=True) as draft:
+            draft.touch(_PRIVATE_FILE)
+            draft.write_text(new_auth())
     path.chmod(_PRIVATE_FILE)
     return path.read_text()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from daycast.errors import ConfigError
 from daycast.live.abandoned import crash_abandoned, free_slots
@@ -46,9 +47,8 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
         try:
-            bound = stack.enter_context(
-                _bind(port)
-            )  # held as long as we live: a server that is started again finds its port
+            # held as long as we live, so that a server that is started again finds its port
+            bound = stack.enter_context(_bind(port))
             url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             auth = keep_auth(home)
             environment = _environment(settings, config, home, url) | access_settings(auth)
@@ -74,14 +74,18 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             write_state(state, url, ready=True)
             announce(f"up: open {entry_address(url, auth)}")
             _log.info("`daycast down` or Ctrl-C stops it; logs in %s", home)
-            while True:
-                _revive(server, process, workers)
-                time.sleep(_LOOK_EVERY_S)
+            _keep_running(server, process, workers)
         except _Ended:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             _log.info("stopping")
     _log.info("down")
+
+
+def _keep_running(server: Server, process: Service, workers: Mapping[str, Service]) -> NoReturn:
+    while True:
+        _revive(server, process, workers)
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _revive(server: Server, process: Service, workers: Mapping[str, Service]) -> None:

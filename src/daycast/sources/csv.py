@@ -12,7 +12,6 @@ from daycast.sources.bounded import blocks_of, open_bytes
 from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS, Delivery
 from daycast.sources.folders.drop_folder import HOW_FILES_COME, DropFolder
 from daycast.sources.folders.dropped_file import DroppedFile, FilePieces
-from daycast.sources.tables.calendar import BEYOND_CALENDAR
 from daycast.sources.tables.csv_file import Piece, Separator, Survey, read_pieces, survey
 from daycast.sources.tables.fingerprint import fingerprint
 from daycast.sources.tables.forecast_columns import ForecastTexts, unused
@@ -27,6 +26,7 @@ from daycast.sources.tables.text_time import TimeColumn, TimeParts, is_beyond_ca
 from daycast.sources.tables.text_values import ValueReader, present
 from daycast.sources.tables.units import COMPASS
 from daycast.stations import STATION_SCHEMA
+from daycast.times import BEYOND_CALENDAR
 from daycast.variables import Variable
 
 _READER_VERSION = 1  # raise it when the same file and configuration give other readings: then files are read again

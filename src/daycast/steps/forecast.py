@@ -1,9 +1,10 @@
 """Issue the next 24 hours: the champion reads what was known at t0 and its quantiles become rows."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -56,9 +57,34 @@ def issue_forecasts(
     spread: Spread = map,
     until: datetime | None = None,
 ) -> pl.DataFrame:
+    """Make forecasts (see `make_forecasts`), write them, and return what was written.
+
+    What comes too late is not written where somebody was served a forecast; that is a warning.
+    """
+    made = make_forecasts(settings, now, issued_at, stations, model_id, spread, until)
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        written = replace_forecasts(con, made)
+    if kept := len(made) - len(written):
+        _log.warning("%s of %s forecasts are not written: they come too late, and others were served", kept, len(made))
+    if doubtful := int(written["implausible"].sum()):
+        _log.warning(
+            "%s of %s values lie far outside anything observed there: see column implausible", doubtful, len(written)
+        )
+    return written
+
+
+def make_forecasts(
+    settings: Settings,
+    now: datetime,
+    issued_at: datetime | None = None,
+    stations: Collection[str] = (),
+    model_id: str | None = None,
+    spread: Spread = map,
+    until: datetime | None = None,
+) -> pl.DataFrame:
     """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
 
-    The forecasts are written, and returned as they are in the table. model_id: who makes them; by default the champion of now.
+    Returns rows of the table `forecasts`; nothing is written. model_id: who makes them; by default the champion of now.
     until: as if that moment were the present: the last full hour is that of it. `backfilled` says that nobody was served them,
     because their first hour is over, or because the model was registered only after `until`.
     spread: who computes the blocks of stations. On machines of one kind the same blocks give the same bits, whoever computes
@@ -70,18 +96,11 @@ def issue_forecasts(
     heard of.
     """
     t0 = _hour_of_issue(issued_at, until or now)
-    rows = _make_forecasts(settings, now, t0, stations, model_id, spread, until)
-    served = validate_frame(rows, forecasts_contract(), "forecasts")
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        replace_forecasts(con, served)
-    if doubtful := int(served["implausible"].sum()):
-        _log.warning(
-            "%s of %s values lie far outside anything observed there: see column implausible", doubtful, len(served)
-        )
-    return served
+    rows = _forecast_somehow(settings, now, t0, stations, model_id, spread, until)
+    return validate_frame(rows, forecasts_contract(), "forecasts")
 
 
-def _make_forecasts(
+def _forecast_somehow(
     settings: Settings,
     now: datetime,
     t0: datetime,
@@ -122,7 +141,6 @@ def _champions(settings: Settings, now: datetime) -> list[str]:
 def _forecast(
     settings: Settings, now: datetime, t0: datetime, known: "_Known", spread: Spread, until: datetime | None
 ) -> pl.DataFrame:
-    too_late = now - t0 >= HOUR or (until is not None and known.model["registered_at"] > until)  # type: ignore[operator]
     checkpoint = settings.checkpoints / str(known.model["checkpoint"])
     header = read_header(checkpoint)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
@@ -136,8 +154,13 @@ def _forecast(
     return pl.concat(spread(forecast_block, blocks)).with_columns(
         model_id=pl.lit(str(known.model["model_id"])),
         created_at=pl.lit(now, UTC_TIME),
-        backfilled=pl.lit(too_late),
+        backfilled=pl.lit(_is_too_late(now, t0, until, known.model)),
     )
+
+
+def _is_too_late(now: datetime, t0: datetime, until: datetime | None, model: Mapping[str, Any]) -> bool:
+    """Whether nobody can have been served a forecast that is made now."""
+    return now - t0 >= HOUR or (until is not None and model["registered_at"] > until)
 
 
 def plan_forecasts(
@@ -154,8 +177,10 @@ def plan_forecasts(
     header = read_header(settings.checkpoints / str(known.model["checkpoint"]))
     ids = known.wanted["station_id"].to_list()
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        replaced = count_forecasts(con, t0, ids)
+        replaced, served = count_forecasts(con, t0, ids)
     rows = len(ids) * len(header.targets) * HORIZON_HOURS
+    if _is_too_late(now, t0, until, known.model):
+        rows, replaced = rows - served, replaced - served
     return IssuePlan(t0, str(known.model["model_id"]), str(known.model["checkpoint"]), len(ids), rows, replaced)
 
 

@@ -108,41 +108,65 @@ def ingest_source(
         listed.append(source.stations())
         yield from source.fetch(start, until, settings.glossary, seen)
 
-    batches: list[Batch] = []
-    errors: list[Exception] = []
-    waiting, stated = 0, False
+    def make_intake() -> Intake:
+        """Once something came, and with it the stations that are listed."""
+        return Intake(
+            source=source.name,
+            listed=listed[0],
+            variables=settings.glossary,
+            now=now,
+            until=until,
+            newest=newest,
+            earliest=settings.ingest.earliest,
+            refuse_above=settings.ingest.refuse_above,
+            resumed_from=watermark if source.resumes and since is None else None,
+        )
+
     minutes = settings.ingest.max_minutes if minutes is None else minutes
     with ReadAhead(read, 60 * minutes) as reading:
-        for group in reading.groups():
-            intake = Intake(
-                source=source.name,
-                listed=listed[0],
-                variables=settings.glossary,
-                now=now,
-                until=until,
-                newest=newest,
-                earliest=settings.ingest.earliest,
-                refuse_above=settings.ingest.refuse_above,
-                resumed_from=watermark if source.resumes and since is None else None,
-            )
-            stated = stated or any(delivery.receipt == "stated" for delivery in group)
-            with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-                stored, refused = take_in(con, group, intake)
-            batches += stored
-            errors += refused.values()
-            waiting += sum(delivery.waiting for delivery in group)
-            _finish(group, refused, errors)
-            watch(IngestProgress(source.name, sum(batch.rows_delivered for batch in batches)))
-    errors += _ends_of(reading, source.name, minutes, nothing_came=not batches)
-    rows = sum(batch.rows_delivered for batch in batches)
-    say = lambda done, of: watch(IngestProgress(source.name, rows, done, of))  # noqa: E731
+        stored = _store_groups(settings, reading, make_intake, watch)
+    errors = stored.errors + _ends_of(reading, source.name, minutes, nothing_came=not stored.batches)
+    say = lambda done, of: watch(IngestProgress(source.name, stored.rows, done, of))  # noqa: E731
     flagged = make_observations(settings, now, say, spread)
     if errors:
         raise join_errors(errors)
-    if (source.resumes or stated) and since is None and not reading.out_of_time:
+    if (source.resumes or stored.stated) and since is None and not reading.out_of_time:
         with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
             _raise_watermark(con, source.name, until)
-    return _sum_up(source.name, batches, waiting, flagged, minutes if reading.out_of_time else None)
+    return _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
+
+
+@dataclass
+class _Stored:
+    """What came of one source, and what of it could not be taken in."""
+
+    batches: list[Batch] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    waiting: int = 0  # rows
+    stated: bool = False  # whether any delivery says itself when it was received
+
+    @property
+    def rows(self) -> int:
+        """How many were delivered."""
+        return sum(batch.rows_delivered for batch in self.batches)
+
+
+def _store_groups(
+    settings: Settings, reading: ReadAhead, make_intake: Callable[[], Intake], watch: Callable[[IngestProgress], None]
+) -> _Stored:
+    """Take in each group when it came; the warehouse is open only for that."""
+    stored = _Stored()
+    for group in reading.groups():
+        intake = make_intake()
+        with open_warehouse(settings.warehouse, settings.glossary.values(), intake.now) as con:
+            batches, refused = take_in(con, group, intake)
+        stored.batches += batches
+        stored.errors += refused.values()
+        stored.waiting += sum(delivery.waiting for delivery in group)
+        stored.stated |= any(delivery.receipt == "stated" for delivery in group)
+        _finish(group, refused, stored.errors)
+        watch(IngestProgress(intake.source, stored.rows))
+    return stored
 
 
 def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetime) -> None:
@@ -165,17 +189,15 @@ def _ends_of(reading: ReadAhead, source: str, minutes: float, *, nothing_came: b
     return [reading.error] if reading.error else []
 
 
-def _sum_up(
-    source: str, batches: Sequence[Batch], waiting: int, flagged: Counter[str], stopped_after_min: float | None
-) -> Ingested:
+def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_min: float | None) -> Ingested:
     return Ingested(
         source=source,
-        delivered=sum(batch.rows_delivered for batch in batches),
-        kept=sum(batch.rows_kept for batch in batches),
-        repeated=sum(batch.rows_repeated for batch in batches),
-        revised=sum(batch.rows_revised for batch in batches),
-        refused=sum(batch.rows_refused for batch in batches),
-        waiting=waiting,
+        delivered=stored.rows,
+        kept=sum(batch.rows_kept for batch in stored.batches),
+        repeated=sum(batch.rows_repeated for batch in stored.batches),
+        revised=sum(batch.rows_revised for batch in stored.batches),
+        refused=sum(batch.rows_refused for batch in stored.batches),
+        waiting=stored.waiting,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
     )

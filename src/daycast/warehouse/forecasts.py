@@ -11,17 +11,21 @@ from daycast.warehouse.growing import touch
 from daycast.warehouse.statements import statement
 
 
-def replace_forecasts(con: duckdb.DuckDBPyConnection, served: pl.DataFrame) -> None:
-    """Write forecasts in place of those of the same station, variable and hour of issue.
+def replace_forecasts(con: duckdb.DuckDBPyConnection, made: pl.DataFrame) -> pl.DataFrame:
+    """Write forecasts in place of those of the same station, variable and hour of issue; returns what was written.
 
-    Those that somebody was served are not replaced by what comes too late (`backfilled`; without that column nothing does).
+    What comes too late (`backfilled`) is not written where somebody was served a forecast.
     """
-    if "backfilled" not in served.columns:
-        served = served.with_columns(backfilled=pl.lit(value=False))
-    with frames(con, served=served), transaction(con):
+    hours = {"first": made["issued_at"].min(), "last": made["issued_at"].max()}
+    served = read_frame(con, "select_served_forecasts", **hours) if made["backfilled"].any() else pl.DataFrame()
+    late = made.filter("backfilled")
+    unserved = late.join(served, on=served.columns, how="anti") if len(served) else late
+    written = pl.concat([made.filter(~pl.col("backfilled")), unserved])
+    with frames(con, served=written), transaction(con):
         con.execute(statement("delete_forecasts"))
         con.execute(statement("insert_forecasts"))
-        touch(con, "forecasts", served["issued_at"])
+        touch(con, "forecasts", written["issued_at"])
+    return written
 
 
 def read_forecasts_to_score(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
@@ -55,7 +59,8 @@ def read_hours_of_issue(con: duckdb.DuckDBPyConnection, since: datetime, until: 
     return frozenset(read_frame(con, "select_hours_of_issue", since=since, until=until)["issued_at"])
 
 
-def count_forecasts(con: duckdb.DuckDBPyConnection, issued_at: datetime, stations: Sequence[str]) -> int:
-    """How many forecasts of these stations there are of an hour of issue."""
+def count_forecasts(con: duckdb.DuckDBPyConnection, issued_at: datetime, stations: Sequence[str]) -> tuple[int, int]:
+    """How many forecasts of these stations there are of an hour of issue, and how many of them somebody was served."""
     counts = read_frame(con, "select_forecasts_of_issue", issued_at=issued_at)
-    return int(counts.filter(pl.col("station_id").is_in(list(stations)))["rows"].sum())
+    rows, served = counts.filter(pl.col("station_id").is_in(list(stations))).select("rows", "served").sum().row(0)
+    return int(rows), int(served)

@@ -62,6 +62,7 @@ def forecasts(value: float) -> pl.DataFrame:
         forecaster=pl.lit("persistence"),
         input_regime=pl.lit("full"),
         created_at=pl.lit(T0),
+        backfilled=pl.lit(value=False),
         **quantiles,
     )
 

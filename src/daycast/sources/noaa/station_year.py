@@ -8,9 +8,8 @@ import polars as pl
 
 from daycast.errors import SourceError
 from daycast.sources.bounded import DamagedError, counted, unpacked, whole_lines
-from daycast.sources.tables.calendar import FIRST, LAST
 from daycast.sources.tables.problems import Complaint
-from daycast.times import UTC_TIME
+from daycast.times import FIRST_TIME, LAST_TIME, UTC_TIME
 
 # rain too little to measure: daycast counts anything below 0.05 mm as none (variables.py)
 TRACE_MM = 0.0
@@ -92,7 +91,7 @@ def read_lines(content: bytes, origin: str) -> pl.Series:
 def instant(text: pl.Expr, form: str) -> pl.Expr:
     """The instant (UTC_TIME) that `text` names in the form `form` of strftime, in UTC; null where it names none."""
     read = text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    return pl.when(read.dt.year().is_between(FIRST.year, LAST.year - 1)).then(read)
+    return pl.when(read.dt.year().is_between(FIRST_TIME.year, LAST_TIME.year - 1)).then(read)
 
 
 def is_of_another_year(observed_at: pl.Series, year: int | None) -> pl.Series:

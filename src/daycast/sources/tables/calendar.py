@@ -3,13 +3,13 @@
 .NET's empty date is in the year 1, the "infinity" of databases in the year 294247; Python and time zones fail at such times.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import polars as pl
 
-FIRST, LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1000, 9000))
-BEYOND_CALENDAR = "no time between the years 1000 and 9000"
+from daycast.times import FIRST_TIME, LAST_TIME
+
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in 2262 and need no bounds
 
 
@@ -19,13 +19,13 @@ def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -
     if ticks is None:
         return times
     counts = times.to_physical().cast(pl.Int64, strict=False)
-    first, last = (int(each.timestamp()) * ticks for each in (FIRST, LAST))
+    first, last = (int(each.timestamp()) * ticks for each in (FIRST_TIME, LAST_TIME))
     inside = counts.is_between(first, last)
     return times.to_frame("time").select(pl.when(inside).then("time").alias(times.name)).to_series()
 
 
 def earlier(moment: datetime, *spans: timedelta) -> datetime:
-    """The moment so long before `moment`; FIRST where that would be earlier still."""
+    """The moment so long before `moment`; FIRST_TIME where that would be earlier still."""
     for span in spans:
-        moment = moment - span if moment - FIRST > span else FIRST
+        moment = moment - span if moment - FIRST_TIME > span else FIRST_TIME
     return moment

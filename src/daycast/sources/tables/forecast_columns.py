@@ -6,11 +6,11 @@ from typing import Annotated
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from daycast.sources.tables.calendar import BEYOND_CALENDAR
 from daycast.sources.tables.problems import Complaint
 from daycast.sources.tables.short_forms import column_if_bare
 from daycast.sources.tables.text_time import TimeColumn, is_beyond_calendar
 from daycast.sources.tables.typed_time import InstantColumn
+from daycast.times import BEYOND_CALENDAR
 
 
 class ForecastTexts(BaseModel):

@@ -6,9 +6,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from daycast.errors import SourceError
-from daycast.sources.tables.calendar import BEYOND_CALENDAR, within_calendar
+from daycast.sources.tables.calendar import within_calendar
 from daycast.sources.tables.local_time import WallClock
-from daycast.times import UTC_TIME
+from daycast.times import BEYOND_CALENDAR, UTC_TIME
 
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from daycast.sources.delivery import PROBLEM_SCHEMA
-from daycast.sources.tables.calendar import BEYOND_CALENDAR
 from daycast.sources.tables.text_time import is_beyond_calendar, parse_instant
 from daycast.sources.things.columns import Channel
 from daycast.sources.things.pages import Entity
+from daycast.times import BEYOND_CALENDAR
 
 FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation, as they are asked for and kept
 _KEY = ["observed_at", "received_at", "turn"]

@@ -8,11 +8,12 @@ import polars as pl
 
 from daycast.errors import SourceError
 from daycast.sources.http.client import Client
-from daycast.sources.tables.calendar import FIRST, earlier
+from daycast.sources.tables.calendar import earlier
 from daycast.sources.tables.text_time import parse_instant
 from daycast.sources.things.columns import Channel
 from daycast.sources.things.observations import FIELDS, Timing, as_table, in_span, read_observations
 from daycast.sources.things.pages import entity_url, read_collection
+from daycast.times import FIRST_TIME
 
 MOST_BYTES = 2**30  # of the Observations of one delivery, as text
 _MOMENT = timedelta(microseconds=1)
@@ -54,7 +55,7 @@ class SeriesReader:
         if moment is not None:
             return moment - _MOMENT
         if after is None:
-            return self._first(channel, FIRST, until)
+            return self._first(channel, FIRST_TIME, until)
         raise SourceError(
             f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is no time; set start"
         )

@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from daycast.sources.tables.calendar import FIRST, earlier, within_calendar
+from daycast.sources.tables.calendar import earlier, within_calendar
+from daycast.times import FIRST_TIME
 
 FAR = 2**62
 
@@ -24,5 +25,5 @@ def test_a_time_that_no_calendar_can_write_is_none(unit, zone):
 def test_a_moment_before_the_calendar_is_its_first():
     moment = datetime(2024, 7, 1, tzinfo=UTC)
     assert earlier(moment, timedelta(days=1), timedelta(hours=1)) == moment - timedelta(hours=25)
-    assert earlier(moment, timedelta(days=10**6)) == FIRST
-    assert earlier(datetime(1, 1, 1, tzinfo=UTC), timedelta(days=1), timedelta(days=1)) == FIRST
+    assert earlier(moment, timedelta(days=10**6)) == FIRST_TIME
+    assert earlier(datetime(1, 1, 1, tzinfo=UTC), timedelta(days=1), timedelta(days=1)) == FIRST_TIME
