@@ -20,6 +20,8 @@ from daycast.warehouse.statements import sql_folder
 from integration.conftest import MODEL, TRAINED_AT
 from integration.slow_answers import SlowAnswers
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((sql_folder() / "cookbook").glob("*.sql"))
 LIMITS = {"frost_tonight": ("0)", (0.0, 3.0)), "gale_ahead": ("17.2)", (17.2, 4.0)), "heat_ahead": ("30)", (30.0, 2.0))}
 CASES = [(path.stem, limit) for path in FILES for limit in LIMITS.get(path.stem, ("", (None,)))[1]]

@@ -14,6 +14,8 @@ from daycast.times import DAY, HOUR, floor_hour
 from daycast.warehouse.connect import open_warehouse
 from integration.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 
 def tables_of(settings: Settings, now: datetime) -> dict[str, list[tuple]]:
     with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:

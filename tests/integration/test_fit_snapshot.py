@@ -149,6 +149,7 @@ def test_processes_that_fail_are_a_model_error(
         fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_warm_start_begins_with_what_the_champion_came_to(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
 ) -> None:

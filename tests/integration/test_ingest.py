@@ -96,6 +96,7 @@ def test_a_delivery_that_is_offered_again_is_known_by_its_content(settings: Sett
 
 
 @pytest.mark.parametrize("receipt", ["stated", "assumed"])
+@pytest.mark.slow
 def test_the_same_readings_from_elsewhere_are_kept_as_repeated_and_change_no_observation(
     settings: Settings, receipt: str
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_row_that_the_source_could_not_read_is_refused_whatever_else_it_holds(
     assert rows_of(settings, "select count(*) from observations") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_delivery_with_too_many_bad_rows_brings_nothing_but_its_account_and_names_the_commonest_reasons(
     settings: Settings,
 ) -> None:

@@ -142,6 +142,7 @@ def test_what_was_observed_after_the_moment_of_the_run_breaks_no_silence(setting
     assert [one.station_id for one in summarise(settings, NOW, [], None).silent] == ["S0002"]
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_is_small(settings):
     _ingest(settings)
     _serve(settings)

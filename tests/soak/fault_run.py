@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[int, Sequence[Sequence[str]]]] = {  # how often, and t
     "sql (wrong)": (2, [["sql", query] for query in WRONG_QUERIES]),
     "init": (2, [["init"]]),
 }
-TIMED = ("ingest", "run", "retrain", "forecast", "verify", "publish", "report", "maintain", "doctor")
+TIMED = ("ingest", "run", "retrain", "forecast", "verify", "report", "maintain", "doctor")
 
 
 @dataclass(frozen=True)
