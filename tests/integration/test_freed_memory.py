@@ -22,7 +22,7 @@ torch.ones(7_500_000)  # 30 MB: what was as large and freed, glibc takes from it
 before, large, small = held_mb(), [], []
 for _ in range(10):
     large.append(torch.ones(5_000_000))  # 20 MB
-    small.append(torch.ones(10_000))  # 40 kB
+    small.append(torch.ones(250_000))  # 1 MB: too large for a hole that the imports left, so it lies behind the large one
 del large
 freed = held_mb() - before
 give_back_memory()
@@ -41,5 +41,5 @@ def held_after(*steps: str) -> tuple[float, float]:
 def test_large_blocks_go_back_when_they_are_freed_and_everything_when_it_is_asked_for() -> None:
     freed, given_back = held_after()
     assert freed > 100
-    assert given_back < 20
-    assert held_after("map")[0] < 20
+    assert given_back < 30
+    assert held_after("map")[0] < 30

@@ -13,7 +13,7 @@ from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.calibrate_weekly import calibrate_weekly
 from daycast.steps.evaluate import open_block
-from daycast.steps.forecast import issue_forecasts
+from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.recalibrate import recalibrate
 from daycast.steps.verify import verify_forecasts
@@ -33,8 +33,8 @@ def calibrations_at(settings: Settings, as_of: datetime) -> pl.DataFrame:
         return read_calibrations(con, str(read_champion(con)["model_id"]), as_of)
 
 
-def issued(settings: Settings, now: datetime, at: datetime) -> pl.DataFrame:
-    rows = issue_forecasts(settings, now, at).sort("station_id", "variable", "lead_hours")
+def made(settings: Settings, now: datetime, at: datetime) -> pl.DataFrame:
+    rows = make_forecasts(settings, now, at).sort("station_id", "variable", "lead_hours")
     return rows.select("station_id", "variable", "lead_hours", *LEVELS)
 
 
@@ -61,9 +61,9 @@ def test_without_a_champion_there_is_nothing_to_calibrate(tmp_path) -> None:
 
 def test_a_forecast_is_calibrated_by_what_was_learned_before_its_hour_of_issue(trained) -> None:
     settings, t0 = trained.settings, floor_hour(trained.at)
-    raw = {hours: issued(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
+    raw = {hours: made(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
     assert recalibrate(settings, trained.at)
-    again = {hours: issued(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
+    again = {hours: made(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
     assert again[1].equals(raw[1])  # it was issued before
     warmth, rain = (pl.col("variable") == name for name in ("air_temperature_c", "precipitation_mm"))
     moved = (again[0].filter(warmth)["q90"] - raw[0].filter(warmth)["q90"]).abs()
@@ -73,16 +73,16 @@ def test_a_forecast_is_calibrated_by_what_was_learned_before_its_hour_of_issue(t
     later = trained.at + 7 * DAY
     ingest_source(settings, settings.sources[0], later)
     assert recalibrate(settings, later)
-    assert issued(settings, later, t0).equals(again[0])  # an hour that is forecast again, as things were known at it
+    assert made(settings, later, t0).equals(again[0])  # an hour that is forecast again, as things were known at it
 
 
 def test_the_rows_hold_what_was_learned(trained) -> None:
     """Quantiles that are far too wide, as those of five steps of training are, come nearer to the median."""
     settings, t0 = trained.settings, floor_hour(trained.at)
     width = (pl.col("q90") - pl.col("q10")).mean()
-    before = issued(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
+    before = made(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
     recalibrate(settings, trained.at)
-    after = issued(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
+    after = made(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
     stretch = np.array(calibrations_at(settings, t0)["stretch"][0].to_list()).reshape(24, 24, 7)
     mean = (stretch[:, :, 1].mean() + stretch[:, :, 5].mean()) / 2
     assert after / before == pytest.approx(mean, rel=0.25)
