@@ -1,7 +1,7 @@
 """The Prefect flows: thin, each task one call of the library.
 
 Times are ISO 8601. With `until` a flow uses nothing that was received, registered or issued after that moment; what it writes
-bears the time of now all the same (see daycast.settings.present).
+bears the time of now all the same (see daycast.settings.load).
 """
 
 import logging

@@ -21,7 +21,7 @@ from daycast.redact import redact
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from daycast.model.train import Progress  # loads torch, which a run that only ingests does not need
+    from daycast.model.training.trainer import Progress  # loads torch, which a run that only ingests does not need
 
 _NONE = "no artifact"
 

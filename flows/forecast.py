@@ -10,11 +10,11 @@ from daycast.errors import WorkerError, tolerated
 from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.live.heartbeat import beat
+from daycast.service.alerts import beat
 from daycast.settings import Moment, Settings, as_of, clock, load_settings
 from daycast.steps import backfill as past
-from daycast.steps import draw_forecast as drawing
 from daycast.steps import forecast as steps
+from daycast.steps import publish as drawing
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 

@@ -11,10 +11,10 @@ from daycast.flows.artifacts import show_summary
 from daycast.flows.links import Links
 from daycast.flows.spread import spreading
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.report.ingest_progress import show_ingest
+from daycast.report.progress import show_ingest
 from daycast.settings import Moment, as_of, clock, load_settings
+from daycast.steps import doctor as warnings
 from daycast.steps import ingest as steps
-from daycast.steps import warnings
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 

@@ -18,8 +18,8 @@ from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.summary import Summary, render_summary
 from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import publish as publishing
-from daycast.steps import report as reporting
-from daycast.steps import retrain as retraining
+from daycast.steps import publish as reporting
+from daycast.steps import train as retraining
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")

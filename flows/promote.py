@@ -7,7 +7,7 @@ from prefect import flow
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
-from daycast.steps import models as steps
+from daycast.steps import registry as steps
 
 _log = logging.getLogger("daycast")
 promote_model = warehouse_task(steps.promote)

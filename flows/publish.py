@@ -7,7 +7,7 @@ from daycast.flows.links import Links
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import publish as publishing
-from daycast.steps import report as reporting
+from daycast.steps import publish as reporting
 from daycast.steps.record_run import recorded
 
 publish_tables = warehouse_task(publishing.publish_tables)

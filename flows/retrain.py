@@ -15,10 +15,10 @@ from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import Epochs, Minutes, Moment, as_of, clock, load_settings
-from daycast.steps import judge as judging
-from daycast.steps import plan_retraining as planning
-from daycast.steps import recalibrate as calibrating
-from daycast.steps import retrain as steps
+from daycast.steps import calibrate as calibrating
+from daycast.steps import evaluate as judging
+from daycast.steps import train as planning
+from daycast.steps import train as steps
 from daycast.steps.record_run import recorded
 from daycast.variables import Variable
 

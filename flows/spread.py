@@ -18,7 +18,7 @@ from prefect.utilities.callables import get_call_parameters
 
 from daycast.errors import WorkerError, tolerated
 from daycast.settings import Settings
-from daycast.steps.spread import Spread
+from daycast.steps.map_blocks import Spread
 
 _AHEAD = 2  # blocks a worker that are under way, to bound memory
 A = TypeVar("A")

@@ -9,8 +9,8 @@ from daycast.flows.artifacts import show_summary
 from daycast.flows.links import Links
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
-from daycast.steps import note_drifts as drifting
-from daycast.steps import recalibrate as calibrating
+from daycast.steps import calibrate as calibrating
+from daycast.steps import verify as drifting
 from daycast.steps import verify as steps
 from daycast.steps.record_run import recorded
 

@@ -16,8 +16,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
 from daycast.errors import tolerated
-from daycast.live.server import WAREHOUSE_SLOT
-from daycast.warehouse.connect import taking_turns
+from daycast.service.server import WAREHOUSE_SLOT
+from daycast.warehouse.warehouse import taking_turns
 
 _LEASE_S = 60  # the shortest that Prefect grants
 _RUN_OF_A_WORKER = "PREFECT__FLOW_RUN_ID"  # Prefect sets it where a run has a process of its own

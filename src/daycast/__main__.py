@@ -11,12 +11,12 @@ from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from daycast.commands.arguments import Arguments, complete
-from daycast.commands.chain import add_chain
-from daycast.commands.error_log import tell_unexpected
-from daycast.commands.first import add_init, add_sql
-from daycast.commands.past import add_past
-from daycast.commands.service import add_service
+from daycast.cli.arguments import Arguments, complete
+from daycast.cli.chain import add_chain
+from daycast.cli.error_log import tell_unexpected
+from daycast.cli.history import add_past
+from daycast.cli.service import add_service
+from daycast.cli.start import add_init, add_sql
 from daycast.errors import DaycastError, StepError
 from daycast.interrupt import ending_on_signals, tell_interrupted
 from daycast.loopback import exempt_loopback

@@ -1,22 +1,25 @@
-"""Every error a user can meet, as one tree, and how errors are told.
-
-DaycastError                 one line that names the offending value and the way out
-├── ConfigError              daycast.toml, an environment variable or an argument is wrong
-├── SourceError              a source cannot be read as configured
-├── ContractError            a frame breaks its contract; nothing of it was written
-├── WarehouseError           the warehouse is held, damaged, altered or from a newer daycast, or cannot be written
-├── StorageError             another file or folder cannot be read or written: no space, no permission, something in its place
-├── NotEnoughDataError       there is too little history for what was asked
-├── ModelError               a checkpoint is missing, damaged or of another shape
-├── WorkerError              workers that blocks of stations were given to are out of reach, or died
-└── StepError                a step of a flow failed in a way that nobody foresaw; its log has the traceback
-"""
+"""The closest of the names that exist, for the error message about one that does not."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 from daycast.redact import one_line, redact
+
+# Every error a user can meet, as one tree, and how errors are told.
+#
+# DaycastError                 one line that names the offending value and the way out
+# ├── ConfigError              daycast.toml, an environment variable or an argument is wrong
+# ├── SourceError              a source cannot be read as configured
+# ├── ContractError            a frame breaks its contract; nothing of it was written
+# ├── WarehouseError           the warehouse is held, damaged, altered or from a newer daycast, or cannot be written
+# ├── StorageError             another file or folder cannot be read or written: no space, no permission, something in its place
+# ├── NotEnoughDataError       there is too little history for what was asked
+# ├── ModelError               a checkpoint is missing, damaged or of another shape
+# ├── WorkerError              workers that blocks of stations were given to are out of reach, or died
+# └── StepError                a step of a flow failed in a way that nobody foresaw; its log has the traceback
+
 
 _TOLD = 3  # of several errors; the rest is counted
 _SHORT = 300  # characters of a strange message that are shown
@@ -109,3 +112,20 @@ def raise_interrupt(error: Exception) -> None:
 def _trace(error: Exception) -> Exception | None:
     """The error as logs take it; None where its line says all."""
     return None if isinstance(error, DaycastError) else error
+
+
+_LONGEST_LIST = 200  # characters; more is no help on one line
+
+
+def did_you_mean(text: str, choices: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` with at most three close choices, ignoring case; empty where none is close."""
+    by_folded = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(text.casefold(), by_folded, n=3)
+    return f" (did you mean {' or '.join(repr(by_folded[match]) for match in close)}?)" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names on one line, cut with an ellipsis where it would grow long."""
+    line = ", ".join(names)
+    printable = "".join(character if character.isprintable() else "�" for character in line)
+    return printable if len(printable) <= _LONGEST_LIST else printable[:_LONGEST_LIST] + "…"

@@ -37,8 +37,8 @@ def open_beijing(data: Path, own: Mapping[str, tuple[str, float]] | None = None)
 def train(settings, model) -> str:
     """`daycast retrain --until 2015-03-01` with this model configuration; returns the network's id, promoted or not."""
     from daycast.model.checkpoint import read_header
-    from daycast.steps.judge import judge
-    from daycast.steps.retrain import fit_snapshot, register, write_snapshot
+    from daycast.steps.evaluate import judge
+    from daycast.steps.train import fit_snapshot, register, write_snapshot
 
     snapshot = write_snapshot(settings, TRAINED_UNTIL)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, model, lambda _: None)

@@ -15,10 +15,9 @@ from dataclasses import replace
 
 import torch
 
-from daycast.model.architectures.parameters import count_parameters
 from daycast.model.config import ModelConfig
-from daycast.model.pinball import pinball_loss
-from daycast.model.seq2seq import Seq2Seq
+from daycast.model.network.seq2seq import Seq2Seq, count_parameters
+from daycast.model.training.trainer import pinball_loss
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
 
 WINDOWS, CHANNELS, ROUNDS = 256, 6, 3

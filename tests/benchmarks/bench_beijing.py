@@ -16,9 +16,9 @@ from pathlib import Path
 
 from daycast.settings import load_settings
 from daycast.steps.backtest import backtest
+from daycast.steps.evaluate import judge
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.retrain import fit_snapshot, register, write_snapshot
+from daycast.steps.train import fit_snapshot, register, write_snapshot
 
 UNTIL = datetime(2016, 2, 1, tzinfo=UTC)
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")

@@ -24,19 +24,19 @@ import torch
 from measurement import say
 from simulated_versions import UNTIL, VARIABLES, make_versions
 
+from daycast.features.panel import make_network
 from daycast.model.checkpoint import load_checkpoint, save_checkpoint
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.model.linear_path import linear_forecast, path_features
-from daycast.prepare.network import make_network
+from daycast.model.linear.ridge import linear_forecast, path_features
 from daycast.settings import load_settings
 from daycast.settings.sections import ComputeSettings
 from daycast.steps.forecast import issue_forecasts
 from daycast.times import HISTORY_HOURS, HOUR
 from daycast.variables import BUILT_IN, check_column, flag_column
-from daycast.warehouse.connect import frames, open_warehouse
 from daycast.warehouse.models import ModelEntry, register_model
 from daycast.warehouse.statements import statement
+from daycast.warehouse.warehouse import frames, open_warehouse
 
 T0 = UNTIL - HOUR
 LIMIT_S = 60
@@ -72,7 +72,7 @@ def main() -> None:
 
 def compare_with_dask(settings, folder: Path) -> None:
     """Three times each, in turn; the shortest counts."""
-    from daycast.own_server import OwnServer
+    from daycast.service.ephemeral_server import OwnServer
 
     server = OwnServer(folder / "prefect")
     os.environ |= {"PREFECT_HOME": str(folder / "prefect"), **server.environment}

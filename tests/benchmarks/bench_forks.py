@@ -27,11 +27,11 @@ from torch import Tensor
 
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.model.lesson import Lesson
-from daycast.model.seq2seq import Seq2Seq
-from daycast.model.train import Member, Progress, train_together
+from daycast.model.network.seq2seq import Seq2Seq
+from daycast.model.training.state import Lesson
+from daycast.model.training.trainer import Member, Progress, train_together
 from daycast.model.windows import Batch
-from daycast.steps.retrain import write_snapshot
+from daycast.steps.train import write_snapshot
 
 SETTINGS = [(1, 256), (1, 64), (4, 64), (8, 32), (33, 8)]  # hours of issue a pass, passes a step
 EPOCHS, JUDGED = 8, 600  # epochs of a training; windows its validation loss is taken from

@@ -60,7 +60,7 @@ def write_files(folder: Path, stations: int) -> int:
     """One CSV file a station, as a logger would export it; returns the rows."""
     import polars as pl
 
-    from daycast.sources.simulated import SimulatedSource
+    from daycast.sources.simulated.source import SimulatedSource
     from daycast.variables import BUILT_IN
 
     (folder / "csv").mkdir()
@@ -151,10 +151,10 @@ def neighbours() -> None:
 def spatial_seconds(stations: int) -> float:
     import polars as pl
 
-    from daycast.prepare.neighbours import nearest_stations
-    from daycast.quality.flagging import Surroundings, flag_versions
+    from daycast.features.neighbours import nearest_stations
+    from daycast.quality.flag_table import Surroundings, flag_versions
     from daycast.quality.limits import Limits
-    from daycast.sources.simulated import SimulatedSource
+    from daycast.sources.simulated.source import SimulatedSource
     from daycast.variables import BUILT_IN
 
     source = SimulatedSource(stations=stations, history=timedelta(days=30))

@@ -40,9 +40,9 @@ from daycast.quality.flags import keep_usable
 from daycast.steps.backtest import backtest
 from daycast.steps.evaluate import open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import find_model
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 BORDER = TRAINED_UNTIL - timedelta(days=90)  # LightGBM stops early on what was issued from here on
 TRAIN_EVERY = 5  # hours between the hours of issue LightGBM learns from: 41,610 forecasts, for time's sake

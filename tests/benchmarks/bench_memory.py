@@ -67,7 +67,7 @@ def write_snapshot(folder: Path, stations: int, history: timedelta) -> Path:
 
 def in_child(what: str, folder: Path) -> None:
     from daycast.model.config import ModelConfig
-    from daycast.steps.retrain import fit_snapshot
+    from daycast.steps.train import fit_snapshot
     from daycast.variables import BUILT_IN
 
     if what == "fit":

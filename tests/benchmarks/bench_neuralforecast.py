@@ -27,14 +27,14 @@ from measurement import say
 from other_packages import DEFAULT, python_with
 from simulated_versions import make_versions
 
+from daycast.features.channels import make_channels
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.prepare.channels import make_channels
 from daycast.quality.flags import keep_usable
 from daycast.times import HOUR
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 THEIR_STEPS, OUR_STEPS, LIMIT = 30, 20, 1 / 7
 TARGET = "air_temperature_c"

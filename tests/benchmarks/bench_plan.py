@@ -29,10 +29,11 @@ from beijing_data import EVERY, NOW, SINCE, UNTIL, open_beijing, train
 from measurement import say
 from simulated_versions import make_versions
 
-from daycast.model import fit, plan
+from daycast.model import fit
 from daycast.model.config import EPOCHS, ModelConfig
-from daycast.model.distributed import ALONE
-from daycast.model.train import Member
+from daycast.model.training import plan
+from daycast.model.training.parallel import ALONE
+from daycast.model.training.trainer import Member
 from daycast.steps.backtest import backtest
 from daycast.variables import BUILT_IN
 

@@ -29,10 +29,10 @@ import polars as pl
 from measurement import say
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.append_only import touch
 from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
-from daycast.warehouse.growing import touch
-from daycast.warehouse.publish import publish
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.warehouse import open_warehouse
 
 T0, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 STATIONS, FEWER, LEADS = 10_000, 500, 24

@@ -27,18 +27,17 @@ import polars as pl
 from beijing_data import EVERY, NOW, SINCE, TRAINED_UNTIL, UNTIL, open_beijing, train
 from measurement import say
 
+from daycast.evaluation.scores import Tally
+from daycast.features.panel import make_network
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
-from daycast.prepare.network import make_network
 from daycast.quality.flags import keep_usable
-from daycast.steps.calibrate_weekly import calibrate_weekly
-from daycast.steps.evaluate import Evaluation, open_block
-from daycast.steps.retrain import fit_snapshot, write_snapshot
+from daycast.steps.evaluate import Evaluation, calibrate_weekly, open_block
+from daycast.steps.train import fit_snapshot, write_snapshot
 from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS, HOUR
-from daycast.verify.scores import Tally
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import find_model
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 TARGET = "air_temperature_c"
 SHARE_MISSING, OUTAGE = 0.2, timedelta(hours=6)

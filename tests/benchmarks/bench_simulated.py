@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.variables import BUILT_IN
 
 STATIONS, HOURS, DRAWN_VARIABLES = 1_000, 10_000, 5

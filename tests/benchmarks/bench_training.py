@@ -19,12 +19,12 @@ import torch
 from measurement import say
 from simulated_versions import make_versions
 
+from daycast.features.panel import make_network
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
-from daycast.model.linear_path import linear_forecast, path_features
-from daycast.model.pinball import pinball_loss
-from daycast.model.sampling import draw_outages
-from daycast.prepare.network import make_network
+from daycast.model.linear.ridge import linear_forecast, path_features
+from daycast.model.training.sampling import draw_outages
+from daycast.model.training.trainer import pinball_loss
 from daycast.variables import BUILT_IN
 
 STEPS, EPOCHS, READY = 10, 7, 4

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from daycast.model.architectures.cells import State
-from daycast.model.architectures.dropout import Chance
 from daycast.model.config import ModelConfig
-from daycast.model.lesson import Lesson
-from daycast.model.sampling import draw, draw_outages
-from daycast.model.seq2seq import Encoded, Seq2Seq, read_history
+from daycast.model.network.cells import Chance, State
+from daycast.model.network.seq2seq import Encoded, Seq2Seq, read_history
+from daycast.model.training.sampling import draw, draw_outages
+from daycast.model.training.state import Lesson
 from daycast.model.windows import Batch
 
 STRIDE = 6  # hours from one hour of issue to the next
@@ -42,8 +41,8 @@ def forked(count: int) -> Iterator[None]:
         return draw_forked(lesson, config, rng, count)
 
     with (
-        mock.patch("daycast.model.train.Seq2Seq", Forked),
-        mock.patch("daycast.model.train_epoch._draw_batch", draw_forks),
+        mock.patch("daycast.model.training.trainer.Seq2Seq", Forked),
+        mock.patch("daycast.model.training.trainer._draw_batch", draw_forks),
     ):
         yield
 

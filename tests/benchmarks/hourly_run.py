@@ -26,7 +26,7 @@ judgement_days = 10
 THROUGH_PREFECT = """
 import sys
 from daycast.__main__ import main
-from daycast.settings import present
+from daycast.settings import load as present
 from daycast.times import parse_time
 
 present.wall_clock = lambda: parse_time(sys.argv[1])
@@ -38,13 +38,13 @@ from datetime import datetime
 from daycast.settings import load_settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.note_drifts import note_drifts
+from daycast.steps.verify import note_drifts
 from daycast.steps.publish import publish_tables
-from daycast.steps.recalibrate import recalibrate
-from daycast.steps.report import summarise, write_report
-from daycast.steps.retrain import minutes_due
+from daycast.steps.calibrate import recalibrate
+from daycast.steps.publish import summarise, write_report
+from daycast.steps.train import minutes_due
 from daycast.steps.verify import verify_forecasts
-from daycast.steps.warnings import find_warnings
+from daycast.steps.doctor import find_warnings
 
 settings, now = load_settings(), datetime.fromisoformat(sys.argv[1])
 intakes = [ingest_source(settings, source, now) for source in settings.sources]

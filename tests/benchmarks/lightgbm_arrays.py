@@ -37,17 +37,16 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
     """
     import torch
 
-    from daycast.model.choose_variables import choose_variables
+    from daycast.features.channels import fit_scale, make_channels
+    from daycast.features.panel import make_network
+    from daycast.features.splits import Block
     from daycast.model.config import ModelConfig
-    from daycast.model.sampling import eligible_origins
+    from daycast.model.fit import choose_variables
+    from daycast.model.training.sampling import eligible_origins
     from daycast.model.windows import Windows
-    from daycast.prepare.channels import make_channels
-    from daycast.prepare.network import make_network
-    from daycast.prepare.scaler import fit_scale
-    from daycast.prepare.splits import Block
     from daycast.quality.flags import keep_usable
-    from daycast.warehouse.connect import open_warehouse
     from daycast.warehouse.observations import read_stations, read_versions
+    from daycast.warehouse.warehouse import open_warehouse
 
     with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
         versions, stations = read_versions(con, first, last, as_of), read_stations(con)

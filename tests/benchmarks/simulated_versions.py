@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.simulated.source import SimulatedSource
 
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
 VARIABLES = ("air_temperature_c", "dew_point_c", "sea_level_pressure_hpa", "wind_speed_m_s", "precipitation_mm")

@@ -10,7 +10,7 @@ from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, SourceSettings
-from daycast.warehouse.publish import OWN_TABLES, PUBLIC_TABLES
+from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -11,24 +11,22 @@ PACKAGE = ROOT / "src" / "daycast"
 LAYERS = [  # lowest first; a module may import from its own folder and from the layers below
     {"redact", "loopback", "interrupt"},
     {"errors"},
-    {"storage"},
-    {"times", "variables", "stations", "atomic_write"},
-    {"quality", "prepare", "model", "verify"},
+    {"times", "variables", "stations", "files"},
+    {"quality", "features", "model", "evaluation"},
     {"sources", "warehouse", "report"},
     {"settings"},
     {"steps"},
-    {"live"},
-    {"own_server"},
-    {"commands", "flows"},
+    {"service"},
+    {"cli", "flows"},
     {"__main__"},
 ]
-SIDEWAYS = {("model", "prepare")}
-ALSO = {("commands", "flows")}  # commands call the flows
+SIDEWAYS = {("model", "features")}
+ALSO = {("cli", "flows")}  # commands call the flows
 OWNERS = {
     "pandera": {"quality"},
     "torch": {"model"},
     "safetensors": {"model"},
-    "sklearn": {"prepare"},
+    "sklearn": {"features"},
     "duckdb": {
         "warehouse",
         "steps",
@@ -38,10 +36,10 @@ OWNERS = {
     "altair": {"report"},
     "vl_convert": {"report"},
     "rich": {"report"},
-    "argcomplete": {"commands"},
+    "argcomplete": {"cli"},
     "pydantic": {"sources", "settings"},
-    "prefect": {"flows", "live"},  # live serves it
-    "uvicorn": {"live"},
+    "prefect": {"flows", "service"},  # service serves it
+    "uvicorn": {"service"},
     "prefect_dask": {"flows"},
     "dask": {"flows"},
     "distributed": {"flows"},
@@ -104,7 +102,7 @@ def test_every_package_is_listed_in_pyproject():
 
 def test_no_module_of_the_library_reads_clock_or_environment_below_the_entry_points():
     for path in MODULES:
-        if part_of(path) in {"settings", "own_server", "live", "commands", "flows", "atomic_write", "__main__"}:
+        if part_of(path) in {"settings", "service", "cli", "flows", "files", "__main__"}:
             continue
         text = path.read_text().replace("os.environ.setdefault", "")  # which sets it
         for forbidden in ("datetime.now", "utcnow", "date.today", "time.time()", "os.environ", "getenv"):

@@ -12,7 +12,7 @@ PROMISES = {
         "integration/test_no_leak.py",
         "unit/model/test_believed_flags.py",
         "unit/quality/test_known_then.py",
-        "unit/prepare/test_splits.py",
+        "unit/features/test_splits.py",
         "integration/chain/test_until.py",
         "integration/test_backfill.py::test_the_champion_before_stands_in_for_one_whose_checkpoint_is_gone_and_none_that_came_later",
         "unit/model/test_fit_outlook.py",
@@ -20,7 +20,7 @@ PROMISES = {
     "Intervals that mean what they say.": [
         "integration/test_recalibration.py",
         "unit/model/test_calibration.py::test_intervals_of_the_wrong_width_are_set_right",
-        "unit/verify/test_scores.py",
+        "unit/evaluation/test_scores.py",
     ],
     "Nothing lost, nothing half written.": [
         "integration/test_ingest.py::test_delivered_is_kept_and_refused",
@@ -44,8 +44,8 @@ PROMISES = {
         "house/test_messages.py",
     ],
     "Never a forecast proven worse than the obvious.": [
-        "unit/verify/test_promotion.py",
-        "unit/verify/test_substitutes.py",
+        "unit/evaluation/test_promotion.py",
+        "unit/evaluation/test_substitutes.py",
         "integration/test_serving.py",
     ],
     "Nobody gets in.": [

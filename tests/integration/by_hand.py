@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from daycast.sources.delivery import Delivery, no_problems
+from daycast.sources.batch import Delivery, no_problems
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 

@@ -10,11 +10,11 @@ import pytest
 
 from daycast.model.checkpoint import read_header
 from daycast.settings import Settings
+from daycast.steps.evaluate import judge
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.retrain import fit_snapshot, register, write_snapshot
-from daycast.warehouse.connect import open_warehouse
+from daycast.steps.train import fit_snapshot, register, write_snapshot
 from daycast.warehouse.models import promote_model
+from daycast.warehouse.warehouse import open_warehouse
 from integration.made_once import made_once
 
 TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)

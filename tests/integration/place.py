@@ -10,9 +10,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from daycast.errors import ConfigError
-from daycast.live.access import read_auth
-from daycast.live.server import WAREHOUSE_SLOT, RefusedError, Server
-from daycast.live.state import read_state
+from daycast.service.access import read_auth
+from daycast.service.server import WAREHOUSE_SLOT, RefusedError, Server
+from daycast.service.supervisor import read_state
 from integration.conftest import MODEL
 from integration.listener import Listener
 
@@ -93,10 +93,14 @@ class Place:
 
     def service(self, name: str) -> int:
         """The process of `server`, `worker-cpu` or `worker-gpu`, below its guard."""
-        words = {"server": b"daycast.live.serve", "worker-cpu": b"--pool\0cpu", "worker-gpu": b"--pool\0gpu"}[name]
+        words = {
+            "server": b"daycast.service.prefect_server",
+            "worker-cpu": b"--pool\0cpu",
+            "worker-gpu": b"--pool\0gpu",
+        }[name]
         for pid in self.processes():
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if words in command and b"daycast.live.guard" not in command:
+            if words in command and b"daycast.service.reaper" not in command:
                 return pid
         raise AssertionError(f"{name} does not run")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from daycast.commands.print_frame import print_frame
+from daycast.cli.output import print_frame
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 ANSWERS = [
     ("'nan'::double", None),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from daycast.model.architectures.cells import CELLS
 from daycast.model.checkpoint import load_checkpoint, save_checkpoint
-from daycast.model.ensemble import Ensemble
-from daycast.model.seq2seq import Seq2Seq
+from daycast.model.forecaster import Ensemble
+from daycast.model.network.cells import CELLS
+from daycast.model.network.seq2seq import Seq2Seq
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
 from integration.conftest import Trained
 

@@ -8,7 +8,7 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.steps.ingest import Ingested, ingest_source
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from unit.sources.http_server import Answer, Request, serve
 
 LINE = "{year} 01 01 {hour:02d}    79    61 10032   229   134 -9999     0    50\n"

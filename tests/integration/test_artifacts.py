@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from daycast.flows import artifacts
-from daycast.model.train import Progress
-from daycast.steps.draw_forecast import draw_forecast
+from daycast.model.training.trainer import Progress
 from daycast.steps.forecast import issue_forecasts
+from daycast.steps.publish import draw_forecast
 
 
 @pytest.mark.slow

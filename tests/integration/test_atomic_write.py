@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daycast.atomic_write import atomic_write
 from daycast.errors import StorageError
+from daycast.files import atomic_write
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_two_writers_at_once_have_drafts_of_their_own(tmp_path: Path) -> None:
 
 def test_the_next_writer_removes_what_a_killed_one_left_but_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a[1].bin"
-    kill = "import os, signal, sys; from pathlib import Path; from daycast.atomic_write import atomic_write\n"
+    kill = "import os, signal, sys; from pathlib import Path; from daycast.files import atomic_write\n"
     kill += "with atomic_write(Path(sys.argv[1])) as draft:\n"
     kill += "    draft.write_text('half'); Path(f'{draft}.wal').write_text('log'); os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", kill, str(path)], check=False)

@@ -9,10 +9,10 @@ from daycast.errors import ConfigError, ModelError
 from daycast.steps.backfill import find_missing_hours, find_model_as_of, find_model_of_hour
 from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.models import promote, rollback
+from daycast.steps.registry import promote, rollback
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, floor_hour
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 MINUTE = timedelta(minutes=1)

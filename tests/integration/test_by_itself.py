@@ -18,10 +18,10 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from daycast.live.server import RefusedError
+from daycast.service.server import RefusedError
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import small_settings
 from integration.listener import listening
 from integration.place import Place

@@ -10,14 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from daycast.errors import ModelError
-from daycast.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from daycast.features.panel import Network, make_network
+from daycast.model.checkpoint import load_checkpoint, read_header, read_tensors, save_checkpoint
 from daycast.model.forecaster import Forecaster
-from daycast.model.tensor_file import read_tensors
-from daycast.prepare.network import Network, make_network
 from daycast.quality.flags import keep_usable
 from daycast.times import DAY
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 
 from daycast.report.summary import example_query
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.warehouse import open_warehouse
 
 T0 = datetime(2026, 6, 1, 3, tzinfo=UTC)
 STATION = 'it\'s a "$HOME" `id`'

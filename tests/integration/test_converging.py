@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.steps.ingest import ingest_source
 from daycast.steps.observe import make_observations
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow

@@ -7,16 +7,15 @@ import pytest
 
 from daycast.__main__ import build_parser
 from daycast.settings import Settings
+from daycast.steps.evaluate import judge
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
 from daycast.steps.publish import publish_tables
-from daycast.steps.retrain import fit_snapshot, register, write_snapshot
+from daycast.steps.train import fit_snapshot, register, write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.comments import leading_comment
-from daycast.warehouse.query_published import query_published
-from daycast.warehouse.statements import sql_folder
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.statements import leading_comment, sql_folder
 from integration.conftest import MODEL, TRAINED_AT
 from integration.slow_answers import SlowAnswers
 

@@ -16,16 +16,15 @@ from daycast.model.fit import fit_forecaster
 from daycast.model.forecaster import Forecaster
 from daycast.settings import Settings
 from daycast.steps.backtest import backtest
-from daycast.steps.evaluate import evaluate, open_block
+from daycast.steps.evaluate import evaluate, judge, open_block
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.models import show_model
-from daycast.steps.retrain import fit_snapshot, register, write_snapshot
+from daycast.steps.registry import show_model
+from daycast.steps.train import fit_snapshot, register, write_snapshot
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)

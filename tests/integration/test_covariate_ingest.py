@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.delivery import ISSUE_KEYS, Delivery
+from daycast.sources.batch import ISSUE_KEYS, Delivery
 from daycast.steps.doctor import examine
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import DAY, HOUR
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.covariates import read_covariates
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.forecasts import read_covariates
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.simulated import SimulatedSource
-from daycast.sources.simulation.weather import VARIABLES
+from daycast.sources.simulated.source import SimulatedSource
+from daycast.sources.simulated.weather import VARIABLES
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.steps.doctor import Finding, examine
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

@@ -7,13 +7,12 @@ import pytest
 
 from daycast.report.summary import render_summary
 from daycast.settings import DriftSettings, Settings
-from daycast.steps.models import promote
-from daycast.steps.note_drifts import note_drifts
-from daycast.steps.publish import publish_tables
-from daycast.steps.report import summarise, write_report
+from daycast.steps.publish import publish_tables, summarise, write_report
+from daycast.steps.registry import promote
+from daycast.steps.verify import note_drifts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import pytest
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts, plan_forecasts
-from daycast.steps.models import promote, rollback
-from daycast.steps.plan_retraining import plan_retraining
+from daycast.steps.registry import promote, rollback
+from daycast.steps.train import plan_retraining
 from daycast.times import DAY, HOUR, floor_hour
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained
 
 pytestmark = pytest.mark.slow

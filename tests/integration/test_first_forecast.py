@@ -8,13 +8,13 @@ import pytest
 
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.settings import Settings
+from daycast.steps.calibrate import recalibrate
+from daycast.steps.evaluate import judge
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.recalibrate import recalibrate
-from daycast.steps.retrain import Outcome, fit_snapshot, has_champion, minutes_due, register, write_snapshot
-from daycast.warehouse.connect import open_warehouse
+from daycast.steps.train import Outcome, fit_snapshot, has_champion, minutes_due, register, write_snapshot
 from daycast.warehouse.models import read_champion, read_judgement, read_models
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import TRAINED_AT, small_settings
 from integration.made_once import made_once
 

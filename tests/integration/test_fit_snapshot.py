@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 import daycast
 from daycast.errors import ModelError
+from daycast.features.channels import Channel
 from daycast.model.checkpoint import read_header
 from daycast.model.config import ModelConfig
-from daycast.model.train import Progress
-from daycast.model.warm_start import read_beginnings
-from daycast.prepare.channels import Channel
-from daycast.steps.models import show_model
-from daycast.steps.retrain import find_champion, fit_snapshot, write_snapshot
+from daycast.model.training.state import read_beginnings
+from daycast.model.training.trainer import Progress
+from daycast.steps.registry import show_model
+from daycast.steps.train import find_champion, fit_snapshot, write_snapshot
 from daycast.times import HOUR
 from daycast.variables import BUILT_IN
 
@@ -128,7 +128,7 @@ def test_two_processes_train_one_network_on_windows_of_their_own(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "daycast.steps.retrain.forget_states", lambda _: None
+        "daycast.steps.train.forget_states", lambda _: None
     )  # so that the end of training can be looked at
     together = replace(config, members=1, epochs=None, steps_per_epoch=2, processes=2)  # planned by both
     checkpoint = fit_snapshot(snapshot, tmp_path, BUILT_IN, together, lambda _: None)
@@ -144,7 +144,7 @@ def test_processes_that_fail_are_a_model_error(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = SimpleNamespace(wait=lambda: 3)
-    monkeypatch.setattr("daycast.steps.fit_distributed.subprocess.Popen", lambda *_, **__: failed)
+    monkeypatch.setattr("daycast.steps.fit.subprocess.Popen", lambda *_, **__: failed)
     with pytest.raises(ModelError, match="training in 2 processes ended with status 3"):
         fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)
 

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from daycast.settings import Settings
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)

@@ -8,15 +8,15 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from daycast.settings import Settings
-from daycast.sources.delivery import READING_KEYS
+from daycast.sources.batch import READING_KEYS
 from daycast.steps.backtest import backtest
+from daycast.steps.evaluate import judge
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.retrain import write_snapshot
+from daycast.steps.train import write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from integration.conftest import Trained
 

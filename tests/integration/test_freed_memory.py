@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import sys
 import torch
-from daycast.model.freed_memory import give_back_memory, map_large_blocks
+from daycast.model.device import give_back_memory, map_large_blocks
 
 def held_mb():
     with open("/proc/self/status") as file:

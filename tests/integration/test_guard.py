@@ -14,7 +14,7 @@ PATIENCE_S = 300.0  # on a busy machine
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
-from daycast.live.service import start_guarded
+from daycast.service.supervisor import start_guarded
 folder = Path(sys.argv[1])
 start_guarded(["setsid", "sh", "-c", "sleep 3600 & echo $! > pid; wait"], os.environ, folder / "log")
 time.sleep(3600)

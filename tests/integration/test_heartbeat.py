@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from daycast.live import heartbeat
-from daycast.live.heartbeat import beat
+from daycast.service import alerts as heartbeat
+from daycast.service.alerts import beat
 from daycast.settings import Settings
 from daycast.times import HOUR
 from integration.listener import listening

@@ -13,12 +13,12 @@ import pytest
 from daycast.errors import WarehouseError
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.append_only import GROWING
 from daycast.warehouse.forecasts import replace_forecasts, replace_scores
-from daycast.warehouse.growing import GROWING
-from daycast.warehouse.history import folder_of, remove_unnamed
-from daycast.warehouse.publish import publish
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.history import folder_of, remove_unnamed
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from daycast.errors import ConfigError, DaycastError
 from daycast.settings import load_settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import choose_sources
-from daycast.steps.models import promote, show_model
-from daycast.warehouse.connect import open_warehouse
+from daycast.steps.registry import promote, show_model
+from daycast.warehouse.warehouse import open_warehouse
 
 HOSTILE = ["'; drop table forecasts; --", '"; drop table models; --', "../../../etc/passwd"]
 

@@ -11,7 +11,7 @@ from daycast.errors import SourceError
 from daycast.settings import Settings
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from unit.sources.http_server import Answer, Request, serve
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def weather(request: Request) -> Answer:
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
-    monkeypatch.setattr("daycast.sources.http.pause.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.transport.FIRST_PAUSE_S", 0.01)
 
     def settings(url: str, **http: object) -> Settings:
         source = {

@@ -8,9 +8,8 @@ import torch
 from daycast.model.checkpoint import load_checkpoint, save_checkpoint
 from daycast.report.summary import render_summary
 from daycast.steps.forecast import issue_forecasts
-from daycast.steps.publish import publish_tables
-from daycast.steps.report import summarise
-from daycast.warehouse.query_published import query_published
+from daycast.steps.publish import publish_tables, summarise
+from daycast.warehouse.publish.query import query_published
 
 
 def test_what_lies_far_outside_anything_observed_is_published_with_a_flag(

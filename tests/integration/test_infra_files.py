@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from daycast.live.up import _environment
+from daycast.service.up import _environment
 from daycast.settings import Settings
 from integration.dockerfile import ROOT, read_steps, variables_of
 

@@ -10,10 +10,10 @@ import pytest
 
 from daycast.errors import ContractError
 from daycast.settings import Settings
-from daycast.sources.delivery import READING_KEYS, Delivery, no_problems
+from daycast.sources.batch import READING_KEYS, Delivery, no_problems
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 START = datetime(2026, 2, 1, tzinfo=UTC)

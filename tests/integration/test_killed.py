@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from daycast.live.state import read_state
+from daycast.service.supervisor import read_state
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import TRAINED_AT, Trained, small_settings
 from integration.place import Place
 

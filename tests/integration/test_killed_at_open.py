@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse import connect as module
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse import warehouse as module
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import daycast.warehouse.connect as module
+import daycast.warehouse.warehouse as module
 from daycast.variables import BUILT_IN, Variable
 
 path, place, soil = Path(sys.argv[1]), sys.argv[2], Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
@@ -62,7 +62,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import daycast.warehouse.connect as module
+import daycast.warehouse.warehouse as module
 from daycast.variables import BUILT_IN
 
 

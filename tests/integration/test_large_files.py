@@ -11,9 +11,9 @@ import pytest
 
 from daycast.errors import DaycastError
 from daycast.settings import Settings
-from daycast.sources.tables import csv_file
+from daycast.sources.files import csv_table as csv_file
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ READ = """
 import sys
 from datetime import UTC, datetime
 from daycast.errors import SourceError
-from daycast.sources.csv import CsvSource
+from daycast.sources.files.csv import CsvSource
 from daycast.variables import BUILT_IN
 source = CsvSource(name="x", files=sys.argv[1], station="station", time="time", columns={"air_temperature_c": "t"})
 try:

@@ -16,13 +16,14 @@ from daycast.flows import publish as publishing
 from daycast.flows import verify as verifying
 from daycast.flows.links import Links
 from daycast.settings import Settings
-from daycast.steps import backfill, draw_forecast, record_run
+from daycast.steps import backfill, record_run
 from daycast.steps import forecast as steps
+from daycast.steps import publish as draw_forecast
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import promote_model, read_champion
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

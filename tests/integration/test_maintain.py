@@ -11,9 +11,9 @@ import pytest
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.settings import Settings
 from daycast.steps.maintain import maintain
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts, replace_scores
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

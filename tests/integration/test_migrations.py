@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from daycast.errors import WarehouseError
-from daycast.model.calibration_rows import from_rows
+from daycast.model.calibration.calibration import from_rows
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN, Variable, check_column, flag_column
-from daycast.warehouse import migrate as module
-from daycast.warehouse.calibrations import read_calibrations
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.migrate import add_variable_columns, create_views, migrate
-from daycast.warehouse.publish import PUBLIC_TABLES
+from daycast.warehouse import migrations as module
+from daycast.warehouse.migrations import add_variable_columns, create_views, migrate
+from daycast.warehouse.models import read_calibrations
+from daycast.warehouse.publish.publication import PUBLIC_TABLES
 from daycast.warehouse.statements import sql_folder
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)

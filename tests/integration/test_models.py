@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 
 from daycast.errors import ModelError
+from daycast.evaluation.serving import Substitute
 from daycast.times import DAY
-from daycast.verify.serving import Substitute
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import (
     ModelEntry,
     find_model,
@@ -24,6 +23,7 @@ from daycast.warehouse.models import (
     register_model,
     rollback_model,
 )
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 

@@ -18,11 +18,11 @@ from daycast.settings import Settings
 from daycast.steps.evaluate import open_block
 from daycast.steps.forecast import make_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.retrain import write_snapshot
+from daycast.steps.train import write_snapshot
 from daycast.times import DAY, HISTORY_HOURS, HOUR
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 VALUES = {
     "air_temperature_c": (-30.0, 40.0),

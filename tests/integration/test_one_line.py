@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from daycast.__main__ import main
-from daycast.commands import chain
-from daycast.commands.error_log import LOG, tell_unexpected
+from daycast.cli import chain
+from daycast.cli.error_log import LOG, tell_unexpected
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
 SQL = ("sql", "select 1 as one", "--format", "csv")

@@ -8,8 +8,8 @@ from urllib.request import Request
 import httpx
 import pytest
 
-from daycast.live.server import Server
 from daycast.loopback import exempt_loopback, open_url
+from daycast.service.server import Server
 from integration.chain.test_own_csv import UNTIL, write_garden
 from unit.sources.http_server import Answer, serve
 

@@ -11,11 +11,10 @@ import pytest
 
 from daycast.errors import StorageError, WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse.comments import leading_comment, literal
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import OWN_TABLES, PUBLIC_TABLES, publish
-from daycast.warehouse.query_published import query_published
-from daycast.warehouse.statements import sql_folder
+from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES, publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.statements import leading_comment, literal, sql_folder
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 READ = """
@@ -83,7 +82,7 @@ def test_a_publication_that_fails_leaves_nothing_behind(
         "select 'first', now(), now() + interval 1 hour, now(), 'b', 0"
     )
     before, files = published.read_bytes(), set(published.parent.rglob("*"))
-    monkeypatch.setattr(f"daycast.warehouse.publish.{place}", fail)
+    monkeypatch.setattr(f"daycast.warehouse.publish.publication.{place}", fail)
     with pytest.raises(StorageError, match=r"published.duckdb cannot be written: No space left on device"):
         publish(con, published, parquet_above=0)
     assert {file for file in published.parent.rglob("*") if file.is_file()} == {

@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.delivery import READING_KEYS
+from daycast.sources.batch import READING_KEYS
 from daycast.stations import STATION_SCHEMA
+from daycast.steps.doctor import find_warnings
 from daycast.steps.ingest import ingest_source
 from daycast.steps.record_run import recorded
-from daycast.steps.warnings import find_warnings
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow

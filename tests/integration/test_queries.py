@@ -10,8 +10,8 @@ import pytest
 
 import daycast
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.statements import sql_folder, statement
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 QUERIES = sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))

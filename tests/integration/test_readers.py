@@ -11,10 +11,10 @@ import pytest
 
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts
-from daycast.warehouse.publish import publish
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import daycast.warehouse.publish as publishing
+import daycast.warehouse.publish.publication as publishing
 import daycast.warehouse.forecasts as writing
 sys.path.insert(0, sys.argv[3])
 from test_readers import BUILT_IN, HOUR, T0, issue, open_warehouse

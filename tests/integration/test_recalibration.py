@@ -7,21 +7,19 @@ import polars as pl
 import pytest
 import torch
 
+from daycast.model.calibration.hindcasts import keep_record
 from daycast.model.checkpoint import load_checkpoint
-from daycast.model.track_record import keep_record
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.calibrate_weekly import calibrate_weekly
-from daycast.steps.evaluate import open_block
+from daycast.steps.calibrate import recalibrate
+from daycast.steps.evaluate import calibrate_weekly, open_block
 from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.recalibrate import recalibrate
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, EPOCH, HOUR, floor_hour, hours_between
-from daycast.warehouse.calibrations import read_calibrations
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.models import read_champion, read_substitutes
+from daycast.warehouse.models import read_calibrations, read_champion, read_substitutes
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 

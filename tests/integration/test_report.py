@@ -11,14 +11,14 @@ import pytest
 from daycast.report.page import render_page, write_page
 from daycast.report.summary import render_summary
 from daycast.settings import Settings
-from daycast.sources.simulated import SimulatedSource
-from daycast.steps import report
+from daycast.sources.simulated.source import SimulatedSource
+from daycast.steps import publish as report
 from daycast.steps.ingest import ingest_source
-from daycast.steps.report import summarise, write_report
+from daycast.steps.publish import summarise, write_report
 from daycast.times import HOUR, UTC_TIME, parse_time
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.models import ModelEntry, register_model
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = parse_time("2026-03-01T10:03")
 T0 = parse_time("2026-03-01T10:00")
@@ -213,6 +213,8 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(settings, monkeypatch)
 
 
 def test_a_report_loads_no_torch_and_the_module_no_altair():
-    code = "import sys, daycast.steps.report; print({'torch', 'altair', 'vl_convert', 'rich.table'} & set(sys.modules))"
+    code = (
+        "import sys, daycast.steps.publish; print({'torch', 'altair', 'vl_convert', 'rich.table'} & set(sys.modules))"
+    )
     done = run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

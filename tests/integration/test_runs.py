@@ -8,8 +8,8 @@ import pytest
 from daycast.settings import Settings
 from daycast.steps.record_run import recorded
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.runs import start_run
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 

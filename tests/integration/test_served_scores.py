@@ -9,15 +9,15 @@ import pytest
 
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.settings import Settings
-from daycast.sources.delivery import READING_KEYS
+from daycast.sources.batch import READING_KEYS
 from daycast.steps.backtest import backtest
 from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
-from unit.verify.test_scores import oracle, sharpness_oracle
+from unit.evaluation.test_scores import oracle, sharpness_oracle
 
 pytestmark = pytest.mark.slow
 

@@ -12,19 +12,18 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from daycast.errors import ModelError
+from daycast.evaluation.promotion import CHAMPION
+from daycast.evaluation.serving import Substitute
 from daycast.report.model_card import render_model
 from daycast.settings import RetrainSettings, Settings
+from daycast.steps.evaluate import judge
 from daycast.steps.forecast import issue_forecasts
-from daycast.steps.judge import judge
-from daycast.steps.models import describe_model, list_models, promote, rollback, show_model
-from daycast.steps.publish import publish_tables
-from daycast.steps.report import write_report
+from daycast.steps.publish import publish_tables, write_report
+from daycast.steps.registry import describe_model, list_models, promote, rollback, show_model
 from daycast.times import DAY, HOUR
-from daycast.verify.promotion import CHAMPION
-from daycast.verify.serving import Substitute
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion, read_substitutes
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -154,11 +153,10 @@ def test_the_level_of_the_tests_is_that_of_the_settings(again) -> None:
 
 def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
     """The mean over all forecasts, by lead as by day, within the single precision of the sums."""
+    from daycast.evaluation.serving import assign
     from daycast.model.checkpoint import load_checkpoint
     from daycast.quality.flags import keep_usable
-    from daycast.steps.evaluate import open_block
-    from daycast.steps.evaluate_daily import evaluate_daily
-    from daycast.verify.serving import assign
+    from daycast.steps.evaluate import evaluate_daily, open_block
     from daycast.warehouse.observations import read_stations, read_versions
 
     settings, path, now = again

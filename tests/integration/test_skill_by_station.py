@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LAST = date(2026, 2, 28)

@@ -14,12 +14,12 @@ import pytest
 from daycast.errors import SourceError
 from daycast.flows import warehouse_task as slots
 from daycast.settings import Settings
-from daycast.sources.delivery import Delivery
+from daycast.sources.batch import Delivery
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import HOUR
 from daycast.variables import Variable
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from unit.sources.http_server import Answer, Request, serve
 

@@ -16,10 +16,10 @@ import pytest
 
 from daycast.errors import StorageError, WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse import connect
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse import warehouse as connect
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -284,8 +284,8 @@ from pathlib import Path
 
 from daycast.errors import StorageError, WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.publish import publish
+from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.publish.publication import publish
 
 now, disk, data = datetime(2026, 2, 1, tzinfo=UTC), Path(sys.argv[1]), Path(sys.argv[2])
 try:
@@ -297,7 +297,7 @@ with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), now) as con:
     con.execute("insert into rejected_readings select uuid(), 0, uuid(), uuid(), uuid(), uuid(), now() from range(100000)")
     for file in disk.iterdir():
         file.unlink()
-    import daycast.warehouse.publish as module
+    import daycast.warehouse.publish.publication as module
     for check in (module.check_room, lambda *_: None):
         module.check_room = check
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import frames, open_warehouse, transaction
+from daycast.warehouse.warehouse import frames, open_warehouse, transaction
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 HOLD = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.readline()"

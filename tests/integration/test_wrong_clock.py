@@ -12,17 +12,17 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.settings.sections import RetentionSettings
-from daycast.sources.delivery import READING_KEYS, Delivery
+from daycast.sources.batch import READING_KEYS, Delivery
 from daycast.stations import STATION_SCHEMA
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.maintain import maintain
 from daycast.steps.record_run import recorded
-from daycast.steps.retrain import minutes_due
+from daycast.steps.train import minutes_due
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, floor_hour
 from daycast.variables import Variable
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import by_hand
 
 NOW = datetime(2026, 2, 4, 0, 5, tzinfo=UTC)

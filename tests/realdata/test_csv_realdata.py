@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.csv import CsvSource
-from daycast.sources.delivery import Delivery
+from daycast.sources.batch import Delivery
+from daycast.sources.files.csv import CsvSource
 from daycast.variables import BUILT_IN
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

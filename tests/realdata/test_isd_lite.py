@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from daycast.sources.delivery import Delivery
-from daycast.sources.isd_lite import IsdLiteSource
+from daycast.sources.batch import Delivery
+from daycast.sources.noaa.isd_lite import IsdLiteSource
 from daycast.variables import BUILT_IN
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -11,7 +11,7 @@ import polars as pl
 
 from daycast.settings import load_settings
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from soak.fault_run import FaultRun
 from soak.faulty_process import Circumstances, Running

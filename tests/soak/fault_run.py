@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from daycast.sources.folders.dropped_file import Stamp, stamp_of
+from daycast.sources.files.inbox import Stamp, stamp_of
 from daycast.times import DAY, HOUR
 from integration.chain.conftest import Daycast
 from soak.faulty_process import Circumstances, Finished, Running

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from daycast.__main__ import main
-from daycast.settings import present
+from daycast.settings import load as present
 from integration.chain.conftest import Daycast
 
 _SHORTEST_S = 0.1  # before a signal: an interpreter takes longer to start

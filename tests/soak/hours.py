@@ -9,19 +9,18 @@ from pathlib import Path
 import polars as pl
 
 from daycast.errors import SourceError
+from daycast.evaluation.drift import Drift
 from daycast.settings import Settings
-from daycast.sources.delivery import Delivery
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.batch import Delivery
+from daycast.sources.simulated.source import SimulatedSource
+from daycast.steps.calibrate import recalibrate
+from daycast.steps.evaluate import judge
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.judge import judge
-from daycast.steps.note_drifts import note_drifts
 from daycast.steps.publish import publish_tables
-from daycast.steps.recalibrate import recalibrate
-from daycast.steps.retrain import Outcome, fit_snapshot, register, write_snapshot
-from daycast.steps.verify import verify_forecasts
+from daycast.steps.train import Outcome, fit_snapshot, register, write_snapshot
+from daycast.steps.verify import note_drifts, verify_forecasts
 from daycast.variables import Variable
-from daycast.verify.drift import Drift
 
 WARMTH = "air_temperature_c"
 

@@ -3,9 +3,9 @@
 import pytest
 
 from daycast.times import HOUR
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_models
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import copy_of, trained, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, Troubled, operate
 

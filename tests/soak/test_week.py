@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from daycast.prepare.hourly_versions import full_hour_after
+from daycast.features.hourly import full_hour_after
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained, small_settings, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, WARMTH
 from soak.week import HOURS, RUN_UP, SILENT, Week, simulate_week

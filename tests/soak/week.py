@@ -7,16 +7,16 @@ from datetime import datetime
 
 from daycast.settings import DriftSettings, Settings
 from daycast.settings.sections import RetentionSettings
+from daycast.steps.calibrate import recalibrate
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.maintain import maintain
-from daycast.steps.recalibrate import recalibrate
-from daycast.steps.retrain import Outcome
+from daycast.steps.train import Outcome
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.models import read_champion
-from daycast.warehouse.query_published import query_published
+from daycast.warehouse.publish.query import query_published
+from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained
 from soak.hours import Hour, Troubled, operate, retrain, worse
 

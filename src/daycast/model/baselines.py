@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daycast.features.channels import Scale
+from daycast.features.panel import Network
 from daycast.model.config import QUANTILES
 from daycast.model.windows import Batch
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")

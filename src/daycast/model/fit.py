@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,32 +15,76 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from daycast.errors import NotEnoughDataError
+import daycast
+from daycast.errors import ConfigError, NotEnoughDataError
+from daycast.features.channels import fit_scale, make_channels
+from daycast.features.panel import Network, make_network
+from daycast.features.splits import Block, Split, split_hours
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, residual_quantiles
-from daycast.model.choose_variables import choose_variables
-from daycast.model.circumstances import FRESH, Circumstances
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
-from daycast.model.device import choose_device
-from daycast.model.ensemble import Ensemble
-from daycast.model.fit_linear import LinearFit, fit_linear, fit_nested, gather_parts
-from daycast.model.fit_outlook import add_outlook, fit_outlook
-from daycast.model.forecaster import Forecaster, Header, LinearWeights
-from daycast.model.freed_memory import give_back_memory, map_large_blocks
-from daycast.model.lesson import Lesson
-from daycast.model.linear_path import linear_forecast, path_features, ridge_features
-from daycast.model.manifest import make_manifest
-from daycast.model.plausibility import observed_ranges
-from daycast.model.sampling import eligible_origins, spread_evenly
-from daycast.model.train import Progress
-from daycast.model.train_ensemble import plan_ensemble, train_ensemble
-from daycast.model.warm_start import read_beginnings
+from daycast.model.device import choose_device, choose_precision, give_back_memory, map_large_blocks
+from daycast.model.forecaster import Ensemble, Forecaster, Header, LinearWeights
+from daycast.model.linear.external_correction import add_outlook, fit_outlook
+from daycast.model.linear.fit import LinearFit, fit_linear, fit_nested, gather_parts
+from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
+from daycast.model.physical_limits import observed_ranges
+from daycast.model.training.ensemble import plan_ensemble, train_ensemble
+from daycast.model.training.sampling import eligible_origins, spread_evenly
+from daycast.model.training.state import FRESH, Circumstances, Lesson, read_beginnings
+from daycast.model.training.trainer import Progress
 from daycast.model.windows import Batch, Windows
-from daycast.prepare.channels import make_channels
-from daycast.prepare.network import Network, make_network
-from daycast.prepare.scaler import fit_scale
-from daycast.prepare.splits import Block, Split, split_hours
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
+
+# Which variables are forecast, and which are only learned from.
+
+
+def choose_variables(
+    rows: pl.DataFrame | pl.LazyFrame, glossary: Mapping[str, Variable], config: ModelConfig
+) -> tuple[list[Variable], list[Variable]]:
+    """The targets, and the other variables to read: those the training rows have values of, unless `model.inputs` names some.
+
+    Raises ConfigError where one that is named has no value, NotEnoughDataError where no target has.
+    """
+    there = rows.lazy().collect_schema().names()
+    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in there)
+    counts = counted.collect(engine="streaming").row(0, named=True)
+    present = [glossary[name] for name, count in counts.items() if count]
+    for key, names in (("targets", config.targets), ("inputs", config.inputs)):
+        if absent := [name for name in names if not counts.get(name)]:
+            raise ConfigError(f"model.{key} names {absent[0]!r}, which no training row has a value of")
+    targets = [v for v in present if (v.name in config.targets if config.targets else v.target) and not v.circular]
+    if not targets:
+        raise NotEnoughDataError("no target variable has a value yet: map at least one column to a variable")
+    return targets, [v for v in present if v not in targets and (not config.inputs or v.name in config.inputs)]
+
+
+# What it takes to make the same forecaster again, to the last bit on a CPU: nothing in it depends on when or how fast.
+
+
+def make_manifest(
+    data_hash: str, config: ModelConfig, device: torch.device, champion: str = "", *, trained: bool = True
+) -> dict[str, str]:
+    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with.
+
+    trained: whether there are networks, of which it also says how many and for how long.
+    """
+    plan = {"networks": config.members, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
+    return {
+        "data": data_hash,
+        **({"warm_start_from": champion} if champion else {}),
+        **({name: str(number) for name, number in plan.items()} if trained else {}),
+        "seed": str(config.seed),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
+        "threads": str(torch.get_num_threads()),
+        "daycast": daycast.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "python": platform.python_version(),
+    }
+
 
 _log = logging.getLogger("daycast")
 VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # the latter by each thread

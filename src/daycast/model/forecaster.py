@@ -2,28 +2,48 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from daycast.features.channels import Channel, Scale
+from daycast.features.external_forecasts import make_covariates
+from daycast.features.panel import Network
+from daycast.features.solar import solar_hours
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
-from daycast.model.bounds import keep_within_bounds
-from daycast.model.calibration import Calibration, inputs_of
+from daycast.model.calibration.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
-from daycast.model.ensemble import Ensemble
-from daycast.model.linear_path import linear_forecast, path_features, ridge_features
-from daycast.model.plausibility import find_implausible
-from daycast.model.side_by_side import side_by_side, threads_for
+from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
+from daycast.model.network.seq2seq import Seq2Seq
+from daycast.model.physical_limits import find_implausible, keep_within_bounds
+from daycast.model.training.parallel import side_by_side, threads_for
 from daycast.model.windows import Batch, Windows
-from daycast.prepare.channels import Channel
-from daycast.prepare.covariates import make_covariates
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.sun import solar_hours
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+
+# Several networks trained from different seeds forecast as one: the mean of each of their quantiles.
+#
+# Averaging quantiles keeps the members' sharpness, where averaging probabilities would widen them (Lichtendahl, Grushka-Cockayne
+# & Winkler 2013, doi:10.1287/mnsc.1120.1667).
+
+
+class Ensemble(nn.Module):
+    """The mean of its members."""
+
+    def __init__(self, members: Sequence[Seq2Seq]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, batch: Batch, linear: Tensor) -> Tensor:
+        """Quantiles in scaled units. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
+        total = cast(Tensor, self.members[0](batch, linear))
+        for member in self.members[1:]:
+            total = total + member(batch, linear)
+        return total / len(self.members)
+
 
 _AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU by each thread, to bound memory
 

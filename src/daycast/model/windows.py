@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daycast.model.outlook import Outlook, Releases
-from daycast.prepare.neighbours import NOBODY, nearest_stations
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.sun import make_sun_table
+from daycast.features.channels import Scale
+from daycast.features.neighbours import NOBODY, nearest_stations
+from daycast.features.panel import Network
+from daycast.features.solar import make_sun_table
+from daycast.model.external_forecasts import Outlook, Releases
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 
 KNOWN_FUTURE = (

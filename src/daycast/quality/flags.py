@@ -1,10 +1,16 @@
-"""Quality flags beside every value: QARTOD's scale (IOOS, https://ioos.noaa.gov/project/qartod/)."""
+"""What a check hands back: where it fired, how grave that is, and which hours it speaks of."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from daycast.variables import check_column, flag_column
+
+# Quality flags beside every value: QARTOD's scale (IOOS, https://ioos.noaa.gov/project/qartod/).
+
 
 GOOD, NOT_EVALUATED, SUSPECT, FAIL, MISSING = 1, 2, 3, 4, 9
 # How much a suspect value counts as truth. A loss should count by the chance that the value is right: extremes of real weather
@@ -28,3 +34,21 @@ def keep_usable(observations: pl.DataFrame, variables: Sequence[str]) -> pl.Data
     ]
     marks = [column for name in variables for column in (flag_column(name), check_column(name))]
     return observations.with_columns(*values, *weights).drop(marks, strict=False)
+
+
+LOOK_BACK_HOURS = 24  # no check looks further back
+THE_HOUR_ITSELF = range(1)
+THE_HOUR_BEFORE = range(1, 2)
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check at one severity. It marks the hours `lags` before each hour at which it fired."""
+
+    check: str
+    flag: int  # SUSPECT or FAIL of daycast.quality.flags
+    fired: Bools  # (…)
+    lags: range

@@ -20,7 +20,7 @@ network sees, one of SUSPECT where weather is rarer than faults. Published sourc
 from dataclasses import dataclass, fields, replace
 
 from daycast.errors import ConfigError
-from daycast.quality.finding import LOOK_BACK_HOURS
+from daycast.quality.flags import LOOK_BACK_HOURS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ from datetime import datetime
 
 import polars as pl
 
-from daycast.report.skill import label
+from daycast.evaluation.serving import Substitute
+from daycast.report.skill import Verdict, label, name_servers, tell_chance, tell_ratio, tell_substitute
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
-from daycast.report.verdict import Verdict, name_servers, tell_chance, tell_ratio, tell_substitute
 from daycast.variables import Variable
-from daycast.verify.serving import Substitute
 
 SHOWN_LEADS = (1, 3, 6, 12, 18, 24)
 LISTED_SUBSTITUTES = 20

@@ -1,13 +1,131 @@
 """The sections of the page, from top to bottom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from html import escape
 
 import polars as pl
 
+from daycast.evaluation.drift import Drift
+from daycast.evaluation.serving import Substitute
 from daycast.report.charts import BASELINE_COLORS, CHAMPION_COLOR
-from daycast.report.html import Markup, bar, table, tag
-from daycast.report.skill import Champion, SkillLine, better, label
+from daycast.report.skill import (
+    Champion,
+    Rival,
+    SkillLine,
+    Verdict,
+    better,
+    label,
+    tell_chance,
+    tell_ratio,
+    tell_substitute,
+)
+from daycast.variables import Variable
+
+# Small pieces of HTML. Whatever is not Markup is escaped, so nothing that a network calls its stations can run.
+
+
+class Markup(str):
+    """Text that already is HTML."""
+
+    __slots__ = ()
+
+
+def as_html(value: object) -> Markup:
+    """A value as HTML: Markup as it is, everything else escaped, None as a dash."""
+    if isinstance(value, Markup):
+        return value
+    return Markup("–" if value is None else escape(str(value)))
+
+
+def tag(name: str, *content: object, css: str = "", **attributes: object) -> Markup:
+    """An element around content, with a class and attributes."""
+    given = {"class": css or None, **attributes}
+    written = "".join(f' {key}="{escape(str(value))}"' for key, value in given.items() if value is not None)
+    return Markup(f"<{name}{written}>{''.join(as_html(part) for part in content)}</{name}>")
+
+
+def table(headings: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> Markup:
+    """A table in a card. headings: the text and the class of each column: `number`, `text` (may wrap) or none."""
+    classes = [css for _, css in headings]
+    head = tag("tr", *(tag("th", text, css=css) for text, css in headings))
+    body = [tag("tr", *(tag("td", cell, css=css) for cell, css in zip(row, classes, strict=True))) for row in rows]
+    return tag("div", tag("table", tag("thead", head), tag("tbody", *body)), css="card wide")
+
+
+def bar(share: float | None) -> Markup:
+    """A share of 1 as a bar with its percentage."""
+    if share is None:
+        return as_html(None)
+    fill = tag("i", style=f"width:{min(share, 1) * 100:.1f}%")
+    return Markup(tag("span", fill, css="bar") + as_html(f"{share * 100:.1f} %"))
+
+
+# The section of the page that says who serves, why, and where somebody else does.
+
+
+LISTED_SUBSTITUTES = 12
+
+
+def render_champion(
+    champion: Champion | None,
+    verdict: Verdict | None,
+    substitutes: Sequence[Substitute],
+    variables: Mapping[str, Variable],
+    drifts: Sequence[Drift] = (),
+) -> Markup:
+    """Who serves, why, the numbers of that decision, and where forecasts drifted since."""
+    heading = tag("h2", "Who forecasts, and why")
+    if champion is None or verdict is None:
+        return Markup(heading + tag("p", "No model serves yet: daycast retrain trains one and judges it.", css="soft"))
+    by_hand = {"hand": ", by hand", "rollback": ", by a rollback"}.get(champion.promoted_by or "", "")
+    facts = {
+        "Champion": f"{label(champion.forecaster)} ({champion.model_id})",
+        "Trained up to": f"{champion.trained_until:%Y-%m-%d %H:%M}",
+        "Serving since": f"{champion.promoted_at:%Y-%m-%d %H:%M}{by_hand}" if champion.promoted_at else None,
+        "Judgement" if by_hand else "Why": champion.reason,
+        "Drift": "; ".join(_tell_drift(drift, variables) for drift in drifts) or None,
+    }
+    pairs = [part for name, fact in facts.items() for part in (tag("dt", name), tag("dd", fact))]
+    parts = [heading, tag("div", tag("dl", *pairs), css="card"), _render_rivals(verdict, variables)]
+    return Markup("".join([*parts, _render_substitutes(substitutes, variables)]))
+
+
+def _tell_drift(drift: Drift, variables: Mapping[str, Variable]) -> str:
+    return drift.tell(variables[drift.variable].label if drift.variable in variables else drift.variable)
+
+
+def _render_rivals(verdict: Verdict, variables: Mapping[str, Variable]) -> Markup:
+    """All variables together, then each."""
+    if not verdict.rivals:
+        return Markup("")
+    intro = (
+        f"CRPS of {label(verdict.judged)} over that of each rival on the newest days, in brackets the chance that luck alone "
+        f"gives such an advantage. Below 1 it is better; proven where that chance is below {verdict.significance:g}."
+    )
+    names = [rival.name for rival in verdict.rivals]
+    headings = [("", ""), *((rival.label, "number") for rival in verdict.rivals)]
+    rows: list[list[object]] = [["all variables", *(_cell(verdict, rival) for rival in verdict.rivals)]]
+    for variable, rivals in verdict.by_variable.items():
+        found = {rival.name: rival for rival in rivals}
+        name = variables[variable].label if variable in variables else variable
+        rows.append([name, *(_cell(verdict, found[rival]) if rival in found else None for rival in names)])
+    return Markup(tag("p", intro, css="soft") + table(headings, rows))
+
+
+def _cell(verdict: Verdict, rival: Rival) -> Markup:
+    css = {"better": "good", "worse": "bad"}.get(verdict.tell(rival), "")
+    return tag("span", f"{tell_ratio(rival.crps_ratio)} ({tell_chance(rival.p_value)})", css=css)
+
+
+def _render_substitutes(substitutes: Sequence[Substitute], variables: Mapping[str, Variable]) -> Markup:
+    if not substitutes:
+        return Markup("")
+    told = [tell_substitute(one, variables) for one in substitutes]
+    more = len(told) - LISTED_SUBSTITUTES
+    listed = "; ".join(told[:LISTED_SUBSTITUTES]) + (f"; and {more:,} more" if more > 0 else "")
+    return tag("p", f"Where a baseline was proven better it serves: {listed}.", css="soft")
+
 
 LISTED_STATIONS = 12  # of a larger network the ones that report worst
 _REGIMES = {

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import polars as pl
 
+from daycast.evaluation.drift import Drift
 from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
-from daycast.verify.drift import Drift
 
 BEST_KNOWN = ("air_temperature_c", "wind_speed_m_s", "precipitation_mm")  # shown first by the example of a query
 FEW = 3  # refusal reasons and silent stations named; the rest is counted

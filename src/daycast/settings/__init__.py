@@ -3,11 +3,9 @@
 Only this module and the commands read the environment, and nothing below them reads it or the clock.
 """
 
-from daycast.settings.configured import Settings
-from daycast.settings.load import DEFAULT_FILE, find_config, load_settings
-from daycast.settings.parameters import Epochs, Minutes, Moment
-from daycast.settings.present import as_of, clock
-from daycast.settings.sections import DriftSettings, RetrainSettings, SourceSettings
+from daycast.settings.load import DEFAULT_FILE, as_of, clock, find_config, load_settings
+from daycast.settings.sections import DriftSettings, Epochs, Minutes, Moment, RetrainSettings, SourceSettings
+from daycast.settings.settings import Settings
 
 __all__ = [
     "DEFAULT_FILE",

@@ -14,20 +14,29 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from daycast.sources.csv import CsvSource
-from daycast.sources.ghcnh import GhcnhSource
-from daycast.sources.isd_lite import IsdLiteSource
-from daycast.sources.open_meteo import OpenMeteoSource
-from daycast.sources.parquet import ParquetSource
-from daycast.sources.sensorthings import SensorThingsSource
-from daycast.sources.simulated import SimulatedSource
+from daycast.evaluation.significance import LEAST_DAYS
+from daycast.sources.files.csv import CsvSource
+from daycast.sources.files.parquet import ParquetSource
+from daycast.sources.noaa.ghcnh import GhcnhSource
+from daycast.sources.noaa.isd_lite import IsdLiteSource
+from daycast.sources.open_meteo.source import OpenMeteoSource
+from daycast.sources.sensorthings.source import SensorThingsSource
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration
-from daycast.verify.paired_test import LEAST_DAYS
+
+# Types of the parameters of flows: Prefect's form shows them, and refuses anything else before a run exists.
+
+
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "pattern": _ISO_8601})]
+Epochs = Annotated[int, Field(ge=1)]
+Minutes = Annotated[float, Field(gt=0)]
 
 
 def _keep_duration(text: str) -> str:

@@ -1,30 +1,172 @@
 """Readings from a query: of other DuckDB files, of PostgreSQL, of any file that DuckDB reads."""
 
+import re
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 
-from daycast.errors import SourceError
-from daycast.sources.delivery import Delivery
-from daycast.sources.stop import find_stop
-from daycast.sources.tables.calendar import earlier
-from daycast.sources.tables.fingerprint import fingerprint
-from daycast.sources.tables.forecast_columns import unused
-from daycast.sources.tables.local_time import WallClocks
-from daycast.sources.tables.mapped_columns import declared_units
-from daycast.sources.tables.short_forms import Duration
-from daycast.sources.tables.sql_attach import Attachment, file_if_bare, reading_connection, secrets_of
-from daycast.sources.tables.sql_query import first_line, parameters_of, validate_query
+from daycast.errors import ConfigError, SourceError
+from daycast.sources.batch import Delivery, find_stop, fingerprint
+from daycast.sources.tables.columns import declared_units, unused
+from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
+from daycast.sources.tables.times import WallClocks, earlier
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY
 from daycast.variables import Variable
+
+# What an operator's query may be: one statement that reads, and which of the two moments it asks for.
+
+
+MOMENTS = {"since", "until"}
+
+
+def validate_query(query: str) -> str:
+    """Return the query if it is one select statement with no parameters but $since and $until; raise ValueError if not."""
+    try:
+        statements = _statements(query)
+    except duckdb.Error as error:
+        raise ValueError(f"the query cannot be read: {first_line(str(error))}") from None
+    if len(statements) != 1:
+        raise ValueError(f"the query must be one select statement, and it has {len(statements)} statements")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise ValueError(f"the query must be a select statement, and it is {statements[0].type.name}")
+    unknown = sorted(parameters_of(query) - MOMENTS)
+    if unknown:
+        raise ValueError(f"the query has the parameter ${unknown[0]}: there are only $since and $until")
+    return query
+
+
+@cache
+def parameters_of(query: str) -> frozenset[str]:
+    """The names of the parameters in a query, without the dollar sign."""
+    return frozenset(name for statement in _statements(query) for name in statement.named_parameters)
+
+
+def first_line(message: str) -> str:
+    """What went wrong, without the hints that DuckDB and polars let follow."""
+    line, _, rest = message.strip().partition("\n")
+    if line.endswith(":"):
+        line += " " + rest.partition("\n")[0]
+    return line.partition(" Hint: ")[0][:300]
+
+
+def _statements(query: str) -> list[duckdb.Statement]:
+    with duckdb.connect(":memory:") as con:
+        return con.extract_statements(query)
+
+
+# The databases that a query reads: DuckDB files and PostgreSQL servers, attached so that nothing can be written.
+
+
+class Attachment(BaseModel):
+    """Exactly one of: a DuckDB file, the name of an environment variable that holds how to reach a PostgreSQL database."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str | None = None  # relative to the configuration's folder
+    postgres_env: VariableName | None = (
+        None  # libpq's connection string or URI: it holds the password, so it is never shown
+    )
+
+    @model_validator(mode="after")
+    def _validate_one(self) -> "Attachment":
+        if (self.file is None) == (self.postgres_env is None):
+            raise ValueError("give exactly one of file and postgres_env")
+        return self
+
+
+def file_if_bare(value: Any) -> Any:
+    """A table that names the file `value`, where it is text; else `value` as it is."""
+    return {"file": value} if isinstance(value, str) else value
+
+
+@contextmanager
+def reading_connection(
+    attach: Mapping[str, Attachment], folder: Path, environment: Mapping[str, str], name: str
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory, in UTC, with every database of `attach` under its alias; files are found in `folder` too.
+
+    It spills to a temporary folder and installs no extension. Raises ConfigError for an environment variable that is not
+    set and SourceError, naming the source `name` and the alias, for a database that cannot be attached.
+    """
+    with tempfile.TemporaryDirectory(prefix="daycast-") as spill, duckdb.connect(":memory:") as con:
+        con.execute("set autoinstall_known_extensions = false; set TimeZone = 'UTC'")
+        con.execute(f"set temp_directory = {_quoted(spill)}; set file_search_path = {_quoted(str(folder.resolve()))}")
+        for alias, attachment in attach.items():
+            where = f"source {name!r}: database {alias!r}"
+            if attachment.file is not None:
+                _attach_file(con, alias, folder / Path(attachment.file).expanduser(), where)
+            else:
+                _attach_postgres(con, alias, _secret(attachment.postgres_env or "", environment, where), where)
+        yield con
+
+
+def secrets_of(attach: Mapping[str, Attachment], environment: Mapping[str, str]) -> list[str]:
+    """What must not be shown of any error text."""
+    names = (attachment.postgres_env for attachment in attach.values() if attachment.postgres_env)
+    return [environment[name] for name in names if environment.get(name)]
+
+
+def _secret(variable: str, environment: Mapping[str, str], where: str) -> str:
+    if not environment.get(variable):
+        raise ConfigError(
+            f"{where} is reached through the environment variable {shown_name(variable)}, which is not set"
+        )
+    return environment[variable]
+
+
+def _attach_file(con: duckdb.DuckDBPyConnection, alias: str, path: Path, where: str) -> None:
+    if not path.is_file():
+        raise SourceError(f"{where} is the file {path}, and there is none")
+    try:
+        con.execute(f'attach {_quoted(str(path))} as "{alias}" (read_only)')
+    except duckdb.Error as error:
+        raise SourceError(f"{where} cannot be read: {first_line(str(error))}") from None
+
+
+def _attach_postgres(con: duckdb.DuckDBPyConnection, alias: str, address: str, where: str) -> None:
+    try:
+        con.execute("load postgres")
+    except duckdb.Error:
+        install = "python -c \"import duckdb; duckdb.sql('install postgres')\""
+        raise SourceError(f"{where} needs DuckDB's extension postgres, which is not installed: run {install}") from None
+    try:
+        con.execute(f'attach {_quoted(address)} as "{alias}" (type postgres, read_only)')
+    except duckdb.Error as error:
+        raise SourceError(f"{where} cannot be reached: {_reason(str(error), address)}") from None
+
+
+def _reason(message: str, address: str) -> str:
+    """Why PostgreSQL was not reached: what stands behind the address, which DuckDB repeats.
+
+    What is quoted in it may be a piece of the address, where that is malformed even of the password, and is left out.
+    """
+    _, found, reason = message.rpartition(address)
+    return re.sub(r'"[^"]*"', '"…"', first_line(reason.lstrip('": \n'))) if found else "no reason is given"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
 
 PIECE_ROWS = 1_000_000  # what is held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)

@@ -5,9 +5,9 @@ from datetime import datetime
 from daycast.errors import ConfigError, ModelError
 from daycast.settings import Settings
 from daycast.times import HOUR, floor_hour
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import read_hours_of_issue
 from daycast.warehouse.models import read_champions_until
+from daycast.warehouse.warehouse import open_warehouse
 
 
 def find_missing_hours(settings: Settings, since: datetime, until: datetime, now: datetime) -> list[datetime]:

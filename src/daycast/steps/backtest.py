@@ -5,18 +5,17 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from daycast.errors import ConfigError, ModelError
+from daycast.features.external_forecasts import OLDEST_H
+from daycast.model.calibration.hindcasts import begin_of_record
 from daycast.model.checkpoint import load_checkpoint, read_header
-from daycast.model.track_record import begin_of_record
-from daycast.prepare.covariates import OLDEST_H
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.calibrate_weekly import calibrate_weekly
-from daycast.steps.evaluate import evaluate, open_block
+from daycast.steps.evaluate import calibrate_weekly, evaluate, open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.covariates import read_covariates
+from daycast.warehouse.forecasts import read_covariates
 from daycast.warehouse.models import find_model, read_champion
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
 
 
 def backtest(

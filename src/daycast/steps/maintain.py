@@ -1,25 +1,29 @@
-"""Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one."""
+"""Move a network from the file onto the lake, or back."""
 
 import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-from daycast.atomic_write import remove_drafts
+from daycast.errors import ConfigError, WarehouseError
+from daycast.files import remove_drafts
 from daycast.settings import Settings
-from daycast.steps.take_in import LONGEST_SILENCE
+from daycast.steps.load import LONGEST_SILENCE
 from daycast.times import DAY
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.history import remove_unnamed
-from daycast.warehouse.lake import is_lake
+from daycast.warehouse.lake import Lake, is_lake
+from daycast.warehouse.maintenance import copy_tables, delete_old_rows, read_variables, tidy_lake
 from daycast.warehouse.models import read_models
-from daycast.warehouse.publish import publish
-from daycast.warehouse.retention import delete_old_rows
-from daycast.warehouse.stamps import read_newest_observed
-from daycast.warehouse.tidy_lake import tidy_lake
+from daycast.warehouse.publish.history import remove_unnamed
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.runs import read_newest_observed
+from daycast.warehouse.warehouse import open_warehouse
+
+# Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one.
+
 
 _OF_EARLIER_VERSIONS = re.compile(
     r"published\.tmp|heartbeat\.tmp|report\.\d+\.tmp|[0-9a-f]{16}\.(.+\.)?tmp|(stations|covariates|observations)\.tmp"
@@ -99,3 +103,25 @@ def _superseded(settings: Settings, models: pl.DataFrame, forecasting: frozenset
     ]
     folders = (settings.checkpoints, settings.snapshots)
     return tuple(place for place in places if place.parent in folders and place.exists())
+
+
+def migrate_warehouse(settings: Settings, to: Literal["lake", "file"], now: datetime) -> dict[str, int]:
+    """Copy every table of the file onto the lake of the settings, or of that lake into the file; returns how many rows each has.
+
+    What is copied from stays in place, and nobody writes to either meanwhile. Killed or run again, it completes what is missing.
+    Raises ConfigError without a lake, WarehouseError where there is nothing to copy or other rows are in the way.
+    """
+    lake, file = settings.warehouse, settings.warehouse_file
+    if not isinstance(lake, Lake):
+        raise ConfigError("there is no [warehouse.lake] in the settings: both ways need to know where it is")
+    if to == "lake" and not file.exists():
+        raise WarehouseError(f"there is no warehouse file {file} to copy from")
+    source, target = (file, lake) if to == "lake" else (lake, file)
+    with (
+        open_warehouse(source, settings.glossary.values(), now) as here,
+        open_warehouse(target, read_variables(here), now) as there,
+    ):
+        try:
+            return copy_tables(here, there)
+        except WarehouseError as error:
+            raise WarehouseError(f"{target}: {error}") from None

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -11,20 +12,70 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from daycast.prepare.neighbours import nearest_stations
+from daycast.features.hourly import make_hourly_versions
+from daycast.features.neighbours import nearest_stations
+from daycast.features.panel import with_neighbours
 from daycast.quality.contracts import observations_contract, validate_frame
-from daycast.quality.finding import LOOK_BACK_HOURS
-from daycast.quality.flagging import Surroundings
+from daycast.quality.flag_table import Surroundings, flag_versions
+from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.quality.limits import Limits
 from daycast.settings import Settings
-from daycast.steps.flag_block import FlagBlock, flag_block, split
-from daycast.steps.spread import Spread
+from daycast.steps.map_blocks import Spread
 from daycast.times import HOUR
-from daycast.variables import check_column
-from daycast.warehouse.climatology import read_climatology
-from daycast.warehouse.connect import open_warehouse
-from daycast.warehouse.observations import read_stations
-from daycast.warehouse.staleness import read_readings_of, replace_versions, settle_stale_hours
+from daycast.variables import Variable, check_column
+from daycast.warehouse.observations import (
+    read_climatology,
+    read_readings_of,
+    read_stations,
+    replace_versions,
+    settle_stale_hours,
+)
+from daycast.warehouse.warehouse import open_warehouse
+
+# The flagged versions of a block of stations, made of nothing but what the block holds.
+
+
+@dataclass(frozen=True)
+class FlagBlock:
+    """The hours of some stations that are to be judged."""
+
+    rewritten: pl.DataFrame  # station_id, since, until, one row a station: these hours
+    readings: pl.DataFrame  # of them and around, and of their neighbours beside them
+    variables: tuple[Variable, ...]
+    around: Surroundings
+    now: datetime
+
+
+def split(whole: FlagBlock, most: int) -> Iterator[FlagBlock]:
+    """The same in blocks of at most so many stations, in the order of `rewritten`; one that is no larger is left as it is."""
+    if len(whole.rewritten) <= most:
+        yield whole
+        return
+    ids = whole.around.stations["station_id"]
+    for some in whole.rewritten.iter_slices(most):
+        own = ids.is_in(some["station_id"].implode()).arg_true().to_numpy().astype("int64")
+        rows, near = with_neighbours(own, whole.around.neighbours)
+        beside = ids[rows].implode()
+        around = replace(
+            whole.around,
+            stations=whole.around.stations[rows],
+            neighbours=near,
+            climatology=whole.around.climatology.filter(pl.col("station_id").is_in(beside)),
+        )
+        readings = whole.readings.filter(pl.col("station_id").is_in(beside))
+        yield replace(whole, rewritten=some, readings=readings, around=around)
+
+
+def flag_block(block: FlagBlock) -> pl.DataFrame:
+    """The versions of the hours of `rewritten`, with their flags, in the order of station, hour and known_from."""
+    versions = make_hourly_versions(block.readings, block.variables)
+    flagged = flag_versions(versions, block.variables, block.around, block.now)
+    return (
+        flagged.join(block.rewritten, on="station_id", how="inner", maintain_order="left")
+        .filter(pl.col("observed_at").is_between("since", "until"))
+        .drop("since", "until")
+    )
+
 
 Neighbours = NDArray[np.int32]  # (S, K), as of prepare.neighbours
 

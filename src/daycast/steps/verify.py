@@ -1,22 +1,34 @@
-"""Score served forecasts, and the baselines beside them, against what came."""
+"""Look at the newest scores of the champion: have its forecasts drifted?"""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
+from daycast.evaluation.drift import Drift, DriftLimits, find_drifts
+from daycast.evaluation.scores import score_rows
+from daycast.features.panel import make_network
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint
-from daycast.prepare.network import make_network
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.long_rows import make_long_rows
-from daycast.times import HISTORY_HOURS, HOUR, UTC_TIME
-from daycast.verify.scores import score_rows
-from daycast.warehouse.connect import open_warehouse
+from daycast.steps.to_long import make_long_rows
+from daycast.times import DAY, HISTORY_HOURS, HOUR, UTC_TIME
 from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
-from daycast.warehouse.models import find_model
+from daycast.warehouse.models import (
+    add_drifts,
+    find_model,
+    read_champion,
+    read_daily_scores,
+    read_drifts,
+    read_judged_crps,
+    read_substitutes,
+)
 from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.warehouse import open_warehouse
+
+# Score served forecasts, and the baselines beside them, against what came.
+
 
 _KEY = ["station_id", "issued_at", "variable", "lead_hours"]
 _MODEL = {"model_id": pl.String(), "forecaster": pl.String()}
@@ -102,3 +114,26 @@ def _score_model(
         model_id=pl.lit(str(model["model_id"])), valid_on=pl.col("valid_at").dt.date()
     )
     return score_rows(scored, QUANTILE_COLUMNS, _BY)
+
+
+def note_drifts(settings: Settings, now: datetime, until: datetime | None = None) -> tuple[str | None, list[Drift]]:
+    """The champion's id, and the drifts that were not known of it before, which are noted; a drift is new once a champion.
+
+    Days up to the one before `until`, by default `now`, are looked at, for that day is not over.
+    """
+    limits = DriftLimits(**settings.drift.model_dump())
+    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        champion = read_champion(con)
+        if champion is None or champion["promoted_at"] is None:
+            return None, []
+        model_id, last = str(champion["model_id"]), ((until or now) - DAY).date()
+        since = last - timedelta(days=limits.days + limits.lasting)
+        daily = read_daily_scores(con, model_id, champion["promoted_at"], since, last)  # type: ignore[arg-type]
+        served_by = {one.variable: one.forecaster for one in read_substitutes(con, model_id) if one.station_id is None}
+        judged = read_judged_crps(con, model_id)
+        found = find_drifts(daily, str(champion["forecaster"]), judged, served_by, limits, last)
+        known = {(one.variable, one.measure) for one in read_drifts(con)}
+        new = [one for one in found if (one.variable, one.measure) not in known]
+        if new:
+            add_drifts(con, new, model_id, now)
+    return model_id, new

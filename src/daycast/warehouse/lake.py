@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 
 from daycast.errors import WarehouseError
-from daycast.warehouse.comments import literal
 from daycast.warehouse.object_storage import is_on_object_storage, object_storage
+from daycast.warehouse.statements import literal
 
 _EXTENSIONS = ("ducklake", "postgres_scanner")
 _LOCK = "hashtext('daycast: who writes')"

@@ -1,17 +1,21 @@
-"""The register of models: who is champion, who was, and why."""
+"""The drifts of the champion, and the scores they are found in."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 import duckdb
 import polars as pl
 
 from daycast.errors import ModelError
-from daycast.verify.serving import Substitute
-from daycast.warehouse.connect import frames, read_frame, transaction
+from daycast.evaluation.drift import Drift
+from daycast.evaluation.serving import Substitute
 from daycast.warehouse.statements import statement
+from daycast.warehouse.warehouse import frames, read_frame, transaction
+
+# The register of models: who is champion, who was, and why.
+
 
 _SUBSTITUTES = {
     "variable": pl.String(),
@@ -129,3 +133,63 @@ def _promote(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: s
     promotion = {"model_id": model_id, "promoted_at": now, "promoted_by": by}
     con.execute(statement("promote_model"), promotion)
     con.execute(statement("insert_promotion"), promotion)
+
+
+# The calibrations of models: what was learned of each as its forecasts were verified.
+
+
+def replace_calibrations(
+    con: duckdb.DuckDBPyConnection, model_id: str, calibrated_at: datetime, calibrated: pl.DataFrame
+) -> None:
+    """Write the calibrations of a model that hold from a moment on, in place of those that were learned at that very moment.
+
+    calibrated: the other columns of `calibrations`.
+    """
+    key = {"model_id": model_id, "calibrated_at": calibrated_at}
+    named = calibrated.with_columns(pl.lit(value).alias(name) for name, value in key.items())
+    with frames(con, calibrated=named), transaction(con):
+        con.execute(statement("delete_calibrations"), key)
+        con.execute(statement("insert_calibrations"))
+
+
+def read_calibrations(con: duckdb.DuckDBPyConnection, model_id: str, as_of: datetime) -> pl.DataFrame:
+    """The rows of `calibrations` of a model that held at a moment: one for each forecaster and variable, or none."""
+    return read_frame(con, "select_calibrations", model_id=model_id, as_of=as_of)
+
+
+_DRIFT = {
+    "variable": pl.String(),
+    "measure": pl.String(),
+    "rival": pl.String(),
+    "observed": pl.Float64(),
+    "bound": pl.Float64(),
+    "p_value": pl.Float64(),
+    "days": pl.Int64(),
+    "since": pl.Date(),
+    "until": pl.Date(),
+}
+
+
+def read_daily_scores(
+    con: duckdb.DuckDBPyConnection, model_id: str, promoted_at: datetime, since: date, until: date
+) -> pl.DataFrame:
+    """Daily scores of a model and the baselines beside it, from the first whole day after its promotion on."""
+    return read_frame(con, "select_daily_scores", model_id=model_id, promoted_at=promoted_at, since=since, until=until)
+
+
+def read_judged_crps(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[tuple[str, str], float]:
+    """By variable and forecaster, the CRPS of a model's judgement over all leads."""
+    rows = read_frame(con, "select_judged_crps", model_id=model_id).iter_rows()
+    return {(variable, forecaster): crps for variable, forecaster, crps in rows}
+
+
+def read_drifts(con: duckdb.DuckDBPyConnection) -> tuple[Drift, ...]:
+    """The champion's drifts; none once another champion was promoted."""
+    return tuple(Drift(**row) for row in read_frame(con, "select_drift").to_dicts())
+
+
+def add_drifts(con: duckdb.DuckDBPyConnection, drifts: list[Drift], model_id: str, now: datetime) -> None:
+    """Note drifts of a model, found now."""
+    rows = pl.DataFrame([asdict(one) for one in drifts], schema=_DRIFT)
+    with frames(con, drifted=rows.with_columns(model_id=pl.lit(model_id), found_at=pl.lit(now))), transaction(con):
+        con.execute(statement("insert_drifts"))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from daycast.errors import ConfigError, WarehouseError
-from daycast.warehouse.comments import literal
+from daycast.warehouse.statements import literal
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _TO_FIND_OUT = {"http_timeout": 5, "http_retries": 1}  # seconds, and times: what never answers is given up after 10 s

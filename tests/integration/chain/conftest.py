@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from daycast.__main__ import main
-from daycast.commands.flow import QUIET
-from daycast.own_server import OwnServer
-from daycast.settings import present
+from daycast.cli.chain import QUIET
+from daycast.service.ephemeral_server import OwnServer
+from daycast.settings import load as present
 from daycast.times import parse_time
 from integration.made_once import made_once
 

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from daycast.live.access import access_settings, entry_address, keep_auth, read_auth
-from daycast.live.create import create_what_deployments_need
-from daycast.live.server import RefusedError, Server
-from daycast.own_server import OwnServer
+from daycast.service.access import access_settings, entry_address, keep_auth, read_auth
+from daycast.service.deploy import create_what_deployments_need
+from daycast.service.ephemeral_server import OwnServer
+from daycast.service.server import RefusedError, Server
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +149,7 @@ def test_what_a_server_keeps_is_for_its_user_alone(tmp_path: Path):
 
 def test_each_command_has_a_password_of_its_own(environment, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("daycast.own_server.subprocess.Popen", lambda *_, env, **__: seen.append(env))
+    monkeypatch.setattr("daycast.service.ephemeral_server.subprocess.Popen", lambda *_, env, **__: seen.append(env))
     servers = [OwnServer(tmp_path / name) for name in ("a", "b")]
     passwords = [each.environment["PREFECT_API_AUTH_STRING"] for each in servers]
     assert len({*passwords, environment["PREFECT_API_AUTH_STRING"]}) == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.chain.conftest import CHAIN, UNTIL
 from integration.chain.tables import copy_of
 from integration.test_slow_source import DAYS, NOW, START, weather
@@ -124,7 +124,7 @@ def test_while_the_warehouse_is_waited_for(start, chain, tmp_path, number):
 
 STUCK = """
 import sys, threading, time, numpy as np
-from daycast.commands import chain
+from daycast.cli import chain
 from daycast.__main__ import main
 
 def stuck(args):

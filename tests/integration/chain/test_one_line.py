@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

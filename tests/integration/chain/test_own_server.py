@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daycast import own_server
+from daycast.service import ephemeral_server as own_server
 from integration.chain.test_own_csv import UNTIL, write_garden
 
 with_processes_shown = pytest.mark.skipif(
@@ -33,7 +33,7 @@ def servers_of(folder: Path) -> list[int]:
             environ, command = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"PREFECT_HOME={folder}".encode() in environ and b"daycast.live.serve" in command:
+        if f"PREFECT_HOME={folder}".encode() in environ and b"daycast.service.prefect_server" in command:
             found.append(int(process.name))
     return found
 

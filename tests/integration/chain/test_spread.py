@@ -23,7 +23,7 @@ from daycast.settings import Settings, load_settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR, parse_time
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from integration.chain.conftest import UNTIL
 
 pytestmark = pytest.mark.slow

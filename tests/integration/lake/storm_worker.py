@@ -16,11 +16,11 @@ import polars as pl
 
 from daycast.variables import BUILT_IN
 from daycast.warehouse import lake as module
-from daycast.warehouse.connect import SETTINGS, open_warehouse, transaction
 from daycast.warehouse.forecasts import replace_forecasts
-from daycast.warehouse.ingestion import Batch, append_batches
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.publish import publish
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.readings import Batch, append_batches
+from daycast.warehouse.warehouse import SETTINGS, open_warehouse, transaction
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 STATIONS = ["a", "b"]

@@ -12,10 +12,10 @@ import pytest
 from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse import lake as module
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.statements import sql_folder
+from daycast.warehouse.warehouse import open_warehouse
 from integration.lake.conftest import Postgres
 from integration.lake.storm_worker import forecasts
 
@@ -26,9 +26,9 @@ DIE = """
 import os, signal, sys
 from datetime import UTC, datetime
 
-import daycast.warehouse.migrate as migrate
+import daycast.warehouse.migrations as migrate
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse.warehouse import open_warehouse
 from daycast.warehouse.lake import Lake
 
 catalogue, data, name, fatal = sys.argv[1:]
@@ -79,7 +79,7 @@ import sys
 from datetime import UTC, datetime
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse, transaction
+from daycast.warehouse.warehouse import open_warehouse, transaction
 from daycast.warehouse.lake import Lake
 
 with open_warehouse(Lake(*sys.argv[1:]), BUILT_IN.values(), datetime(2026, 2, 1, tzinfo=UTC)) as con, transaction(con):

@@ -21,10 +21,10 @@ from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
 from daycast.warehouse import lake as lake_module
 from daycast.warehouse import object_storage as module
-from daycast.warehouse.connect import SETTINGS, open_warehouse, transaction
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.retention import delete_old_rows
+from daycast.warehouse.maintenance import delete_old_rows
+from daycast.warehouse.warehouse import SETTINGS, open_warehouse, transaction
 from integration.lake.conftest import BUCKET, KEY, SECRET, Store, serving
 from integration.lake.storm_worker import T0, forecasts
 from integration.lake.test_same_on_both import on
@@ -81,7 +81,7 @@ DIE = """
 import os, signal, sys
 from datetime import UTC, datetime
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse, transaction
+from daycast.warehouse.warehouse import open_warehouse, transaction
 from daycast.warehouse.lake import Lake
 lake, now = Lake(*sys.argv[1:], os.environ), datetime(2026, 2, 1, tzinfo=UTC)
 with open_warehouse(lake, BUILT_IN.values(), now) as con, transaction(con):

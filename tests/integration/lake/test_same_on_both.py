@@ -17,13 +17,13 @@ from daycast.errors import ConfigError, WarehouseError
 from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
-from daycast.steps.migrate_warehouse import migrate_warehouse
+from daycast.steps.maintain import migrate_warehouse
 from daycast.steps.publish import publish_tables
 from daycast.steps.verify import verify_forecasts
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse, read_frame
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.publish import PUBLIC_TABLES
+from daycast.warehouse.publish.publication import PUBLIC_TABLES
+from daycast.warehouse.warehouse import open_warehouse, read_frame
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
@@ -154,9 +154,9 @@ def test_what_has_no_lake_or_no_file_says_so(new_lake: Callable[[], Lake], tmp_p
 DIE = """
 import json, os, sys
 from datetime import UTC, datetime
-import daycast.warehouse.transfer as module
+import daycast.warehouse.maintenance as module
 from daycast.settings import Settings
-from daycast.steps.migrate_warehouse import migrate_warehouse
+from daycast.steps.maintain import migrate_warehouse
 given, fatal = json.loads(sys.argv[1]), int(sys.argv[2])
 asked, real = 0, module._count_and_sum
 def die(*arguments):

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.connect import open_warehouse
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.publish import publish
+from daycast.warehouse.publish.publication import publish
+from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("STORM_S", "4"))

@@ -10,11 +10,11 @@ import pytest
 from daycast.settings import Settings
 from daycast.steps.maintain import maintain
 from daycast.variables import BUILT_IN
-from daycast.warehouse import tidy_lake as module
-from daycast.warehouse.connect import open_warehouse
+from daycast.warehouse import maintenance as module
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.tidy_lake import tidy_lake
+from daycast.warehouse.maintenance import tidy_lake
+from daycast.warehouse.warehouse import open_warehouse
 from integration.lake.storm_worker import T0, attached, forecasts
 
 pytestmark = pytest.mark.slow

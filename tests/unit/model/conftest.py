@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.lesson import Lesson
+from daycast.features.channels import Channel, Scale
+from daycast.features.panel import Network, Revisions
+from daycast.model.training.state import Lesson
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows
-from daycast.prepare.channels import Channel
-from daycast.prepare.network import Network, Revisions
-from daycast.prepare.scaler import Scale
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 from unit.model.lessons import BLOCK, make_lesson
 

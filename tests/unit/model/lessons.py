@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import torch
 
+from daycast.features.splits import Block
 from daycast.model.config import ModelConfig
-from daycast.model.cross_fit import CrossFit
-from daycast.model.distributed import ALONE, Ranks
-from daycast.model.lesson import Lesson
-from daycast.model.linear_path import ridge_features
-from daycast.model.sampling import eligible_origins
-from daycast.model.train import Member, Progress, Trained, train_together
+from daycast.model.linear.fit import CrossFit
+from daycast.model.linear.ridge import ridge_features
+from daycast.model.training.parallel import ALONE, Ranks
+from daycast.model.training.sampling import eligible_origins
+from daycast.model.training.state import Lesson
+from daycast.model.training.trainer import Member, Progress, Trained, train_together
 from daycast.model.windows import Batch, Windows
-from daycast.prepare.splits import Block
 
 TINY = ModelConfig(hidden=12, dropout=0.0, weight_average=0.0, batch=8, steps_per_epoch=4, epochs=2, hidden_share=0.5)
 BLOCK = Block(0, 168 + 24 + 3)  # four windows a station

@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daycast.features.channels import Scale
+from daycast.features.panel import Network
 from daycast.model.baselines import (
     calendar_cells,
     fit_climatology,
@@ -16,8 +18,6 @@ from daycast.model.baselines import (
     same_hour_yesterday,
 )
 from daycast.model.windows import Batch, Windows
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
 
 LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 nan = np.nan

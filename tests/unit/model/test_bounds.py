@@ -2,7 +2,7 @@
 
 import torch
 
-from daycast.model.bounds import keep_within_bounds
+from daycast.model.physical_limits import keep_within_bounds
 
 ANYTHING = (-100.0, 100.0)
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from daycast.model.calibration import INPUTS, Calibration, inputs_of, join
-from daycast.model.recalibrate import recalibrate
-from daycast.model.track_record import LOOK_BACK_DAYS, TrackRecord, disturb
-from daycast.model.weighted_quantiles import weighted_quantiles
+from daycast.model.calibration.calibration import INPUTS, Calibration, inputs_of, join
+from daycast.model.calibration.conformal import recalibrate, weighted_quantiles
+from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, TrackRecord, disturb
 from daycast.times import HORIZON_HOURS
 
 H = HORIZON_HOURS

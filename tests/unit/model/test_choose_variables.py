@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from daycast.errors import ConfigError, NotEnoughDataError
-from daycast.model.choose_variables import choose_variables
 from daycast.model.config import ModelConfig
+from daycast.model.fit import choose_variables
 from daycast.variables import BUILT_IN
 
 ROWS = pl.DataFrame(

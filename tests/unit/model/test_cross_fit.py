@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from daycast.model.cross_fit import FOLDS, cross_fit, fold_of_hours
-from daycast.model.linear_path import linear_forecast, ridge_features, sum_moments
+from daycast.features.splits import Block
+from daycast.model.linear.fit import FOLDS, cross_fit, fold_of_hours
+from daycast.model.linear.ridge import linear_forecast, ridge_features, sum_moments
 from daycast.model.windows import Batch
-from daycast.prepare.splits import Block
 
 
 def folds(make_batch: Callable[..., Batch], departures: tuple[float, ...]) -> list[Batch]:

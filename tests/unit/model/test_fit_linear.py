@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from daycast.model.fit_linear import fit_linear, fit_nested
-from daycast.model.linear_path import path_features, ridge_features
+from daycast.features.channels import Scale
+from daycast.features.panel import Network
+from daycast.features.splits import Block
+from daycast.model.linear.fit import fit_linear, fit_nested
+from daycast.model.linear.ridge import path_features, ridge_features
 from daycast.model.windows import Windows
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.splits import Block
 
 TRAIN = Block(0, 960)
 

@@ -8,16 +8,15 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.cross_fit import fold_of_hours
-from daycast.model.fit_linear import LinearFit, fit_linear
-from daycast.model.fit_outlook import add_outlook, fit_outlook
-from daycast.model.linear_path import correct, linear_forecast, ridge_features
-from daycast.model.outlook import Outlook
-from daycast.model.sampling import eligible_origins
+from daycast.features.channels import Scale
+from daycast.features.panel import Network
+from daycast.features.splits import Block
+from daycast.model.external_forecasts import Outlook
+from daycast.model.linear.external_correction import add_outlook, fit_outlook
+from daycast.model.linear.fit import LinearFit, fit_linear, fold_of_hours
+from daycast.model.linear.ridge import correct, linear_forecast, ridge_features
+from daycast.model.training.sampling import eligible_origins
 from daycast.model.windows import Batch, Windows
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.splits import Block
 from daycast.times import HOUR
 
 T, EVERY = 1440, 12  # hours there are; hours between others' issues

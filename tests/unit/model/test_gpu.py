@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from daycast.model.config import ModelConfig
-from daycast.model.linear_path import linear_forecast, path_features, sum_moments
-from daycast.model.seq2seq import Seq2Seq
+from daycast.model.linear.ridge import linear_forecast, path_features, sum_moments
+from daycast.model.network.seq2seq import Seq2Seq
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from daycast.model.linear_path import Features, linear_forecast, path_features, ridge_features, sum_moments, sum_up
+from daycast.model.linear.ridge import Features, linear_forecast, path_features, ridge_features, sum_moments, sum_up
 from daycast.model.windows import Batch
 
 P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a constant

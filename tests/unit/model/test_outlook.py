@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.outlook import Outlook, Releases
-from daycast.model.sampling import hide_covariates
-from daycast.prepare.channels import Channel
-from daycast.prepare.covariates import OLDEST_H, make_covariates
-from daycast.prepare.scaler import Scale
+from daycast.features.channels import Channel, Scale
+from daycast.features.external_forecasts import OLDEST_H, make_covariates
+from daycast.model.external_forecasts import Outlook, Releases
+from daycast.model.training.sampling import hide_covariates
 from daycast.times import HORIZON_HOURS, HOUR, UTC_TIME
 
 START = datetime(2026, 2, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from daycast.model.config import QUANTILES
-from daycast.model.pinball import pinball_loss
+from daycast.model.training.trainer import pinball_loss
 from daycast.model.windows import Batch
 
 

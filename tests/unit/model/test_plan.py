@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from daycast.model.circumstances import Circumstances
 from daycast.model.config import EPOCHS, ModelConfig
-from daycast.model.distributed import ALONE
-from daycast.model.lesson import Lesson
-from daycast.model.plan import Pace, load_plan, measure_pace, plan_training
-from daycast.model.train import Member
-from daycast.model.train_ensemble import plan_ensemble, train_ensemble
+from daycast.model.training.ensemble import plan_ensemble, train_ensemble
+from daycast.model.training.parallel import ALONE
+from daycast.model.training.plan import Pace, load_plan, measure_pace, plan_training
+from daycast.model.training.state import Circumstances, Lesson
+from daycast.model.training.trainer import Member
 from unit.model.lessons import TINY
 
 UNPLANNED = replace(TINY, cell="auto", members=4, dropout=0.3, epochs=None, max_minutes=3.0, steps_per_epoch=10)
@@ -22,7 +21,7 @@ MEMBERS = [Member("gru", 1, 1), Member("lstm", 2, 2), Member("gru", 3, 3)]
 @pytest.fixture
 def slow_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step takes a second, a validation two."""
-    monkeypatch.setattr("daycast.model.plan.measure_pace", lambda *_: Pace(step=1.0, validation=2.0))
+    monkeypatch.setattr("daycast.model.training.plan.measure_pace", lambda *_: Pace(step=1.0, validation=2.0))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_an_interrupted_training_goes_on_with_its_plan_however_fast_the_machine_
     slow = replace(UNPLANNED, max_minutes=1.0)
     planned = plan_ensemble(lesson, slow, circumstances, 0.0)
     assert planned.epochs == 1
-    monkeypatch.setattr("daycast.model.plan.measure_pace", lambda *_: Pace(step=0.0, validation=0.0))
+    monkeypatch.setattr("daycast.model.training.plan.measure_pace", lambda *_: Pace(step=0.0, validation=0.0))
     assert plan_ensemble(lesson, slow, circumstances, 0.0) == planned
     circumstances.state_of("plan").write_text("{")
     assert plan_ensemble(lesson, slow, circumstances, 0.0).epochs == EPOCHS[-1]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daycast.model.plausibility import LEAST_HOURS, find_implausible, observed_ranges
+from daycast.model.physical_limits import LEAST_HOURS, find_implausible, observed_ranges
 
 LIMITS = [(-95.0, 65.0)]  # a twentieth of it is 8
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from daycast.model.device import choose_precision
-from daycast.model.lesson import Lesson
-from daycast.model.train import Member
+from daycast.model.training.state import Lesson
+from daycast.model.training.trainer import Member
 from unit.model.lessons import TINY, train_alone
 
 

@@ -10,13 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from daycast.model.circumstances import Circumstances
 from daycast.model.config import ModelConfig
-from daycast.model.distributed import Ranks
-from daycast.model.lesson import Lesson
-from daycast.model.resume import forget_states
-from daycast.model.train import Member, Progress, Trained
-from daycast.model.train_ensemble import train_ensemble
+from daycast.model.training.ensemble import train_ensemble
+from daycast.model.training.parallel import Ranks
+from daycast.model.training.state import Circumstances, Lesson, forget_states
+from daycast.model.training.trainer import Member, Progress, Trained
 from unit.model.lessons import TINY, train_alone
 
 LONG = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daycast.model.sampling import draw, draw_outages, eligible_origins, spread_evenly
-from daycast.prepare.network import Network
-from daycast.prepare.splits import Block
+from daycast.features.panel import Network
+from daycast.features.splits import Block
+from daycast.model.training.sampling import draw, draw_outages, eligible_origins, spread_evenly
 
 
 @pytest.mark.parametrize("block", [Block(0, 420), Block(60, 330), Block(-144, 100), Block(300, 420)])

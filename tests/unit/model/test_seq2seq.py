@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daycast.model.config import ModelConfig
-from daycast.model.ensemble import Ensemble
-from daycast.model.outlook import Outlook
-from daycast.model.seq2seq import Seq2Seq, spread_quantiles
+from daycast.model.external_forecasts import Outlook
+from daycast.model.forecaster import Ensemble
+from daycast.model.network.seq2seq import Seq2Seq, spread_quantiles
 from daycast.model.windows import Batch
 
 BOTH = pytest.mark.parametrize("cell", ["gru", "lstm"])

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from daycast.model.side_by_side import side_by_side, threads_for
+from daycast.model.training.parallel import side_by_side, threads_for
 
 
 def in_another_thread() -> int:

@@ -8,16 +8,16 @@ import polars as pl
 import pytest
 import torch
 
+from daycast.features.channels import Scale
+from daycast.features.panel import Network
+from daycast.features.splits import Block
 from daycast.model.config import ModelConfig
-from daycast.model.fit_outlook import add_outlook
-from daycast.model.sampling import eligible_origins
-from daycast.model.seq2seq import Seq2Seq
-from daycast.model.train import Member, Progress
-from daycast.model.train_ensemble import train_ensemble
+from daycast.model.linear.external_correction import add_outlook
+from daycast.model.network.seq2seq import Seq2Seq
+from daycast.model.training.ensemble import train_ensemble
+from daycast.model.training.sampling import eligible_origins
+from daycast.model.training.trainer import Member, Progress
 from daycast.model.windows import Windows
-from daycast.prepare.network import Network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.splits import Block
 from daycast.times import HOUR
 from unit.model.lessons import BLOCK, TINY, make_lesson, train_alone
 

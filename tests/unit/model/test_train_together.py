@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from daycast.model.lesson import Lesson
-from daycast.model.train import Member, Progress, train_together
-from daycast.model.train_ensemble import train_ensemble
-from daycast.model.train_epoch import train_epoch
+from daycast.model.training.ensemble import train_ensemble
+from daycast.model.training.state import Lesson
+from daycast.model.training.trainer import Member, Progress, train_epoch, train_together
 from unit.model.lessons import TINY, train_alone
 
 NOISY = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, epochs=3, patience=3)
@@ -108,7 +107,7 @@ def test_who_is_interrupted_does_not_wait_and_the_threads_end(
         ):  # one signal may be lost, where it comes just before the main thread begins to wait
             signal.pthread_kill(main.ident, signal.SIGINT)
 
-    monkeypatch.setattr("daycast.model.train.train_epoch", begin_epoch)
+    monkeypatch.setattr("daycast.model.training.trainer.train_epoch", begin_epoch)
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         train_together(PAIR, lesson, endless, lambda _: None)

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from daycast.model.lesson import Lesson
-from daycast.model.train import Member
-from daycast.model.warm_start import next_beginning
+from daycast.model.training.state import Lesson, next_beginning
+from daycast.model.training.trainer import Member
 from unit.model.lessons import TINY, train_alone
 
 

@@ -13,12 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daycast.features.channels import Channel, Scale
+from daycast.features.panel import Network, make_network, split_network
+from daycast.features.solar import make_sun_table
 from daycast.model.windows import REGIMES, Batch, Windows, find_neighbours
-from daycast.prepare.channels import Channel
-from daycast.prepare.network import Network, make_network
-from daycast.prepare.scaler import Scale
-from daycast.prepare.station_blocks import split_network
-from daycast.prepare.sun import make_sun_table
 from daycast.times import HOUR, UTC_TIME
 
 START = datetime(2025, 12, 20, 5, tzinfo=UTC)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from daycast.quality.checks import check_climatology, check_limits, check_neighbours, lapse
 from daycast.quality.flags import FAIL, SUSPECT
 from daycast.quality.limits import Limits
+from daycast.quality.range import check_climatology, check_limits, check_neighbours, lapse
 from daycast.variables import Variable
 
 GAP = math.nan

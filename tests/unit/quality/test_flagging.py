@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from daycast.quality.flagging import Surroundings, flag_versions
+from daycast.quality.flag_table import Surroundings, flag_versions
 from daycast.quality.limits import Limits
 from daycast.times import HOUR, UTC_TIME
 from daycast.variables import BUILT_IN

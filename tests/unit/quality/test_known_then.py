@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daycast.quality.known_then import NOBODY, KnownThen, take
+from daycast.quality.as_of import NOBODY, KnownThen, take
 
 FOREVER = np.iinfo(np.int64).max
 LOOK_BACK = 2

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daycast.quality.checks import LOOK_BACK_HOURS, check_past
 from daycast.quality.flags import FAIL, SUSPECT
 from daycast.quality.limits import Limits
+from daycast.quality.range import LOOK_BACK_HOURS, check_past
 
 GAP = math.nan
 STEP = Limits(step=10.0)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from daycast.quality.checks import check_together
+from daycast.quality.consistency import humidity_disagrees
 from daycast.quality.flags import SUSPECT
-from daycast.quality.together_checks import humidity_disagrees
+from daycast.quality.range import check_together
 
 AIR, DEW, HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_pct"
 WIND, GUST = "wind_speed_m_s", "wind_gust_m_s"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
+from daycast.quality.flag_table import Verdicts
 from daycast.quality.flags import FAIL, GOOD, MISSING, SUSPECT
-from daycast.quality.verdicts import Verdicts
 from daycast.times import HOUR, UTC_TIME
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)

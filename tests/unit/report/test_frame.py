@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 from rich.cells import cell_len
 
-from daycast.report.frame import render_frame
+from daycast.report.table import render_frame
 
 T0 = datetime(2026, 6, 1, 3, tzinfo=UTC)
 WIDTHS = pytest.mark.parametrize("width", [80, 120])

@@ -1,6 +1,6 @@
 import pytest
 
-from daycast.report.html import Markup, as_html, bar, table, tag
+from daycast.report.sections import Markup, as_html, bar, table, tag
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b"])

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from daycast.report.ingest_progress import show_ingest
+from daycast.report.progress import show_ingest
 
 
 @dataclass(frozen=True)

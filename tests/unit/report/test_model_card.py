@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from daycast.report.champion_section import render_champion
+from daycast.evaluation.serving import Substitute
 from daycast.report.model_card import LISTED_SUBSTITUTES, ModelCard, render_model, render_models
-from daycast.report.skill import Champion
-from daycast.report.verdict import Rival, Verdict, name_servers, read_verdict
+from daycast.report.sections import render_champion
+from daycast.report.skill import Champion, Rival, Verdict, name_servers, read_verdict
 from daycast.variables import BUILT_IN
-from daycast.verify.serving import Substitute
 
 NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
 DECISION = {

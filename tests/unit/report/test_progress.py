@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from daycast.model.train import Progress
+from daycast.model.training.trainer import Progress
 from daycast.report.progress import show_training, time_left
 
 EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, epochs_done=13, member=2, members=4)

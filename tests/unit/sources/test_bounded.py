@@ -5,8 +5,8 @@ import tracemalloc
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources import bounded
-from daycast.sources.bounded import DamagedError, counted, read_bytes, unpacked, whole_lines
+from daycast.sources import streams as bounded
+from daycast.sources.streams import DamagedError, counted, read_bytes, unpacked, whole_lines
 
 
 def in_blocks(content: bytes, size: int) -> list[bytes]:

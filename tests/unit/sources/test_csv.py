@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.csv import CsvSource
-from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources.tables import csv_file
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.files import csv_table as csv_file
+from daycast.sources.files.csv import CsvSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
-from daycast.prepare.hourly_versions import make_hourly_versions
-from daycast.sources.delivery import Delivery
-from daycast.sources.ghcnh import ARCHIVE, GhcnhSource
+from daycast.features.hourly import make_hourly_versions
+from daycast.sources.batch import Delivery
+from daycast.sources.noaa.ghcnh import ARCHIVE, GhcnhSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, serve
 

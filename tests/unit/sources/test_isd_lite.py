@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
-from daycast.sources.delivery import Delivery
-from daycast.sources.isd_lite import ARCHIVE, IsdLiteSource
+from daycast.sources.batch import Delivery
+from daycast.sources.noaa.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve
 

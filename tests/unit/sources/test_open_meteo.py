@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.delivery import READING_KEYS, Delivery
-from daycast.sources.meteo.days import Days, pieces_of
-from daycast.sources.open_meteo import OpenMeteoSource
+from daycast.sources.batch import READING_KEYS, Delivery
+from daycast.sources.open_meteo.request import Days, pieces_of
+from daycast.sources.open_meteo.source import OpenMeteoSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
 from unit.sources.http_server import Answer, Request, Served, serve

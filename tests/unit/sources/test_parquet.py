@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources import parquet
-from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources.parquet import ParquetSource, read_pieces
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.files import parquet
+from daycast.sources.files.parquet import ParquetSource, read_pieces
 from daycast.variables import BUILT_IN, Variable
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)

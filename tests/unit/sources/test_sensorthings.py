@@ -14,9 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.delivery import PROBLEM_SCHEMA, READING_KEYS, Delivery
-from daycast.sources.sensorthings import SensorThingsSource
-from daycast.sources.things import series
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.sensorthings import observations as series
+from daycast.sources.sensorthings.source import SensorThingsSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve

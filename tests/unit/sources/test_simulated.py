@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError
-from daycast.sources.delivery import READING_KEYS
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.batch import READING_KEYS
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN

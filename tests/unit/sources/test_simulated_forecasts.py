@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from daycast.sources.delivery import ISSUE_KEYS
-from daycast.sources.simulated import SimulatedSource
+from daycast.sources.batch import ISSUE_KEYS
+from daycast.sources.simulated.source import SimulatedSource
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
 

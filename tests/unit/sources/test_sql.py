@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources import sql
-from daycast.sources.delivery import READING_KEYS, Delivery
+from daycast.sources import sql as sql_attach
+from daycast.sources.batch import READING_KEYS, Delivery
 from daycast.sources.sql import SqlSource
-from daycast.sources.tables import sql_attach
 from daycast.variables import BUILT_IN
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)

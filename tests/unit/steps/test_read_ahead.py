@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.delivery import Delivery, no_problems
-from daycast.sources.stop import find_stop
-from daycast.steps import read_ahead
-from daycast.steps.read_ahead import ReadAhead
+from daycast.sources.batch import Delivery, find_stop, no_problems
+from daycast.steps import ingest as read_ahead
+from daycast.steps.ingest import ReadAhead
 
 PATIENCE_S = 60.0  # for what is bound to happen, on a busy machine
 

@@ -3,8 +3,8 @@
 import duckdb
 import pytest
 
+from daycast.warehouse.migrations import without_checks
 from daycast.warehouse.statements import sql_folder
-from daycast.warehouse.without_checks import without_checks
 
 
 @pytest.mark.parametrize(

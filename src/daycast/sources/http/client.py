@@ -12,12 +12,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from daycast.errors import SourceError
-from daycast.sources.http.answer import Answer
-from daycast.sources.http.key import read_key
-from daycast.sources.http.pause import pause_s
-from daycast.sources.http.settings import Credential, HttpSettings
-from daycast.sources.http.trouble import LastingError, PassingError
-from daycast.sources.stop import find_stop
+from daycast.sources.batch import find_stop
+from daycast.sources.http.auth import Credential, HttpSettings, read_key
+from daycast.sources.http.transport import Answer, LastingError, PassingError, pause_s
 
 __all__ = ["Body", "Client", "Credential", "HttpSettings"]
 
@@ -43,7 +40,7 @@ class Client:
     def __init__(
         self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
-        from daycast.sources.http.exchange import Exchange, shown  # noqa: PLC0415 (httpx only once something is asked)
+        from daycast.sources.http.transport import Exchange, shown  # noqa: PLC0415 (httpx only once something is asked)
 
         self._settings = settings
         self._key = read_key(settings.credential, environment)

@@ -4,25 +4,80 @@ import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import SourceError
-from daycast.sources.bounded import read_bytes
-from daycast.sources.delivery import Delivery
+from daycast.sources.batch import Delivery
+from daycast.sources.files.csv_table import list_problems
 from daycast.sources.http.client import Client, HttpSettings
-from daycast.sources.noaa.station_year import Reports, Shelf, StationYear, no_reports
-from daycast.sources.noaa.station_year_archive import ArchiveShelf
-from daycast.sources.noaa.station_year_delivery import Span, as_delivery
-from daycast.sources.noaa.station_year_folder import FolderShelf
-from daycast.sources.tables.calendar import earlier
+from daycast.sources.noaa.station_years import ArchiveShelf, FolderShelf, Reports, Shelf, StationYear, no_reports
+from daycast.sources.streams import read_bytes
 from daycast.sources.tables.short_forms import Duration, list_if_bare
+from daycast.sources.tables.times import earlier
 from daycast.times import HOUR
 from daycast.variables import Variable
+
+# From the reports of a station-year to a delivery of what was received in a span of time.
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What to deliver: what was received in (since, until], `delay` after it was observed, and not observed before `start`."""
+
+    since: datetime | None
+    until: datetime
+    start: datetime | None
+    delay: timedelta
+
+
+def as_delivery(
+    reports: Reports, piece: StationYear, fingerprint: str, span: Span, variables: Mapping[str, Variable]
+) -> Delivery:
+    """The reports in `span`, and those whose time cannot be read, with every variable, null where the file has none such."""
+    readings = _readings(reports.values, piece.station, span.delay, variables)
+    received, observed, never = pl.col("received_at"), pl.col("observed_at"), pl.lit(value=False)
+    sides = readings.select(
+        late=(received > span.until).fill_null(value=False),
+        old=(received <= span.since).fill_null(value=False) if span.since else never,
+        before=(observed < span.start).fill_null(value=False) if span.start else never,
+    )
+    inside = ~(sides["late"] | sides["old"] | sides["before"])
+    return Delivery(
+        origin=piece.origin,
+        fingerprint=fingerprint,
+        readings=readings.filter(inside),
+        raw=reports.raw.filter(inside),
+        problems=_only(list_problems(reports.complaints), inside),
+        complete=not (sides["late"] | sides["old"]).any(),
+        receipt="assumed",
+    )
+
+
+def _readings(values: pl.DataFrame, station: str, delay: timedelta, variables: Mapping[str, Variable]) -> pl.DataFrame:
+    def none(name: str) -> pl.Expr:
+        return pl.repeat(None, pl.len(), dtype=pl.Float64).alias(name)
+
+    return values.select(
+        pl.repeat(station, pl.len(), dtype=pl.String).alias("station_id"),
+        "observed_at",
+        (pl.col("observed_at") + delay).alias("received_at"),
+        *(pl.col(name) if name in values.columns else none(name) for name in variables),
+    )
+
+
+def _only(problems: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
+    """The problems of the rows `kept`, which are numbered anew without the others."""
+    numbers = kept.cum_sum().cast(pl.UInt32)
+    row = problems["row_number"]
+    return problems.filter(kept.gather(row)).with_columns(row_number=numbers.gather(row.filter(kept.gather(row))) - 1)
+
 
 _PATIENCE = 3  # station-years in a row that cannot be had before the archive is taken to be down
 # settings that change no reading

@@ -4,19 +4,185 @@ Format: NOAA, GHCNh documentation 1.1.0 (10 March 2026), section III and table 1
 https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Annotated
 
 import polars as pl
+from pydantic import BeforeValidator, StringConstraints
 
-from daycast.sources.noaa.ghcnh_columns import has_right_width, read_columns
-from daycast.sources.noaa.ghcnh_precipitation import last_of_each_hour, total_of_report
-from daycast.sources.noaa.ghcnh_quality import is_bad, without_words
-from daycast.sources.noaa.ghcnh_times import TIME_COLUMNS, observed_at, written_time
-from daycast.sources.noaa.station_year import Reports, StationYear, is_of_another_year
-from daycast.sources.tables.problems import Complaint
-from daycast.sources.tables.text_values import parse_number
+from daycast.errors import SourceError, listed
+from daycast.features.hourly import full_hour_after
+from daycast.sources.files.csv_table import Complaint
+from daycast.sources.noaa.station_years import TRACE_MM, Reports, StationYear, instant, is_of_another_year
+from daycast.sources.tables.short_forms import list_if_bare
 from daycast.sources.tables.units import says_no_direction
+from daycast.sources.tables.values import parse_number, present
+
+# The columns of a GHCNh file by name, in the spellings that NOAA has used so far.
+
+
+_SEPARATOR = "|"
+_ALSO = {"station_id": "station"}  # format 1.0 against 1.1, in any case
+
+
+def split_fields(line: str) -> list[str]:
+    """The names in a header, as we compare them, or the fields of a row."""
+    return [field.strip() for field in line.split(_SEPARATOR)]
+
+
+def column_names(header: str) -> list[str]:
+    """The names of the columns, in lower case and as format 1.1 has them."""
+    folded = [name.casefold() for name in split_fields(header)]
+    return [_ALSO.get(name, name) for name in folded]
+
+
+def read_columns(lines: pl.Series, needed: Collection[str], wanted: Collection[str], origin: str) -> pl.DataFrame:
+    """The columns `needed` and `wanted` of the table in `lines`, whose first is the header, as text, null where empty.
+
+    A wanted column that is not there is null. A row has a line; quotation marks mean nothing, as remarks are full of them.
+    Raises SourceError naming `origin` and a needed column that is not there, or any that is there twice.
+    """
+    header = column_names(lines[0])
+    names = [*needed, *wanted]
+    lacking = [name for name in needed if name not in header]
+    if lacking:
+        raise SourceError(
+            f"{origin} is no GHCNh file: no column {lacking[0]!r} in its header {listed(split_fields(lines[0]))}"
+        )
+    repeated = [name for name in names if header.count(name) > 1]
+    if repeated:
+        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
+    table = _table(lines, [header.index(name) for name in names if name in header], len(header))
+    absent = [pl.lit(None, pl.String).alias(name) for name in names if name not in header]
+    there = [present(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
+    return table.select(there).with_columns(absent).select(names)
+
+
+def has_right_width(lines: pl.Series) -> pl.Series:
+    """Which of the lines behind the header have as many fields as it."""
+    separators = lines.str.count_matches(_SEPARATOR, literal=True)
+    return separators.slice(1) == separators[0]
+
+
+def _table(lines: pl.Series, positions: list[int], width: int) -> pl.DataFrame:
+    """The columns c0, c1 … at these positions, under a header of our own, which has no name twice."""
+    header = _SEPARATOR.join(f"c{index}" for index in range(width))
+    text = pl.concat([pl.Series("line", [header]), lines.slice(1)]).str.join("\n").item()
+    return pl.read_csv(
+        text.encode(),
+        separator=_SEPARATOR,
+        quote_char=None,
+        infer_schema=False,
+        truncate_ragged_lines=True,
+        columns=[f"c{index}" for index in sorted(set(positions))],
+    )
+
+
+# The time of a GHCNh report: a date in ISO 8601, or in files of all years its parts, always UTC.
+
+
+TIME_COLUMNS = ("date", "year", "month", "day", "hour", "minute")
+
+
+def written_time() -> pl.Expr:
+    """The time as it is written."""
+    parts = pl.concat_str(TIME_COLUMNS[1:], separator=" ", ignore_nulls=True)
+    return pl.coalesce("date", parts)
+
+
+def observed_at() -> pl.Expr:
+    """The instant (UTC_TIME) under the name "observed_at", null where the columns tell none."""
+    from_date = instant(pl.col("date").str.strip_suffix("Z"), "%Y-%m-%dT%H:%M:%S")
+    parts = pl.concat_str(TIME_COLUMNS[1:], separator=" ")
+    return pl.coalesce(from_date, instant(parts, "%Y %m %d %H %M")).alias("observed_at")
+
+
+# Which values of GHCNh were found wrong by NOAA or by the source it had them from.
+#
+# Codes: NOAA, GHCNh documentation 1.1.0, section VI and table 3,
+# https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf
+# What a code means depends on the source of the value.
+
+
+ANY_SOURCE = "any"
+_SUSPECT_OR_ERRONEOUS = "2367"
+_FAILED_A_CHECK = ascii_lowercase  # a letter for each of the checks that are made of all sources alike
+_FAILED_A_CHECK_BEFORE = (
+    "DEFHKLNSTVW"  # as format 1.0 called them; its C and U mean good values in older codes, and are none here
+)
+_OLD_NETWORKS = ("220", "221", "222", "223", "347", "348")
+_REMOVED = "5"  # there; elsewhere it says that every check was passed
+_HOURLY_PRECIPITATION = "382"
+_NOT_OF_ONE_HOUR = "XNYKOZMDQRA"  # there: beyond extremes, or a total of several hours
+
+Codes = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]$")], ...], BeforeValidator(list_if_bare)
+]
+QualityCodes = dict[Annotated[str, StringConstraints(pattern=rf"^(\d+|{ANY_SOURCE})$")], Codes]
+
+BAD_QUALITY_CODES: Mapping[str, tuple[str, ...]] = {
+    ANY_SOURCE: tuple(_SUSPECT_OR_ERRONEOUS + _FAILED_A_CHECK + _FAILED_A_CHECK_BEFORE),
+    **dict.fromkeys(_OLD_NETWORKS, (_REMOVED,)),
+    _HOURLY_PRECIPITATION: tuple(_NOT_OF_ONE_HOUR),
+}
+
+
+def is_bad(quality: pl.Expr, source: pl.Expr, codes: Mapping[str, tuple[str, ...]]) -> pl.Expr:
+    """Whether any of the codes in `quality` is among those of ANY_SOURCE or of the value's `source`; False without one.
+
+    A code may have words behind it, as in "7-Erroneous".
+    """
+    code = without_words(quality).fill_null("")
+    bad = [
+        (pl.lit(value=True) if of == ANY_SOURCE else source == of) & code.str.contains(f"[{''.join(letters)}]")
+        for of, letters in codes.items()
+        if letters
+    ]
+    return pl.any_horizontal(pl.lit(value=False), *bad).fill_null(value=False)
+
+
+def without_words(code: pl.Expr) -> pl.Expr:
+    """The code alone, where words follow it after a hyphen; null where there is none."""
+    return code.str.extract(r"^\s*([^-\s]+)")
+
+
+# Precipitation of GHCNh: which reports tell the total of an hour, and which only a part of it or more.
+#
+# A routine weather report tells what fell since the last routine one; a special report between two of them tells what fell so
+# far, so that adding it would count rain twice. Codes: NOAA, GHCNh documentation 1.1.0,
+# https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf, and for those
+# of older sources NOAA, Integrated Surface Dataset format document, liquid precipitation condition code,
+# https://www.ncei.noaa.gov/pub/data/noaa/isd-format-document.pdf
+
+
+_TRACE = ("2", "T")
+_CODES_NOT_OF_ONE_HOUR = tuple("145678IJg")  # not measured, accumulated, deleted, missing, incomplete
+_SPECIAL = r"(?i)FM-?16|SPECI"  # report types
+
+
+def total_of_report(amount: pl.Expr, measurement: pl.Expr, report: pl.Expr) -> pl.Expr:
+    """The precipitation [mm] that a report tells for about the last hour; null where it is of another time.
+
+    Code 3, which the older format calls the begin of an accumulation, stays: whole networks write it with all of their rain.
+    """
+    code = without_words(measurement)
+    accumulated = code.is_in(_CODES_NOT_OF_ONE_HOUR) | measurement.str.contains("accum", literal=True)
+    special = report.str.contains(_SPECIAL)
+    elsewhere = (accumulated | special).fill_null(value=False)
+    trace = code.is_in(_TRACE).fill_null(value=False) & amount.is_not_null()
+    return pl.when(elsewhere.not_()).then(pl.when(trace).then(TRACE_MM).otherwise(amount))
+
+
+def last_of_each_hour(amount: pl.Expr, observed_at: pl.Expr) -> pl.Expr:
+    """`amount` where it is the last in (h - 1 h, h], else null; all rows are of one station.
+
+    Reports of several networks in one hour tell of the same rain, and hourly totals are the sum of what we deliver.
+    """
+    last = pl.when(amount.is_not_null()).then(observed_at).max().over(full_hour_after(observed_at))
+    return pl.when(observed_at == last).then(amount)
+
 
 COLUMNS = {  # by variable
     "air_temperature_c": "temperature",

@@ -8,19 +8,23 @@ from typing import Annotated
 import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from daycast.errors import SourceError
-from daycast.sources.delivery import ISSUE_KEYS, READING_KEYS
-from daycast.sources.nearest import did_you_mean, listed
-from daycast.sources.tables.forecast_columns import ForecastInstants
-from daycast.sources.tables.local_time import WallClocks, validate_timezone
-from daycast.sources.tables.mapped_columns import MappedColumns, units_of
-from daycast.sources.tables.problems import Complaint, list_problems
+from daycast.errors import SourceError, did_you_mean, listed
+from daycast.sources.batch import ISSUE_KEYS, READING_KEYS
+from daycast.sources.files.csv_table import Complaint, list_problems
+from daycast.sources.files.station_list import StationList
+from daycast.sources.tables.columns import ForecastInstants, MappedColumns, StationKey, units_of
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
-from daycast.sources.tables.station_key import StationKey
-from daycast.sources.tables.station_list import StationList
-from daycast.sources.tables.typed_time import InstantColumn, time_as_text, to_instants, why_no_instant, writable
-from daycast.sources.tables.typed_values import TypedReader, is_text
+from daycast.sources.tables.times import (
+    InstantColumn,
+    WallClocks,
+    time_as_text,
+    to_instants,
+    validate_timezone,
+    why_no_instant,
+    writable,
+)
 from daycast.sources.tables.units import COMPASS
+from daycast.sources.tables.values import TypedReader, is_text
 from daycast.variables import Variable
 
 

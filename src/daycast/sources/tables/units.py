@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from daycast.errors import ConfigError
-from daycast.sources.nearest import did_you_mean
+from daycast.errors import ConfigError, did_you_mean
 from daycast.variables import BUILT_IN, Variable
 
 COMPASS = "compass"

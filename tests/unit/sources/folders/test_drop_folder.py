@@ -10,10 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
-from daycast.sources import csv
-from daycast.sources.csv import CsvSource
-from daycast.sources.folders import dropped_file
-from daycast.sources.parquet import ParquetSource
+from daycast.sources.files import csv
+from daycast.sources.files import inbox as dropped_file
+from daycast.sources.files.csv import CsvSource
+from daycast.sources.files.parquet import ParquetSource
 from daycast.variables import BUILT_IN
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)

@@ -13,10 +13,10 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.http import answer as http_answer
+from daycast.sources.batch import Stop, StoppedError, current_stop
+from daycast.sources.http import transport as http_answer
 from daycast.sources.http.client import Client, Credential, HttpSettings
-from daycast.sources.http.trouble import LastingError
-from daycast.sources.stop import Stop, StoppedError, current_stop
+from daycast.sources.http.transport import LastingError
 from unit.sources.http_server import Answer, Request, serve
 
 SECRET = "pa ss/w0rd&x"  # noqa: S105 (made up, with characters that addresses escape)
@@ -125,7 +125,7 @@ def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
 @pytest.fixture
 def brief(monkeypatch):
     """A time-out is a minute, and a whole request may take a second."""
-    monkeypatch.setattr("daycast.sources.http.exchange._WHOLE_IN_TIMEOUTS", 1 / 60)
+    monkeypatch.setattr("daycast.sources.http.transport._WHOLE_IN_TIMEOUTS", 1 / 60)
     return QUICK
 
 

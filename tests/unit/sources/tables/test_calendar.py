@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from daycast.sources.tables.calendar import earlier, within_calendar
+from daycast.sources.tables.times import earlier, within_calendar
 from daycast.times import FIRST_TIME
 
 FAR = 2**62

@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources import bounded
-from daycast.sources.tables import csv_file
-from daycast.sources.tables.csv_file import beyond_columns, parse_table, read_pieces, survey
+from daycast.sources import streams as bounded
+from daycast.sources.files import csv_table as csv_file
+from daycast.sources.files.csv_table import beyond_columns, parse_table, read_pieces, survey
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):

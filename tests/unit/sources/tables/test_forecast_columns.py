@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from daycast.sources.csv import CsvSource
-from daycast.sources.delivery import ISSUE_KEYS, Delivery
-from daycast.sources.parquet import ParquetSource
+from daycast.sources.batch import ISSUE_KEYS, Delivery
+from daycast.sources.files.csv import CsvSource
+from daycast.sources.files.parquet import ParquetSource
 from daycast.sources.sql import SqlSource
 from daycast.variables import BUILT_IN
 

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from daycast.sources.tables.local_time import WallClock, validate_timezone
+from daycast.sources.tables.times import WallClock, validate_timezone
 
 
 def utc_of(walls: list[str], zone: str, stations: list[str] | None = None) -> list[str | None]:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from daycast.sources.tables.text_encoding import Encoding, Evidence, as_utf8, marked_encoding
+from daycast.sources.streams import Encoding, Evidence, as_utf8, marked_encoding
 
 
 def read(content: bytes, encoding: str | None = None) -> str:

@@ -6,13 +6,11 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.tables.text_values import ValueReader
+from daycast.sources.sensorthings.datastreams import Channel, DatastreamColumn, choose_channels
+from daycast.sources.sensorthings.observations import Timing, as_table, join_wide, list_faults, read_observations
+from daycast.sources.sensorthings.things import Datastream, Point, Thing, entity_url, read_collection, read_point
 from daycast.sources.tables.units import Unit
-from daycast.sources.things.columns import Channel, DatastreamColumn, choose_channels
-from daycast.sources.things.observations import Timing, as_table, join_wide, list_faults, read_observations
-from daycast.sources.things.pages import entity_url, read_collection
-from daycast.sources.things.point import Point, read_point
-from daycast.sources.things.things import Datastream, Thing
+from daycast.sources.tables.values import ValueReader
 from daycast.variables import BUILT_IN, Variable
 
 AT_ONCE = Timing(timedelta(0), result_time_is_receipt=False, longest_interval=timedelta(hours=1))

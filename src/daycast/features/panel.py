@@ -1,0 +1,217 @@
+"""A network in blocks of stations that can be worked on apart: each brings the neighbours that its own stations see."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from daycast.features.channels import Channel
+from daycast.features.external_forecasts import Covariates
+from daycast.features.neighbours import NOBODY
+from daycast.times import EPOCH, HOUR, hours_between
+
+# A network's observations as arrays: one value array for all stations and hours, and since when each hour was known.
+
+
+NEVER = np.int32(2**30)  # an hour index no forecast reaches
+_AT_ONCE = 1_000_000  # hours of stations whose rows are in memory together, besides the arrays
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """Versions of observations that were believed for a while; row r: (station, hour) had values[r] from hour to until hour.
+
+    Sorted by station and hour. `known_from` and `known_until` are hour indices: a forecast issued at hour t saw the version where
+    known_from <= t < known_until.
+    """
+
+    station: np.ndarray  # (R,) int32
+    hour: np.ndarray  # (R,) int32
+    known_from: np.ndarray  # (R,) int32
+    known_until: np.ndarray  # (R,) int32
+    values: np.ndarray  # (R, C) float32
+
+
+@dataclass(frozen=True)
+class Network:
+    """Stations × hours × channels; hour index t stands for start + t hours."""
+
+    stations: pl.DataFrame  # station_id, latitude, longitude, elevation_m, in the order of the arrays
+    start: datetime
+    channels: tuple[Channel, ...]
+    values: np.ndarray  # (S, T, C) float32, NaN where missing: the versions believed last
+    known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
+    revisions: Revisions  # the versions before those
+    weight: np.ndarray | None = None  # (S, T, C) float16: how much each value counts as truth; None: all whole
+    covariates: Covariates | None = None  # others' forecasts for the stations; None: the model reads none
+
+    @property
+    def hours(self) -> int:
+        """T, the number of hours."""
+        return int(self.values.shape[1])
+
+    def time_of(self, hour: int) -> datetime:
+        """The instant of an hour index."""
+        return self.start + hour * HOUR
+
+    def index_of(self, time: datetime) -> int:
+        """The hour index of an instant on the hour."""
+        return hours_between(self.start, time)
+
+    def hours_since_1970(self, hours: np.ndarray) -> np.ndarray:
+        """Of hour indices, as int64."""
+        return hours_between(EPOCH, self.start) + hours.astype(np.int64)
+
+
+def make_network(
+    versions: pl.DataFrame | pl.LazyFrame,
+    stations: pl.DataFrame,
+    channels: Sequence[Channel],
+    start: datetime,
+    end: datetime,
+) -> Network:
+    """Arrays over the hours from `start` to `end`, both included.
+
+    versions: station_id, observed_at, known_from, known_until (null: still believed), every variable of `channels`, and where
+    not all values count whole as truth the channel's `weight_column`; hours outside and stations not in `stations` are left out.
+    Of a lazy frame, best in the order of stations, a few stations are read at a time.
+    """
+    stations = stations.sort("station_id")
+    S, T, C = len(stations), hours_between(start, end) + 1, len(channels)
+    values = np.full((S, T, C), np.nan, np.float32)
+    known_from = np.full((S, T), NEVER, np.int32)
+    weight, revised = None, []
+    for rows in _in_parts(versions.lazy(), stations, channels, start, T):
+        current = rows.filter(pl.col("known_until") == NEVER)
+        at = current["station"].to_numpy(), current["hour"].to_numpy()
+        values[at] = _values(current, C)
+        known_from[at] = current["known_from"].to_numpy()
+        weight = _weigh(weight, current, at, values.shape)
+        revised.append(rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until"))))
+    return Network(stations, start, tuple(channels), values, known_from, _revisions(pl.concat(revised), C), weight)
+
+
+def _in_parts(
+    versions: pl.LazyFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
+) -> Iterator[pl.DataFrame]:
+    """The rows of some stations after the other, as indices."""
+    ids = stations.select("station_id").with_row_index("station")
+    for some in ids.iter_slices(max(_AT_ONCE // T, 1)) if len(ids) else [ids]:
+        own = versions
+        if len(some) < len(ids):  # a range, because a file can be searched for it
+            first, last = some["station_id"][0], some["station_id"][-1]
+            own = versions.filter(pl.col("station_id").is_between(pl.lit(first), pl.lit(last)))
+        yield _as_indices(own, some, channels, start, T).collect()
+
+
+def _as_indices(
+    versions: pl.LazyFrame, ids: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
+) -> pl.LazyFrame:
+    hour = (pl.col("observed_at") - start).dt.total_hours()
+    there = versions.collect_schema().names()
+    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in there]
+    return (
+        versions.join(ids.lazy(), on="station_id")
+        .select(
+            pl.col("station").cast(pl.Int32),
+            hour.cast(pl.Int32).alias("hour"),
+            _hours_rounded_up(pl.col("known_from") - start).alias("known_from"),
+            _hours_rounded_up(pl.col("known_until") - start).fill_null(int(NEVER)).alias("known_until"),
+            *(channel.expression.cast(pl.Float32).alias(f"c{c}") for c, channel in enumerate(channels)),
+            *(pl.col(channel.weight_column).alias(f"w{c}") for c, channel in weighed),
+        )
+        .filter(pl.col("hour").is_between(0, T - 1))
+    )
+
+
+def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
+    return (duration.dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int32)
+
+
+def _weigh(
+    weight: np.ndarray | None, current: pl.DataFrame, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, int, int]
+) -> np.ndarray | None:
+    """The weights (S, T, C) with those of the rows that stand `at` (station, hour); None as long as none is other than 1."""
+    columns = [c for c in range(shape[2]) if f"w{c}" in current.columns and (current[f"w{c}"] != 1).any()]
+    if not columns:
+        return weight
+    weight = np.ones(shape, np.float16) if weight is None else weight
+    for c in columns:
+        weight[*at, c] = current[f"w{c}"].to_numpy()
+    return weight
+
+
+def _revisions(past: pl.DataFrame, C: int) -> Revisions:
+    past = past.sort("station", "hour", "known_from")
+    index = {name: past[name].to_numpy() for name in ("station", "hour", "known_from", "known_until")}
+    return Revisions(**index, values=_values(past, C))
+
+
+def _values(rows: pl.DataFrame, C: int) -> np.ndarray:
+    return np.column_stack([rows[f"c{c}"].fill_null(np.nan).to_numpy() for c in range(C)]).astype(
+        np.float32, copy=False
+    )
+
+
+@dataclass(frozen=True)
+class StationBlock:
+    """Some stations of a network, and those beside them."""
+
+    network: Network  # own stations and neighbours, in the order of the whole network
+    own: NDArray[np.int64]  # (B,) rows of `network`
+    neighbours: NDArray[
+        np.int32
+    ]  # (S, N) of the own stations, as rows of `network`, in the order they have in the whole
+
+
+def split_network(
+    network: Network, wanted: NDArray[np.int64], neighbours: NDArray[np.int32], most: int
+) -> Iterator[StationBlock]:
+    """The `wanted` stations (W,), `most` at a time and in their order.
+
+    network: without covariates, whose rows a block can be given as well. wanted: rows of it, ascending. neighbours: (S, N) rows
+    of it, NOBODY where there is none.
+    """
+    for first in range(0, len(wanted), most):
+        yield _take(network, wanted[first : first + most], neighbours)
+
+
+def with_neighbours(
+    own: NDArray[np.int64], neighbours: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The stations `own` (B,) and those that they have as neighbours, ascending (S',), and whom each of these has there (S', N).
+
+    neighbours: (S, N) of all stations. Only the own stations' are kept, in their order; NOBODY stands for none.
+    """
+    beside = neighbours[own]
+    rows = np.union1d(own, beside[beside != NOBODY]).astype(np.int64)
+    near = np.full((len(rows), neighbours.shape[1]), NOBODY, np.int32)
+    near[np.searchsorted(rows, own)] = np.where(beside == NOBODY, NOBODY, np.searchsorted(rows, beside))
+    return rows, near
+
+
+def _take(network: Network, own: NDArray[np.int64], neighbours: NDArray[np.int32]) -> StationBlock:
+    rows, near = with_neighbours(own, neighbours)
+    part = replace(
+        network,
+        stations=network.stations[rows],
+        values=network.values[rows],
+        known_from=network.known_from[rows],
+        revisions=_take_revisions(network.revisions, rows),
+        weight=None if network.weight is None else network.weight[rows],
+    )
+    return StationBlock(part, np.searchsorted(rows, own), near)
+
+
+def _take_revisions(revisions: Revisions, rows: NDArray[np.int64]) -> Revisions:
+    kept = np.isin(revisions.station, rows)
+    return Revisions(
+        np.searchsorted(rows, revisions.station[kept]).astype(np.int32),
+        revisions.hour[kept],
+        revisions.known_from[kept],
+        revisions.known_until[kept],
+        revisions.values[kept],
+    )

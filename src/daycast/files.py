@@ -1,0 +1,192 @@
+"""One way to write a file that others read: beside its place, and moved there when it is whole."""
+
+import errno
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from daycast.errors import DaycastError, StorageError
+
+# What stands in the way where a file cannot be read or written, in one line that names the way out.
+
+
+_OF_RUST = re.compile(r"\(os error (\d+)\)")  # polars and safetensors pass the number on, in their message
+_OF_DUCKDB = re.compile(r'^[^\n]*": ([^"\n]+)(?:\n|$)')  # …"FILE": what strerror says
+_NUMBERS = {os.strerror(number): number for number in errno.errorcode}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_WRONG_KIND = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_NOT_PERMITTED = "cannot be used by user {user}: permission denied; chmod or chown it, or set another `data`"
+_NOT_LOCKABLE = "lies on a file system that cannot lock files: set `data` to a folder on a local disk"
+_WAYS_OUT = {
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+    errno.EROFS: "lies on a read-only file system: mount it writable, or set another `data`",
+    errno.ENOLCK: _NOT_LOCKABLE,
+    errno.EOPNOTSUPP: _NOT_LOCKABLE,
+    errno.EIO: "cannot be used, its disk answers with an input/output error: check it, and restore what is lost from a backup",
+}
+
+
+def errno_of(error: BaseException) -> int | None:
+    """What the operating system answered, as errno numbers it; None where an error is not about that."""
+    if isinstance(error, OSError):
+        return error.errno
+    if match := _OF_RUST.search(str(error)):
+        return int(match[1])
+    match = _OF_DUCKDB.match(str(error))
+    return _NUMBERS.get(match[1].strip()) if match else None
+
+
+def explain(error: BaseException, path: Path) -> str | None:
+    """Why `path` could not be read or written, and what to do; None where the operating system was not in the way."""
+    if isinstance(error, DaycastError):
+        return str(error) if isinstance(error, StorageError) else None
+    named = str(_place_of(error) or "")
+    place, number = Path(named) if Path(named).is_absolute() else path, errno_of(error)
+    if number in _NO_ROOM:
+        folder = _nearest_folder(place)
+        free = _size(shutil.disk_usage(folder).free)
+        return f"{place} cannot be written: {os.strerror(number)}; without it {free} are free in {folder}: make room"
+    if number in _WRONG_KIND:
+        return _explain_kind(place)
+    return None if number not in _WAYS_OUT else f"{place} {_WAYS_OUT[number].format(user=os.geteuid())}"
+
+
+def _place_of(error: BaseException) -> str | bytes | None:
+    """The file that an error of the operating system is about: of a move the one that stands in the way."""
+    if not isinstance(error, OSError):
+        return None
+    place: str | bytes | None = error.filename2 if error.errno in _WRONG_KIND and error.filename2 else error.filename
+    return place
+
+
+@contextmanager
+def explained(path: Path, kind: type[DaycastError] = StorageError) -> Iterator[None]:
+    """Within the block whatever the operating system refuses about `path` is raised as `kind`, in one line."""
+    try:
+        yield
+    except Exception as error:
+        if (told := explain(error, path)) is None or isinstance(error, kind):
+            raise
+        raise kind(told) from error
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Raise StorageError where fewer than `needed` bytes are free for `what` in a folder, which need not be there yet."""
+    folder = _nearest_folder(folder)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{what} needs about {_size(needed)} in {folder}, and {_size(free)} are free: make room first"
+        )
+
+
+def _explain_kind(place: Path) -> str:
+    if place.is_dir():
+        return f"{place} is a folder where a file should be: move it away"
+    blocking = next((one for one in (place, *place.parents) if one.exists() and not one.is_dir()), place)
+    return f"{blocking} is a file where a folder should be: move it away, or set another `data`"
+
+
+def _nearest_folder(place: Path) -> Path:
+    return next(folder for folder in (place, *place.absolute().parents) if folder.is_dir())
+
+
+def _size(count: float) -> str:
+    unit, of = next(((unit, of) for unit, of in (("GB", 1e9), ("MB", 1e6)) if count >= of), ("kB", 1e3))
+    return f"{count / of:.1f} {unit}"
+
+
+_DRAFT = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.draft")
+_LEFT_AFTER_S = 86_400.0  # not written to for so long, a draft is left behind, whoever may have its number now
+_in_work: set[Path] = set()  # drafts of this process: in a container the one before it had the same number
+
+
+@contextmanager
+def atomic_write(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
+    """Yield a draft beside `path` to write to; when the block ends, the draft takes the place of `path`.
+
+    The draft does not exist yet, and its name is this call's own, so that two processes can write at once: the later one
+    wins, or with `exclusive` the earlier one. Readers see the old file or the new one, whole, and a crash of the machine leaves
+    one of them. If the block raises, `path` stays as it was and the draft is removed. Drafts that killed processes left in the
+    folder are removed first. Raises StorageError where the disk is full or may not be written.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(path.parent)
+        draft = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid4().hex[:8]}.draft")
+        _in_work.add(draft)
+        try:
+            yield draft
+            _flush(draft)
+            _move(draft, path, exclusive=exclusive)
+        finally:
+            _remove(draft)
+            _in_work.discard(draft)
+        with suppress(OSError):  # not every file system can flush a folder
+            _flush(path.parent)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder whose writers are dead."""
+    for draft in folder.glob(".*.draft"):
+        match = _DRAFT.fullmatch(draft.name)
+        with suppress(OSError):  # somebody else's, or its writer has just finished
+            if match and _is_left_behind(draft, match["host"], int(match["pid"])):
+                _remove(draft)
+
+
+def _move(draft: Path, path: Path, *, exclusive: bool) -> None:
+    if exclusive:
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            pass
+        else:
+            return
+    draft.replace(path)
+
+
+def _is_left_behind(draft: Path, host: str, pid: int) -> bool:
+    if host == _host() and pid == os.getpid():
+        return draft not in _in_work
+    if host == _host() and not _is_alive(pid):
+        return True
+    return time.time() - draft.stat().st_mtime > _LEFT_AFTER_S  # of another machine nobody here can see the processes
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "here"
+
+
+def _remove(draft: Path) -> None:
+    """With the write-ahead log that DuckDB puts beside a database."""
+    draft.unlink(missing_ok=True)
+    draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold what was written."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

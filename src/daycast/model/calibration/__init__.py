@@ -1,0 +1,1 @@
+"""Calibration: intervals learned from the model's own past forecasts."""

@@ -1,0 +1,1 @@
+"""The linear path: ridge regression that stands beside the recurrent network."""

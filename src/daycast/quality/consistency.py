@@ -1,0 +1,72 @@
+"""Whether what one station says of one hour fits together: humidity, dew point and temperature; gusts and wind."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from daycast.quality.flags import SUSPECT, THE_HOUR_ITSELF, Bools, Finding, Floats
+
+# °C; a humidity sensor that reads 104 % in fog gives a dew point 0.6 °C above the air
+DEW_POINT_TOLERANCE_C = 0.6
+# %; half a degree of rounding in both temperatures makes up to 7 % near saturation, the sensors' own errors as much again
+HUMIDITY_TOLERANCE_PCT = 15.0
+# m/s; the gust in whole knots, the wind in tenths
+GUST_TOLERANCE_M_S = 0.6
+
+_AIR, _DEW, _HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_pct"
+_WIND, _GUST = "wind_speed_m_s", "wind_gust_m_s"
+
+
+def check_together(values: Mapping[str, Floats], doubted: Mapping[str, Bools]) -> Iterator[tuple[str, Finding]]:
+    """SUSPECT each variable of a group that contradicts itself, by name.
+
+    values, doubted: (…) each, by variable; those that a group needs may be absent. Which one is wrong no check can tell, so all
+    are suspected; but where one is `doubted` already, that explains it, and the others are not blamed.
+    """
+    for check, group, contradicts in (
+        ("dew_point_above_air", (_AIR, _DEW), dew_point_above_air),
+        ("humidity_disagrees", (_AIR, _DEW, _HUMIDITY), humidity_disagrees),
+        ("gust_below_wind", (_WIND, _GUST), gust_below_wind),
+    ):
+        if all(name in values for name in group):
+            fired = contradicts(*(values[name] for name in group))
+            for name in group:
+                fired &= ~doubted.get(name, np.zeros(fired.shape, np.bool_))
+            for name in group:
+                yield name, Finding(check, SUSPECT, fired, THE_HOUR_ITSELF)
+
+
+def dew_point_above_air(air_c: Floats, dew_c: Floats) -> Bools:
+    """Whether the dew point [°C] lies above the air temperature [°C], which no air can hold."""
+    return dew_c - air_c > DEW_POINT_TOLERANCE_C
+
+
+def humidity_disagrees(air_c: Floats, dew_c: Floats, humidity_pct: Floats) -> Bools:
+    """Whether the relative humidity [%] is not that of air temperature and dew point [°C].
+
+    Below freezing some networks report frost points and some humidity over ice: all lies between a dew point and a frost point
+    with humidity over water, so both of these must disagree.
+    """
+    of_dew = 100 * _saturation(dew_c) / _saturation(air_c)
+    disagrees = np.abs(humidity_pct - of_dew) > HUMIDITY_TOLERANCE_PCT
+    places = np.nonzero(disagrees & (humidity_pct < of_dew) & (dew_c < 0))
+    of_frost = 100 * _saturation_over_ice(dew_c[places]) / _saturation(air_c[places])
+    disagrees[places] = of_frost - humidity_pct[places] > HUMIDITY_TOLERANCE_PCT
+    return disagrees
+
+
+def gust_below_wind(wind_m_s: Floats, gust_m_s: Floats) -> Bools:
+    """Whether the gust is below the mean wind [m/s]; 0 is how some networks write that there was none."""
+    return (gust_m_s > 0) & (wind_m_s - gust_m_s > GUST_TOLERANCE_M_S)
+
+
+def _saturation(celsius: Floats) -> Floats:
+    """Vapour pressure [hPa] at saturation over water, Magnus form: Alduchov & Eskridge 1996, equation 21,
+    doi 10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2.
+    """
+    return 6.1094 * np.exp(17.625 * celsius / (243.04 + celsius))
+
+
+def _saturation_over_ice(celsius: Floats) -> Floats:
+    """The same over ice, equation 23."""
+    return 6.1121 * np.exp(22.587 * celsius / (273.86 + celsius))

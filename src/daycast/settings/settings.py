@@ -1,0 +1,173 @@
+"""Everything that can be configured, together."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from daycast.errors import ConfigError, did_you_mean
+from daycast.model.config import Cell, ModelConfig
+from daycast.quality.limits import DEFAULTS, Limits
+from daycast.settings.sections import (
+    ComputeSettings,
+    DeclaredVariable,
+    DriftSettings,
+    IngestSettings,
+    LiveSettings,
+    PublishSettings,
+    RetentionSettings,
+    RetrainSettings,
+    Section,
+    SourceSettings,
+    WarehouseSettings,
+)
+from daycast.sources.simulated.source import SimulatedSource
+from daycast.variables import BUILT_IN, Variable
+from daycast.warehouse.lake import Lake
+
+
+class Settings(Section):
+    """Everything that can be configured; frozen, and unknown keys are refused."""
+
+    data: Path = Field(
+        default=Path("data"), validate_default=True
+    )  # the folder all state lives in, relative to the configuration file's
+    sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
+    variables: dict[str, DeclaredVariable] = Field(default={})
+    stored: WarehouseSettings = Field(default=WarehouseSettings(), alias="warehouse")
+    ingest: IngestSettings = IngestSettings()
+    quality: dict[str, dict[str, Annotated[float, Field(ge=0)] | Literal["off"]]] = Field(
+        default={}
+    )  # over the defaults
+    model: ModelConfig = ModelConfig()
+    retrain: RetrainSettings = RetrainSettings()
+    live: LiveSettings = LiveSettings()
+    compute: ComputeSettings = ComputeSettings()
+    publish: PublishSettings = PublishSettings()
+    retention: RetentionSettings = RetentionSettings()
+    drift: DriftSettings = DriftSettings()
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _is_named(cls, data: object) -> object:
+        if isinstance(data, str) and not data.strip():
+            raise ValueError("it is empty: name a folder, or leave it out")
+        return data
+
+    @field_validator("data")
+    @classmethod
+    def _beside_the_file(cls, data: Path, info: ValidationInfo) -> Path:
+        place = (Path((info.context or {}).get("folder", ".")) / data).resolve()
+        if "?" in str(place):
+            raise ValueError(
+                f"{place} has a '?', where the address of Prefect's database would end: name another folder"
+            )
+        # os.path: where one may not look in it says no
+        if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113
+            raise ValueError(f"{file} is a file where a folder should be: move it away, or name another folder")
+        return place
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Settings":
+        names = [source.name for source in self.sources]
+        if not names:
+            raise ValueError("there is no source: add a [[sources]] table")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sources are called {max(names, key=names.count)!r}: give each its own name")
+        taken = sorted(set(self.variables) & set(BUILT_IN))
+        if taken:
+            raise ValueError(f"variable {taken[0]!r} is built in: leave its declaration out")
+        for key, named in (("targets", self.model.targets), ("inputs", self.model.inputs)):
+            if unknown := sorted(set(named) - set(self.glossary)):
+                near = did_you_mean(unknown[0], self.glossary)
+                raise ValueError(f"model.{key} names {unknown[0]!r}, no variable{near}")
+        self._check_quality()
+        return self
+
+    def _check_quality(self) -> None:
+        keys = [field.name for field in fields(Limits)]
+        for name, given in self.quality.items():
+            if name not in self.glossary:
+                raise ValueError(f"quality names {name!r}, no variable{did_you_mean(name, self.glossary)}")
+            for key in given:
+                if key not in keys:
+                    near = did_you_mean(key, keys)
+                    raise ValueError(f"quality.{name}: unknown key {key!r}{near}; there are: {', '.join(keys)}")
+        try:
+            _ = self.limits
+        except ConfigError as error:
+            raise ValueError(f"quality: {error}") from None
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What each variable is checked by: the defaults with what is configured in their place."""
+        limits = {name: DEFAULTS.get(name, Limits()) for name in self.glossary}
+        for name, given in self.quality.items():
+            chosen = {key: None if value == "off" else value for key, value in given.items()}
+            limits[name] = replace(limits[name], **chosen)
+        return limits
+
+    @property
+    def glossary(self) -> dict[str, Variable]:
+        """Every variable of the network by name: built-in and declared."""
+        declared = {
+            name: Variable(name=name, **{**declared.model_dump(), "label": declared.label or name.replace("_", " ")})
+            for name, declared in self.variables.items()
+        }
+        return {**BUILT_IN, **declared}
+
+    @property
+    def warehouse(self) -> Path | Lake:
+        """The pipeline's own database."""
+        lake = self.stored.lake
+        if not lake:
+            return self.warehouse_file
+        keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        return Lake(lake.catalogue, lake.data, keys)
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The file that is the pipeline's own database unless it is on a lake."""
+        return self.data / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The read-only database for analysts."""
+        return self.data / "published.duckdb"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of training snapshots (Parquet)."""
+        return self.data / "snapshots"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints (safetensors)."""
+        return self.data / "checkpoints"
+
+    @property
+    def heartbeat(self) -> Path:
+        """The file that each good forecast replaces."""
+        return self.data / "heartbeat.json"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.data / "report.html"
+
+    def with_cell(self, cell: str | None, epochs: int | None = None, minutes: float | None = None) -> ModelConfig:
+        """The model configuration, with another cell and another budget of training where they are asked for."""
+        if cell is not None and cell not in get_args(Cell):
+            raise ConfigError(f"{cell!r} is no cell: choose {', '.join(get_args(Cell))}")
+        for name, budget in (("epochs", epochs), ("minutes", minutes)):
+            if budget is not None and not budget > 0:
+                raise ConfigError(f"{name} cannot be {budget}: training needs more than nothing")
+        asked: dict[str, Any] = {"cell": cell, "epochs": epochs, "max_minutes": minutes}
+        return replace(self.model, **{name: value for name, value in asked.items() if value is not None})

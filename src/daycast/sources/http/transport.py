@@ -1,0 +1,336 @@
+"""One request and its answer over httpx: time-outs, redirects and the size of the body are watched here."""
+
+import json
+import socket
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from daycast import __version__
+from daycast.sources.batch import find_stop
+from daycast.sources.http.auth import Key
+from daycast.sources.streams import DamagedError, is_packed, unpacked
+
+# What can go wrong with one HTTP request; Client makes a SourceError of it once trying again is of no use.
+
+
+class PassingError(Exception):
+    """Trouble that may be over the next time; `wait_s` is how long the server asks us to wait, None if it does not say."""
+
+    def __init__(self, message: str, wait_s: float | None = None, *, overloaded: bool = False) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+        self.overloaded = overloaded  # we asked for too much, so wait longer than after a mere hiccup
+
+
+class LastingError(Exception):
+    """Trouble that another attempt would meet again."""
+
+
+# A limit to the whole of a request, which the HTTP library lacks: its own time-outs begin anew with every byte.
+
+
+class Watchdog:
+    """Cuts a client's connections once a request has taken `limit_s` seconds, whether the server drips head or body.
+
+    It does so too when its thread is to stop reading, which raises StoppedError.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._stop = find_stop()
+        self.has_bitten = False
+        self._sockets: list[socket.socket] = []
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the socket of each new connection; httpcore calls this at every step of a request."""
+        if event not in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            return
+        alive = [known for known in self._sockets if known.fileno() >= 0]
+        self._sockets = [*alive, info["return_value"].get_extra_info("socket")]
+        if self.has_bitten:  # connecting itself took too long
+            self._bite()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Cut the connections if what happens inside takes longer than the limit; `has_bitten` says so afterwards."""
+        self.has_bitten = False
+        timer = threading.Timer(self.limit_s, self._bite)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self._stop.cutting(self._bite):
+                yield
+        finally:
+            timer.cancel()
+
+    def _bite(self) -> None:
+        self.has_bitten = True
+        for connection in self._sockets:
+            with suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes a blocked read, as closing would not
+
+
+# How long to wait before the next attempt.
+
+
+FIRST_PAUSE_S = 1.0  # doubled with each attempt
+FIRST_OVERLOAD_PAUSE_S = 15.0  # limits are mostly counted by the minute: 15 + 30 + 60 s sit one out
+LONGEST_PAUSE_S = 60.0
+LONGEST_ASKED_S = 300.0  # a server that wants us to wait longer is asked again by the next run
+
+
+def pause_s(error: PassingError, attempt: int, seed: str) -> float:
+    """Seconds to wait after attempt number `attempt` (from 0) has failed with `error`.
+
+    They double each time and are shortened by up to half, a share that depends on `seed` and `attempt` alone, so that clients
+    that failed together do not come back together. A longer wait that the server asks for is granted.
+    Raises LastingError where it asks for more than LONGEST_ASKED_S.
+    """
+    first = FIRST_OVERLOAD_PAUSE_S if error.overloaded else FIRST_PAUSE_S
+    share = zlib.crc32(f"{seed} {attempt}".encode()) / 2**32
+    own = min(first * 2**attempt, LONGEST_PAUSE_S) * (1 - share / 2)
+    if error.wait_s is None:
+        return own
+    if error.wait_s > LONGEST_ASKED_S:
+        raise LastingError(f"{error}, and asks us to wait {error.wait_s:,.0f} s: try again after that")
+    return max(own if not error.overloaded else 0.0, error.wait_s)
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that Retry-After asks us to wait, from a number or a date; None where it says nothing that can be read.
+
+    A date counts from the Date of the same answer, so that neither clock need be right (RFC 9110, section 10.2.3).
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        wait = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):  # no date, or one with and one without a time zone
+        return None
+    return max(wait.total_seconds(), 0.0)
+
+
+# One answer of an HTTP server, and what is to be made of it.
+
+
+MOST_BYTES = 128 * 2**20  # of one body, packed or not: JSON takes up to twenty times as much when it is read
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # all others stay as they are, however often we ask
+_SHORT = 120  # characters of a strange body that are shown
+_REASON = ("reason", "message", "detail", "errorMessage", "error")  # where servers that speak JSON say what is wrong
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers (by name in lower case) and the whole body, decoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def require_success(self) -> None:
+        """Raise PassingError for a status that may be another one next time, LastingError for any other but 200."""
+        if self.status == HTTPStatus.OK:
+            return
+        phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
+        message = f"answers {self.status} {phrase}".rstrip() + self._reason()
+        if self.status in _PASSING:
+            overloaded = self.status == HTTPStatus.TOO_MANY_REQUESTS
+            raise PassingError(message, asked_wait_s(self.headers), overloaded=overloaded)
+        raise LastingError(message)
+
+    def json(self) -> Any:
+        """What the body says. Raises PassingError with its first characters where it is cut off, or no JSON at all."""
+        kind = self.headers.get("content-type", "without a type").partition(";")[0].strip()
+        if not kind.endswith(("html", "xml")):
+            try:
+                return json.loads(self.content)
+            except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+                pass
+        raise PassingError(f"answers with no proper JSON ({kind}), which begins with {_shortened(self.content)!r}")
+
+    def _reason(self) -> str:
+        """What the server says is wrong, after a colon; nothing where it only sends a page for people."""
+        if self.headers.get("content-type", "").startswith("text/plain"):
+            said: Any = _shortened(self.content)
+        else:
+            said = _said(self.content)
+        return f": {said}" if said else ""
+
+
+def decode(content: bytes, encoding: str) -> bytes:
+    """The body without its Content-Encoding. Raises PassingError where it is cut off, LastingError for an unknown encoding."""
+    if encoding in {"", "identity"}:
+        return content
+    if encoding not in {"gzip", "x-gzip"}:
+        raise LastingError(f"encodes its answer as {encoding!r}, which was not asked for")
+    body = BytesIO(content)
+    damage = PassingError("sends a compressed body that is damaged or cut off")
+    if content and not is_packed(body):
+        raise damage
+    try:
+        return bounded(unpacked(body))
+    except DamagedError:
+        raise damage from None
+
+
+def bounded(parts: Iterable[bytes]) -> bytes:
+    """The parts of a body together. Raises LastingError where that is more than any that is read."""
+    content = bytearray()
+    for part in parts:
+        content += part
+        if len(content) > MOST_BYTES:
+            raise LastingError(
+                f"answers with more than {MOST_BYTES:,} bytes, the most that is read; ask for less at once"
+            )
+    return bytes(content)
+
+
+def _said(content: bytes) -> str:
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    for _ in range(2):  # {"error": {"message": "…"}} is the deepest in use
+        found = [told[key] for key in _REASON if key in told] if isinstance(told, dict) else []
+        texts = [each for each in found if isinstance(each, str)]
+        if texts:
+            return _shortened(texts[0].encode())
+        told = next((each for each in found if isinstance(each, dict)), None)
+    return ""
+
+
+def _shortened(content: bytes) -> str:
+    """The first characters on one line."""
+    line = " ".join(content[: 4 * _SHORT].decode(errors="replace").split())
+    printable = "".join(character if character.isprintable() else "�" for character in line)
+    return printable if len(printable) <= _SHORT else printable[:_SHORT] + "…"
+
+
+_WHOLE_IN_TIMEOUTS = 10  # how many time-outs a request may take in all, unless told otherwise: a server may drip
+_MOST_REDIRECTS = 5
+_ONWARD = {301, 302, 303, 307, 308}
+
+
+class Exchange:
+    """One client of httpx, with the key of the server it was opened for.
+
+    Proxies and certificates are the machine's: httpx takes them from HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and the like.
+    """
+
+    def __init__(self, timeout: timedelta, key: Key, whole: timedelta | None = None) -> None:
+        """whole: the most that one request may take; by default ten time-outs."""
+        self._key = key
+        self._watchdog = Watchdog((whole or _WHOLE_IN_TIMEOUTS * timeout).total_seconds())
+        self._client = httpx.Client(
+            timeout=timeout.total_seconds(),
+            headers={"User-Agent": f"daycast/{__version__}"},
+            follow_redirects=False,  # followed here, where it is known what may go to another host
+        )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
+        """The answer to a GET, whatever its status. Raises PassingError or LastingError where there is none."""
+        try:
+            with self._watchdog.watching():
+                answer = self._follow(_address(url, params), headers)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if not self._watchdog.has_bitten:
+                raise self._trouble(error) from None
+        if self._watchdog.has_bitten:  # without an announced length the cut looks like a proper end
+            raise PassingError(f"was not done after {self._watchdog.limit_s:g} s, the most that a request gets")
+        return answer
+
+    def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
+        key, origin = self._key, url
+        for _ in range(_MOST_REDIRECTS + 1):
+            with closing(self._send(url, headers, key)) as response:
+                if response.status_code not in _ONWARD or "Location" not in response.headers:
+                    return _answer(response)
+                url = _target(url, response.headers["Location"])
+            if not _may_have_key(url, origin):
+                key = Key()
+                url = with_query(url, dict.fromkeys(self._key.params))
+        raise LastingError(f"redirects more than {_MOST_REDIRECTS} times, the last to {shown(str(url))}")
+
+    def _send(self, url: httpx.URL, headers: Mapping[str, str], key: Key) -> httpx.Response:
+        with_key = with_query(url, key.params)
+        extensions = {"trace": self._watchdog.trace}
+        request = self._client.build_request("GET", with_key, headers={**headers, **key.headers}, extensions=extensions)
+        return self._client.send(request, stream=True)
+
+    def _trouble(self, error: httpx.TransportError | httpx.InvalidURL) -> PassingError | LastingError:
+        if isinstance(error, httpx.TimeoutException):
+            seconds = self._client.timeout.read
+            return PassingError(f"gave no sign for {seconds:g} s, the time-out ({type(error).__name__})")
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return LastingError(f"is no address that can be asked ({error})")
+        return PassingError(f"broke off: {error or type(error).__name__}")
+
+
+def shown(url: str) -> str:
+    """The address as errors show it: without user, password and query, where secrets may stand."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url.partition("?")[0].rpartition("@")[2]
+    plain = str(parts.copy_with(username=None, password=None, query=None, fragment=None))
+    return f"{plain}?…" if parts.query else plain
+
+
+def _address(url: str, params: Mapping[str, str] | None) -> httpx.URL:
+    address = httpx.URL(url)
+    if address.userinfo:
+        raise LastingError("has a user or password in its address; give a secret as http.credential")
+    _require_web(address)
+    return with_query(address, params or {})
+
+
+def with_query(url: httpx.URL, params: Mapping[str, str | None]) -> httpx.URL:
+    """`url` with `params` in its query, in place of those of the same name; None takes one out."""
+    if not params:
+        return url
+    others = [(name, value) for name, value in url.params.multi_items() if name not in params]
+    given = [(name, value) for name, value in params.items() if value is not None]
+    # a space as %20 is read by every server, as + only by those that take the query for a form
+    query = urlencode([*others, *given], quote_via=quote, safe=",:$()'")
+    return url.copy_with(query=query.encode() if query else None)
+
+
+def _target(url: httpx.URL, location: str) -> httpx.URL:
+    target = url.join(location).copy_with(username=None, password=None, fragment=None)
+    _require_web(target)
+    return target
+
+
+def _require_web(url: httpx.URL) -> None:
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise LastingError(f"leads to {shown(str(url))!r}, which is neither http nor https")
+
+
+def _may_have_key(url: httpx.URL, origin: httpx.URL) -> bool:
+    """Whether a redirect stays at the server the key is for; from http to https of the same host is the same server."""
+    if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port):
+        return True
+    secured = (origin.scheme, url.scheme) == ("http", "https") and (origin.port, url.port) == (None, None)
+    return secured and url.host == origin.host
+
+
+def _answer(response: httpx.Response) -> Answer:
+    body = bounded(response.iter_raw())
+    content = decode(body, response.headers.get("Content-Encoding", "").strip().lower())
+    return Answer(response.status_code, dict(response.headers), content)

@@ -1,0 +1,126 @@
+"""Readings from GHCNh, NOAA's Global Historical Climatology Network hourly, which takes the place of ISD."""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import polars as pl
+from pydantic import Field
+
+from daycast.sources.files.csv_table import parse_table
+from daycast.sources.noaa.archive import NoaaArchive
+from daycast.sources.noaa.ghcnh_reports import BAD_QUALITY_CODES, QualityCodes, column_names, read_ghcnh, split_fields
+from daycast.sources.noaa.station_years import Reports, StationYear, read_lines
+from daycast.sources.streams import MOST_LINE
+from daycast.sources.tables.values import parse_number, present
+from daycast.stations import STATION_SCHEMA
+
+# Where GHCNh stations are: in NOAA's list ghcnh-station-list.csv, or in every row of a station's own file.
+
+
+_LIST_COLUMNS = {
+    "station_id": "GHCN_ID",
+    "name": "NAME",
+    "latitude": "LATITUDE",
+    "longitude": "LONGITUDE",
+    "elevation_m": "ELEVATION",
+}
+_ROW_COLUMNS = {
+    "station_id": "station",
+    "name": "station_name",
+    "latitude": "latitude",
+    "longitude": "longitude",
+    "elevation_m": "elevation",
+}
+_NO_ELEVATION = -999.0  # and below: NOAA writes -999.9 where it is unknown
+
+
+def read_station_list(content: bytes, origin: str) -> pl.DataFrame:
+    """The stations (STATION_SCHEMA) in NOAA's list; raises SourceError naming `origin` for what is no such list."""
+    table = parse_table(content, ",", _LIST_COLUMNS.values(), origin)
+    texts = table.select(pl.col(column).alias(field) for field, column in _LIST_COLUMNS.items())
+    return _stations(texts)
+
+
+def read_first_rows(paths: list[Path]) -> pl.DataFrame:
+    """The stations (STATION_SCHEMA) as the first row of each file has them, of several the last; bad files say nothing."""
+    rows = [dict(zip(*pair, strict=False)) for pair in map(_header_and_row, paths) if pair]
+    texts = {field: [row.get(column) for row in rows] for field, column in _ROW_COLUMNS.items()}
+    return _stations(pl.DataFrame(texts, schema=dict.fromkeys(_ROW_COLUMNS, pl.String)))
+
+
+def _header_and_row(path: Path) -> tuple[list[str], list[str]] | None:
+    reader = gzip.open if path.suffix == ".gz" else open
+    try:
+        with reader(path, "rt", encoding="utf-8-sig", errors="replace") as file:
+            header, row = file.readline(MOST_LINE), file.readline(MOST_LINE)
+    except (OSError, EOFError, zlib.error):  # the same file is read for its reports, and complained about then
+        return None
+    return (column_names(header), split_fields(row)) if row.strip() else None
+
+
+def _stations(texts: pl.DataFrame) -> pl.DataFrame:
+    latitude, longitude, elevation = (_number(field) for field in ("latitude", "longitude", "elevation_m"))
+    placed = (latitude.abs() <= 90) & (longitude.abs() <= 180) & ((latitude != 0) | (longitude != 0))
+    return (
+        texts.select(
+            present(pl.col("station_id"), ()),
+            present(pl.col("name"), ()),
+            latitude=pl.when(placed).then(latitude),
+            longitude=pl.when(placed).then(longitude),
+            elevation_m=pl.when(elevation > _NO_ELEVATION).then(elevation),
+        )
+        .filter(pl.col("station_id").is_not_null())
+        .unique("station_id", keep="last", maintain_order=True)
+        .select(STATION_SCHEMA.keys())
+    )
+
+
+def _number(field: str) -> pl.Expr:
+    return parse_number(present(pl.col(field), ()), ".")
+
+
+ARCHIVE = "https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly"
+_STATION_LIST = "ghcnh-station-list.csv"
+
+
+class GhcnhSource(NoaaArchive):
+    """A `[[sources]]` table of kind "ghcnh": files GHCNh_STATION_YEAR.psv, plain or gzip, in a folder or at NOAA.
+
+    In a folder they may also be those of all years, GHCNh_STATION_por.psv.
+
+    Stations have GHCN names of eleven characters, for example USW00094846. Every report is a reading at its own minute. Of
+    precipitation only the total of the hour is used, from the last routine report in it, a trace as 0 mm. A value
+    whose quality code is one of `bad_quality_codes` is taken as missing: it is nowhere in the warehouse, only in NOAA's file.
+    The codes are single letters or digits, by the number of the source of a value, or "any"; given ones replace the usual.
+    """
+
+    reader_version: ClassVar[int] = 1
+    file_name: ClassVar[re.Pattern[str]] = re.compile(
+        r"GHCNh_(?P<station>[A-Za-z0-9_-]{11})_(?P<year>\d{4}|por)\.psv(\.gz)?"
+    )
+    station_form: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_-]{11}")
+
+    kind: Literal["ghcnh"] = "ghcnh"
+    archive: str = ARCHIVE
+    bad_quality_codes: QualityCodes = Field(default_factory=lambda: dict(BAD_QUALITY_CODES))
+
+    def address(self, station: str, year: int) -> str:
+        """Where the archive has a station-year."""
+        return f"{self.archive.rstrip('/')}/access/by-year/{year}/psv/GHCNh_{station}_{year}.psv"
+
+    def read(self, content: bytes, piece: StationYear) -> Reports:
+        """The reports in the file of a station-year; raises SourceError where it is no such table."""
+        return read_ghcnh(read_lines(content, piece.origin), piece, self.bad_quality_codes)
+
+    def stations(self) -> pl.DataFrame:
+        """STATION_SCHEMA of those stations we read that the list or, without one in the folder, their own files tell of.
+
+        Raises SourceError where the list cannot be read.
+        """
+        listed = self.read_station_list(_STATION_LIST, f"{self.archive.rstrip('/')}/doc/{_STATION_LIST}")
+        if listed is None:
+            return read_first_rows([path for _, path in self.files()])
+        return read_station_list(*listed).filter(pl.col("station_id").is_in(self.stations_read()))

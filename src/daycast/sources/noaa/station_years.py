@@ -1,0 +1,302 @@
+"""Station-years in an archive on the web, where only what may have changed is asked for."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from daycast.errors import SourceError, listed
+from daycast.sources.batch import fingerprint
+from daycast.sources.files.csv_table import Complaint
+from daycast.sources.http.client import Client
+from daycast.sources.streams import DamagedError, counted, read_bytes, unpacked, whole_lines
+from daycast.times import FIRST_TIME, LAST_TIME, UTC_TIME
+
+# A station-year: one file with what one station reported in one year, as NOAA's archives of surface reports are cut.
+
+
+# rain too little to measure: daycast counts anything below 0.05 mm as none (variables.py)
+TRACE_MM = 0.0
+MOST_BYTES = 512 * 2**20  # of one file, unpacked; a busy station of a century has as much
+_MOST_LINES = 5_000_000  # a report every ten minutes for 95 years
+
+
+@dataclass(frozen=True, slots=True)
+class StationYear:
+    """Where one lies: `origin` is its name in the folder or its address; `year` None means all years of the station."""
+
+    station: str
+    year: int | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A station-year that is new to us, as it came, and the fingerprint of its Delivery.
+
+    `content` is None where all that is new is that we have asked: the Delivery without rows lets the next run know.
+    """
+
+    content: bytes | None
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Reports:
+    """The rows of a station-year, read.
+
+    `values` has observed_at (null where it cannot be read) and a Float64 column for each variable, in daycast's units; `raw`
+    has the same rows as they came; `complaints` say what is wrong with which of them.
+    """
+
+    values: pl.DataFrame
+    raw: pl.DataFrame
+    complaints: list[Complaint]
+
+
+def no_reports() -> Reports:
+    """A station-year without rows."""
+    return Reports(pl.DataFrame(schema={"observed_at": UTC_TIME}), pl.DataFrame(schema={"line": pl.String}), [])
+
+
+class Shelf(Protocol):
+    """Where station-years lie: a folder or an archive."""
+
+    def find(self, first: int | None, last: int) -> list[StationYear]:
+        """What to ask for, of the years `first` (None: the very first) to `last`, both included, by station and year."""
+
+    def take(self, piece: StationYear) -> Found | None:
+        """One of them; None where there is none or it is known. Raises SourceError where it cannot be had."""
+
+    def complaint(self) -> str | None:
+        """What was looked for in vain, said once all were taken; None where nothing was."""
+
+
+def read_lines(content: bytes, origin: str) -> pl.Series:
+    """The lines of a text, plain or gzip, without line breaks and blank lines, under the name "line".
+
+    Raises SourceError naming `origin` for an empty file, a gzip file that is damaged or ends too early, what is no text, and
+    more bytes or lines, or a longer one, than is ever read.
+    """
+    plain = _unpacked(content, origin)
+    if plain.count(b"\n") > _MOST_LINES:
+        raise SourceError(
+            f"{origin} has more than {_MOST_LINES:,} lines, the most that is read: get the files of single years"
+        )
+    if not plain.strip():
+        raise SourceError(f"{origin} is empty: a line for each report was expected")
+    if b"\x00" in plain[:1024]:
+        raise SourceError(f"{origin} is no text (it begins with {plain[:8]!r})")
+    text = plain.decode("utf-8-sig", errors="replace")
+    lines = pl.Series("line", [text]).str.split("\n").explode().str.strip_chars_end("\r")
+    return lines.filter(lines.str.strip_chars() != "")
+
+
+def instant(text: pl.Expr, form: str) -> pl.Expr:
+    """The instant (UTC_TIME) that `text` names in the form `form` of strftime, in UTC; null where it names none."""
+    read = text.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+    return pl.when(read.dt.year().is_between(FIRST_TIME.year, LAST_TIME.year - 1)).then(read)
+
+
+def is_of_another_year(observed_at: pl.Series, year: int | None) -> pl.Series:
+    """Which instants, as far as they are known, are not of `year`; none where that is None."""
+    of_year = pl.lit(value=True) if year is None else pl.lit(observed_at).dt.year() == year
+    return pl.select(pl.lit(observed_at).is_not_null() & ~of_year).to_series()
+
+
+def _unpacked(content: bytes, origin: str) -> bytes:
+    try:
+        return b"".join(whole_lines(counted(unpacked(BytesIO(content)), origin, MOST_BYTES), origin))
+    except DamagedError:
+        raise SourceError(f"{origin} is a damaged or incomplete gzip file; fetch or copy it again") from None
+
+
+# Station-years as files in a folder.
+
+
+class FolderShelf:
+    """The files in `folder` and below whose name matches `named`, a pattern with the groups `station` and `year`.
+
+    `stations` empty means all of them. `read_as` is all that decides how a file is read, `seen` holds the fingerprints of
+    the known ones.
+    """
+
+    def __init__(
+        self, folder: Path, named: re.Pattern[str], stations: Collection[str], read_as: str, seen: Collection[str]
+    ) -> None:
+        self.folder, self._named, self._stations = folder, named, stations
+        self._read_as, self._seen = read_as, seen
+        self._missing: list[str] = []
+
+    def find(self, first: int | None, last: int) -> list[StationYear]:
+        """The files of these years, by station and year; raises SourceError where the folder has no station-year at all."""
+        there = self.files()
+        if not there:
+            raise SourceError(
+                f"no station-year lies in {self.folder.resolve()}: their names match {self._named.pattern}"
+            )
+        present = {piece.station for piece in there}
+        self._missing = [station for station in self._stations if station not in present]
+        return [piece for piece in there if piece.year is None or (first or piece.year) <= piece.year <= last]
+
+    def files(self) -> list[StationYear]:
+        """The files of all years, by station and year, one that holds all years last."""
+        pieces = []
+        for path in self.folder.rglob("*"):
+            match = self._named.fullmatch(path.name)
+            if match and path.is_file() and (not self._stations or match["station"] in self._stations):
+                year = int(match["year"]) if match["year"].isdigit() else None
+                pieces.append(StationYear(match["station"], year, path.relative_to(self.folder).as_posix()))
+        return sorted(pieces, key=lambda piece: (piece.station, piece.year or 9999, piece.origin))
+
+    def take(self, piece: StationYear) -> Found | None:
+        """The file, None where it was read before; raises SourceError where it cannot be read."""
+        content = read_bytes(self.folder / piece.origin, piece.origin, MOST_BYTES)
+        reading = {"read_as": self._read_as, "station": piece.station, "year": piece.year}
+        read_before = fingerprint(content, reading)
+        return None if read_before in self._seen else Found(content, read_before)
+
+    def complaint(self) -> str | None:
+        """The stations asked for that have no file."""
+        return f"no file in {self.folder.resolve()} is of {listed(self._missing)}" if self._missing else None
+
+
+# NOAA appends to the file of a year daily and has the last reports within days; what comes later is a correction, which
+# `daycast ingest --since` asks for
+CLOSED_AFTER = timedelta(weeks=6)  # the end of a year
+ABSENT_FOR = timedelta(weeks=1)  # until a year that was not there is asked for again
+_HASH = "sha256:"  # how a version is called whose server gives it no name
+_UNCHANGED, _ABSENT = "unchanged", "absent"  # what an answer without a file is called
+
+
+class Version(NamedTuple):
+    """One version of a file that was taken in; `name` is its ETag or Last-Modified, so that the server knows it again."""
+
+    number: int  # from 1
+    name: str
+
+
+@dataclass
+class _Known:
+    """What earlier runs learned of a station-year."""
+
+    versions: list[Version] = field(default_factory=list)
+    asked: list[date] = field(default_factory=list)  # when the file was had, or was the one we had
+    absent: list[date] = field(default_factory=list)
+
+
+class ArchiveShelf:
+    """The station-years of `stations` at the addresses that `address` gives them, as of `now`.
+
+    The fingerprint of a piece is clear text: its address, `read_as`, the number of the version and its name. So those in
+    `seen` tell which version is the newest we know, and the server is asked for what has changed since. Once a year is closed the
+    number is followed by the day it was asked for, as "3@2026-02-20", and the year is not asked for again, unless `again`;
+    an answer without a file is a piece without rows, of which "unchanged@DAY" or "absent@DAY" stands in place of the number.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        address: Callable[[str, int], str],
+        stations: Collection[str],
+        read_as: str,
+        seen: Collection[str],
+        now: datetime,
+        *,
+        again: bool,
+    ) -> None:
+        self._client, self._address, self._stations, self._read_as = client, address, stations, read_as
+        self._now, self._again = now, again
+        self._known = _known(seen)
+        self._years = range(0)
+        self._brought_nothing: Counter[str] = Counter()  # years of a station
+
+    def find(self, first: int | None, last: int) -> list[StationYear]:
+        """Every year of every station that may have something new; `first` is needed, as nothing says where a station begins."""
+        assert first is not None  # noqa: S101 (the settings demand it)
+        self._years = range(first, last + 1)
+        pieces = [
+            StationYear(station, year, self._address(station, year))
+            for station in self._stations
+            for year in self._years
+        ]
+        due = [piece for piece in pieces if self._again or not self._is_done_with(piece)]
+        self._brought_nothing = Counter(piece.station for piece in pieces) - Counter(piece.station for piece in due)
+        return due
+
+    def take(self, piece: StationYear) -> Found | None:
+        """What the server has of it; None where it has none, or none that is new. Raises SourceError if it does not answer."""
+        known = sorted(self._known_of(piece).versions)
+        newest = known[-1].name if known and not known[-1].name.startswith(_HASH) else None
+        body = self._client.get_bytes(piece.origin, validator=newest, missing_ok=True)
+        if body is None:
+            self._brought_nothing[piece.station] += 1
+            return self._found(piece, None, _UNCHANGED if known else _ABSENT, "-")
+        name = body.validator or _HASH + sha256(body.content).hexdigest()
+        if name in (version.name for version in known):
+            return self._found(piece, None, _UNCHANGED, "-")
+        return self._found(piece, body.content, str(known[-1].number + 1 if known else 1), name)
+
+    def complaint(self) -> str | None:
+        """The stations of which the archive never had anything."""
+        once = {address for (address, _), known in self._known.items() if known.versions}
+        never = [
+            station
+            for station, years in self._brought_nothing.items()
+            if years == len(self._years) and not any(station in address for address in once)
+        ]
+        if not never:
+            return None
+        example = self._address(never[0], self._years[-1])
+        return f"the archive has nothing of {listed(never)} since {self._years[0]}, as at {example}"
+
+    def _known_of(self, piece: StationYear) -> _Known:
+        return self._known.get((piece.origin, self._read_as), _Known())
+
+    def _is_closed(self, piece: StationYear, moment: datetime) -> bool:
+        """Whether by `moment` the year was so long over that its file was complete."""
+        return piece.year is not None and moment >= datetime(piece.year + 1, 1, 1, tzinfo=UTC) + CLOSED_AFTER
+
+    def _is_done_with(self, piece: StationYear) -> bool:
+        """Whether the file was had since the year was closed, or was not there a few days ago.
+
+        Answers of days that lie ahead count for nothing: the clock was wrong then.
+        """
+        known, today = self._known_of(piece), self._now.date()
+        asked = [day for day in known.asked if day <= today and self._is_closed(piece, _midnight(day))]
+        absent = [day for day in known.absent if timedelta(0) <= today - day < ABSENT_FOR]
+        return bool(asked or absent)
+
+    def _found(self, piece: StationYear, content: bytes | None, what: str, name: str) -> Found | None:
+        """The piece with its fingerprint; None for an answer without a file that need not be remembered."""
+        closed = self._is_closed(piece, _midnight(self._now.date()))
+        if content is None and not closed:
+            return None
+        day = f"@{self._now.date()}" if closed else ""
+        return Found(content, f"{piece.origin} {self._read_as} {what}{day} {name}")
+
+
+def _known(seen: Collection[str]) -> dict[tuple[str, str], _Known]:
+    """What the fingerprints say, by address and reading."""
+    known: dict[tuple[str, str], _Known] = defaultdict(_Known)
+    for text in seen:
+        parts = text.split(" ", 3)
+        if len(parts) < 4:
+            continue
+        of, (what, _, day) = known[parts[0], parts[1]], parts[2].partition("@")
+        if what.isdigit():
+            of.versions.append(Version(int(what), parts[3]))
+        if day:
+            (of.absent if what == _ABSENT else of.asked).append(date.fromisoformat(day))
+    return known
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

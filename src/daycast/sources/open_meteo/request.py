@@ -1,0 +1,268 @@
+"""One request to Open-Meteo, some places over some days, and the delivery that its answer makes."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from daycast.errors import ConfigError, SourceError
+from daycast.sources.batch import READING_KEYS, Delivery, fingerprint, no_problems
+from daycast.sources.http.client import Client
+from daycast.sources.open_meteo.places import HOW_TO_WRITE, Place, position_params
+from daycast.sources.tables.units import Unit, unit_of
+from daycast.times import DAY, HOUR, UTC_TIME
+from daycast.variables import Variable
+
+# The days that are asked for at once.
+
+
+@dataclass(frozen=True)
+class Days:
+    """Whole days, UTC, from `first` to `last`, both included, as Open-Meteo counts them."""
+
+    first: date
+    last: date
+
+    @property
+    def begin(self) -> datetime:
+        """The first instant."""
+        return datetime.combine(self.first, time(), UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The instant after the last."""
+        return datetime.combine(self.last, time(), UTC) + DAY
+
+    def __str__(self) -> str:
+        return f"{self.first:%Y-%m-%d}..{self.last:%Y-%m-%d}"
+
+
+def pieces_of(days: Days, length: int) -> Iterator[Days]:
+    """`days` in order, without gap or overlap, cut after every day whose number is one less than a multiple of `length`.
+
+    Days are numbered from 1 January of year 1, so that the cuts do not depend on where `days` begin: a piece in the middle is
+    the same piece in every run.
+    """
+    first = days.first
+    while first <= days.last:
+        last = min(date.fromordinal((first.toordinal() // length + 1) * length - 1), days.last)
+        yield Days(first, last)
+        first = last + timedelta(days=1)
+
+
+# What Open-Meteo answers, checked against what was asked.
+#
+# The format: https://open-meteo.com/en/docs and https://open-meteo.com/en/docs/historical-weather-api, "JSON Return Object". One
+# location is an object, several are a list of such objects in the order asked for; from the second on each has its `location_id`.
+
+
+_TIME = "time"
+
+
+def read_locations(answer: Any, places: Sequence[Place]) -> list[Mapping[str, Any]]:
+    """The answer's part for each place, in order. Raises SourceError where there are more or fewer, or in another order."""
+    locations = answer if isinstance(answer, list) else [answer]
+    if len(locations) != len(places):
+        raise SourceError(f"answers for {len(locations)} locations, asked were {len(places)}")
+    for index, location in enumerate(locations):
+        if not isinstance(location, dict) or not isinstance(location.get("hourly"), dict):
+            raise SourceError(f"has no 'hourly' for station {places[index].id!r}: does url lead to Open-Meteo?")
+        if location.get("location_id", index) != index:
+            raise SourceError(f"answers for location {location['location_id']!r} where {index} was expected")
+        if location.get("utc_offset_seconds", 0) != 0:
+            raise SourceError(f"answers in time zone {location.get('timezone')!r} though GMT was asked for")
+    return locations
+
+
+def read_units(
+    locations: Sequence[Mapping[str, Any]], columns: Mapping[str, str], variables: Mapping[str, Variable]
+) -> dict[str, Unit]:
+    """The unit of each variable of `columns` (Open-Meteo's name by ours).
+
+    Raises SourceError where one has no unit, another one at another location, or one that cannot be converted.
+    """
+    wanted = [_TIME, *columns.values()]
+    given = [_units(location) for location in locations]
+    for units in given:
+        for column in wanted:
+            if units.get(column) != given[0].get(column) or not isinstance(units.get(column), str):
+                raise SourceError(f"says {units.get(column)!r} for the unit of {column}")
+    if given[0][_TIME] != "unixtime":
+        raise SourceError(f"writes times as {given[0][_TIME]!r} though unixtime was asked for")
+    try:
+        return {name: unit_of(variables[name], given[0][column]) for name, column in columns.items()}
+    except ConfigError as error:
+        raise SourceError(f"gives {error}") from None
+
+
+def read_hours(location: Mapping[str, Any], place: Place, columns: Sequence[str], days: Days) -> pl.DataFrame:
+    """The rows of one place as they came: station_id, time [seconds since 1970, UTC] and `columns`; nulls are missing.
+
+    Raises SourceError for a column that is absent, of another length than the times or not made of numbers, and for times
+    that are not full hours of `days`, each once and in order.
+    """
+    hourly = location["hourly"]
+    absent = [column for column in (_TIME, *columns) if not isinstance(hourly.get(column), list)]
+    if absent:
+        raise SourceError(f"sends no {absent[0]} for station {place.id!r}")
+    count = len(hourly[_TIME])
+    for column in columns:
+        if len(hourly[column]) != count:
+            raise SourceError(
+                f"sends {len(hourly[column])} values of {column} for {count} hours of station {place.id!r}"
+            )
+    times = _series(_TIME, hourly[_TIME], pl.Int64(), place)
+    _validate_times(times, place, days)
+    values = [_series(column, hourly[column], pl.Float64(), place) for column in columns]
+    stations = pl.repeat(place.id, count, dtype=pl.String(), eager=True).alias("station_id")
+    return pl.DataFrame([stations, times, *values])
+
+
+def _units(location: Mapping[str, Any]) -> Mapping[str, Any]:
+    units = location.get("hourly_units")
+    return units if isinstance(units, dict) else {}
+
+
+def _series(column: str, values: list[Any], dtype: pl.DataType, place: Place) -> pl.Series:
+    try:
+        return pl.Series(column, values, dtype=dtype, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        kinds = {int} if dtype.is_integer() else {int, float}
+        odd = next((value for value in values if value is not None and not _fits(value, kinds)), values)
+        raise SourceError(
+            f"sends {repr(odd)[:40]} in {column} of station {place.id!r}, which is no number of 64 bits"
+        ) from None
+
+
+def _fits(value: Any, kinds: Collection[type]) -> bool:
+    return type(value) in kinds and abs(value) < 2**63
+
+
+def _validate_times(times: pl.Series, place: Place, days: Days) -> None:
+    begin, end, hour = (int(each) for each in (days.begin.timestamp(), days.end.timestamp(), HOUR.total_seconds()))
+    if times.null_count() or not (times.diff().drop_nulls() > 0).all():
+        raise SourceError(f"sends hours of station {place.id!r} that are missing, repeated or out of order")
+    strange = times.filter((times < begin) | (times >= end) | (times % hour != 0))
+    if not strange.is_empty():
+        raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is no full hour of {days}")
+
+
+_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every place and day, and how the answers are read."""
+
+    source: str
+    url: str
+    model: str | None
+    columns: Mapping[str, str]  # Open-Meteo's hourly variable by ours
+    variables: Mapping[str, Variable]
+    reporting_delay: timedelta
+    look_back: timedelta
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some places over some days."""
+
+    question: Question
+    places: Sequence[Place]
+    days: Days
+
+    @cached_property
+    def key(self) -> str:
+        """What was asked and how it is read, as one word, whatever the answer is."""
+        return fingerprint(str(self.days).encode(), self._read_as)[:16]
+
+    def fetch(self, client: Client, until: datetime) -> Delivery | None:
+        """What was received up to `until`; None where there is nothing. Hours without any value are no readings.
+
+        The fingerprint begins with `key` where the answer is final: complete, and older than anything asked for again.
+        Raises SourceError naming the days, the stations and what is wrong with the answer.
+        """
+        try:
+            answer = client.get_json(self.question.url, self._params())
+        except SourceError as error:
+            raise SourceError(f"{self._origin}: {error}") from None
+        try:
+            rows, units = self._read(answer)
+        except SourceError as error:
+            raise SourceError(f"{self._origin}: {self.question.url} {error}") from None
+        return self._delivery(rows, units, until)
+
+    def _params(self) -> dict[str, str]:
+        params = {
+            **position_params(self.places),
+            "start_date": self.days.first.isoformat(),
+            "end_date": self.days.last.isoformat(),
+            "hourly": ",".join(dict.fromkeys(self.question.columns.values())),
+            **HOW_TO_WRITE,
+        }
+        return params if self.question.model is None else {**params, "models": self.question.model}
+
+    def _read(self, answer: Any) -> tuple[pl.DataFrame, Mapping[str, Unit]]:
+        """The rows as they came, and the unit of each variable."""
+        locations = read_locations(answer, self.places)
+        units = read_units(locations, self.question.columns, self.question.variables)
+        columns = list(dict.fromkeys(self.question.columns.values()))
+        rows = pl.concat(
+            read_hours(location, place, columns, self.days)
+            for location, place in zip(locations, self.places, strict=True)
+        )
+        return rows.filter(pl.any_horizontal(pl.col(columns).is_not_null())), units
+
+    def _delivery(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> Delivery | None:
+        readings = self._readings(rows, units)
+        there = readings["received_at"] <= until
+        if not there.any():
+            return None
+        return Delivery(
+            origin=self._origin,
+            fingerprint=self._fingerprint(rows, units, until),
+            readings=readings.filter(there),
+            raw=rows.filter(there),
+            problems=no_problems(),
+            complete=bool(there.all()),
+            receipt="assumed",
+        )
+
+    def _readings(self, rows: pl.DataFrame, units: Mapping[str, Unit]) -> pl.DataFrame:
+        observed = pl.from_epoch("time", time_unit="s").dt.replace_time_zone("UTC").cast(UTC_TIME)
+        columns = self.question.columns
+        values = {
+            name: units[name].to_daycast(pl.col(columns[name])) if name in columns else pl.lit(None, pl.Float64)
+            for name in self.question.variables
+        }
+        return rows.select(
+            "station_id",
+            observed_at=observed,
+            received_at=observed + self.question.reporting_delay,
+            **values,
+        ).select(*READING_KEYS, *values)
+
+    def _fingerprint(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> str:
+        content = fingerprint(rows.write_csv().encode(), {**self._read_as, "units": repr(units)})
+        settled = self.days.end + self.question.reporting_delay + self.question.look_back <= until
+        return f"{self.key} {content}" if settled else content
+
+    @property
+    def _read_as(self) -> dict[str, Any]:
+        question = self.question
+        return {
+            "version": _READER_VERSION,
+            "url": question.url,
+            "model": question.model,
+            "columns": {name: [column, question.variables[name].unit] for name, column in question.columns.items()},
+            "reporting_delay": question.reporting_delay.total_seconds(),
+            "places": [place.model_dump(exclude={"name"}) for place in self.places],
+        }
+
+    @property
+    def _origin(self) -> str:
+        ids = [self.places[0].id, self.places[-1].id]
+        return f"{self.question.source} {self.days} {'..'.join(dict.fromkeys(ids))}"

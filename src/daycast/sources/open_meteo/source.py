@@ -1,0 +1,175 @@
+"""Hourly weather at any place from Open-Meteo's archive and forecast interfaces, as if a station stood there."""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from daycast.errors import ConfigError, SourceError, did_you_mean
+from daycast.sources.batch import Delivery
+from daycast.sources.files.station_list import StationList
+from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.open_meteo.places import INTERFACES, USUAL_COLUMNS, Place, groups_of, places_of, stations_of
+from daycast.sources.open_meteo.request import Days, Piece, Question, pieces_of
+from daycast.sources.tables.short_forms import Duration
+from daycast.sources.tables.times import earlier
+from daycast.times import DAY
+from daycast.variables import Variable
+
+_PATIENCE = 2  # pieces in a row that fail before the service is taken to be down: each was tried several times
+
+
+def _validate_url(url: str | None) -> str | None:
+    """Return the address of an interface; raise ValueError if it is none."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError("is no address of an interface: write https://host/v1/archive, and a secret under http")
+    return url
+
+
+class OpenMeteoSource(BaseModel):
+    """A `[[sources]]` table of kind "open_meteo", and the Source that asks as it says.
+
+    What it gives are analyses of weather models at the places, and from the forecast interface forecasts of few hours, not
+    measurements. The stations stand in the table or in a file beside it, which is relative to the folder in the validation
+    context; a secret comes from the `environment` there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    resumes: ClassVar[bool] = True
+
+    kind: Literal["open_meteo"] = "open_meteo"
+    name: str
+    interface: Literal["archive", "forecast"] = "archive"
+    url: Annotated[str | None, AfterValidator(_validate_url)] = None  # None: the public one of the interface
+    model: str | None = None  # of the weather, for example "era5"; None: the best that the service has for a place
+    places: Annotated[tuple[Place, ...], Field(alias="stations")] = ()
+    station_list: StationList | None = None
+    columns: Annotated[dict[str, str] | None, Field(min_length=1)] = (
+        None  # hourly variable by ours; None: USUAL_COLUMNS
+    )
+    start: date | None = None  # first day; None: 730 days back, 90 for the forecast interface
+    look_back: Duration = 5 * DAY  # asked for again each time, for what came late or was corrected
+    reporting_delay: Duration | None = None  # None: 5 days for the archive, nothing for the forecast interface
+    piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # most days a request
+    piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # most stations a request; 200 make an address of 6 kB
+    http: HttpSettings = HttpSettings()
+
+    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember the environment that a secret is read from, and the folder of the station list."""
+        self._environment = (context or {}).get("environment", {})
+        self._folder = Path((context or {}).get("folder", "."))
+
+    @model_validator(mode="after")
+    def _validate_stations(self) -> Self:
+        if bool(self.places) == (self.station_list is not None):
+            raise ValueError("needs either stations or station_list, to know which places to ask for")
+        ids = [place.id for place in self.places]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"stations lists {max(ids, key=ids.count)!r} more than once")
+        return self
+
+    def fetch(
+        self,
+        since: datetime | None,
+        until: datetime,
+        variables: Mapping[str, Variable],
+        seen: Collection[str],
+    ) -> Iterator[Delivery]:
+        """Yield what was received up to `until`, a delivery a request of at most `piece_days` and `piece_stations`; see Source.
+
+        It asks from `look_back` and `reporting_delay` before `since`. Without `since` it leaves out the days that an earlier
+        run, which was cut off, took in for good. Raises ConfigError for a variable that does not exist before anything is
+        asked; SourceError after all deliveries where a request failed.
+        """
+        pieces = self._pieces(self._question(variables), since, until)
+        if since is None:
+            settled = {known.partition(" ")[0] for known in seen if " " in known}
+            pieces = (piece for piece in pieces if piece.key not in settled)
+        return self._deliveries(pieces, until, seen)
+
+    def stations(self) -> pl.DataFrame:
+        """The station list (STATION_SCHEMA); raises SourceError if its file cannot be read or lacks a position."""
+        return stations_of(self._places())
+
+    def _deliveries(self, pieces: Iterator[Piece], until: datetime, seen: Collection[str]) -> Iterator[Delivery]:
+        errors: list[str] = []
+        failed_in_a_row = 0
+        with Client(self.http, self._environment) as client:
+            for piece in pieces:
+                try:
+                    delivery = piece.fetch(client, until)
+                except SourceError as error:
+                    errors.append(str(error))
+                    failed_in_a_row += 1
+                    if failed_in_a_row == _PATIENCE:
+                        break
+                    continue
+                failed_in_a_row = 0
+                if delivery is not None and delivery.fingerprint not in seen:
+                    yield delivery
+        if errors:
+            others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
+            raise SourceError(f"source {errors[0]}{others}")
+
+    def _question(self, variables: Mapping[str, Variable]) -> Question:
+        return Question(
+            source=self.name,
+            url=self.url or INTERFACES[self.interface].url,
+            model=self.model,
+            columns=self._columns(variables),
+            variables=variables,
+            reporting_delay=self._delay,
+            look_back=self.look_back,
+        )
+
+    def _pieces(self, question: Question, since: datetime | None, until: datetime) -> Iterator[Piece]:
+        groups = list(groups_of(self._places(), self.piece_stations))
+        days = self._days(since, until)
+        for span in pieces_of(days, self.piece_days) if days else ():
+            for group in groups:
+                yield Piece(question, group, span)
+
+    def _days(self, since: datetime | None, until: datetime) -> Days | None:
+        """The days to ask for; None where none has anything yet."""
+        interface = INTERFACES[self.interface]
+        firsts = [self.start] if self.start else []
+        if since is not None:
+            firsts.append(earlier(since, self._delay, self.look_back).date())
+        elif self.start is None:
+            firsts.append((until - interface.history).date())
+        if interface.keeps is not None:
+            firsts.append((until - interface.keeps).date())
+        days = Days(max(firsts), earlier(until, self._delay).date())
+        return days if days.first <= days.last else None
+
+    def _columns(self, variables: Mapping[str, Variable]) -> dict[str, str]:
+        """Open-Meteo's variable by ours: as configured, or the usual ones as far as the network has them."""
+        if self.columns is None:
+            return {name: column for name, column in USUAL_COLUMNS.items() if name in variables}
+        for name in self.columns:
+            if name not in variables:
+                matches = did_you_mean(name, variables)
+                raise ConfigError(
+                    f"source {self.name!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}"
+                )
+        return self.columns
+
+    def _places(self) -> tuple[Place, ...]:
+        if self.station_list is None:
+            return self.places
+        return places_of(self.station_list.read(self._folder, (), "."), self.station_list.file)
+
+    @property
+    def _delay(self) -> timedelta:
+        return INTERFACES[self.interface].reporting_delay if self.reporting_delay is None else self.reporting_delay

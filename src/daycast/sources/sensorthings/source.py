@@ -1,0 +1,186 @@
+"""Readings from a SensorThings service, the open interface of sensor networks (FROST and other servers)."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from daycast.errors import ConfigError, SourceError
+from daycast.sources.batch import Delivery
+from daycast.sources.http.client import Client, HttpSettings
+from daycast.sources.sensorthings.datastreams import (
+    DatastreamColumn,
+    choose_channels,
+    unfound_columns,
+    validate_columns,
+)
+from daycast.sources.sensorthings.observations import SeriesReader, StationChannels, Timing, read_station
+from daycast.sources.sensorthings.things import StationPath, Thing, fetch_things, name_stations, station_list
+from daycast.sources.tables.short_forms import Duration, list_if_bare
+from daycast.sources.tables.times import earlier
+from daycast.times import DAY, HOUR, parse_time
+from daycast.variables import Variable
+
+_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
+_PATIENCE = 5  # Things in a row that cannot be read before the service is taken to be down: each may cost minutes
+
+
+def _property_if_bare(value: Any) -> Any:
+    return {"observed_property": value} if isinstance(value, str) else value
+
+
+def _utc_time(value: Any) -> Any:
+    try:
+        return None if value is None else parse_time(str(value))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _validate_root(url: str) -> str:
+    """Return the service root without a slash at its end; raise ValueError if it is none."""
+    parts = urlsplit(url)
+    root = url.rstrip("/")
+    plain = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
+    if not plain or parts.query or parts.fragment or not root.endswith("/v1.1"):
+        raise ValueError(f"{url!r} is no service root: write https://host/path/v1.1, and credentials under http")
+    return root
+
+
+Text = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+class SensorThingsSource(BaseModel):
+    """A `[[sources]]` table of kind "sensorthings", and the Source that asks as it says.
+
+    A Thing is a station, and each variable is one of its Datastreams. Secrets come from the environment, which is in the
+    validation context as `environment`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resumes: ClassVar[bool] = True
+
+    kind: Literal["sensorthings"] = "sensorthings"
+    name: str
+    url: Annotated[str, AfterValidator(_validate_root)]  # of the service root, which ends in /v1.1
+    columns: Annotated[
+        dict[str, Annotated[DatastreamColumn, BeforeValidator(_property_if_bare)]], Field(min_length=1)
+    ]  # by variable
+    station: StationPath = "name"  # what of a Thing is its station_id
+    things_filter: str | None = None  # OData, for example "properties/network eq 'roofs'"
+    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # results that say: none, beside null
+    receipt: Literal["assumed", "result_time"] = "assumed"  # whether resultTime says when a value was there
+    reporting_delay: Duration = timedelta(0)
+    longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # that one Observation may stand for
+    start: Annotated[datetime | None, BeforeValidator(_utc_time)] = None  # None: the first Observation
+    look_back: Duration = 2 * DAY  # asked for again each time, for what came late or was corrected
+    piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # most time of one delivery
+    page_size: Annotated[int, Field(ge=1)] = 1000  # Observations to ask for at once; servers may send fewer
+    http: HttpSettings = HttpSettings()
+
+    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember the environment that the credential is read from."""
+        self._environment = (context or {}).get("environment", {})
+
+    def fetch(
+        self,
+        since: datetime | None,
+        until: datetime,
+        variables: Mapping[str, Variable],
+        seen: Collection[str],
+    ) -> Iterator[Delivery]:
+        """Yield what each Thing observed, a delivery for each `piece` of time; see Source.
+
+        It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Without `since` it leaves out
+        the pieces that an earlier run, which was cut off, took in for good. Raises ConfigError for a variable or unit that does
+        not exist before anything is asked; SourceError where the Things cannot be read, and after all deliveries where one of
+        them, or a column, cannot.
+        """
+        try:
+            validate_columns(self.columns, variables)
+        except ConfigError as error:
+            raise ConfigError(f"source {self.name!r}: {error}") from None
+        return self._deliveries(since, until, variables, seen)
+
+    def stations(self) -> pl.DataFrame:
+        """STATION_SCHEMA of the Things that have a Datastream we look for; those whose station is not clear are left out.
+
+        Raises SourceError where the Things cannot be read.
+        """
+        with Client(self.http, self._environment) as client:
+            stations, _ = name_stations(
+                self._relevant(fetch_things(client, self.url, self.things_filter)), self.station
+            )
+        return station_list(stations)
+
+    def _deliveries(
+        self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
+    ) -> Iterator[Delivery]:
+        with Client(self.http, self._environment) as client:
+            things = fetch_things(client, self.url, self.things_filter)
+            stations, errors = self._choose(things, variables)
+            reader = SeriesReader(client, self.url, self._timing, self.page_size)
+            failed_in_a_row = 0
+            span, final_until = (self._begin(since), until), until - self.look_back - self.reporting_delay
+            # what an earlier run that was cut off took in for good
+            settled = {known.partition(" ")[0] for known in seen if " " in known} if since is None else set[str]()
+            for station in stations:
+                pieces = read_station(reader, station, span, self.piece, self._read_as, final_until, settled)
+                try:
+                    yield from (delivery for delivery in pieces if delivery.fingerprint not in seen)
+                    failed_in_a_row = 0
+                except SourceError as error:
+                    errors.append(str(error))
+                    failed_in_a_row += 1
+                if failed_in_a_row == _PATIENCE:
+                    errors.append(
+                        f"stopped at {_PATIENCE} Things in a row; leave out what never answers by things_filter"
+                    )
+                    break
+        if errors:
+            others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
+            raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
+
+    def _choose(
+        self, things: Sequence[Thing], variables: Mapping[str, Variable]
+    ) -> tuple[list[StationChannels], list[str]]:
+        """The stations with their Channels, and what is wrong with the others and with the columns."""
+        named, errors = name_stations(self._relevant(things), self.station)
+        errors += unfound_columns(self.columns, things)
+        chosen = []
+        for station_id, thing in named.items():
+            try:
+                channels = choose_channels(thing, self.columns, variables, self.missing)
+            except SourceError as error:
+                errors.append(str(error))
+            else:
+                chosen.append(StationChannels(station_id, thing.id, tuple(channels), tuple(variables)))
+        return chosen, errors
+
+    def _relevant(self, things: Sequence[Thing]) -> list[Thing]:
+        columns = self.columns.values()
+        return [
+            thing for thing in things if any(column.finds(stream) for stream in thing.datastreams for column in columns)
+        ]
+
+    def _begin(self, since: datetime | None) -> datetime | None:
+        """The moment after which to ask."""
+        if since is None:
+            return self.start
+        begin = earlier(since, self.look_back, self.reporting_delay)
+        return max(begin, self.start) if self.start else begin
+
+    @property
+    def _timing(self) -> Timing:
+        return Timing(self.reporting_delay, self.receipt == "result_time", self.longest_interval)
+
+    @property
+    def _read_as(self) -> str:
+        """All that decides how an answer is read."""
+        how_it_is_asked = {"http", "start", "look_back", "piece", "page_size", "things_filter"}
+        return f"{_READER_VERSION} {self.model_dump_json(exclude=how_it_is_asked)}"

@@ -1,0 +1,212 @@
+"""What sensors and networks do to the weather before it is received, with every fault on record.
+
+Lasting faults (stuck sensors, outages) lie within one block, so that a block can be made without its neighbours.
+Single faults exclude each other: at most one for each station and hour.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daycast.sources.simulated.places import BLOCK, Network, Purpose, places, stream
+from daycast.sources.simulated.weather import VARIABLES, Values
+
+# Chances for each station and hour.
+ROW_MISSING = 0.003
+ROW_DUPLICATE = 0.002  # the very same row twice
+ROW_LATE = 0.005  # received hours to two days later
+ROW_CORRECTED = 0.002  # one variable wrong at first, the right row some hours later
+# Chances for each station, hour and variable.
+VALUE_MISSING = 0.0005
+VALUE_SPIKE = 0.0002  # wrong by several standard deviations for one hour, inside the limits
+VALUE_GROSS = 0.00004  # beyond every limit of daycast.variables
+# Chances for each block of 512 hours: of a station, and of a variable of a station.
+BLOCK_OUTAGE = 0.04
+BLOCK_STUCK = 0.015
+
+OUTAGE_HOURS = (3, 72)
+STUCK_HOURS = (6, 48)
+LATE_HOURS = (2, 47)
+CORRECTION_HOURS = (1, 24)
+GROSS_VALUE = -999.9  # what many loggers write when they have no answer; below the lowest value of every variable
+STUCK_VARIABLES = VARIABLES[:-1]  # a rain gauge stuck at zero looks like dry weather
+
+VALUE_FAULTS = (None, "missing", "stuck", "spike", "gross", "first_wrong")
+ROW_FAULTS = (None, "missing", "outage", "duplicate", "late", "corrected")
+
+_CHANCES = {
+    ("row", "missing"): ROW_MISSING,
+    ("row", "duplicate"): ROW_DUPLICATE,
+    ("row", "late"): ROW_LATE,
+    ("row", "corrected"): ROW_CORRECTED,
+    ("value", "missing"): VALUE_MISSING * len(VARIABLES),
+    ("value", "spike"): VALUE_SPIKE * len(VARIABLES),
+    ("value", "gross"): VALUE_GROSS * len(VARIABLES),
+}
+_SPIKES = {  # smallest and largest error; "up" where the value cannot fall, "inward" where it has two ends
+    "air_temperature_c": (8.0, 20.0, "either"),
+    "dew_point_c": (8.0, 20.0, "either"),
+    "relative_humidity_pct": (30.0, 50.0, "inward"),
+    "sea_level_pressure_hpa": (15.0, 40.0, "either"),
+    "wind_speed_m_s": (12.0, 30.0, "up"),
+    "wind_from_deg": (90.0, 180.0, "up"),
+    "precipitation_mm": (20.0, 60.0, "up"),
+}
+
+Codes = NDArray[np.int8]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one block's sensors sent. N is stations x hours, station by station; C rows were corrected."""
+
+    values: Values  # each (N,); NaN where missing
+    value_faults: dict[str, Codes]  # each (N,), positions in VALUE_FAULTS
+    row_faults: Codes  # (N,), positions in ROW_FAULTS
+    received: Index  # (N,) seconds after the epoch, of the first time each row was received
+    corrected: Index  # (C,) which of the N rows came again
+    right: Values  # each (C,): what they then said
+    corrected_received: Index  # (C,) seconds after the epoch
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Single faults of one block: which row (of N), which fault, and three more draws between 0 and 1."""
+
+    row: Index
+    fault: Index  # position in _CHANCES
+    draws: NDArray[np.float64]  # (hits, 3): variable, size, sign
+
+    def of(self, level: str, fault: str) -> "_Hits":
+        chosen = self.fault == list(_CHANCES).index((level, fault))
+        return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
+
+    def of_variable(self, name: str) -> "_Hits":
+        chosen = np.floor(self.draws[:, 0] * len(VARIABLES)) == VARIABLES.index(name)
+        return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
+
+
+def send(network: Network, block: int, truth: Values, *, trouble: bool) -> Sent:
+    """Send the truth of one block, each (S, BLOCK), through the sensors and the network.
+
+    Without trouble every value arrives as it is, once, in time.
+    """
+    sent = _faultless(network, block, truth)
+    if trouble:
+        _stick(network, block, sent)
+        hits = _single_faults(network, block, sent)
+        _change_values(hits, sent)
+        sent = _correct(hits, sent)
+        _disturb_rows(network, block, hits, sent)
+    return sent
+
+
+def stamped(network: Network, block: int) -> Index:
+    """The instants the sensors stamp (S, BLOCK), seconds after the epoch, some minutes before the full hours."""
+    hours = block * BLOCK + 1 + np.arange(BLOCK)
+    return hours[None, :] * 3600 - places(network).offset_s[:, None]
+
+
+def _faultless(network: Network, block: int, truth: Values) -> Sent:
+    nothing = np.empty(0)
+    received = stamped(network, block) + places(network).lag_s[:, None]
+    return Sent(
+        values={name: values.flatten() for name, values in truth.items()},
+        value_faults={name: np.zeros(received.size, np.int8) for name in truth},
+        row_faults=np.zeros(received.size, np.int8),
+        received=received.ravel(),
+        corrected=nothing.astype(np.int64),
+        right=dict.fromkeys(truth, nothing),
+        corrected_received=nothing.astype(np.int64),
+    )
+
+
+def _stick(network: Network, block: int, sent: Sent) -> None:
+    """Let sensors repeat their last value for hours."""
+    draws = stream(network.seed, Purpose.STUCK, block).random((network.stations, len(STUCK_VARIABLES), 3))
+    for number, name in enumerate(STUCK_VARIABLES):
+        rows, before = _spells(draws[:, number], BLOCK_STUCK, STUCK_HOURS)
+        sent.values[name][rows] = sent.values[name][before]
+        sent.value_faults[name][rows] = VALUE_FAULTS.index("stuck")
+
+
+def _spells(draws: NDArray[np.float64], chance: float, hours: tuple[int, int]) -> tuple[Index, Index]:
+    """The rows (of N) of lasting faults, and for each the row just before its fault; `draws` is (S, 3)."""
+    station = np.flatnonzero(draws[:, 0] < chance)
+    length = _between(draws[station, 1] ** 2, hours)  # most are short
+    start = _between(draws[station, 2], (1, BLOCK - hours[1]))
+    ends = np.cumsum(length)
+    within = np.arange(length.sum()) - np.repeat(ends - length, length)
+    first = np.repeat(station * BLOCK + start, length)
+    return first + within, first - 1
+
+
+def _single_faults(network: Network, block: int, sent: Sent) -> _Hits:
+    """Draw once for each row; the few that are hit draw their details. A stuck value suffers nothing else."""
+    chance = stream(network.seed, Purpose.SINGLE, block).random(sent.row_faults.size, dtype=np.float32)
+    limits = np.cumsum(list(_CHANCES.values()))
+    row = np.flatnonzero(chance < np.float32(limits[-1]))
+    fault = np.minimum(np.searchsorted(limits, chance[row], side="right"), len(limits) - 1)
+    draws = stream(network.seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))
+    stuck = np.zeros(len(row), np.bool_)
+    for number, name in enumerate(VARIABLES):
+        stuck |= (np.floor(draws[:, 0] * len(VARIABLES)) == number) & (sent.value_faults[name][row] != 0)
+    return _Hits(row[~stuck], fault[~stuck], draws[~stuck])
+
+
+def _change_values(hits: _Hits, sent: Sent) -> None:
+    """Apply missing values, spikes and gross errors in place."""
+    for name, values in sent.values.items():
+        for fault in ("missing", "spike", "gross"):
+            hit = hits.of("value", fault).of_variable(name)
+            constant = np.nan if fault == "missing" else GROSS_VALUE
+            values[hit.row] = _wrong(name, values[hit.row], hit.draws) if fault == "spike" else constant
+            sent.value_faults[name][hit.row] = VALUE_FAULTS.index(fault)
+
+
+def _correct(hits: _Hits, sent: Sent) -> Sent:
+    """Put one wrong value into each row that is corrected later, and keep the right row."""
+    again = hits.of("row", "corrected")
+    right = {name: values[again.row] for name, values in sent.values.items()}
+    for name, values in sent.values.items():
+        hit = again.of_variable(name)
+        values[hit.row] = _wrong(name, values[hit.row], hit.draws)
+        sent.value_faults[name][hit.row] = VALUE_FAULTS.index("first_wrong")
+    later = _seconds(again.draws[:, 2], CORRECTION_HOURS)
+    return replace(sent, corrected=again.row, right=right, corrected_received=sent.received[again.row] + later)
+
+
+def _disturb_rows(network: Network, block: int, hits: _Hits, sent: Sent) -> None:
+    """Delay, double and drop whole rows in place; a row that is never sent has no other fault."""
+    late = hits.of("row", "late")
+    sent.received[late.row] += _seconds(late.draws[:, 1] ** 2, LATE_HOURS)
+    for fault in ("duplicate", "late", "corrected", "missing"):
+        sent.row_faults[hits.of("row", fault).row] = ROW_FAULTS.index(fault)
+    outage, _ = _spells(
+        stream(network.seed, Purpose.OUTAGE, block).random((network.stations, 3)), BLOCK_OUTAGE, OUTAGE_HOURS
+    )
+    sent.row_faults[outage] = ROW_FAULTS.index("outage")
+    unsent = np.concatenate([hits.of("row", "missing").row, outage])
+    for codes in sent.value_faults.values():
+        codes[unsent] = 0
+
+
+def _wrong(name: str, values: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values displaced by several standard deviations, inside the limits and at the sensor's resolution."""
+    smallest, largest, way = _SPIKES[name]
+    error = np.rint(smallest + (largest - smallest) * draws[:, 1])
+    if name == "wind_from_deg":
+        turned: NDArray[np.float64] = (values + 10 * np.rint(error / 10) - 10) % 360 + 10
+        return turned
+    up = {"up": np.ones(len(values), np.bool_), "either": draws[:, 2] < 0.5, "inward": values < 50}[way]
+    return np.round(values + np.where(up, error, -error), 1)
+
+
+def _between(draws: NDArray[np.float64], bounds: tuple[int, int]) -> Index:
+    return (bounds[0] + np.floor(draws * (bounds[1] - bounds[0] + 1))).astype(np.int64)
+
+
+def _seconds(draws: NDArray[np.float64], hours: tuple[int, int]) -> Index:
+    return _between(draws, (3600 * hours[0], 3600 * hours[1]))

@@ -1,0 +1,149 @@
+"""Bring a database to the schema this version knows: each migration once, each in one transaction, its checksum kept."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from daycast.errors import WarehouseError
+from daycast.variables import Variable, check_column, flag_column
+from daycast.warehouse.lake import is_lake
+from daycast.warehouse.statements import literal, quoted, sql_folder, statement
+
+# The one thing in our statements that DuckLake refuses: check constraints. There the contracts of each frame stand alone.
+
+
+_PARTS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(|[()]""", re.IGNORECASE)
+_STEP = {"(": 1, ")": -1}
+
+
+def without_checks(sql: str) -> str:
+    """The same statements without `check (…)`, of a column or of a table; texts, comments and quoted names stay as they are."""
+    kept, end, depth = [], 0, 0
+    for part in _PARTS.finditer(sql):
+        if depth:
+            depth += _STEP.get(part[0], 0)
+            end = part.end()
+        elif part[0].endswith("(") and part[0] != "(":
+            kept.append(sql[end : part.start()])
+            depth = 1
+    return "".join([*kept, sql[end:]])
+
+
+def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
+    """Whether nothing is left for `migrate`, `add_variable_columns` and `renew_views`; writes nothing, raises as `migrate`."""
+    if not con.execute(statement("select_migrations_table")).fetchall():
+        return False
+    applied = dict(con.execute(statement("select_migrations")).fetchall())
+    files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
+    _check_applied(applied, files)
+    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    if set(files) != set(applied) or any(variable.name not in present for variable in variables):
+        return False
+    views = {name for (name,) in con.execute(statement("select_views")).fetchall()}
+    if not {path.stem for path in (sql_folder() / "views").glob("*.sql")} <= views:  # one was dropped by hand
+        return False
+    return con.execute(statement("select_views_checksum")).fetchall() == [(_checksum_of_views(con),)]
+
+
+def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
+    """Apply what is missing, in order; returns the names applied.
+
+    On a failure the failed migration leaves nothing behind and the ones before it stay. Raises WarehouseError where an applied
+    migration was edited afterwards, or where the file holds one that this version does not know.
+    """
+    con.execute(statement("create_migrations"))
+    applied = dict(con.execute(statement("select_migrations")).fetchall())
+    files = {path.stem: path for path in sorted((sql_folder() / "migrations").glob("*.sql"))}
+    _check_applied(applied, files)
+    missing = [name for name in files if name not in applied]
+    for name in missing:
+        _apply(con, name, files[name].read_text(), now)
+    return missing
+
+
+def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
+    for name, checksum in applied.items():
+        if name not in files:
+            raise WarehouseError(f"the warehouse holds migration {name!r}, from a newer daycast: upgrade daycast")
+        if checksum != _checksum(files[name].read_text()):
+            raise WarehouseError(f"migration {name!r} was edited after it was applied here: restore the released file")
+
+
+def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
+    con.execute("begin")
+    try:
+        con.execute(without_checks(text) if is_lake(con) else text)
+        con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
+        con.execute("commit")
+    except duckdb.Error as error:
+        con.execute("rollback")
+        raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
+    """Give each variable its column in readings and covariates, and its column, flag and check in observation_versions.
+
+    The column that is looked for comes last, so that what a killed process began is completed.
+    """
+    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    for name in (variable.name for variable in variables if variable.name not in present):
+        con.execute(f"alter table readings add column if not exists {quoted(name)} double")
+        add = "alter table observation_versions add column if not exists"
+        con.execute(f"{add} {quoted(name)} double")
+        con.execute(f"{add} {quoted(flag_column(name))} utinyint default 9")
+        con.execute(f"{add} {quoted(check_column(name))} varchar")
+        con.execute(f"alter table covariates add column if not exists {quoted(name)} double")
+
+
+def renew_views(con: duckdb.DuckDBPyConnection) -> None:
+    """(Re)create every view and macro in one transaction, and note which they are beside the migrations."""
+    con.execute("begin")
+    try:
+        create_views(con)
+        con.execute(f"comment on column migrations.checksum is {literal(_checksum_of_views(con))}")
+        con.execute("commit")
+    except BaseException:
+        con.execute("rollback")
+        raise
+
+
+def create_views(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> None:
+    """(Re)create every view, in an order in which each finds what it reads, and every macro; but not what was `made` a table."""
+    for definition in _definitions(con, made):
+        con.execute(definition)
+
+
+def _checksum_of_views(con: duckdb.DuckDBPyConnection) -> str:
+    return "views " + _checksum("\n".join(_definitions(con)))
+
+
+def _definitions(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> list[str]:
+    """What creates the views, but for those that were `made` tables, and then the macros.
+
+    Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them; where it says
+    {medians}, a column of each variable's forecasts.
+    """
+    first = ["observations", "champion", "forecast_errors"]
+    names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
+    columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
+    variables = [name for name in columns if check_column(name) in columns]
+    marks = ", ".join(
+        f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
+    )
+    medians = ",\n        ".join(
+        f"any_value(value) filter (variable = {literal(name)}) as {quoted(name)}" for name in variables
+    )
+    views = [
+        (sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks).replace("{medians}", medians)
+        for name in names
+        if name not in made
+    ]
+    return views + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]

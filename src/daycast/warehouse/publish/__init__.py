@@ -1,0 +1,1 @@
+"""The published file, which is what analysts read."""

@@ -1,0 +1,273 @@
+"""The published file: what analysts read.
+
+Made beside the old one and moved into its place, so that no reader is ever in the way. Tables are copied into it whole, but for
+those that grow without limit and have grown large: of them only what was written since is published, as files of their history.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
+
+import duckdb
+import polars as pl
+
+from daycast.errors import WarehouseError
+from daycast.files import atomic_write, check_room
+from daycast.warehouse.append_only import GROWING, read_unpublished
+from daycast.warehouse.migrations import create_views
+from daycast.warehouse.publish.history import (
+    Part,
+    Range,
+    compact_ranges,
+    create_history_view,
+    folder_of,
+    joined,
+    remove_publication,
+    spare,
+    within,
+    write_history,
+)
+from daycast.warehouse.statements import literal, quoted, statement, write_comments
+from daycast.warehouse.warehouse import frames, is_damaged, read_frame, transaction
+
+# The publication before: what the next one can leave as it is.
+
+
+@dataclass(frozen=True)
+class Former:
+    """The parts of each table whose history lay in files; nothing where the publication cannot be built upon."""
+
+    publication_id: str | None = None
+    parts: Mapping[str, list[Part]] = field(default_factory=dict)
+
+
+@contextmanager
+def attach_former(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> Iterator[Former]:
+    """The published file at `path`, attached as `former` for the length of the block, where it can be built upon.
+
+    It can, if what the warehouse says is unpublished is all it lacks: it is the warehouse's newest publication, or was made
+    from that one by a process that died before it said so; and no table has changed its layout since.
+    """
+    try:
+        con.execute(f"attach {literal(str(path))} as former (read_only)")
+    except duckdb.Error:  # none there, or no database: as if there were none
+        yield Former()
+        return
+    try:
+        yield _read(con, layout)
+    finally:
+        con.execute("detach former")
+
+
+def _read(con: duckdb.DuckDBPyConnection, layout: str) -> Former:
+    newest = read_frame(con, "select_publication")["publication_id"].to_list()
+    try:
+        row = con.execute("select publication_id, follows, layout from former.publication").fetchall()[0]
+        query = "select table_name, file, since, until, rows from former.history_files order by since"
+        parts = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
+    except duckdb.Error:  # made by a version that wrote neither
+        return Former()
+    if row[2] != layout or not set(row[:2]) & set(newest):
+        return Former()
+    found = [
+        Part(**part) for part in parts.with_columns(pl.col("since", "until").dt.convert_time_zone("UTC")).to_dicts()
+    ]
+    return Former(
+        row[0], {name: [part for part in found if part.table_name == name] for name in {p.table_name for p in found}}
+    )
+
+
+PUBLIC_TABLES = (
+    "stations",
+    "batches",
+    "rejected_readings",
+    "observation_versions",
+    "covariates",
+    "models",
+    "promotions",
+    "judgements",
+    "substitutes",
+    "forecasts",
+    "scores",
+    "drifts",
+    "runs",
+)
+OWN_TABLES = ("history_files", "publication")  # of the published file alone
+PARQUET_ABOVE = 5_000_000  # rows: fewer are copied in seconds, and one file is easier to hand on than a folder
+
+Histories = Mapping[str, list[Part]]
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection, path: Path, parquet_above: int = PARQUET_ABOVE, *, compact: bool = False
+) -> None:
+    """Make a new DuckDB file at `path` of the public tables, their comments and the views.
+
+    Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole, and a
+    process that dies or fails leaves one of them. Tables that grow and have more than `parquet_above` rows become views over
+    Parquet files in the folder beside, to which only what was written since the last publication is added; with `compact`
+    several small files become one. The newest forecasts are always in the file itself. Raises StorageError, before anything is
+    written, where there is no room.
+    """
+    publication, unpublished = uuid4().hex[:12], read_unpublished(con)
+    for left in (path.with_suffix(".tmp"), path.with_suffix(".tmp.wal")):  # by a killed process of an earlier version
+        left.unlink(missing_ok=True)  # whoever publishes holds the warehouse
+    try:
+        _replace(con, path, publication, _touched(unpublished), parquet_above, compact=compact)
+    except BaseException:
+        remove_publication(path, publication)
+        raise
+    _settle(con, publication, unpublished)
+
+
+def _replace(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    publication: str,
+    touched: Mapping[str, list[Range]],
+    parquet_above: int,
+    *,
+    compact: bool,
+) -> None:
+    layout = str(read_frame(con, "select_layout").item())
+    with attach_former(con, path, layout) as former:
+        check_room(path.parent, _estimate_bytes(con, path, former), "publishing")
+        histories = {
+            table: _write_history(con, path, table, former, touched.get(table, []), publication, compact)
+            for table in GROWING
+            if _rows(con, table) > parquet_above
+        }
+        with atomic_write(path) as draft:
+            con.execute(f"attach {literal(str(draft))} as published")
+            try:
+                _copy_tables(con, histories, (publication, former.publication_id, layout))
+                _create_latest(con, former if "forecasts" in histories else Former(), touched.get("forecasts", []))
+                _complete(con, path, histories)
+            finally:
+                con.execute("detach published")
+            _check_no_wal(draft)
+            spare(path, _files(former.parts) - _files(histories) if former.publication_id else None)
+
+
+def _estimate_bytes(con: duckdb.DuckDBPyConnection, path: Path, former: Former) -> int:
+    """About what will be written: as much as last time, or as the warehouse holds; the history only where all of it is."""
+    history = 0 if former.publication_id else sum(file.stat().st_size for file in folder_of(path).rglob("*.parquet"))
+    if path.is_file():
+        return path.stat().st_size + history
+    files = con.execute("select path from duckdb_databases() where database_name = current_database()").fetchall()
+    parts = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # of a lake it is no file
+    return history + sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def _touched(unpublished: pl.DataFrame) -> dict[str, list[Range]]:
+    ranges: dict[str, list[Range]] = {}
+    for table, since, until in unpublished.select("table_name", "since", "until").unique().iter_rows():
+        ranges.setdefault(table, []).append((since, until))
+    return ranges
+
+
+def _rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(con.execute(f"select count(*) from {quoted(table)}").fetchall()[0][0])
+
+
+def _write_history(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    table: str,
+    former: Former,
+    touched: list[Range],
+    publication: str,
+    compact: bool,
+) -> list[Part]:
+    parts = former.parts.get(table, [])
+    again = [*touched, *(compact_ranges(parts) if compact else [])]
+    return write_history(con, path, table, parts, again, publication)
+
+
+def _files(histories: Histories) -> set[str]:
+    return {part.file for parts in histories.values() for part in parts}
+
+
+def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tuple[str, str | None, str]) -> None:
+    """What lies in the published file itself, and what it says of itself."""
+    files = [part for parts in histories.values() for part in parts]
+    with transaction(con):
+        for table in (name for name in PUBLIC_TABLES if name not in histories):
+            con.execute(f"create table published.{quoted(table)} as from {quoted(table)}")
+        con.execute("create table published.publication (publication_id varchar, follows varchar, layout varchar)")
+        con.execute("insert into published.publication values (?, ?, ?)", about)
+        con.execute(
+            "create table published.history_files "
+            "(table_name varchar, file varchar, since timestamptz, until timestamptz, rows bigint)"
+        )
+        with frames(con, files=pl.DataFrame(files, schema=["table_name", "file", "since", "until", "rows"])):
+            if files:
+                con.execute("insert into published.history_files from files")
+
+
+def _create_latest(con: duckdb.DuckDBPyConnection, former: Former, touched: Iterable[Range]) -> None:
+    """latest_forecasts as a table: read often, and read fast.
+
+    Of a long history only what was written since is looked at, unless the publication before is damaged.
+    """
+    ranges = [within("forecasts", one) for one in joined(touched, adjacent=True)]
+    kept = " and ".join(f"not ({one})" for one in ranges) or "true"
+    new = [f"from forecasts where {one}" for one in ranges]
+    if former.parts.get("forecasts"):
+        try:
+            _create_latest_from(con, [f"from former.latest_forecasts where {kept}", *new])
+        except duckdb.IOException as error:
+            if not is_damaged(error):
+                raise
+        else:
+            return
+    _create_latest_from(con, ["from forecasts"])
+
+
+def _create_latest_from(con: duckdb.DuckDBPyConnection, candidates: Sequence[str]) -> None:
+    con.execute(f"create or replace temp view candidates as {' union all by name '.join(candidates)}")
+    con.execute("create table published.latest_forecasts as " + statement("select_newest_forecasts"))
+    con.execute("drop view candidates")
+
+
+def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) -> None:
+    """Create the views inside the published file, and carry the comments over."""
+    comments = con.execute(
+        "select table_name, null, comment from duckdb_tables() where database_name = current_database() and comment is not null "
+        "union all select table_name, column_name, comment from duckdb_columns() "
+        "where database_name = current_database() and comment is not null"
+    ).fetchall()
+    home = con.execute("select current_database()").fetchall()[0][0]
+    con.execute("use published")
+    try:
+        with transaction(con):  # hundreds of statements, each of which would wait for the disk by itself
+            for table, parts in histories.items():
+                create_history_view(con, path, table, parts)
+            for table, column, comment in comments:
+                if table in PUBLIC_TABLES and column is None:
+                    what = "view" if table in histories else "table"
+                    con.execute(f"comment on {what} {quoted(table)} is {literal(comment)}")
+                elif table in PUBLIC_TABLES:
+                    con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {literal(comment)}")
+            create_views(con, made=["latest_forecasts"])
+            write_comments(con)
+        con.execute("checkpoint published")
+    finally:
+        con.execute(f"use {quoted(home)}")
+
+
+def _settle(con: duckdb.DuckDBPyConnection, publication: str, written: pl.DataFrame) -> None:
+    """Note in the warehouse what is published now. Where a process dies before, the next one does the same again."""
+    with frames(con, written=written.select("touch_id")), transaction(con):
+        con.execute(statement("delete_unpublished"))
+        con.execute(statement("delete_publications"))
+        con.execute(statement("insert_publication"), {"publication_id": publication})
+
+
+def _check_no_wal(path: Path) -> None:
+    wal = path.with_name(path.name + ".wal")
+    if wal.exists():
+        raise WarehouseError(f"{wal} was left behind while publishing: the published file was not replaced")

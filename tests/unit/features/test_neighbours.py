@@ -1,0 +1,113 @@
+"""Neighbours: the nearest others, neither too far away nor too high above."""
+
+import math
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daycast.features.neighbours import nearest_stations
+from daycast.stations import STATION_SCHEMA
+
+KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371 km
+
+
+def stations(*places: tuple[float | None, float | None, float | None]) -> pl.DataFrame:
+    """Stations at (latitude, longitude, elevation)."""
+    rows = [(str(number), None, *place) for number, place in enumerate(places)]
+    return pl.DataFrame(rows, schema=STATION_SCHEMA, orient="row")
+
+
+def test_the_nearest_come_first_and_nobody_fills_the_rest() -> None:
+    line = stations((50.0, 8.0, 0.0), (50.3, 8.0, 0.0), (50.1, 8.0, 0.0))
+    found = nearest_stations(line, most=3)
+    assert found.tolist() == [[2, 1, -1], [2, 0, -1], [0, 1, -1]]
+    assert found.dtype == np.int32
+
+
+def test_only_as_many_as_asked_for_are_named() -> None:
+    line = stations(*((50.0 + 0.1 * number, 8.0, 0.0) for number in range(6)))
+    assert nearest_stations(line, most=2)[0].tolist() == [1, 2]
+
+
+def test_a_station_too_far_away_is_no_neighbour() -> None:
+    at_99, at_101 = 99 / KM_PER_DEGREE, 101 / KM_PER_DEGREE
+    assert nearest_stations(stations((0.0, 0.0, 0.0), (at_99, 0.0, 0.0)), most=1).tolist() == [[1], [0]]
+    assert nearest_stations(stations((0.0, 0.0, 0.0), (at_101, 0.0, 0.0)), most=1).tolist() == [[-1], [-1]]
+
+
+def test_a_degree_of_longitude_is_shorter_towards_the_pole() -> None:
+    at_the_equator, at_sixty = stations((0.0, 0.0, 0.0), (0.0, 1.5, 0.0)), stations((60.0, 0.0, 0.0), (60.0, 1.5, 0.0))
+    assert nearest_stations(at_the_equator, most=1).tolist() == [[-1], [-1]]  # 167 km
+    assert nearest_stations(at_sixty, most=1).tolist() == [[1], [0]]  # 83 km
+
+
+def test_the_date_line_is_no_distance() -> None:
+    assert nearest_stations(stations((10.0, 179.9, 0.0), (10.0, -179.9, 0.0)), most=1).tolist() == [[1], [0]]
+
+
+def test_a_summit_and_its_valley_are_not_compared() -> None:
+    slope = stations((50.0, 8.0, 200.0), (50.01, 8.0, 701.0), (50.2, 8.0, 700.0))
+    assert nearest_stations(slope, most=2).tolist() == [[2, -1], [2, -1], [1, 0]]
+
+
+def test_a_summit_looks_beyond_any_number_of_stations_in_its_valley() -> None:
+    valley = [(50.0 + 0.001 * number, 8.0, 200.0) for number in range(40)]
+    assert nearest_stations(stations((50.0, 8.0, 2000.0), *valley, (50.5, 8.0, 1900.0)), most=1)[0].tolist() == [41]
+
+
+def test_an_unknown_elevation_counts_as_the_same() -> None:
+    assert nearest_stations(stations((50.0, 8.0, 2000.0), (50.1, 8.0, None)), most=1).tolist() == [[1], [0]]
+
+
+def test_a_station_without_position_has_no_neighbour_and_is_none() -> None:
+    found = nearest_stations(stations((50.0, 8.0, 0.0), (None, 8.0, 0.0), (50.1, 8.0, 0.0), (50.1, None, 0.0)), most=2)
+    assert found.tolist() == [[2, -1], [-1, -1], [0, -1], [-1, -1]]
+
+
+def test_twins_at_one_place_are_neighbours_and_never_of_themselves() -> None:
+    twins = stations(*[(50.0, 8.0, 0.0)] * 4)
+    found = nearest_stations(twins, most=3)
+    assert [sorted(row) for row in found.tolist()] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_nobody_is_alone_with_itself(count: int) -> None:
+    assert nearest_stations(stations(*[(50.0, 8.0, 0.0)] * count)).tolist() == [[-1] * 5] * count
+
+
+PLACE = st.tuples(st.floats(46, 48), st.floats(7, 9), st.floats(0, 1500))
+
+
+@given(st.lists(PLACE, min_size=2, max_size=12))
+def test_a_slow_search_finds_the_same_distances(places: list[tuple[float, float, float]]) -> None:
+    found = nearest_stations(stations(*places), most=3)
+    for number, here in enumerate(places):
+        near = sorted(
+            kilometres(here, other)
+            for index, other in enumerate(places)
+            if index != number and kilometres(here, other) <= 100 and abs(here[2] - other[2]) <= 500
+        )
+        named = [kilometres(here, places[index]) for index in found[number] if index >= 0]
+        assert named == pytest.approx(near[:3], abs=1e-6)
+
+
+def kilometres(here: tuple[float, float, float], there: tuple[float, float, float]) -> float:
+    """By the chord through the sphere."""
+    one, other = (
+        (math.cos(latitude) * math.cos(longitude), math.cos(latitude) * math.sin(longitude), math.sin(latitude))
+        for latitude, longitude in ((math.radians(place[0]), math.radians(place[1])) for place in (here, there))
+    )
+    return 2 * 6371.0088 * math.asin(min(1.0, math.dist(one, other) / 2))
+
+
+def test_five_thousand_stations_take_less_than_a_second() -> None:
+    draws = np.random.default_rng(0).random((5000, 3))
+    many = stations(*(draws * [20, 40, 1000] + [40, 0, 0]).tolist())
+    start = time.process_time()
+    found = nearest_stations(many)
+    assert time.process_time() - start < 1
+    assert (found >= 0).mean() > 0.9

@@ -1,0 +1,75 @@
+"""Under which names a server answers, and to whose pages."""
+
+import asyncio
+
+import pytest
+
+from daycast.service.prefect_server import SameOriginOnly
+
+NAMES = ["127.0.0.1", "localhost", "::1", "weather.example.org"]
+
+
+def status(host: str | None, origin: str | None, path: str = "/api/flows/filter", kind: str = "http") -> int | str:
+    """The status of the answer; for a websocket what was sent."""
+    sent = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(name, value.encode()) for name, value in ((b"host", host), (b"origin", origin)) if value is not None]
+    asyncio.run(SameOriginOnly(app, NAMES)({"type": kind, "path": path, "headers": headers}, None, send))
+    return sent[0].get("status", sent[0]["type"])
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1:4200", None),
+        ("localhost:4200", "http://localhost:4200"),
+        ("127.0.0.1:4200", "http://localhost:4200"),  # the page was opened under the other name of the same server
+        ("[::1]:4200", "http://[::1]:4200"),
+        ("weather.example.org", "https://weather.example.org"),
+        ("WEATHER.example.org:8443", "https://weather.example.org:8443"),
+    ],
+)
+def test_its_own_pages_and_programs_are_answered(host, origin):
+    assert status(host, origin) == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        (None, None),
+        ("", None),
+        ("evil.example", None),
+        ("evil.example:4200", "http://evil.example:4200"),
+        ("127.0.0.1.evil.example", None),
+        ("127.0.0.1:4200", "http://evil.example"),
+        ("127.0.0.1:4200", "http://127.0.0.1:3000"),
+        ("127.0.0.1:4200", "null"),
+        ("127.0.0.1:4200", ""),
+        ("127.0.0.1:port", None),
+        ("weather.example.org", "https://weather.example.org.evil.example"),
+        ("weather.example.org", "http://localhost"),
+    ],
+)
+@pytest.mark.parametrize(("kind", "refusal"), [("http", 403), ("websocket", "websocket.close")])
+def test_everybody_else_is_refused(host, origin, kind, refusal):
+    assert status(host, origin, kind=kind) == refusal
+
+
+def test_no_page_of_others_shows_one_of_ours_in_a_frame():
+    sent = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(SameOriginOnly(app, NAMES)(scope, None, send))
+    assert {(b"a", b"b"), (b"x-frame-options", b"DENY")} <= set(sent[0]["headers"])
