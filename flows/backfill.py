@@ -7,7 +7,7 @@ from prefect import flow
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.links import Links
-from daycast.flows.spread import spreading
+from daycast.flows.map_blocks import mapping_blocks
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
 from daycast.steps import backfill as steps
@@ -41,9 +41,9 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     links, table = Links(at_once=True), []
     with (
         nullcontext() if dry_run else recorded(settings, "backfill", now, clock),
-        nullcontext() if dry_run or not missing else spreading(settings) as spread,
+        nullcontext() if dry_run or not missing else mapping_blocks(settings) as map_blocks,
     ):
-        how = {"spread": spread} if spread else {}
+        how = {"spread": map_blocks} if map_blocks else {}
         for hour in missing:
             model_id = links.attempt(find_model_of_hour, settings, hour, now)
             made = links.attempt(act, settings, now, hour, model_id=model_id, **how) if model_id else None

@@ -8,7 +8,7 @@ from prefect import flow
 
 from daycast.errors import WorkerError, tolerated
 from daycast.flows.artifacts import show_image, show_summary
-from daycast.flows.spread import spreading
+from daycast.flows.map_blocks import mapping_blocks
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.service.alerts import beat
 from daycast.settings import Moment, Settings, as_of, clock, load_settings
@@ -62,8 +62,8 @@ def forecast(
         return plan.rows
     with recorded(settings, "forecast", moment, clock):
         try:
-            with spreading(settings) as spread:
-                rows = issue_forecasts(*what, spread, **how)
+            with mapping_blocks(settings) as map_blocks:
+                rows = issue_forecasts(*what, map_blocks, **how)
         except WorkerError as error:
             _log.warning("%s; forecast in this process instead", error)
             rows = issue_forecasts(*what, **how)

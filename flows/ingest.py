@@ -9,7 +9,7 @@ from prefect.events import emit_event
 from daycast.errors import tolerated
 from daycast.flows.artifacts import show_summary
 from daycast.flows.links import Links
-from daycast.flows.spread import spreading
+from daycast.flows.map_blocks import mapping_blocks
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.progress import show_ingest
 from daycast.settings import Moment, as_of, clock, load_settings
@@ -46,10 +46,10 @@ def ingest(
         ingested, links = [], Links()
         sources, most = steps.choose_sources(settings, source), settings.ingest.max_minutes
         deadline = monotonic() + 60 * most
-        with show_ingest() as watch, spreading(settings) as spread:
+        with show_ingest() as watch, mapping_blocks(settings) as map_blocks:
             for left, one in zip(range(len(sources), 0, -1), sources, strict=True):
                 minutes = max((deadline - monotonic()) / 60 / left, most / len(sources))  # to store takes time, too
-                done = links.attempt(ingest_source, settings, one, now, start, watch, spread, moment, minutes)
+                done = links.attempt(ingest_source, settings, one, now, start, watch, map_blocks, moment, minutes)
                 if done is not None:
                     ingested.append(done)
                     _log.info("%s", done)

@@ -48,7 +48,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
     attempt = links.attempt
 
     with recorded(settings, "pipeline", moment, clock):
-        intakes = attempt(ingest, config, until=until)
+        ingested = attempt(ingest, config, until=until)
         outcome, forecast_rows = None, None
         if attempt(has_champion, settings, began) is False:
             outcome = attempt(retrain, config, until, baselines_only=True)
@@ -66,6 +66,6 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         attempt(publish_tables, settings, clock())
         attempt(write_report, settings, clock(), moment if until else None)
         links.raise_failures()
-        summary = summarise(settings, clock(), intakes or [], outcome, began, moment if until else None)
+        summary = summarise(settings, clock(), ingested or [], outcome, began, moment if until else None)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
         return summary

@@ -27,9 +27,9 @@ plan_retraining = warehouse_task(planning.plan_retraining)
 write_snapshot = warehouse_task(steps.write_snapshot)
 find_champion = warehouse_task(steps.find_champion)
 fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
-judge = warehouse_task(judging.judge)
+evaluate_holdout = warehouse_task(judging.evaluate_holdout)
 register = warehouse_task(steps.register)
-recalibrate = warehouse_task(calibrating.recalibrate)
+calibrate = warehouse_task(calibrating.calibrate)
 
 
 @flow
@@ -113,7 +113,7 @@ def retrain(
     model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
     if baselines_only and not plan_retraining(settings, model, moment).too_little:  # else there are no networks anyway
-        model = replace(model, members=0)
+        model = replace(model, ensemble_size=0)
     if dry_run:
         said = f"would train {plan_retraining(settings, model, moment)}"
         _log.info("%s", said)
@@ -121,16 +121,16 @@ def retrain(
         return None
     with recorded(settings, "retrain", moment, clock):
         snapshot = write_snapshot(settings, moment)
-        champion = find_champion(settings, now) if model.warm_start and model.members else None
+        champion = find_champion(settings, now) if model.warm_start and model.ensemble_size else None
         what = (snapshot, settings.checkpoints, settings.glossary, model, champion)
-        where = settings.retrain.fit_on if model.members else "here"
+        where = settings.retrain.fit_on if model.ensemble_size else "here"
         checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
-        decision, scores = judge(settings, checkpoint, moment)
+        decision, scores = evaluate_holdout(settings, checkpoint, moment)
         outcome = register(settings, checkpoint, decision, scores, clock())
         with tolerated("not calibrated yet; `verify` does it"):
-            recalibrate(settings, moment)
+            calibrate(settings, moment)
         _log.info("judged %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
-        verdict = "promoted" if decision.promoted else "not promoted"
-        show_summary("retrain", f"{outcome.model_id} {verdict}: {decision.reason}", rivals)
+        result = "promoted" if decision.promoted else "not promoted"
+        show_summary("retrain", f"{outcome.model_id} {result}: {decision.reason}", rivals)
     return outcome

@@ -17,7 +17,7 @@ from daycast.steps.record_run import recorded
 _log = logging.getLogger("daycast")
 verify_forecasts = warehouse_task(steps.verify_forecasts)
 note_drifts = warehouse_task(drifting.note_drifts)
-recalibrate = warehouse_task(calibrating.recalibrate)
+calibrate = warehouse_task(calibrating.calibrate)
 
 
 @flow
@@ -46,7 +46,7 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
             variables = ", ".join(sorted({drift.variable for drift in drifts}))
             resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
             links.attempt(emit_event, "daycast.drift", resource, payload={"drifts": told})
-        due = links.attempt(recalibrate, settings, moment)
+        due = links.attempt(calibrate, settings, moment)
         learnt = "The champion's calibration was renewed." if due else "No calibration was due."
         rest = "".join(f"\n\nDrift of {line}" for line in told)
         rest += "".join(f"\n\nFailed: {error}" for error in links.errors)

@@ -35,7 +35,7 @@ judged as (
         coverage_50,
         coverage_80,
         coverage_90
-    from judgements
+    from holdout_scores
     semi join champion using (model_id)
 ),
 every_row as (

@@ -15,10 +15,10 @@ class Variable:
     name: str
     label: str
     unit: str
-    lowest: float  # in `unit`; a reading below is an error, not weather
-    highest: float  # in `unit`; a reading above is an error, not weather
-    over_the_hour: Literal["instant", "sum", "max"] = (
-        "instant"  # at the hour, or the total or highest of the hour ending there
+    valid_min: float  # in `unit`; a reading below is an error, not weather
+    valid_max: float  # in `unit`; a reading above is an error, not weather
+    cell_method: Literal["point", "sum", "maximum"] = (
+        "point"  # at the hour, or the total or highest of the hour ending there
     )
     circular: bool = False  # a direction: 359° and 1° are neighbours
     target: bool = True  # forecast it, or only learn from it
@@ -28,7 +28,7 @@ class Variable:
     @property
     def outside(self) -> str:
         """What is wrong with a value beyond the limits, in words."""
-        return f"outside {self.lowest:g} to {self.highest:g} {self.unit}"
+        return f"outside {self.valid_min:g} to {self.valid_max:g} {self.unit}"
 
 
 _BUILT_IN = (
@@ -38,9 +38,9 @@ _BUILT_IN = (
     Variable("sea_level_pressure_hpa", "sea-level pressure", "hPa", 850.0, 1100.0),
     Variable("station_pressure_hpa", "station pressure", "hPa", 400.0, 1100.0),
     Variable("wind_speed_m_s", "wind speed", "m/s", 0.0, 120.0),
-    Variable("wind_gust_m_s", "wind gust", "m/s", 0.0, 150.0, over_the_hour="max"),
+    Variable("wind_gust_m_s", "wind gust", "m/s", 0.0, 150.0, cell_method="maximum"),
     Variable("wind_from_deg", "wind direction", "°", 0.0, 360.0, circular=True, target=False),
-    Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, over_the_hour="sum", trace=0.05),
+    Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, cell_method="sum", trace=0.05),
 )
 BUILT_IN: dict[str, Variable] = {variable.name: variable for variable in _BUILT_IN}
 

@@ -25,9 +25,9 @@ def open_beijing(data: Path, own: Mapping[str, tuple[str, float]] | None = None)
     table = tomllib.loads(CONFIG.read_text(encoding="utf-8")) | {"data": str(data.resolve()), "variables": {}}
     for name, (column, highest) in (own or {}).items():
         table["sources"][0]["columns"][name] = {"column": column, "unit": unit}
-        table["variables"][name] = {"unit": unit, "lowest": 0.0, "highest": highest}
+        table["variables"][name] = {"unit": unit, "valid_min": 0.0, "valid_max": highest}
     settings = Settings.model_validate(table, context={"folder": CONFIG.parent, "environment": dict(os.environ)})
-    if not settings.warehouse.exists():
+    if not settings.warehouse_file.exists():
         if not FILES.is_dir():
             raise SystemExit(f"{FILES} is not there: give a folder with an ingested warehouse, --data FOLDER")
         ingest_source(settings, settings.sources[0], NOW)
@@ -37,10 +37,10 @@ def open_beijing(data: Path, own: Mapping[str, tuple[str, float]] | None = None)
 def train(settings, model) -> str:
     """`daycast retrain --until 2015-03-01` with this model configuration; returns the network's id, promoted or not."""
     from daycast.model.checkpoint import read_header
-    from daycast.steps.evaluate import judge
+    from daycast.steps.evaluate import evaluate_holdout
     from daycast.steps.train import fit_snapshot, register, write_snapshot
 
     snapshot = write_snapshot(settings, TRAINED_UNTIL)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, model, lambda _: None)
-    register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_UNTIL), TRAINED_UNTIL)
+    register(settings, checkpoint, *evaluate_holdout(settings, checkpoint, TRAINED_UNTIL), TRAINED_UNTIL)
     return read_header(checkpoint).model_id

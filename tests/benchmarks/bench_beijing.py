@@ -16,7 +16,7 @@ from pathlib import Path
 
 from daycast.settings import load_settings
 from daycast.steps.backtest import backtest
-from daycast.steps.evaluate import judge
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import fit_snapshot, register, write_snapshot
 
@@ -37,7 +37,7 @@ def main() -> None:
                 snapshot, settings.checkpoints, settings.glossary, settings.with_cell(cell), print_nothing
             )
             seconds = time.perf_counter() - started
-            outcome = register(settings, checkpoint, *judge(settings, checkpoint, UNTIL), UNTIL)
+            outcome = register(settings, checkpoint, *evaluate_holdout(settings, checkpoint, UNTIL), UNTIL)
             print(
                 json.dumps(
                     {"benchmark": f"beijing_{cell}", "fit_s": round(seconds, 1), **score(settings, outcome.model_id)}

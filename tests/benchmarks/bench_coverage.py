@@ -51,7 +51,9 @@ def forecast_year(settings, model_id: str) -> tuple[np.ndarray, np.ndarray, np.n
         forecaster, name = forecasters[model_id]
         parts = forecaster.predict(block.windows, block.stations, block.origins, [name])
         usual = [trace == 0 for trace in forecaster.header.traces]
-        caught.extend((block.origins[part], own[name][:, :, usual], came[:, :, usual]) for part, own, came, _ in parts)
+        caught.extend(
+            (block.origins[part], own[name][:, :, usual], target[:, :, usual]) for part, own, target, _ in parts
+        )
         return evaluate(block, forecasters)
 
     with mock.patch("daycast.steps.backtest.evaluate", side_effect=catch):

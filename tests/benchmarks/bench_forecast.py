@@ -24,7 +24,7 @@ import torch
 from measurement import say
 from simulated_versions import UNTIL, VARIABLES, make_versions
 
-from daycast.features.panel import make_network
+from daycast.features.panel import make_panel
 from daycast.model.checkpoint import load_checkpoint, save_checkpoint
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
@@ -36,11 +36,11 @@ from daycast.times import HISTORY_HOURS, HOUR
 from daycast.variables import BUILT_IN, check_column, flag_column
 from daycast.warehouse.models import ModelEntry, register_model
 from daycast.warehouse.statements import statement
-from daycast.warehouse.warehouse import frames, open_warehouse
+from daycast.warehouse.warehouse import frames
 
 T0 = UNTIL - HOUR
 LIMIT_S = 60
-CONFIG = ModelConfig(epochs=1, steps_per_epoch=1, validation_days=5, judgement_days=5, device="cpu")
+CONFIG = ModelConfig(epochs=1, steps_per_epoch=1, validation_days=5, holdout_days=5, device="cpu")
 
 
 def main() -> None:
@@ -72,21 +72,21 @@ def main() -> None:
 
 def compare_with_dask(settings, folder: Path) -> None:
     """Three times each, in turn; the shortest counts."""
-    from daycast.service.ephemeral_server import OwnServer
+    from daycast.service.ephemeral_server import EphemeralServer
 
-    server = OwnServer(folder / "prefect")
+    server = EphemeralServer(folder / "prefect")
     os.environ |= {"PREFECT_HOME": str(folder / "prefect"), **server.environment}
     server.wait()
     from prefect import flow
 
-    from daycast.flows.spread import spreading
+    from daycast.flows.map_blocks import mapping_blocks
 
     @flow
     def issue(settings) -> tuple[float, float]:
         started = time.perf_counter()
-        with spreading(settings) as spread:
+        with mapping_blocks(settings) as quantile_steps:
             ready = time.perf_counter()
-            issue_forecasts(settings, UNTIL, T0, spread=spread)
+            issue_forecasts(settings, UNTIL, T0, quantile_steps=quantile_steps)
             done = time.perf_counter()
         return done - ready, time.perf_counter() - started
 
@@ -110,7 +110,7 @@ def fill(settings, versions: pl.DataFrame, places: pl.DataFrame, checkpoint: Pat
     forecaster = load_checkpoint(checkpoint, "cpu")
     entry = ModelEntry("champion", forecaster.header.cell, checkpoint.name, "", T0, T0, "a benchmark", "{}")
     nothing = {"forecaster": pl.String, "variable": pl.String, "lead_hours": pl.UInt8, "n": pl.Int64}
-    with open_warehouse(settings.warehouse, settings.glossary.values(), UNTIL) as con:
+    with settings.warehouse.write(UNTIL) as con:
         with frames(con, versions=flagged, listed=places):
             con.execute(statement("insert_observation_versions"))
             con.execute(statement("insert_stations"))
@@ -120,8 +120,8 @@ def fill(settings, versions: pl.DataFrame, places: pl.DataFrame, checkpoint: Pat
 @torch.inference_mode()
 def bare_forward_seconds(forecaster, versions: pl.DataFrame, places: pl.DataFrame) -> float:
     """All windows through the network, as they lie ready; the shorter of two runs."""
-    network = make_network(versions, places, forecaster.header.channels, T0 - (HISTORY_HOURS - 1) * HOUR, T0)
-    windows, weights, V = forecaster.open(network), forecaster.linear.path, len(VARIABLES)
+    panel = make_panel(versions, places, forecaster.header.channels, T0 - (HISTORY_HOURS - 1) * HOUR, T0)
+    windows, weights, V = forecaster.open(panel), forecaster.linear.path, len(VARIABLES)
     parts = torch.arange(len(places)).split(2_048)
     times = []
     for _ in range(2):
@@ -130,7 +130,7 @@ def bare_forward_seconds(forecaster, versions: pl.DataFrame, places: pl.DataFram
             batch = windows.gather(at, torch.full_like(at, HISTORY_HOURS - 1))
             linear = linear_forecast(weights, batch, V, path_features)
             started = time.perf_counter()
-            forecaster.network(batch, linear)
+            forecaster.panel(batch, linear)
             seconds += time.perf_counter() - started
         times.append(seconds)
     return float(np.min(times))

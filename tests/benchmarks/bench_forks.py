@@ -28,7 +28,7 @@ from torch import Tensor
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
 from daycast.model.network.seq2seq import Seq2Seq
-from daycast.model.training.state import Lesson
+from daycast.model.training.state import TrainingData
 from daycast.model.training.trainer import Member, Progress, train_together
 from daycast.model.windows import Batch
 from daycast.steps.train import write_snapshot
@@ -46,12 +46,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lesson, config = prepare(arguments.data)
-    check(lesson, config, arguments.cell)
+    training_data, config = prepare(arguments.data)
+    check(training_data, config, arguments.cell)
     speeds, curves = [], list[Curve]()
     for count, batch in SETTINGS:
         with forked(count):
-            origins, curve = train(lesson, replace(config, batch=batch), arguments)
+            origins, curve = train(training_data, replace(config, batch_size=batch), arguments)
         speeds.append(origins * count / curve[-1][0])
         curves.append(curve)
     reference = max(min(loss for _, loss in curve) for curve in curves)
@@ -70,13 +70,13 @@ def main() -> None:
         )
 
 
-def train(lesson: Lesson, config: ModelConfig, arguments: argparse.Namespace) -> tuple[int, Curve]:
+def train(training_data: TrainingData, config: ModelConfig, arguments: argparse.Namespace) -> tuple[int, Curve]:
     """One network for so long: how many passes it learnt from, and how it went."""
     curve: Curve = []
 
     def run(watch: Callable[[Progress], None] = lambda _: None, **changes: int) -> float:
         started = time.process_time()
-        train_together([Member(arguments.cell, arguments.seed)], lesson, replace(config, **changes), watch)
+        train_together([Member(arguments.cell, arguments.seed)], training_data, replace(config, **changes), watch)
         return time.process_time() - started
 
     run(epochs=1, steps_per_epoch=1)  # to warm up
@@ -90,28 +90,28 @@ def train(lesson: Lesson, config: ModelConfig, arguments: argparse.Namespace) ->
         curve.append((spent, progress.validation_loss))
 
     run(watch, epochs=EPOCHS, patience=EPOCHS, steps_per_epoch=steps)
-    return EPOCHS * steps * config.batch, curve
+    return EPOCHS * steps * config.batch_size, curve
 
 
 class _CaughtError(Exception):
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
+    def __init__(self, training_data: TrainingData) -> None:
+        self.training_data = training_data
 
 
-def prepare(data: Path) -> tuple[Lesson, ModelConfig]:
+def prepare(data: Path) -> tuple[TrainingData, ModelConfig]:
     """What a retraining on the twelve sites would learn from."""
     settings = open_beijing(data)
     snapshot = write_snapshot(settings, TRAINED_UNTIL)
     versions, stations = (pl.read_parquet(snapshot / f"{name}.parquet") for name in ("observations", "stations"))
 
-    def catch(lesson: Lesson, *_: object) -> NoReturn:
-        raise _CaughtError(lesson)
+    def catch(training_data: TrainingData, *_: object) -> NoReturn:
+        raise _CaughtError(training_data)
 
     try:
         with mock.patch("daycast.model.fit.train_ensemble", catch):
             fit_forecaster(versions, stations, settings.glossary, settings.model, snapshot.name)
     except _CaughtError as caught:
-        return replace(caught.lesson, validation=few(caught.lesson.validation)), settings.model
+        return replace(caught.training_data, validation=few(caught.training_data.validation)), settings.model
     raise AssertionError("a fit trains no ensemble any more")
 
 
@@ -128,9 +128,9 @@ def every(batch: Batch, step: int) -> Batch:
 
 
 @torch.no_grad()
-def check(lesson: Lesson, config: ModelConfig, cell: str) -> None:
+def check(training_data: TrainingData, config: ModelConfig, cell: str) -> None:
     """Raises AssertionError where the first hour of issue is not forecast as it would be alone."""
-    batch, linear = draw_forked(lesson, replace(config, batch=4), np.random.default_rng(1), 3)
+    batch, linear = draw_forked(training_data, replace(config, batch_size=4), np.random.default_rng(1), 3)
     net = Seq2Seq(cell, batch.filled.shape[2], linear.shape[2], config).eval()
     torch.nn.init.normal_(net.head.weight)
     torch.testing.assert_close(forecast_forks(net, batch, linear, 3)[:4], net(batch, linear)[:4])

@@ -109,7 +109,7 @@ def contract() -> None:
     import numpy as np
     import polars as pl
 
-    from daycast.quality.contracts import find_refusals, readings_contract
+    from daycast.quality.contracts import find_rejections, readings_contract
     from daycast.variables import BUILT_IN
 
     n, rng = 6_000_000, np.random.default_rng(0)
@@ -131,7 +131,7 @@ def contract() -> None:
         *(pl.col(name).is_finite() for name in VARIABLES),
     ]
     limit = seconds_of(lambda: frame.select(check.all().alias(str(i)) for i, check in enumerate(plain)), times=5)
-    seconds = seconds_of(lambda: find_refusals(frame, schema), times=5)
+    seconds = seconds_of(lambda: find_rejections(frame, schema), times=5)
     say(
         "contract",
         rows=n,

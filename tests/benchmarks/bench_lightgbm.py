@@ -42,7 +42,6 @@ from daycast.steps.evaluate import open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 from daycast.warehouse.models import find_model
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 BORDER = TRAINED_UNTIL - timedelta(days=90)  # LightGBM stops early on what was issued from here on
 TRAIN_EVERY = 5  # hours between the hours of issue LightGBM learns from: 41,610 forecasts, for time's sake
@@ -60,7 +59,7 @@ def main() -> None:
     settings = open_beijing(args.data)
     opponent = forecast_lightgbm(settings, args.packages)
     for model_id in args.model or (train_seed(settings, seed) for seed in args.seeds):
-        judge(settings, model_id, opponent)
+        evaluate_holdout(settings, model_id, opponent)
 
 
 def train_seed(settings, seed: int) -> str:
@@ -94,7 +93,7 @@ def forecast_lightgbm(settings, packages: Path) -> dict[str, np.ndarray]:
     return dict(np.load(kept))
 
 
-def judge(settings, model_id: str, opponent: dict[str, np.ndarray]) -> None:
+def evaluate_holdout(settings, model_id: str, opponent: dict[str, np.ndarray]) -> None:
     """Print how the model did beside its baselines and the opponent."""
     scores, warning = backtest(settings, SINCE, UNTIL, EVERY, NOW, model_id)
     assert warning is None, warning
@@ -137,19 +136,19 @@ def say_coverage(model_id: str, every: pl.DataFrame, often_none: list[str]) -> N
 
 def check_same_forecasts(settings, model_id: str, opponent: dict[str, np.ndarray], scores: pl.DataFrame) -> None:
     """Stop unless the opponent forecast the very stations, hours of issue and leads that the backtest scored."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         model, stations = find_model(con, model_id), read_stations(con)
         versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR, UNTIL + HORIZON_HOURS * HOUR, NOW)
     forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]))
     usable = keep_usable(versions, list(settings.glossary))
     block = open_block(forecaster, usable, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False)
-    network, c = block.windows.network, forecaster.header.targets.index(TARGET)
-    issued_at = np.datetime64(network.start.replace(tzinfo=None), "us") + block.origins * np.timedelta64(HOUR)
-    assert (network.stations["station_id"].to_numpy().astype(str)[block.stations] == opponent["station"]).all()
+    panel, c = block.windows.panel, forecaster.header.targets.index(TARGET)
+    issued_at = np.datetime64(panel.start.replace(tzinfo=None), "us") + block.origins * np.timedelta64(HOUR)
+    assert (panel.stations["station_id"].to_numpy().astype(str)[block.stations] == opponent["station"]).all()
     assert (issued_at == opponent["issued_at"]).all()
     leads = block.origins[:, None] + np.arange(1, HORIZON_HOURS + 1)
-    came = network.values[block.stations[:, None], np.minimum(leads, network.hours - 1), c]
-    np.testing.assert_allclose(np.where(leads < network.hours, came, np.nan), opponent["truth"], atol=1e-3)
+    target = panel.values[block.stations[:, None], np.minimum(leads, panel.hours - 1), c]
+    np.testing.assert_allclose(np.where(leads < panel.hours, target, np.nan), opponent["truth"], atol=1e-3)
     scored = scores.filter((pl.col("variable") == TARGET) & (pl.col("model") == model_id)).sort("lead_hours")
     assert scored["n"].to_list() == (~np.isnan(opponent["truth"])).sum(axis=0).tolist()
 

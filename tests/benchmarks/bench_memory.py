@@ -23,7 +23,7 @@ from measurement import say
 
 LIMIT = 3.0
 YEARS, CHANNELS, TOGETHER = 3, 5, 25  # stations simulated; the rest are copies of them
-CONFIG = {"members": 2, "epochs": 1, "steps_per_epoch": 4, "device": "cpu"}
+CONFIG = {"ensemble_size": 2, "epochs": 1, "steps_per_epoch": 4, "device": "cpu"}
 
 
 def main() -> None:

@@ -34,14 +34,13 @@ from daycast.quality.flags import keep_usable
 from daycast.times import HOUR
 from daycast.variables import BUILT_IN
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 THEIR_STEPS, OUR_STEPS, LIMIT = 30, 20, 1 / 7
 TARGET = "air_temperature_c"
 CONFIG = ModelConfig(
     cell="gru",
-    members=torch.get_num_threads(),
-    batch=256,
+    ensemble_size=torch.get_num_threads(),
+    batch_size=256,
     steps_per_epoch=OUR_STEPS,
     epochs=6,
     patience=6,
@@ -81,7 +80,7 @@ def read_data(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         return make_versions(12, timedelta(days=730))
     settings = open_beijing(folder)
     first = datetime(2000, 1, 1, tzinfo=TRAINED_UNTIL.tzinfo)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_UNTIL) as con:
+    with settings.warehouse.write(TRAINED_UNTIL) as con:
         versions, stations = read_versions(con, first, TRAINED_UNTIL, TRAINED_UNTIL), read_stations(con)
     return keep_usable(versions, list(settings.glossary)), stations
 

@@ -38,7 +38,7 @@ from daycast.steps.backtest import backtest
 from daycast.variables import BUILT_IN
 
 TARGET = "air_temperature_c"
-SMALL = ModelConfig(members=2, validation_days=5, judgement_days=5, epochs=1, steps_per_epoch=1, device="cpu")
+SMALL = ModelConfig(ensemble_size=2, validation_days=5, holdout_days=5, epochs=1, steps_per_epoch=1, device="cpu")
 
 
 def main() -> None:
@@ -72,24 +72,24 @@ def score_rung(settings, epochs: int, seed: int) -> dict[str, float]:
 
 
 def say_paces(busy: int) -> None:
-    lesson = make_lesson()
+    training_data = make_training_data()
     for others in dict.fromkeys((0, busy)):
         with beside(others):
             for at_once in (1, 2):
                 members = [Member("gru", 1), Member("lstm", 2)][:at_once]
                 torch.set_num_threads(at_once)
-                pace = plan.measure_pace(members, lesson, SMALL, ALONE)
-                speed = at_once * SMALL.batch / pace.step
+                pace = plan.measure_pace(members, training_data, SMALL, ALONE)
+                speed = at_once * SMALL.batch_size / pace.step
                 say("pace", networks_at_once=at_once, busy_processes=others, windows_per_s=speed, step_s=pace.step)
 
 
-def make_lesson():
+def make_training_data():
     """What networks of twelve simulated stations learn from."""
     versions, stations = make_versions(12, timedelta(days=80))
     seen = []
 
-    def keep(lesson, config, circumstances, spent):
-        seen.append(lesson)
+    def keep(training_data, config, context, spent):
+        seen.append(training_data)
         return config
 
     fit.plan_ensemble = keep

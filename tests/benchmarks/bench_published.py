@@ -32,7 +32,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 T0, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 STATIONS, FEWER, LEADS = 10_000, 500, 24
@@ -81,20 +81,20 @@ def main() -> None:
         if free < needed:
             sys.exit(f"{folder} has {free / 1e9:.0f} GB free, and {args.rows:,} rows need {needed / 1e9:.0f} GB")
         measure_publishing(folder, args.rows)
-        for question in QUESTIONS:
-            measure_question(folder / "published.duckdb", question)
+        for template in QUESTIONS:
+            measure_question(folder / "published.duckdb", template)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         measure_verification(Path(name), args.rows // 4)
 
 
 def measure_publishing(folder: Path, rows: int) -> None:
     hours = max(rows // (STATIONS * len(VARIABLES) * LEADS), 2)
-    with open_warehouse(folder / "alone.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(folder / "alone.duckdb", BUILT_IN.values()).write(T0) as con:
         issue(con, T0 + hours * HOUR, STATIONS)
         alone = statistics.median(
             timed(lambda i=i: publish(con, folder / f"alone{i}.published.duckdb", 0)) for i in range(3)
         )
-    with open_warehouse(folder / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(folder / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         con.execute("set memory_limit = '6GB'")
         begin = time.perf_counter()
         for hour in range(hours):
@@ -134,7 +134,7 @@ def measure_verification(folder: Path, rows: int) -> None:
 
 def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
     """Seconds to find and to replace the scores of the newest day of the hours [first, last), and how many forecasts that are."""
-    with open_warehouse(path, BUILT_IN.values(), T0) as con:
+    with Warehouse(path, BUILT_IN.values()).write(T0) as con:
         con.execute("set memory_limit = '6GB'")
         for hour in range(first, last):
             issue(con, T0 + hour * HOUR, FEWER)

@@ -48,7 +48,7 @@ def main() -> None:
                     beside.append(in_one_process(folder, next(hours)))
                 reads += sum(answers)
             ratio = statistics.median(beside) / statistics.median(alone)
-            say("readers", readers=READERS, pause_s=pause, reads=reads, alone_s=statistics.median(alone),
+            say("readers", readers=READERS, backoff_s=pause, reads=reads, alone_s=statistics.median(alone),
                 beside_s=statistics.median(beside), ratio=ratio, limit=limit)  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from beijing_data import EVERY, NOW, SINCE, TRAINED_UNTIL, UNTIL, open_beijing, 
 from measurement import say
 
 from daycast.evaluation.scores import Tally
-from daycast.features.panel import make_network
+from daycast.features.panel import make_panel
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.quality.flags import keep_usable
@@ -37,7 +37,6 @@ from daycast.steps.train import fit_snapshot, write_snapshot
 from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS, HOUR
 from daycast.warehouse.models import find_model
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 TARGET = "air_temperature_c"
 SHARE_MISSING, OUTAGE = 0.2, timedelta(hours=6)
@@ -54,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = open_beijing(args.data)
     model_id = args.model or train(settings, settings.model)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         model, stations = find_model(con, model_id), read_stations(con)
         versions = read_versions(con, SINCE - (HISTORY_HOURS - 1) * HOUR - 90 * DAY, UNTIL + HORIZON_HOURS * HOUR, NOW)
     versions = keep_usable(versions, list(settings.glossary))
@@ -117,7 +116,7 @@ def left_out(
             model, versions, stations, every=EVERY // HOUR, since=SINCE, until=UNTIL, whole_history=False
         )
         calibrate_weekly(model, [model.header.cell], block)
-        ids = block.windows.network.stations["station_id"].to_numpy()[block.stations]
+        ids = block.windows.panel.stations["station_id"].to_numpy()[block.stations]
         among = np.isin(ids, LEFT_OUT)
         three = Evaluation(block.windows, block.stations[among], block.origins[among], block.since, block.until)
         tables.append(score(model, three, [versions]))
@@ -129,13 +128,13 @@ def score(forecaster: Forecaster, block: Evaluation, worlds: Iterable[pl.DataFra
 
     worlds: the versions to forecast from, of all stations; or for each station those to make its own forecasts from.
     """
-    plain, tally, name = block.windows.network, Tally(), forecaster.header.cell
+    plain, tally, name = block.windows.panel, Tally(), forecaster.header.cell
     worlds = list(worlds)
     for station, versions in enumerate(worlds):
-        network = make_network(versions, plain.stations, plain.channels, plain.start, plain.time_of(plain.hours - 1))
+        panel = make_panel(versions, plain.stations, plain.channels, plain.start, plain.time_of(plain.hours - 1))
         mine = (block.stations == station) | (len(worlds) == 1)
         index = block.stations[mine], block.origins[mine]
-        disturbed = forecaster.predict(forecaster.open(network), *index, [name])
+        disturbed = forecaster.predict(forecaster.open(panel), *index, [name])
         undisturbed = forecaster.predict(block.windows, *index, [])
         for (_, quantiles, _, _), (_, _, truth, _) in zip(disturbed, undisturbed, strict=True):
             tally.add(quantiles[name], truth)

@@ -19,7 +19,7 @@ import torch
 from measurement import say
 from simulated_versions import make_versions
 
-from daycast.features.panel import make_network
+from daycast.features.panel import make_panel
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
 from daycast.model.linear.ridge import linear_forecast, path_features
@@ -28,7 +28,7 @@ from daycast.model.training.trainer import pinball_loss
 from daycast.variables import BUILT_IN
 
 STEPS, EPOCHS, READY = 10, 7, 4
-SHORT = {"cell": "gru", "members": 1, "validation_days": 5, "judgement_days": 5, "device": "cpu"}
+SHORT = {"cell": "gru", "ensemble_size": 1, "validation_days": 5, "holdout_days": 5, "device": "cpu"}
 CONFIG = ModelConfig(steps_per_epoch=STEPS, epochs=EPOCHS, patience=EPOCHS, **SHORT)
 
 
@@ -36,16 +36,16 @@ def main() -> None:
     versions, stations = make_versions(12, timedelta(days=80))
     once = ModelConfig(steps_per_epoch=1, epochs=1, **SHORT)
     forecaster = fit_forecaster(versions, stations, BUILT_IN, once, "")
-    network = make_network(
+    panel = make_panel(
         versions, stations, forecaster.header.channels, versions["observed_at"].min(), versions["observed_at"].max()
     )
-    windows, rng = forecaster.open(network), np.random.default_rng(1)
-    origins = [rng.integers(200, network.hours - 24, CONFIG.batch) for _ in range(READY)]
-    at = [rng.integers(0, len(network.stations), CONFIG.batch) for _ in range(READY)]
-    hide = [draw_outages(CONFIG.batch, CONFIG.hidden_share, rng) for _ in range(READY)]
+    windows, rng = forecaster.open(panel), np.random.default_rng(1)
+    origins = [rng.integers(200, panel.hours - 24, CONFIG.batch) for _ in range(READY)]
+    at = [rng.integers(0, len(panel.stations), CONFIG.batch) for _ in range(READY)]
+    hide = [draw_outages(CONFIG.batch, CONFIG.input_dropout, rng) for _ in range(READY)]
     index = [(torch.from_numpy(s), torch.from_numpy(t), *h) for s, t, h in zip(at, origins, hide, strict=True)]
     ready = [windows.gather(*part) for part in index]
-    net = copy.deepcopy(forecaster.network.members[0])
+    net = copy.deepcopy(forecaster.panel.members[0])
     weights = forecaster.linear.path
     linear = [linear_forecast(weights, batch, net.targets, path_features) for batch in ready]
     net.requires_grad_(requires_grad=True)

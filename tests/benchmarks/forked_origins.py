@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.config import ModelConfig
-from daycast.model.network.cells import Chance, State
+from daycast.model.network.cells import Generator, State
 from daycast.model.network.seq2seq import Encoded, Seq2Seq, read_history
 from daycast.model.training.sampling import draw, draw_outages
-from daycast.model.training.state import Lesson
+from daycast.model.training.state import TrainingData
 from daycast.model.windows import Batch
 
 STRIDE = 6  # hours from one hour of issue to the next
@@ -32,13 +32,13 @@ def forked(count: int) -> Iterator[None]:
     """While it is open, `train_together` learns from `count` hours of issue of each training window, the first at its end."""
 
     class Forked(Seq2Seq):
-        def forward(self, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
+        def forward(self, batch: Batch, linear: Tensor, chance: Generator = None) -> Tensor:
             return (
                 forecast_forks(self, batch, linear, count) if self.training else super().forward(batch, linear, chance)
             )
 
-    def draw_forks(lesson: Lesson, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
-        return draw_forked(lesson, config, rng, count)
+    def draw_forks(training_data: TrainingData, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
+        return draw_forked(training_data, config, rng, count)
 
     with (
         mock.patch("daycast.model.training.trainer.Seq2Seq", Forked),
@@ -58,16 +58,18 @@ def forecast_forks(net: Seq2Seq, batch: Batch, linear: Tensor, count: int) -> Te
 
 
 @torch.no_grad()
-def draw_forked(lesson: Lesson, config: ModelConfig, rng: np.random.Generator, count: int) -> tuple[Batch, Tensor]:
+def draw_forked(
+    training_data: TrainingData, config: ModelConfig, rng: np.random.Generator, count: int
+) -> tuple[Batch, Tensor]:
     """Windows at random, then those that follow each, and the linear path's forecasts; no truth where there is no lesson."""
-    stations, origins = draw(lesson.eligible, config.batch, lesson.block, rng)
+    stations, origins = draw(training_data.eligible, config.batch_size, training_data.block, rng)
     stations, origins = stations.repeat(count), (origins + STRIDE * torch.arange(count)[:, None]).flatten()
-    hidden = [_move_back(hide, count) for hide in draw_outages(config.batch, config.hidden_share, rng)]
-    there, origins = origins <= lesson.block.last_origin, origins.clamp(max=lesson.block.last_origin)
-    there &= torch.from_numpy(lesson.eligible[stations.numpy(), origins.numpy()])
-    batch = lesson.windows.gather(stations, origins, *hidden)
+    hidden = [_move_back(hide, count) for hide in draw_outages(config.batch_size, config.input_dropout, rng)]
+    there, origins = origins <= training_data.block.last_origin, origins.clamp(max=training_data.block.last_origin)
+    there &= torch.from_numpy(training_data.eligible[stations.numpy(), origins.numpy()])
+    batch = training_data.windows.gather(stations, origins, *hidden)
     batch = replace(batch, truth=batch.truth.masked_fill(~there[:, None, None], torch.nan))
-    return batch, lesson.linear.forecast(batch, origins)
+    return batch, training_data.linear.forecast(batch, origins)
 
 
 def _move_back(hide: Tensor, count: int) -> Tensor:

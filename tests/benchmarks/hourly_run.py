@@ -17,11 +17,11 @@ history = "60d"
 every = "365d"
 
 [model]
-members = 1
+ensemble_size = 1
 epochs = 1
 steps_per_epoch = 5
 validation_days = 10
-judgement_days = 10
+holdout_days = 10
 """
 THROUGH_PREFECT = """
 import sys

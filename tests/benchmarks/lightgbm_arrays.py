@@ -38,7 +38,7 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
     import torch
 
     from daycast.features.channels import fit_scale, make_channels
-    from daycast.features.panel import make_network
+    from daycast.features.panel import make_panel
     from daycast.features.splits import Block
     from daycast.model.config import ModelConfig
     from daycast.model.fit import choose_variables
@@ -46,21 +46,20 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
     from daycast.model.windows import Windows
     from daycast.quality.flags import keep_usable
     from daycast.warehouse.observations import read_stations, read_versions
-    from daycast.warehouse.warehouse import open_warehouse
 
-    with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
+    with settings.warehouse.write(as_of) as con:
         versions, stations = read_versions(con, first, last, as_of), read_stations(con)
     versions = keep_usable(versions, list(settings.glossary))
     targets, others = choose_variables(versions, settings.glossary, ModelConfig())
     channels = make_channels([*targets, *others])
     start, end = versions["observed_at"].min(), versions["observed_at"].max()
-    network = make_network(versions, stations, channels, start, end)
-    scale = fit_scale(network.values)
-    windows = Windows(network, scale, torch.device("cpu"))
-    earliest = 0 if since is None else network.index_of(since) - HISTORY_HOURS + 1
-    eligible = eligible_origins(network, Block(earliest, network.hours), len(targets))
-    hours, offset = np.arange(network.hours), 0 if since is None else network.index_of(since)
-    stagger = np.arange(len(network.stations)) if since is None else np.zeros(len(network.stations), np.int64)
+    panel = make_panel(versions, stations, channels, start, end)
+    scale = fit_scale(panel.values)
+    windows = Windows(panel, scale, torch.device("cpu"))
+    earliest = 0 if since is None else panel.index_of(since) - HISTORY_HOURS + 1
+    eligible = eligible_origins(panel, Block(earliest, panel.hours), len(targets))
+    hours, offset = np.arange(panel.hours), 0 if since is None else panel.index_of(since)
+    stagger = np.arange(len(panel.stations)) if since is None else np.zeros(len(panel.stations), np.int64)
     eligible &= (hours - offset - stagger[:, None]) % every == 0
     at, origins = np.nonzero(eligible)
     c = channels.index(next(channel for channel in channels if channel.variable == TARGET))
@@ -69,10 +68,10 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
         index = (torch.from_numpy(i[part : part + _PART].astype(np.int64)) for i in (at, origins))
         parts.append(_features(windows.gather(*index), c, scale.mean[c], scale.deviation[c]))
     truth, last, shared, by_lead = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    place = network.stations.select("latitude", "longitude", "elevation_m").to_numpy()[at].astype(np.float32)
+    place = panel.stations.select("latitude", "longitude", "elevation_m").to_numpy()[at].astype(np.float32)
     t0 = np.datetime64(start.replace(tzinfo=None), "us") + origins * np.timedelta64(HOUR)
     hour = ((t0 - t0.astype("datetime64[D]")) // np.timedelta64(HOUR)).astype(np.float32)[:, None]
-    ids = network.stations["station_id"].to_numpy().astype(str)[at]
+    ids = panel.stations["station_id"].to_numpy().astype(str)[at]
     return Forecasts(ids, t0, truth, last, np.hstack([shared, place, hour]), by_lead)
 
 

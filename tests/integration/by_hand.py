@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from daycast.sources.batch import Delivery, no_problems
+from daycast.sources.batch import SourceBatch, no_problems
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 
@@ -19,18 +19,18 @@ def by_hand(
     raw: pl.DataFrame | None = None,
     origin: str = "a page",
     receipt: Literal["stated", "assumed"] = "stated",
-) -> Delivery:
+) -> SourceBatch:
     """A delivery of these readings, known by its origin and content."""
     fingerprint = hashlib.sha256(f"{origin}{readings.rows()}".encode()).hexdigest()
     came = readings if raw is None else raw
-    return Delivery(origin, fingerprint, readings, came, no_problems(), complete=True, receipt=receipt)
+    return SourceBatch(origin, fingerprint, readings, came, no_problems(), complete=True, receipt=receipt)
 
 
 @dataclass(frozen=True)
 class ByHand:
     """The source: each delivery once, and no station list."""
 
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[SourceBatch, ...]
     name: str = "by hand"
     resumes: bool = False
 
@@ -40,7 +40,7 @@ class ByHand:
         until: datetime,  # noqa: ARG002
         variables: Mapping[str, Variable],  # noqa: ARG002
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         yield from (delivery for delivery in self.deliveries if delivery.fingerprint not in seen)
 
     def stations(self) -> pl.DataFrame:

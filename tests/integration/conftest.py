@@ -10,23 +10,22 @@ import pytest
 
 from daycast.model.checkpoint import read_header
 from daycast.settings import Settings
-from daycast.steps.evaluate import judge
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import fit_snapshot, register, write_snapshot
 from daycast.warehouse.models import promote_model
-from daycast.warehouse.warehouse import open_warehouse
 from integration.made_once import made_once
 
 TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 MODEL = {
     "cell": "gru",
-    "members": 1,
-    "hidden": 16,
+    "ensemble_size": 1,
+    "hidden_size": 16,
     "epochs": 1,
     "steps_per_epoch": 5,
-    "batch": 32,
+    "batch_size": 32,
     "validation_days": 10,
-    "judgement_days": 10,
+    "holdout_days": 10,
     "least_training_days": 30,
     "targets": ["air_temperature_c", "precipitation_mm"],
     "inputs": ["relative_humidity_pct"],  # the more, the longer a fit takes
@@ -60,8 +59,8 @@ def train(folder: Path) -> None:
     ingest_source(settings, settings.sources[0], TRAINED_AT)
     snapshot = write_snapshot(settings, TRAINED_AT)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
-    register(settings, checkpoint, *judge(settings, checkpoint, TRAINED_AT), TRAINED_AT)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
+    register(settings, checkpoint, *evaluate_holdout(settings, checkpoint, TRAINED_AT), TRAINED_AT)
+    with settings.warehouse.write(TRAINED_AT) as con:
         promote_model(con, read_header(checkpoint).model_id, TRAINED_AT)  # whoever won, the network is what is tested
 
 

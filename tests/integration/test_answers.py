@@ -10,7 +10,7 @@ from daycast.cli.output import print_frame
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 ANSWERS = [
     ("'nan'::double", None),
@@ -39,7 +39,7 @@ ANSWERS = [
 def published(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("answers") / "published.duckdb"
     now = datetime(2026, 6, 1, tzinfo=UTC)
-    with open_warehouse(path.with_name("warehouse.duckdb"), BUILT_IN.values(), now) as con:
+    with Warehouse(path.with_name("warehouse.duckdb"), BUILT_IN.values()).write(now) as con:
         publish(con, path)
     return path
 

@@ -8,7 +8,6 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.steps.ingest import Ingested, ingest_source
-from daycast.warehouse.warehouse import open_warehouse
 from unit.sources.http_server import Answer, Request, serve
 
 LINE = "{year} 01 01 {hour:02d}    79    61 10032   229   134 -9999     0    50\n"
@@ -64,6 +63,6 @@ def test_station_years_that_are_closed_are_asked_for_once(configured) -> None:
         assert asked(NOW.replace(day=8))[0] == 4  # and, after a week, what was not there
         assert asked(NOW.replace(day=9))[0] == 2
         assert asked(NOW.replace(day=9), since=datetime(2022, 1, 15, tzinfo=UTC))[0] == 6  # on purpose
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         assert con.sql("select count(*) from readings").fetchall() == [(24,)]
         assert con.sql("select count(*) from rejected_readings").fetchall() == [(0,)]

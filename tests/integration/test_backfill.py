@@ -12,14 +12,13 @@ from daycast.steps.ingest import ingest_source
 from daycast.steps.registry import promote, rollback
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, floor_hour
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 MINUTE = timedelta(minutes=1)
 
 
 def query(trained, now, text):
-    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), now) as con:
+    with trained.settings.warehouse.write(now) as con:
         return con.execute(text).fetchall()
 
 

@@ -21,7 +21,7 @@ import yaml
 from daycast.service.server import RefusedError
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from integration.conftest import small_settings
 from integration.listener import listening
 from integration.place import Place
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine
 def make_place(trained_once, tmp_path) -> Iterator[Callable[[str], Place]]:
     """Starts daycast on a network with a champion, of whose last days (as many as `history` says) nothing was ingested."""
     shutil.copytree(trained_once.settings.data, tmp_path / "data")
-    with open_warehouse(tmp_path / "data" / "warehouse.duckdb", BUILT_IN.values(), trained_once.at) as con:
+    with Warehouse(tmp_path / "data" / "warehouse.duckdb", BUILT_IN.values()).write(trained_once.at) as con:
         con.execute("delete from watermarks")
 
     with ExitStack() as stack:

@@ -10,13 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from daycast.errors import ModelError
-from daycast.features.panel import Network, make_network
+from daycast.features.panel import Network, make_panel
 from daycast.model.checkpoint import load_checkpoint, read_header, read_tensors, save_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.quality.flags import keep_usable
 from daycast.times import DAY
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +28,11 @@ def checkpoint(trained_once) -> Path:
 def network(trained_once, checkpoint: Path) -> Network:
     """The newest ten days."""
     settings, now = trained_once.settings, trained_once.at
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         versions = keep_usable(read_versions(con, now - 10 * DAY, now, now), list(settings.glossary))
         stations = read_stations(con)
     start, end = versions["observed_at"].min(), versions["observed_at"].max()
-    return make_network(versions, stations, read_header(checkpoint).channels, start, end)
+    return make_panel(versions, stations, read_header(checkpoint).channels, start, end)
 
 
 def forecasts(forecaster: Forecaster, network: Network) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ import pytest
 from daycast.report.summary import example_query
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 T0 = datetime(2026, 6, 1, 3, tzinfo=UTC)
 STATION = 'it\'s a "$HOME" `id`'
@@ -23,7 +23,7 @@ VARIABLES = ["air_temperature_c", "precipitation_mm", "wind_speed_m_s"]
 def folder(tmp_path_factory) -> Path:
     """A published file with the forecasts of a station whose name a shell would read, and a program `daycast`."""
     folder = tmp_path_factory.mktemp("place")
-    with open_warehouse(folder / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(folder / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         for variable in VARIABLES:
             con.execute(
                 "insert into forecasts "

@@ -15,7 +15,6 @@ from daycast.steps.ingest import ingest_source
 from daycast.steps.observe import make_observations
 from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow
@@ -28,7 +27,7 @@ TIGHT = {
     "flat_hours_fail": 7,
     "climatology_deviations": 2,
     "neighbour_difference": 3,
-    "step": 5,
+    "rate_of_change": 5,
 }
 QUALITY = {"air_temperature_c": TIGHT, "dew_point_c": {**TIGHT, "spike_suspect": 3}}
 
@@ -82,7 +81,7 @@ def feed(settings: Settings, *pieces: pl.DataFrame, now: datetime = END) -> None
 
 
 def versions(settings: Settings) -> pl.DataFrame:
-    with open_warehouse(settings.warehouse, BUILT_IN.values(), END) as con:
+    with settings.warehouse.write(END) as con:
         return con.sql("from observation_versions order by station_id, observed_at, known_from").pl()
 
 
@@ -97,7 +96,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, readings: pl.DataFrame) -> p
     settings = with_warehouse(tmp_path_factory.mktemp("whole"))
     feed(settings, readings)
     found = versions(settings)
-    checks = {"spike", "step", "flat_line", "climatology", "neighbours"}
+    checks = {"spike", "rate_of_change", "flat_line", "climatology", "neighbours"}
     assert checks <= {
         check for name in BUILT_IN for check in found[f"{name}_check"].unique()
     }  # else there is little to compare

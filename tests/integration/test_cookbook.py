@@ -7,7 +7,7 @@ import pytest
 
 from daycast.__main__ import build_parser
 from daycast.settings import Settings
-from daycast.steps.evaluate import judge
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
@@ -41,7 +41,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = fit_snapshot(
         write_snapshot(settings, TRAINED_AT), settings.checkpoints, settings.glossary, settings.model, lambda _: None
     )
-    decision, scores = judge(settings, checkpoint, TRAINED_AT)
+    decision, scores = evaluate_holdout(settings, checkpoint, TRAINED_AT)
     register(settings, checkpoint, replace(decision, winner="same_hour_yesterday"), scores, TRAINED_AT)
     for hours in (0, 9, 24, 48, 60):
         stations = ["S0001", "S0002", "S0004"] if hours == 60 else []

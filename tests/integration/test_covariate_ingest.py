@@ -7,14 +7,13 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.batch import ISSUE_KEYS, Delivery
+from daycast.sources.batch import ISSUE_KEYS, SourceBatch
 from daycast.steps.doctor import examine
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import DAY, HOUR
-from daycast.warehouse.forecasts import read_covariates
+from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow
@@ -25,7 +24,7 @@ WARMTH, WIND = "air_temperature_c", "wind_speed_m_s"
 Row = tuple[str, float, float, float, float | None, float | None]  # station, issue, valid, receipt, warmth, wind
 
 
-def delivery(*rows: Row, origin: str = "a run", receipt: str = "stated") -> Delivery:
+def delivery(*rows: Row, origin: str = "a run", receipt: str = "stated") -> SourceBatch:
     times = [(s, START + i * HOUR, START + v * HOUR, START + r * HOUR, w, f) for s, i, v, r, w, f in rows]
     schema = {**ISSUE_KEYS, WARMTH: pl.Float64(), WIND: pl.Float64()}
     return by_hand(pl.DataFrame(times, schema=schema, orient="row"), origin=origin, receipt=receipt)
@@ -36,14 +35,14 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate({}, context={"folder": tmp_path})
 
 
-def ingest(settings: Settings, *deliveries: Delivery, now: datetime = NOW) -> Ingested:
+def ingest(settings: Settings, *deliveries: SourceBatch, now: datetime = NOW) -> Ingested:
     return ingest_source(settings, ByHand(deliveries), now)
 
 
 def held(settings: Settings, as_of: datetime = NOW) -> list[tuple]:
     """(station, hour of issue, of validity, of receipt, warmth, wind) of all rows received by then."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
-        rows = read_covariates(con, START - DAY, NOW, as_of)
+    with settings.warehouse.write(NOW) as con:
+        rows = read_external_forecasts(con, START - DAY, NOW, as_of)
     hours = [((pl.col(name) - START).dt.total_minutes() / 60).alias(name) for name in list(ISSUE_KEYS)[1:]]
     return rows.select("station_id", *hours, WARMTH, WIND).rows()
 
@@ -56,7 +55,7 @@ def test_an_issue_is_stored_once_however_often_it_comes(settings: Settings) -> N
     again = ingest(settings, delivery(*rows, origin="once more"))
     assert (again.kept, again.repeated, again.revised) == (4, 4, 0)
     assert held(settings) == rows
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         assert con.execute("select count(*) from readings").fetchall() == [(0,)]
         assert con.execute("select count(*) from stations").fetchall() == [(0,)]  # a forecast makes no station
 
@@ -92,7 +91,7 @@ def test_rows_that_cannot_be_a_forecast_are_refused_with_the_reason(settings: Se
     bad.append(("a", 5, 8, 8, 999.0, None))
     done = ingest(settings, delivery(*good, *bad))
     assert (done.kept, done.refused) == (30, 5)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         query = "select column_name, reason, reading like '%issued_at%' from rejected_readings order by row_number"
         assert con.execute(query).fetchall() == [
             ("valid_at", "not after the hour of issue", True),
@@ -111,7 +110,7 @@ def test_readings_and_forecasts_of_one_source_are_each_stored_as_what_they_are(s
     assert again.kept == again.repeated > 0
     publish_tables(both, NOW)
     [(rows, stations)] = query_published(
-        both.published, "select count(*), count(distinct station_id) from covariates"
+        both.published, "select count(*), count(distinct station_id) from external_forecasts"
     ).rows()
     assert (rows % 96, stations) == (0, 2)
     assert rows > 8 * 96
@@ -121,10 +120,10 @@ def test_readings_and_forecasts_of_one_source_are_each_stored_as_what_they_are(s
 
 def test_a_variable_that_is_declared_later_has_its_column_among_the_forecasts(settings: Settings) -> None:
     ingest(settings, delivery(("a", 0, 5, 3, 1.0, 2.0)))
-    declared = {"soil_moisture_pct": {"unit": "%", "lowest": 0, "highest": 100}}
+    declared = {"soil_moisture_pct": {"unit": "%", "valid_min": 0, "valid_max": 100}}
     more = Settings.model_validate({"variables": declared}, context={"folder": settings.data.parent})
     frame = delivery(("a", 6, 9, 9, 1.0, 2.0)).readings.with_columns(soil_moisture_pct=40.0)
     ingest(more, by_hand(frame))
-    with open_warehouse(more.warehouse, more.glossary.values(), NOW) as con:
-        found = con.execute("select soil_moisture_pct from covariates order by issued_at").fetchall()
+    with more.warehouse.write(NOW) as con:
+        found = con.execute("select soil_moisture_pct from external_forecasts order by issued_at").fetchall()
     assert found == [(None,), (40.0,)]

@@ -10,7 +10,6 @@ from daycast.settings import Settings
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.sources.simulated.weather import VARIABLES
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,7 +21,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """Each hourly value that came: variable, fault (null: none), flag, check."""
     settings = Settings.model_validate({}, context={"folder": Path(tmp_path_factory.mktemp("detection"))})
     ingest_source(settings, NETWORK, UNTIL)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), UNTIL) as con:
+    with settings.warehouse.write(UNTIL) as con:
         observations = con.sql("from observations").pl()
     truth = NETWORK.truth(UNTIL - timedelta(days=199), UNTIL).drop("observed_at").rename({"valid_time": "observed_at"})
     both = observations.join(truth, on=["station_id", "observed_at"], suffix="_true")

@@ -8,7 +8,6 @@ import pytest
 from daycast.settings import Settings
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.steps.doctor import Finding, examine
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -51,15 +50,15 @@ def test_a_champion_without_a_whole_checkpoint_is_found(trained, spoil: Callable
 
 def test_a_checkpoint_without_a_baseline_that_serves_is_found(trained) -> None:
     settings, now = trained.settings, trained.at
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         con.execute(
-            "insert into substitutes select model_id, 'air_temperature_c', null, 'lstm', 0.9, 0.01, 50 from champion"
+            "insert into fallbacks select model_id, 'air_temperature_c', null, 'lstm', 0.9, 0.01, 50 from champion"
         )
     assert "has no lstm, which serves" in findings(settings, now)["champion"].detail
 
 
 def test_a_damaged_warehouse_is_a_failed_line_and_the_other_checks_are_made(trained) -> None:
-    trained.settings.warehouse.write_bytes(b"no database " * 1000)
+    trained.settings.warehouse_file.write_bytes(b"no database " * 1000)
     found = findings(trained.settings, trained.at)
     assert list(found) == CHECKS
     assert [name for name, finding in found.items() if not finding.well] == ["warehouse", "champion"]

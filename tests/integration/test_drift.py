@@ -12,7 +12,6 @@ from daycast.steps.registry import promote
 from daycast.steps.verify import note_drifts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +19,7 @@ WARMTH = "air_temperature_c"
 
 
 def execute(settings: Settings, now: datetime, text: str, **parameters: object) -> None:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         con.execute(text, parameters or None)
 
 

@@ -11,14 +11,13 @@ from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.registry import promote, rollback
 from daycast.steps.train import plan_retraining
 from daycast.times import DAY, HOUR, floor_hour
-from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained
 
 pytestmark = pytest.mark.slow
 
 
 def tables_of(settings: Settings, now: datetime) -> dict[str, list[tuple]]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         names = con.execute("select table_name from duckdb_tables() order by all").fetchall()
         return {name: con.execute(f"from {name} order by all").pl().rows() for (name,) in names}
 
@@ -26,7 +25,7 @@ def tables_of(settings: Settings, now: datetime) -> dict[str, list[tuple]]:
 @pytest.fixture
 def second(trained: Trained) -> Trained:
     """With a model `other` beside the champion."""
-    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), trained.at) as con:
+    with trained.settings.warehouse.write(trained.at) as con:
         changed = "'other' as model_id, 'challenger' as role, null as promoted_at"
         con.execute(f"insert into models by name select * replace ({changed}) from models where role = 'champion'")
     return trained

@@ -8,13 +8,12 @@ import pytest
 
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.settings import Settings
-from daycast.steps.calibrate import recalibrate
-from daycast.steps.evaluate import judge
+from daycast.steps.calibrate import calibrate
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import Outcome, fit_snapshot, has_champion, minutes_due, register, write_snapshot
-from daycast.warehouse.models import read_champion, read_judgement, read_models
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.models import read_champion, read_holdout_scores, read_models
 from integration.conftest import TRAINED_AT, small_settings
 from integration.made_once import made_once
 
@@ -28,7 +27,7 @@ def retrain(settings: Settings, now, **model) -> Outcome:
     checkpoint = fit_snapshot(
         write_snapshot(settings, now), settings.checkpoints, settings.glossary, config, lambda _: None
     )
-    return register(settings, checkpoint, *judge(settings, checkpoint, now), now)
+    return register(settings, checkpoint, *evaluate_holdout(settings, checkpoint, now), now)
 
 
 def fit_baselines(folder) -> None:
@@ -44,22 +43,22 @@ def first(tmp_path_factory) -> Settings:
 
 
 def test_the_baselines_of_a_first_fit_are_judged_on_weeks_that_they_have_not_seen(first: Settings) -> None:
-    with open_warehouse(first.warehouse, first.glossary.values(), TRAINED_AT) as con:
+    with first.warehouse.write(TRAINED_AT) as con:
         champion = read_champion(con)
-        judged = read_judgement(con, str(champion["model_id"]))
-    assert champion["forecaster"] in ("ridge", "climatology", "persistence", "same_hour_yesterday")
+        judged = read_holdout_scores(con, champion.model_id)
+    assert champion.forecaster in ("ridge", "climatology", "persistence", "same_hour_yesterday")
     assert set(judged["forecaster"]) == {"ridge", "climatology", "persistence", "same_hour_yesterday"}
-    header = read_header(first.checkpoints / str(champion["checkpoint"]))
+    header = read_header(first.checkpoints / champion.checkpoint)
     assert (header.cell, header.members, header.has_holdout) == ("", (), True)
     assert judged["since"].min().isoformat() >= header.calibrated_until
-    assert load_checkpoint(first.checkpoints / str(champion["checkpoint"]), "cpu").names[-1] == "ridge"
+    assert load_checkpoint(first.checkpoints / champion.checkpoint, "cpu").names[-1] == "ridge"
 
 
 def test_whoever_serves_first_forecasts_and_is_calibrated(first: Settings, copy_of: Callable) -> None:
     settings = copy_of(first, "own")
     rows = issue_forecasts(settings, TRAINED_AT)
     assert len(rows) == 4 * 2 * 24
-    assert recalibrate(settings, TRAINED_AT)
+    assert calibrate(settings, TRAINED_AT)
 
 
 def test_after_a_first_fit_networks_are_due_at_once_and_get_the_minutes_of_a_first_training(first: Settings) -> None:
@@ -68,7 +67,7 @@ def test_after_a_first_fit_networks_are_due_at_once_and_get_the_minutes_of_a_fir
 
 
 def test_where_no_networks_are_wanted_a_fit_of_baselines_is_all_that_is_due(first: Settings) -> None:
-    none = first.model_copy(update={"model": replace(first.model, members=0)})
+    none = first.model_copy(update={"model": replace(first.model, ensemble_size=0)})
     assert minutes_due(none, TRAINED_AT) is None
     assert minutes_due(none, TRAINED_AT + WEEK) == none.model.max_minutes
 
@@ -79,10 +78,10 @@ def test_networks_are_due_a_week_after_networks_were_trained_whoever_serves(firs
     outcome = retrain(settings, TRAINED_AT)
     assert minutes_due(settings, TRAINED_AT) is None
     assert minutes_due(settings, TRAINED_AT + WEEK) == settings.model.max_minutes == 10.0
-    with open_warehouse(settings.warehouse, settings.glossary.values(), TRAINED_AT) as con:
+    with settings.warehouse.write(TRAINED_AT) as con:
         registered, champion = read_models(con), read_champion(con)
     assert "gru" in registered["forecaster"].to_list()
-    assert champion["model_id"] == outcome.model_id
+    assert champion.model_id == outcome.model_id
     assert "champion" not in outcome.decision.rivals  # a baseline of the same data is among the challenger's own
 
 

@@ -51,7 +51,7 @@ def snapshot(trained_once, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(trained_once) -> ModelConfig:
-    return replace(trained_once.settings.model, members=3, targets=(), inputs=())
+    return replace(trained_once.settings.model, ensemble_size=3, targets=(), inputs=())
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_two_processes_train_one_network_on_windows_of_their_own(
     monkeypatch.setattr(
         "daycast.steps.train.forget_states", lambda _: None
     )  # so that the end of training can be looked at
-    together = replace(config, members=1, epochs=None, steps_per_epoch=2, processes=2)  # planned by both
+    together = replace(config, ensemble_size=1, epochs=None, steps_per_epoch=2, processes=2)  # planned by both
     checkpoint = fit_snapshot(snapshot, tmp_path, BUILT_IN, together, lambda _: None)
     first, second = (load_file(tmp_path / f"{checkpoint.stem}.1-gru{rank}.resume") for rank in ("", "-1"))
     weights = [name for name in first if name.startswith(("network.", "average.", "best."))]

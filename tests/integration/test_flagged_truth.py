@@ -10,13 +10,12 @@ from polars.testing import assert_frame_equal
 from daycast.settings import Settings
 from daycast.sources.batch import READING_KEYS
 from daycast.steps.backtest import backtest
-from daycast.steps.evaluate import judge
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from integration.conftest import Trained
 
@@ -29,19 +28,19 @@ SUSPECT = "air_temperature_c_flag = case when air_temperature_c is null then 9 e
 
 
 def rows_of(settings: Settings, now: datetime, query: str) -> pl.DataFrame:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         return con.execute(query).pl()
 
 
 def change(settings: Settings, now: datetime, values: str, where: str) -> None:
     """Write other values and flags into what is believed now, as if it had been so from the beginning."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         con.execute(f"update observation_versions set {values} where known_until is null and {where}")
 
 
 def find_out(settings: Settings, now: datetime, values: str, where: str) -> None:
     """Begin new versions at `now` that have these values and flags, as a check does that finds fault later."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         believed = f"known_until is null and {where}"
         con.execute(f"create temp table found as from observation_versions where {believed}")
         con.execute(f"update observation_versions set known_until = $now where {believed}", {"now": now})
@@ -163,7 +162,7 @@ def test_to_judgement_snapshot_and_forecast_what_failed_is_missing(
     assert write_snapshot(failed, trained.at).name == write_snapshot(missing, trained.at).name
     assert write_snapshot(failed, trained.at).name != write_snapshot(trained.settings, trained.at).name
     (decision, scores), (same_decision, same_scores), (_, every_score) = (
-        judge(settings, next(settings.checkpoints.glob("*.safetensors")), trained.at)
+        evaluate_holdout(settings, next(settings.checkpoints.glob("*.safetensors")), trained.at)
         for settings in (failed, missing, trained.settings)
     )
     assert decision == same_decision

@@ -13,12 +13,12 @@ import pytest
 from daycast.errors import WarehouseError
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse.append_only import GROWING
+from daycast.warehouse.append_only import APPEND_ONLY
 from daycast.warehouse.forecasts import replace_forecasts, replace_scores
 from daycast.warehouse.publish.history import folder_of, remove_unnamed
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
 
 @pytest.fixture
 def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         yield con
 
 
@@ -64,7 +64,7 @@ def publish_files(con: duckdb.DuckDBPyConnection, path: Path, *, compact: bool =
 
 def assert_published(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """The published file says what the warehouse holds."""
-    for table in [*GROWING, "latest_forecasts"]:
+    for table in [*APPEND_ONLY, "latest_forecasts"]:
         query = f"select * from {table} order by all"
         assert query_published(path, query).equals(con.execute(query).pl()), table
 
@@ -187,7 +187,7 @@ def test_small_files_of_days_that_are_over_become_one(con, path) -> None:
 def test_a_published_file_that_is_not_of_this_warehouse_is_not_built_upon(con, path, tmp_path) -> None:
     issue(con, T0, 1)
     publish_files(con, path)
-    with open_warehouse(tmp_path / "other.duckdb", BUILT_IN.values(), T0) as other:
+    with Warehouse(tmp_path / "other.duckdb", BUILT_IN.values()).write(T0) as other:
         issue(other, T0 + HOUR, 2)
         publish_files(other, path)
         assert_published(other, path)
@@ -211,14 +211,14 @@ def test_what_was_deleted_or_damaged_is_published_again(con, path, harm) -> None
 
 
 def test_a_new_column_makes_the_history_anew(tmp_path, path) -> None:
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         flags = ", ".join(f"1 as {name}_flag" for name in BUILT_IN)
         con.execute(
             f"insert into observation_versions by name select 'a' as station_id, $t as observed_at, $t as known_from, {flags}",
             {"t": T0},
         )
         publish(con, path, 0)
-    with open_warehouse(tmp_path / "warehouse.duckdb", [*BUILT_IN.values(), SOIL], T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", [*BUILT_IN.values(), SOIL]).write(T0) as con:
         publish(con, path, 0)
         assert query_published(path, f"select {SOIL.name}, {SOIL.name}_flag from observations").rows() == [(None, 9)]
 

@@ -7,7 +7,6 @@ from daycast.settings import load_settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import choose_sources
 from daycast.steps.registry import promote, show_model
-from daycast.warehouse.warehouse import open_warehouse
 
 HOSTILE = ["'; drop table forecasts; --", '"; drop table models; --', "../../../etc/passwd"]
 
@@ -15,7 +14,7 @@ HOSTILE = ["'; drop table forecasts; --", '"; drop table models; --', "../../../
 @pytest.fixture
 def forecast_and_models(trained):
     def count() -> list[tuple]:
-        with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), trained.at) as con:
+        with trained.settings.warehouse.write(trained.at) as con:
             query = "select (select count(*) from forecasts), (select count(*) from models)"
             return con.execute(query).fetchall()
 

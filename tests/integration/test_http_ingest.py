@@ -11,7 +11,6 @@ from daycast.errors import SourceError
 from daycast.settings import Settings
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.warehouse import open_warehouse
 from unit.sources.http_server import Answer, Request, serve
 
 pytestmark = pytest.mark.slow
@@ -47,7 +46,7 @@ def weather(request: Request) -> Answer:
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
-    monkeypatch.setattr("daycast.sources.http.transport.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.transport.FIRST_BACKOFF_S", 0.01)
 
     def settings(url: str, **http: object) -> Settings:
         source = {
@@ -69,7 +68,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 def held(settings: Settings) -> list[tuple[datetime, float]]:
     """What is in the warehouse: every reading's time and temperature."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         return con.sql("select observed_at, air_temperature_c from readings order by all").pl().rows()
 
 

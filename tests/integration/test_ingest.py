@@ -10,10 +10,9 @@ import pytest
 
 from daycast.errors import ContractError
 from daycast.settings import Settings
-from daycast.sources.batch import READING_KEYS, Delivery, no_problems
+from daycast.sources.batch import READING_KEYS, SourceBatch, no_problems
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.times import HOUR
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -24,7 +23,7 @@ SCHEMA = {**READING_KEYS, WARMTH: pl.Float64(), RAIN: pl.Float64()}
 Row = tuple[str, float, float | None, float | None]  # station, hours after START, warmth, rain
 
 
-def delivery(*rows: Row, origin: str = "a page", receipt: str = "stated") -> Delivery:
+def delivery(*rows: Row, origin: str = "a page", receipt: str = "stated") -> SourceBatch:
     """Rows received a minute after they were observed; as they came, each has a `word` beside it."""
     frame = pl.DataFrame(
         [(s, START + o * HOUR, START + o * HOUR + timedelta(minutes=1), w, p) for s, o, w, p in rows],
@@ -40,12 +39,12 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate({}, context={"folder": tmp_path})
 
 
-def ingest(settings: Settings, *deliveries: Delivery, now: datetime = NOW) -> Ingested:
+def ingest(settings: Settings, *deliveries: SourceBatch, now: datetime = NOW) -> Ingested:
     return ingest_source(settings, ByHand(deliveries), now)
 
 
 def rows_of(settings: Settings, query: str) -> list[tuple]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         return con.execute(query).fetchall()
 
 
@@ -195,7 +194,7 @@ def test_a_delivery_with_too_many_bad_rows_brings_nothing_but_its_account_and_na
     assert "word" in json.loads(reading)
 
 
-def spoilt_files(count: int) -> list[Delivery]:
+def spoilt_files(count: int) -> list[SourceBatch]:
     """Deliveries whose rows are all bad, of the same stretch of time, each for a reason of its own."""
     return [
         delivery(*[("a", float(h), 70.0 + number, 0.0) for h in range(30)], origin=f"file {number}")

@@ -18,7 +18,7 @@ from daycast.service.supervisor import read_state
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from integration.conftest import TRAINED_AT, Trained, small_settings
 from integration.place import Place
 
@@ -53,12 +53,12 @@ def undisturbed(trained: Trained, since: datetime, folder: Path) -> dict[str, li
     settings = small_settings(folder)
     shutil.copytree(trained.settings.data, settings.data)
     ingest_source(settings, settings.sources[0], trained.at, since)
-    return contents(settings.warehouse)
+    return contents(settings.warehouse.where)
 
 
 def contents(warehouse: Path) -> dict[str, list]:
     """How many rows each table has, how many keys, and what all of it comes to."""
-    with open_warehouse(warehouse, BUILT_IN.values(), TRAINED_AT) as con:
+    with Warehouse(warehouse, BUILT_IN.values()).write(TRAINED_AT) as con:
         return {
             table: con.execute(
                 f"""

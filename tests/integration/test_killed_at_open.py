@@ -9,7 +9,7 @@ import pytest
 
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse import warehouse as module
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ if place != "open":
         os._exit(9)
 
     setattr(module, place, die_after)
-with module.open_warehouse(path, [*BUILT_IN.values(), soil], datetime(2026, 2, 1, tzinfo=UTC)) as con:
+with module.Warehouse(path, [*BUILT_IN.values(), soil]).write(datetime(2026, 2, 1, tzinfo=UTC)) as con:
     con.execute("insert into watermarks values ('a', timestamptz '2026-01-01')")
     os._exit(9)
 """
@@ -44,11 +44,11 @@ with module.open_warehouse(path, [*BUILT_IN.values(), soil], datetime(2026, 2, 1
 def test_a_warehouse_whose_maker_died_opens_and_is_complete(tmp_path: Path, place: str, exists: bool) -> None:
     path = tmp_path / "warehouse.duckdb"
     if exists:
-        with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+        with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
             con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
     died = subprocess.run([sys.executable, "-c", DIE, str(path), place], check=False, capture_output=True, text=True)
     assert died.returncode == 9, died.stderr
-    with open_warehouse(path, [*BUILT_IN.values(), SOIL], NOW) as con:
+    with Warehouse(path, [*BUILT_IN.values(), SOIL]).write(NOW) as con:
         sources = {source for (source,) in con.execute("select source from watermarks").fetchall()}
         assert con.execute("select soil_moisture_pct from observation_versions").fetchall() == []
     assert sources == ({"held"} if exists else set()) | ({"a"} if place == "open" else set())
@@ -77,7 +77,7 @@ def connect(path, **_):  # as far as DuckDB gets before its first header is whol
 
 
 duckdb.connect = connect
-with module.open_warehouse(Path(sys.argv[1]), BUILT_IN.values(), datetime(2026, 2, 1, tzinfo=UTC)):
+with module.Warehouse(Path(sys.argv[1]), BUILT_IN.values()).write(datetime(2026, 2, 1, tzinfo=UTC)):
     pass
 """
 
@@ -89,16 +89,16 @@ def test_a_new_file_is_there_as_a_database_or_not_at_all(tmp_path: Path) -> None
     )
     assert died.returncode == 9, died.stderr
     assert not path.exists()
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("select count(*) from readings").fetchall() == [(0,)]
 
 
 def test_a_file_that_another_made_meanwhile_is_the_one(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
     module._create(path)
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("select source from watermarks").fetchall() == [("held",)]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -109,6 +109,6 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     path = tmp_path / "warehouse.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("select count(*) from readings").fetchall() == [(0,)]
     assert list(tmp_path.iterdir()) == [path]

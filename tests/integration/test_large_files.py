@@ -13,7 +13,6 @@ from daycast.errors import DaycastError
 from daycast.settings import Settings
 from daycast.sources.files import csv_table as csv_file
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.warehouse import open_warehouse
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,7 +52,7 @@ def ingest(folder: Path, **source: object) -> Settings:
 
 
 def count(settings: Settings, table: str) -> int:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         [(rows,)] = con.sql(f"select count(*) from {table}").fetchall()
     return rows
 

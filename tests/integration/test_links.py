@@ -23,7 +23,6 @@ from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR
 from daycast.warehouse.models import promote_model, read_champion
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -113,11 +112,11 @@ def test_nothing_that_follows_a_forecast_takes_it_back(forecast, trained, monkey
     caplog.set_level(logging.WARNING, "daycast")
     assert forecast() == ROWS
     assert "KeyError: 'stage'" in caplog.text
-    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), trained.at) as con:
+    with trained.settings.warehouse.write(trained.at) as con:
         assert con.execute("select count(*) from forecasts").fetchall() == [(ROWS,)]
 
 
-@pytest.mark.parametrize("piece", ["read_calibrations", "read_covariates"])
+@pytest.mark.parametrize("piece", ["read_calibrations", "read_external_forecasts"])
 def test_calibrations_and_external_forecasts_that_cannot_be_read_are_left_out(trained, monkeypatch, caplog, piece):
     monkeypatch.setattr(steps, piece, refuse)
     caplog.set_level(logging.WARNING, "daycast")
@@ -129,10 +128,10 @@ def test_calibrations_and_external_forecasts_that_cannot_be_read_are_left_out(tr
 def two_champions(trained) -> tuple[Settings, str]:
     """A network whose champion followed upon another, and the name of that one."""
     settings, now = trained.settings, trained.at + HOUR
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         champion = read_champion(con)
-        first = str(champion["model_id"])
-        shutil.copyfile(settings.checkpoints / str(champion["checkpoint"]), settings.checkpoints / "second.safetensors")
+        first = champion.model_id
+        shutil.copyfile(settings.checkpoints / champion.checkpoint, settings.checkpoints / "second.safetensors")
         con.execute(
             """
             insert into models
@@ -152,8 +151,8 @@ def test_where_the_champion_cannot_be_used_the_one_before_it_forecasts(
 ):
     settings, first = two_champions
     now = trained.at + timedelta(hours=1, minutes=1)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        file = settings.checkpoints / str(read_champion(con)["checkpoint"])
+    with settings.warehouse.write(now) as con:
+        file = settings.checkpoints / read_champion(con).checkpoint
     if damage == "gone":
         file.unlink()
     elif damage == "no header":
@@ -173,11 +172,11 @@ def test_a_source_that_breaks_in_a_way_nobody_foresaw_stops_no_other(monkeypatch
     settings = Settings.model_validate({"sources": two}, context={"folder": tmp_path})
     asked = []
 
-    def ingest(settings: Settings, source, now, since, watch, spread, until, minutes: float):
+    def ingest(settings: Settings, source, now, since, watch, map_blocks, until, minutes: float):
         asked.append((source.name, minutes))
         if source.name == "bad":
             raise pl.exceptions.ComputeError("no such column")
-        return ingest_source(settings, source, now, since, watch, spread, until, minutes)
+        return ingest_source(settings, source, now, since, watch, map_blocks, until, minutes)
 
     monkeypatch.setattr(ingesting, "load_settings", lambda _: settings)
     monkeypatch.setattr(ingesting, "ingest_source", ingest)

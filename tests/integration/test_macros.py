@@ -10,7 +10,7 @@ import pytest
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -20,7 +20,7 @@ DRY = (0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0)
 
 @pytest.fixture
 def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         yield con
 
 
@@ -157,7 +157,7 @@ def test_hours_that_are_over_are_no_next_hours(con) -> None:
 
 def test_variables_of_the_network_itself_are_columns_of_the_next_hours(tmp_path: Path) -> None:
     own = Variable('it\'s "soil"_pct', "soil moisture", "%", 0, 100)
-    with open_warehouse(tmp_path / "warehouse.duckdb", [*BUILT_IN.values(), own], T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", [*BUILT_IN.values(), own]).write(T0) as con:
         forecast(con, "a", RISING, variable=own.name)
         assert con.sql("from next_hours").pl()[own.name].to_list() == [1.0]
 

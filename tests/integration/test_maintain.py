@@ -13,7 +13,6 @@ from daycast.settings import Settings
 from daycast.steps.maintain import maintain
 from daycast.warehouse.forecasts import replace_forecasts, replace_scores
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     days = [NOW.replace(hour=0) - i * DAY for i in range(40)]
     told = {"station_id": "a", "variable": "warmth_c", "lead_hours": 1, "model_id": "m3", "forecaster": "gru"}
     names = ["n", "mae", "rmse", "bias", "crps", "coverage_50", "coverage_80", "coverage_90"]
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         forecasts = pl.DataFrame({"issued_at": days}).with_columns(
             pl.lit(value).alias(name) for name, value in {**told, "value": 1.0, "input_regime": "full"}.items()
         )
@@ -108,7 +107,7 @@ def test_models_that_neither_serve_nor_are_newest_lose_their_files(folder: Path,
 
 def test_a_model_whose_forecasts_are_there_keeps_its_checkpoint(folder: Path) -> None:
     settings = settings_of(folder, models=0)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         con.execute("update forecasts set model_id = 'm0' where issued_at = $at", {"at": NOW.replace(hour=0)})
     maintain(settings, NOW)
     assert files(settings) == {"m0", "m1", "m3", "m5"}

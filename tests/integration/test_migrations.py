@@ -19,7 +19,7 @@ from daycast.warehouse.migrations import add_variable_columns, create_views, mig
 from daycast.warehouse.models import read_calibrations
 from daycast.warehouse.publish.publication import PUBLIC_TABLES
 from daycast.warehouse.statements import sql_folder
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
@@ -130,13 +130,13 @@ def test_a_declared_variable_gets_its_columns_once(con: duckdb.DuckDBPyConnectio
 
 def test_rows_from_before_a_variable_was_declared_have_it_missing(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         flags = ", ".join(f"1 as {flag_column(name)}" for name in BUILT_IN)
         con.execute(
             f"insert into observation_versions by name select 'a' as station_id, $at as observed_at, $at as known_from, {flags}",
             {"at": NOW},
         )
-    with open_warehouse(path, [*BUILT_IN.values(), SOIL], NOW) as con:
+    with Warehouse(path, [*BUILT_IN.values(), SOIL]).write(NOW) as con:
         row = con.execute(f"select {SOIL.name}, {flag_column(SOIL.name)} from observations").fetchall()
     assert row == [(None, 9)]
 
@@ -191,7 +191,7 @@ def test_forecasts_from_before_say_who_made_them_as_far_as_their_model_is_known(
         con.execute(f"insert into forecasts by name {OLD_FORECAST}", {"at": NOW, "model": model})
     con.close()
     monkeypatch.undo()
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as migrated:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as migrated:
         rows = migrated.execute("select model_id, forecaster from latest_forecasts order by all").fetchall()
         assert rows == [("forgotten", None), ("m", "gru"), ("m", "gru")]
         assert migrated.execute("select model_id, promoted_by, reason from champion").fetchall() == [
@@ -214,7 +214,7 @@ def test_calibrations_of_three_hours_each_become_those_of_every_hour(
     con.execute("insert into calibrations by name from rows")
     con.close()
     monkeypatch.undo()
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as migrated:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as migrated:
         learned = from_rows(read_calibrations(migrated, "m", NOW), ["v"], torch.device("cpu"))["gru"]
     for hour in range(24):
         for part in ("shift", "stretch"):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from daycast.errors import ModelError
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.times import DAY
 from daycast.warehouse.models import (
     ModelEntry,
@@ -17,20 +17,20 @@ from daycast.warehouse.models import (
     promote_model,
     read_champion,
     read_champions_until,
-    read_judgement,
+    read_fallbacks,
+    read_holdout_scores,
     read_models,
-    read_substitutes,
     register_model,
     rollback_model,
 )
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path / "warehouse.duckdb", [], NOW) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", []).write(NOW) as con:
         yield con
 
 
@@ -41,7 +41,7 @@ def register(
     *,
     promote: bool,
     crps: float = 1.0,
-    substitutes: tuple[Substitute, ...] = (),
+    fallbacks: tuple[Fallback, ...] = (),
 ) -> None:
     at = NOW + day * DAY
     entry = ModelEntry(name, "gru", f"{name}.safetensors", "hash", NOW, at, "because", "{}")
@@ -56,7 +56,7 @@ def register(
             "crps": [crps],
         }
     )
-    register_model(con, entry, judged, substitutes, promote=promote)
+    register_model(con, entry, judged, fallbacks, promote=promote)
 
 
 def roles(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -75,9 +75,9 @@ def test_a_promotion_retires_the_champion_and_a_challenger_does_not(con: duckdb.
     assert roles(con) == {"a": "champion", "b": "challenger"}
     register(con, "c", 2, promote=True)
     assert roles(con) == {"a": "retired", "b": "challenger", "c": "champion"}
-    assert read_champion(con)["model_id"] == "c"
-    assert read_champion(con)["promoted_at"] == NOW + 2 * DAY
-    assert read_champion(con)["promoted_by"] == "judgement"
+    assert read_champion(con).model_id == "c"
+    assert read_champion(con).promoted_at == NOW + 2 * DAY
+    assert read_champion(con).promoted_by == "holdout"
 
 
 def test_a_rollback_brings_the_champion_before_back_and_another_one_undoes_it(con: duckdb.DuckDBPyConnection) -> None:
@@ -107,14 +107,14 @@ def test_a_model_can_be_promoted_by_hand_and_only_one_that_is_there(con: duckdb.
 
 
 def test_registering_again_replaces_the_model_and_its_judgement(con: duckdb.DuckDBPyConnection) -> None:
-    first, second = (Substitute("v", station, "ridge", 0.9, 0.01, 50) for station in (None, "S1"))
-    register(con, "b", 0, promote=False, substitutes=(first,))
-    register(con, "a", 0, promote=False, crps=1.0, substitutes=(first,))
-    register(con, "a", 1, promote=False, crps=2.0, substitutes=(second, first))
-    assert con.execute("select crps from judgements where model_id = 'a'").fetchall() == [(2.0,)]
-    assert read_judgement(con, "a")["crps"].to_list() == [2.0]
-    assert read_substitutes(con, "a") == (first, second)
-    assert read_substitutes(con, "b") == (first,)
+    first, second = (Fallback("v", station, "ridge", 0.9, 0.01, 50) for station in (None, "S1"))
+    register(con, "b", 0, promote=False, fallbacks=(first,))
+    register(con, "a", 0, promote=False, crps=1.0, fallbacks=(first,))
+    register(con, "a", 1, promote=False, crps=2.0, fallbacks=(second, first))
+    assert con.execute("select crps from holdout_scores where model_id = 'a'").fetchall() == [(2.0,)]
+    assert read_holdout_scores(con, "a")["crps"].to_list() == [2.0]
+    assert read_fallbacks(con, "a") == (first, second)
+    assert read_fallbacks(con, "b") == (first,)
     con.execute("delete from models where model_id = 'b'")
     assert len(read_models(con)) == 1
 

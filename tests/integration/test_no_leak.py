@@ -22,7 +22,6 @@ from daycast.steps.train import write_snapshot
 from daycast.times import DAY, HISTORY_HOURS, HOUR
 from daycast.warehouse.models import read_champion
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 VALUES = {
     "air_temperature_c": (-30.0, 40.0),
@@ -57,14 +56,14 @@ def issued(settings: Settings, now: datetime, t0: datetime) -> pl.DataFrame:
 def change_what_came_after(settings: Settings, t0: datetime, now: datetime, change: str) -> int:
     """Change what was observed or received after t0; returns how many of those rows stand for hours up to t0."""
     late = "known_from > $t0 and observed_at <= $t0 and observed_at > $t0 - to_hours(168)"
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         count = con.execute(f"select count(*) from observation_versions where {late}", {"t0": t0}).fetchall()[0][0]
         con.execute(f"{change} where observed_at > $t0 or known_from > $t0", {"t0": t0})
     return count
 
 
 def hour_with_most_late_rows(settings: Settings, first: datetime, last: datetime, now: datetime) -> datetime:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         versions = read_versions(con, first, last, now)
     hours = [first + h * HOUR for h in range((last - first) // HOUR)]
     late = [versions.filter((pl.col("observed_at") <= t) & (pl.col("known_from") > t)).height for t in hours]
@@ -96,7 +95,7 @@ def test_what_came_after_t0_changes_no_forecast(
 def test_what_was_known_at_t0_does_change_the_forecast(trained, copy_of: Callable[[Settings, str], Settings]) -> None:
     t0 = trained.at.replace(minute=0)
     before = issued(trained.settings, trained.at, t0)
-    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), trained.at) as con:
+    with trained.settings.warehouse.write(trained.at) as con:
         con.execute(
             "update observation_versions set air_temperature_c = air_temperature_c + 5 where observed_at = $at",
             {"at": t0 - (HISTORY_HOURS - 1) * HOUR},
@@ -137,10 +136,10 @@ def predicted(
 def test_a_backtest_reads_nothing_that_came_after_each_hour_of_issue(trained_once) -> None:
     settings, now = trained_once.settings, trained_once.at
     t0 = hour_with_most_late_rows(settings, now.replace(minute=0) - 10 * DAY, now.replace(minute=0) - 2 * DAY, now)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         versions = keep_usable(read_versions(con, t0 - 20 * DAY, now, now), list(settings.glossary))
         stations, champion = read_stations(con), read_champion(con)
-    forecaster = load_checkpoint(settings.checkpoints / champion["checkpoint"], "cpu")
+    forecaster = load_checkpoint(settings.checkpoints / champion.checkpoint, "cpu")
     assert set(forecaster.names) == {"persistence", "same_hour_yesterday", "climatology", "ridge", "gru"}
     altered = with_noise(versions, (pl.col("observed_at") > t0) | (pl.col("known_from") > t0))
     assert not altered.equals(versions)

@@ -21,7 +21,7 @@ from daycast.cli import chain
 from daycast.cli.error_log import LOG, tell_unexpected
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
 SQL = ("sql", "select 1 as one", "--format", "csv")
@@ -31,7 +31,7 @@ SQL = ("sql", "select 1 as one", "--format", "csv")
 def published(tmp_path_factory) -> Path:
     """A data folder with an empty warehouse and its published file."""
     data = tmp_path_factory.mktemp("published") / "data"
-    with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         publish(con, data / "published.duckdb")
     return data
 
@@ -191,7 +191,7 @@ def test_a_damaged_published_file_is_told_in_one_line(place, tell, at):
 
 
 def test_a_table_dropped_by_hand_is_told_in_one_line(place, tell):
-    with open_warehouse(place / "data" / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(place / "data" / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         con.execute("drop table scores cascade")
     assert "scores" in tell("report")
 

@@ -14,7 +14,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES, publish
 from daycast.warehouse.publish.query import query_published
 from daycast.warehouse.statements import leading_comment, literal, sql_folder
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 READ = """
@@ -27,7 +27,7 @@ for _ in sys.stdin:
 
 @pytest.fixture
 def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into stations (station_id) values ('first')")
         yield con
 
@@ -78,7 +78,7 @@ def test_a_publication_that_fails_leaves_nothing_behind(
         raise duckdb.IOException('IO Error: Could not write file "/x": No space left on device')
 
     con.execute(
-        "insert into covariates (station_id, issued_at, valid_at, received_at, batch_id, row_number) "
+        "insert into external_forecasts (station_id, issued_at, valid_at, received_at, batch_id, row_number) "
         "select 'first', now(), now() + interval 1 hour, now(), 'b', 0"
     )
     before, files = published.read_bytes(), set(published.parent.rglob("*"))
@@ -91,7 +91,7 @@ def test_a_publication_that_fails_leaves_nothing_behind(
     assert published.read_bytes() == before
     monkeypatch.undo()
     publish(con, published, parquet_above=0)
-    assert query_published(published, "select count(*) from covariates").rows() == [(1,)]
+    assert query_published(published, "select count(*) from external_forecasts").rows() == [(1,)]
 
 
 def test_public_tables_and_every_view_are_there_and_private_ones_are_not(published: Path) -> None:

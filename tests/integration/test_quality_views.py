@@ -14,7 +14,6 @@ from daycast.steps.doctor import find_warnings
 from daycast.steps.ingest import ingest_source
 from daycast.steps.record_run import recorded
 from daycast.times import HOUR
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 
 pytestmark = pytest.mark.slow
@@ -44,7 +43,7 @@ def ingest(settings: Settings, rows: list[tuple], now: datetime, places: dict[st
 
 
 def rows_of(settings: Settings, query: str) -> list[tuple]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), START) as con:
+    with settings.warehouse.write(START) as con:
         return con.sql(query).pl().rows()
 
 

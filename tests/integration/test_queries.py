@@ -10,14 +10,14 @@ import pytest
 
 import daycast
 from daycast.variables import BUILT_IN
-from daycast.warehouse.statements import sql_folder, statement
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.statements import sql_folder, statement, statements
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
-QUERIES = sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))
+QUERIES = sorted(statements())
 FRAMES = {  # the frames that callers register, as the tables whose columns they have
     "news": "from readings",
-    "issues": "from covariates",
+    "issues": "from external_forecasts",
     "ranges": "from stale_hours",
     "later": "select station_id, since as boundary from stale_hours",
     "nearest": "from neighbours",
@@ -30,9 +30,9 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "unlisted": "from stations",
     "served": "from forecasts",
     "scored": "from scores",
-    "judged": "from judgements",
+    "judged": "from holdout_scores",
     "calibrated": "from calibrations",
-    "chosen": "from substitutes",
+    "chosen": "from fallbacks",
     "touched": "from stale_hours",
     "written": "select touch_id::varchar as touch_id from unpublished",
     "candidates": "from forecasts",
@@ -48,7 +48,7 @@ TYPES = [  # the first pattern a parameter's name matches says its type
 
 @pytest.fixture(scope="module")
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path_factory.mktemp("queries") / "w.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(tmp_path_factory.mktemp("queries") / "w.duckdb", BUILT_IN.values()).write(NOW) as con:
         for name, like in FRAMES.items():
             con.register(name, con.execute(f"{like} limit 0").pl())
         yield con
@@ -83,3 +83,8 @@ def test_every_query_has_a_caller_and_every_caller_a_query() -> None:
         for name in re.findall(r'"((?:select|insert|delete|update|create|promote|retire)_\w+)"', text)
     }
     assert named == set(QUERIES)
+
+
+def test_a_name_is_given_to_one_query_only() -> None:
+    files = (sql_folder() / "queries").glob("*.sql")
+    assert sum(path.read_text().count("\n-- name: ") for path in files) == len(QUERIES)

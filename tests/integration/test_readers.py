@@ -14,7 +14,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ from pathlib import Path
 import daycast.warehouse.publish.publication as publishing
 import daycast.warehouse.forecasts as writing
 sys.path.insert(0, sys.argv[3])
-from test_readers import BUILT_IN, HOUR, T0, issue, open_warehouse
+from test_readers import BUILT_IN, HOUR, T0, issue, Warehouse
 
 folder, place = Path(sys.argv[1]), sys.argv[2]
 module = writing if place == "touch" else publishing
@@ -62,7 +62,7 @@ def die_after(*arguments, **named):
     before(*arguments, **named)
     os.kill(os.getpid(), 9)
 
-with open_warehouse(folder / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+with Warehouse(folder / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
     if module is publishing:
         issue(con, T0 + HOUR, 2.0)
         issue(con, T0, 3.0)  # again
@@ -94,7 +94,7 @@ def issue(con: duckdb.DuckDBPyConnection, t0: datetime, value: float) -> None:
 
 def test_ten_readers_see_whole_forecasts_while_they_are_written_and_published(tmp_path: Path) -> None:
     path = tmp_path / "published.duckdb"
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         issue(con, T0, 0)
         publish(con, path, 0)
         command = [sys.executable, "-c", READ, str(path), str(tmp_path / "stop"), str(ROWS)]
@@ -113,7 +113,7 @@ def test_ten_readers_see_whole_forecasts_while_they_are_written_and_published(tm
 
 def test_an_analyst_in_a_transaction_blocks_nothing(tmp_path: Path) -> None:
     path = tmp_path / "published.duckdb"
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         issue(con, T0, 0)
         publish(con, path, 0)
         with subprocess.Popen(
@@ -132,7 +132,7 @@ def test_a_publication_killed_anywhere_leaves_the_old_file_or_the_new_and_the_ne
     tmp_path: Path, place: str
 ) -> None:
     path = tmp_path / "published.duckdb"
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         issue(con, T0, 1)
         publish(con, path, 0)
     source = DIE
@@ -148,7 +148,7 @@ def test_a_publication_killed_anywhere_leaves_the_old_file_or_the_new_and_the_ne
     )
     old, new = [(T0.timestamp(), ROWS, 1, 1)], [(T0.timestamp(), ROWS, 3, 3), ((T0 + HOUR).timestamp(), ROWS, 2, 2)]
     assert said.rows() == (new if place == "_settle" else old)
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), T0) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
         held = con.execute("select * from forecasts order by all").pl()
         assert held.height == (ROWS if place == "touch" else 2 * ROWS)  # a write that was killed is not there at all
         publish(con, path, 0)

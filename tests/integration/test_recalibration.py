@@ -7,19 +7,18 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.model.calibration.hindcasts import keep_record
+from daycast.model.calibration.hindcasts import make_hindcasts
 from daycast.model.checkpoint import load_checkpoint
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.calibrate import recalibrate
+from daycast.steps.calibrate import calibrate
 from daycast.steps.evaluate import calibrate_weekly, open_block
 from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, EPOCH, HOUR, floor_hour, hours_between
-from daycast.warehouse.models import read_calibrations, read_champion, read_substitutes
+from daycast.warehouse.models import read_calibrations, read_champion, read_fallbacks
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +26,8 @@ LEVELS = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"]
 
 
 def calibrations_at(settings: Settings, as_of: datetime) -> pl.DataFrame:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con:
-        return read_calibrations(con, str(read_champion(con)["model_id"]), as_of)
+    with settings.warehouse.write(as_of) as con:
+        return read_calibrations(con, read_champion(con).model_id, as_of)
 
 
 def made(settings: Settings, now: datetime, at: datetime) -> pl.DataFrame:
@@ -41,26 +40,26 @@ def test_a_calibration_is_learned_once_a_week(trained) -> None:
     for days in (0, 0, 6, 7, 8):
         now = trained.at + days * DAY
         ingest_source(trained.settings, trained.settings.sources[0], now)
-        due.append(recalibrate(trained.settings, now))
+        due.append(calibrate(trained.settings, now))
     assert due == [True, False, False, True, False]
     rows = calibrations_at(trained.settings, trained.at + 8 * DAY)
     assert rows["calibrated_at"].unique().to_list() == [floor_hour(trained.at + 7 * DAY)]
-    with open_warehouse(trained.settings.warehouse, trained.settings.glossary.values(), trained.at) as con:
-        substitutes = read_substitutes(con, str(read_champion(con)["model_id"]))
-    serving = {"gru", *(one.forecaster for one in substitutes)}
+    with trained.settings.warehouse.write(trained.at) as con:
+        fallbacks = read_fallbacks(con, read_champion(con).model_id)
+    serving = {"gru", *(one.forecaster for one in fallbacks)}
     expected = {(name, target) for name in serving for target in ("air_temperature_c", "precipitation_mm")}
     assert set(rows.select("forecaster", "variable").rows()) == expected
 
 
 def test_without_a_champion_there_is_nothing_to_calibrate(tmp_path) -> None:
     settings = Settings.model_validate({}, context={"folder": tmp_path})
-    assert not recalibrate(settings, datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
+    assert not calibrate(settings, datetime.fromisoformat("2026-01-01T00:00:00+00:00"))
 
 
 def test_a_forecast_is_calibrated_by_what_was_learned_before_its_hour_of_issue(trained) -> None:
     settings, t0 = trained.settings, floor_hour(trained.at)
     raw = {hours: made(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
-    assert recalibrate(settings, trained.at)
+    assert calibrate(settings, trained.at)
     again = {hours: made(settings, trained.at, t0 - hours * HOUR) for hours in (0, 1)}
     assert again[1].equals(raw[1])  # it was issued before
     warmth, rain = (pl.col("variable") == name for name in ("air_temperature_c", "precipitation_mm"))
@@ -70,7 +69,7 @@ def test_a_forecast_is_calibrated_by_what_was_learned_before_its_hour_of_issue(t
     np.testing.assert_allclose(*same, atol=1e-4)  # often exactly none: not to be stretched
     later = trained.at + 7 * DAY
     ingest_source(settings, settings.sources[0], later)
-    assert recalibrate(settings, later)
+    assert calibrate(settings, later)
     assert made(settings, later, t0).equals(again[0])  # an hour that is forecast again, as things were known at it
 
 
@@ -79,7 +78,7 @@ def test_the_rows_hold_what_was_learned(trained) -> None:
     settings, t0 = trained.settings, floor_hour(trained.at)
     width = (pl.col("q90") - pl.col("q10")).mean()
     before = made(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
-    recalibrate(settings, trained.at)
+    calibrate(settings, trained.at)
     after = made(settings, trained.at, t0).filter(pl.col("variable") == "air_temperature_c").select(width).item()
     stretch = np.array(calibrations_at(settings, t0)["stretch"][0].to_list()).reshape(24, 24, 7)
     mean = (stretch[:, :, 1].mean() + stretch[:, :, 5].mean()) / 2
@@ -88,11 +87,11 @@ def test_the_rows_hold_what_was_learned(trained) -> None:
 
 def test_the_weeks_of_a_backtest_know_nothing_of_later_ones(trained) -> None:
     settings = trained.settings
-    with open_warehouse(settings.warehouse, settings.glossary.values(), trained.at) as con:
+    with settings.warehouse.write(trained.at) as con:
         champion = read_champion(con)
         versions = read_versions(con, *read_extent(con, trained.at), trained.at)
         versions, stations = keep_usable(versions, list(settings.glossary)), read_stations(con)
-    checkpoint = settings.checkpoints / str(champion["checkpoint"])
+    checkpoint = settings.checkpoints / champion.checkpoint
     since = floor_hour(trained.at) - 9 * DAY
     second_week = since + 7 * DAY
 
@@ -116,14 +115,14 @@ def test_a_record_says_which_windows_weights_forecast_that_no_longer_serve(train
     settings, until = trained.settings, floor_hour(trained.at)
     later = until + 3 * DAY
     ingest_source(settings, settings.sources[0], later)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), later) as con:
-        checkpoint = settings.checkpoints / str(read_champion(con)["checkpoint"])
+    with settings.warehouse.write(later) as con:
+        checkpoint = settings.checkpoints / read_champion(con).checkpoint
         versions = keep_usable(read_versions(con, *read_extent(con, later), later), list(settings.glossary))
         stations = read_stations(con)
     for refreshed in (True, False):
         forecaster = load_checkpoint(checkpoint, "cpu", refreshed=refreshed)
         windows = open_block(forecaster, versions, stations, 24).windows
-        record = keep_record(forecaster, windows, until - 9 * DAY, later, ["gru"])
+        record = make_hindcasts(forecaster, windows, until - 9 * DAY, later, ["gru"])
         before = record.issued < hours_between(EPOCH, until)
         assert before.any()
         assert not before.all()
@@ -136,7 +135,7 @@ def test_the_view_sets_what_came_against_what_was_promised(trained) -> None:
     later = trained.at + 2 * DAY
     ingest_source(settings, settings.sources[0], later)
     verify_forecasts(settings, later)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), later) as con:
+    with settings.warehouse.write(later) as con:
         shown = con.sql("from calibration").pl()
         errors = con.sql("from forecast_errors").pl().filter(pl.col("observed").is_not_null())
     assert shown["n"].sum() == len(errors)

@@ -18,7 +18,6 @@ from daycast.steps.publish import summarise, write_report
 from daycast.times import HOUR, UTC_TIME, parse_time
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.models import ModelEntry, register_model
-from daycast.warehouse.warehouse import open_warehouse
 
 NOW = parse_time("2026-03-01T10:03")
 T0 = parse_time("2026-03-01T10:00")
@@ -28,12 +27,12 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def settings(tmp_path):
     source = {"kind": "simulated", "stations": 2, "history": "10d"}
-    moisture = {"soil_moisture_pct": {"unit": "%", "lowest": 0, "highest": 100}}
+    moisture = {"soil_moisture_pct": {"unit": "%", "valid_min": 0, "valid_max": 100}}
     return Settings.model_validate({"data": tmp_path, "sources": [source], "variables": moisture})
 
 
 def _open(settings):
-    return open_warehouse(settings.warehouse, settings.glossary.values(), NOW)
+    return settings.warehouse.write(NOW)
 
 
 def _ingest(settings):

@@ -7,9 +7,7 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.steps.record_run import recorded
-from daycast.variables import BUILT_IN
 from daycast.warehouse.runs import start_run
-from daycast.warehouse.warehouse import open_warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -20,7 +18,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def runs(settings: Settings) -> list[tuple]:
-    with open_warehouse(settings.warehouse, BUILT_IN.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         return con.execute("select flow, status, finished_at, message from runs order by started_at, flow").fetchall()
 
 
@@ -30,7 +28,7 @@ def run(settings: Settings, flow: str, minute: int) -> None:
 
 
 def test_a_run_that_was_killed_failed_as_soon_as_the_next_of_its_flow_begins(settings: Settings) -> None:
-    with open_warehouse(settings.warehouse, BUILT_IN.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         for flow in ("forecast", "ingest"):
             start_run(con, f"killed-{flow}", flow, NOW, NOW)
     run(settings, "ingest", 60)

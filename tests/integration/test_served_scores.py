@@ -15,7 +15,6 @@ from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from unit.evaluation.test_scores import oracle, sharpness_oracle
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def rows_of(settings: Settings, now, query: str) -> list[tuple]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         return con.execute(query).fetchall()
 
 
@@ -101,7 +100,7 @@ def test_a_correction_is_scored_anew(verified) -> None:
     station, hour = rows_of(
         settings, now, "select station_id, max(valid_at) from forecast_errors group by all order by all"
     )[0]
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         keys = {"station": station, "hour": hour, "now": now + HOUR}
         where = "where station_id = $station and observed_at = $hour and known_until is null"
         con.execute(

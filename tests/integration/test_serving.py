@@ -1,4 +1,4 @@
-"""What a judgement decides is what is served: substitutes make their forecasts, and the champion is judged as it serves."""
+"""What a judgement decides is what is served: fallbacks make their forecasts, and the champion is judged as it serves."""
 
 import json
 import logging
@@ -13,17 +13,16 @@ from polars.testing import assert_frame_equal
 
 from daycast.errors import ModelError
 from daycast.evaluation.promotion import CHAMPION
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.report.model_card import render_model
 from daycast.settings import RetrainSettings, Settings
-from daycast.steps.evaluate import judge
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.publish import publish_tables, write_report
 from daycast.steps.registry import describe_model, list_models, promote, rollback, show_model
 from daycast.times import DAY, HOUR
-from daycast.warehouse.models import read_champion, read_substitutes
+from daycast.warehouse.models import read_champion, read_fallbacks
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -32,18 +31,18 @@ KEY = ["station_id", "variable", "lead_hours"]
 
 
 def execute(settings: Settings, now: datetime, text: str, **parameters: object) -> list[tuple]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         return con.execute(text, parameters or None).fetchall()
 
 
 def serve(settings: Settings, now: datetime, *places: tuple[str, str | None, str]) -> None:
     """Let these (variable, station, forecaster) serve in the champion's place, and nobody else."""
-    execute(settings, now, "delete from substitutes")
+    execute(settings, now, "delete from fallbacks")
     for variable, station, forecaster in places:
         execute(
             settings,
             now,
-            "insert into substitutes select model_id, $variable, $station, $forecaster, 0.9, 0.01, 50 from champion",
+            "insert into fallbacks select model_id, $variable, $station, $forecaster, 0.9, 0.01, 50 from champion",
             variable=variable,
             station=station,
             forecaster=forecaster,
@@ -104,7 +103,7 @@ def test_the_tables_say_who_made_each_forecast(trained) -> None:
     publish_tables(settings, now)
     query = "select distinct variable, forecaster from latest_forecasts order by all"
     assert query_published(settings.published, query).rows() == [(WARMTH, "gru"), (RAIN, "ridge")]
-    assert query_published(settings.published, "from substitutes").select("variable", "forecaster").rows() == [
+    assert query_published(settings.published, "from fallbacks").select("variable", "forecaster").rows() == [
         (RAIN, "ridge")
     ]
 
@@ -122,7 +121,7 @@ def again(trained):
 def test_a_champion_is_judged_as_it_serves_on_the_very_windows_of_its_challenger(again) -> None:
     settings, path, now = again
     serve(settings, now, (RAIN, None, "ridge"))
-    decision, scores = judge(settings, path, now)
+    decision, scores = evaluate_holdout(settings, path, now)
 
     def of(name: str, variable: str) -> pl.DataFrame:
         return scores.filter(pl.col("forecaster") == name, pl.col("variable") == variable).drop("forecaster")
@@ -138,17 +137,17 @@ def test_a_champion_that_cannot_be_read_any_more_does_not_stop_a_judgement(again
     settings, path, now = again
     path.with_stem("former").unlink()
     caplog.set_level(logging.WARNING, "daycast")
-    decision, scores = judge(settings, path, now)
+    decision, scores = evaluate_holdout(settings, path, now)
     assert CHAMPION not in decision.rivals
     assert CHAMPION not in scores["forecaster"]
     assert decision.promoted
-    assert "takes no part in the judgement: there is no checkpoint" in caplog.text
+    assert "takes no part in the evaluation on the holdout: there is no checkpoint" in caplog.text
 
 
 def test_the_level_of_the_tests_is_that_of_the_settings(again) -> None:
     settings, path, now = again
     bold = settings.model_copy(update={"retrain": RetrainSettings(significance=0.4)})
-    assert [judge(one, path, now)[0].significance for one in (settings, bold)] == [0.05, 0.4]
+    assert [evaluate_holdout(one, path, now)[0].significance for one in (settings, bold)] == [0.05, 0.4]
 
 
 def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
@@ -160,7 +159,7 @@ def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
     from daycast.warehouse.observations import read_stations, read_versions
 
     settings, path, now = again
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         versions = keep_usable(read_versions(con, now - 14 * DAY, now, now), list(settings.glossary))
         stations = read_stations(con)
     forecaster = load_checkpoint(path, "cpu")
@@ -173,18 +172,18 @@ def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
         assert daily["x"].total[..., v].sum() == pytest.approx((rows["crps"] * rows["n"]).sum(), rel=1e-5)
     first, last = block.since, block.until - HOUR
     assert daily["x"].total.shape == (4, (last.date() - first.date()).days + 1, 2)
-    issues = {block.windows.network.time_of(int(origin)).date() for origin in block.origins}
+    issues = {block.windows.panel.time_of(int(origin)).date() for origin in block.origins}
     with_scores = np.nonzero(daily["x"].count.sum(axis=(0, 2)))[0]
     assert {first.date() + DAY * int(day) for day in with_scores} == issues
 
 
 def test_what_a_judgement_found_is_registered_with_the_model(trained) -> None:
     settings, now = trained.settings, trained.at
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         champion = read_champion(con)
-        kept = read_substitutes(con, champion["model_id"])
-    decision = json.loads(champion["decision"])
-    assert [Substitute(**one) for one in decision["substitutes"]["gru"]] == list(kept)
+        kept = read_fallbacks(con, champion.model_id)
+    decision = json.loads(champion.decision)
+    assert [Fallback(**one) for one in decision["fallbacks"]["gru"]] == list(kept)
     assert set(decision["rivals"]) == {"persistence", "same_hour_yesterday", "climatology", "ridge"}
     assert all({"crps_ratio", "p_value", "days", "standard_error"} <= set(one) for one in decision["rivals"].values())
     assert set(decision["by_variable"]) == {WARMTH, RAIN}
@@ -199,13 +198,13 @@ def test_a_model_is_shown_to_people_and_to_machines_with_the_same_numbers(traine
     text = render_model(describe_model(settings, model_id, now), 120)
     ridge = shown["decision"]["rivals"]["ridge"]
     assert re.search(rf"ridge regression +×{ridge['crps_ratio']:.3f} +\S+ +{ridge['days']} ", text)
-    assert "by hand, whatever the judgement says" in text
+    assert "by hand, whatever the holdout says" in text
     assert "on 4 stations up to" in text
     assert re.search(r"air temperature .* itself, 1 station apart", text)
     assert "precipitation is served by ridge regression (CRPS ×0.900, p 0.010, 50 days)" in text
     assert "air temperature at S0003 is served by climatology" in text
     assert max(map(len, text.splitlines())) <= 120
-    warmth = pl.DataFrame(shown["judgement"]).filter(pl.col("forecaster") == "gru", pl.col("variable") == WARMTH)
+    warmth = pl.DataFrame(shown["holdout"]).filter(pl.col("forecaster") == "gru", pl.col("variable") == WARMTH)
     at_24 = warmth.filter(pl.col("lead_hours") == 24)["mae"].item()
     assert re.search(rf"air temperature .* {at_24:.3g}\n", text)
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LAST = date(2026, 2, 28)
@@ -16,7 +16,7 @@ LAST = date(2026, 2, 28)
 
 @pytest.fixture
 def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         for model, forecaster in (("new", "gru"), ("old", "persistence")):
             con.execute(
                 "insert into models by name select $m as model_id, $f as forecaster, 'c' as checkpoint, 'h' as data_hash, "

@@ -14,12 +14,11 @@ import pytest
 from daycast.errors import SourceError
 from daycast.flows import warehouse_task as slots
 from daycast.settings import Settings
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import HOUR
 from daycast.variables import Variable
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from unit.sources.http_server import Answer, Request, serve
 
@@ -54,7 +53,7 @@ class Looking(ByHand):
 
     def fetch(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         self.look()
         yield from super().fetch(since, until, variables, seen)
 
@@ -63,7 +62,7 @@ class Looking(ByHand):
         return super().stations()
 
 
-def some_readings() -> Delivery:
+def some_readings() -> SourceBatch:
     keys = {"station_id": "a", "observed_at": START, "received_at": START}
     return by_hand(pl.DataFrame([keys | {"air_temperature_c": 1.0}]).cast({pl.Datetime: pl.Datetime("us", "UTC")}))
 
@@ -135,7 +134,7 @@ def asking(url: str, folder) -> Settings:
 
 
 def held(settings: Settings) -> int:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         return con.execute("select count(*) from readings").fetchall()[0][0]
 
 

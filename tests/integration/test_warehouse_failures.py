@@ -19,7 +19,7 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse import warehouse as connect
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ HEADERS = 3 * 4096  # then come the blocks
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "warehouse.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into stations (station_id) values ('first')")
     return path
 
@@ -89,7 +89,7 @@ DAMAGES = [letters, empty, cut_short, header, database_headers, blocks]
 
 
 def opened(path: Path) -> None:
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         con.execute("from stations").fetchall()
 
 
@@ -106,11 +106,11 @@ def test_a_damaged_warehouse_is_told_at_once_with_what_can_be_rebuilt(path: Path
 
 
 def test_a_block_that_is_damaged_is_told_when_it_is_read(path: Path) -> None:
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into watermarks select range::varchar, now() from range(100000)")
     size = path.stat().st_size
     alter(path, *range(size // 3, size // 3 * 2, 100))
-    with pytest.raises(WarehouseError, match="is damaged"), open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with pytest.raises(WarehouseError, match="is damaged"), Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         con.execute("select max(source) from watermarks").fetchall()
 
 
@@ -219,7 +219,7 @@ def test_what_the_operating_system_refuses_is_told_by_its_kind(
 
     if when == "opened":
         monkeypatch.setattr(duckdb, "connect", refuse)
-    with pytest.raises(WarehouseError, match=told) as caught, open_warehouse(path, BUILT_IN.values(), NOW):
+    with pytest.raises(WarehouseError, match=told) as caught, Warehouse(path, BUILT_IN.values()).write(NOW):
         refuse()
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
@@ -237,7 +237,7 @@ def test_a_file_or_folder_in_the_place_of_the_other_is_told(tmp_path: Path) -> N
 def test_a_view_that_was_dropped_by_hand_is_made_again(path: Path) -> None:
     with duckdb.connect(path) as con:
         con.execute("drop view champion")
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("from champion").fetchall() == []
 
 
@@ -246,7 +246,7 @@ def test_a_table_that_was_dropped_by_hand_is_told(path: Path) -> None:
         con.execute("drop table watermarks")
     with (
         pytest.raises(WarehouseError, match=r"altered by hand \(Table with name watermarks does not exist!\): restore"),
-        open_warehouse(path, BUILT_IN.values(), NOW) as con,
+        Warehouse(path, BUILT_IN.values()).write(NOW) as con,
     ):
         con.execute("from watermarks")
 
@@ -256,7 +256,7 @@ def test_a_damaged_published_file_is_told_and_the_next_one_is_made_without_it(
     path: Path, tmp_path: Path, damage: Callable
 ) -> None:
     published = tmp_path / "published.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         publish(con, published)
         damage(published)
         with pytest.raises(
@@ -269,7 +269,7 @@ def test_a_damaged_published_file_is_told_and_the_next_one_is_made_without_it(
 
 def test_a_published_file_without_permission_is_told(path: Path, open_folder: Path, request) -> None:
     published = open_folder / "published.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         publish(con, published)
     published.chmod(0)
     request.getfixturevalue("no_superuser")
@@ -284,16 +284,16 @@ from pathlib import Path
 
 from daycast.errors import StorageError, WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from daycast.warehouse.publish.publication import publish
 
 now, disk, data = datetime(2026, 2, 1, tzinfo=UTC), Path(sys.argv[1]), Path(sys.argv[2])
 try:
-    with open_warehouse(disk / "warehouse.duckdb", BUILT_IN.values(), now) as con:
+    with Warehouse(disk / "warehouse.duckdb", BUILT_IN.values()).write(now) as con:
         con.execute("insert into watermarks select uuid(), now() from range(2000000)")
 except WarehouseError as error:
     print(error)
-with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), now) as con:
+with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(now) as con:
     con.execute("insert into rejected_readings select uuid(), 0, uuid(), uuid(), uuid(), uuid(), now() from range(100000)")
     for file in disk.iterdir():
         file.unlink()
@@ -332,7 +332,7 @@ def test_a_full_disk_is_told_and_a_publication_that_fails_leaves_nothing(tmp_pat
 
 def test_there_is_no_publication_where_it_would_not_fit(path: Path, tmp_path: Path, monkeypatch) -> None:
     published = tmp_path / "published.duckdb"
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         publish(con, published)
         before = published.read_bytes()
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_200_000))

@@ -13,7 +13,7 @@ import pytest
 
 from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import frames, open_warehouse, transaction
+from daycast.warehouse.warehouse import Warehouse, frames, transaction
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 HOLD = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.readline()"
@@ -40,7 +40,7 @@ def test_a_held_warehouse_is_waited_for_in_vain_and_then_named(tmp_path: Path) -
         started = time.monotonic()
         with (
             pytest.raises(WarehouseError, match=r"warehouse\.duckdb is held by another process \(PID \d+\) after 1 s"),
-            open_warehouse(path, BUILT_IN.values(), NOW, wait_s=0.6),
+            Warehouse(path, BUILT_IN.values()).write(NOW, wait_s=0.6),
         ):
             pass
         assert time.monotonic() - started >= 0.6
@@ -51,18 +51,18 @@ def test_a_warehouse_that_is_let_go_is_entered(tmp_path: Path) -> None:
     with held_by_another_process(path) as release:
         with (
             pytest.raises(WarehouseError),
-            open_warehouse(path, BUILT_IN.values(), NOW, wait_s=0.0),
+            Warehouse(path, BUILT_IN.values()).write(NOW, wait_s=0.0),
         ):
             pass
         release()
-        with open_warehouse(path, BUILT_IN.values(), NOW, wait_s=30.0) as con:
+        with Warehouse(path, BUILT_IN.values()).write(NOW, wait_s=30.0) as con:
             assert con.execute("select count(*) from readings").fetchall() == [(0,)]
 
 
 def test_a_file_that_is_no_database_is_named_without_waiting(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     path.write_text("a letter, long enough to be taken for a file of some kind " * 100)
-    with pytest.raises(WarehouseError, match="is damaged"), open_warehouse(path, [], NOW):
+    with pytest.raises(WarehouseError, match="is damaged"), Warehouse(path, []).write(NOW):
         pass
 
 
@@ -70,27 +70,27 @@ def test_after_an_error_the_warehouse_is_free_again_and_holds_nothing_of_it(tmp_
     path = tmp_path / "warehouse.duckdb"
 
     def fail() -> None:
-        with open_warehouse(path, BUILT_IN.values(), NOW) as con, transaction(con):
+        with Warehouse(path, BUILT_IN.values()).write(NOW) as con, transaction(con):
             con.execute("insert into watermarks values ('a', $at)", {"at": NOW})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    with open_warehouse(path, BUILT_IN.values(), NOW) as con:
+    with Warehouse(path, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("from watermarks").fetchall() == []
 
 
 def test_frames_have_their_names_for_the_length_of_the_block_alone(tmp_path: Path) -> None:
     import polars as pl
 
-    with open_warehouse(tmp_path / "w.duckdb", [], NOW) as con:
-        with frames(con, news=pl.DataFrame({"x": [1]})):
+    with Warehouse(tmp_path / "w.duckdb", []).write(NOW) as con:
+        with frames(con, new_readings=pl.DataFrame({"x": [1]})):
             assert con.execute("from news").fetchall() == [(1,)]
         with pytest.raises(duckdb.CatalogException):
             con.execute("from news")
 
 
 def test_times_come_back_in_utc(tmp_path: Path) -> None:
-    with open_warehouse(tmp_path / "w.duckdb", [], NOW) as con:
+    with Warehouse(tmp_path / "w.duckdb", []).write(NOW) as con:
         assert con.execute("select timestamptz '2026-02-01 02:00:00+02'").fetchall() == [(NOW,)]
         assert con.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]

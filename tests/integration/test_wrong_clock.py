@@ -12,7 +12,7 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.settings.sections import RetentionSettings
-from daycast.sources.batch import READING_KEYS, Delivery
+from daycast.sources.batch import READING_KEYS, SourceBatch
 from daycast.stations import STATION_SCHEMA
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import Ingested, ingest_source
@@ -22,7 +22,6 @@ from daycast.steps.train import minutes_due
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, floor_hour
 from daycast.variables import Variable
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import by_hand
 
 NOW = datetime(2026, 2, 4, 0, 5, tzinfo=UTC)
@@ -47,7 +46,7 @@ class Service:
         until: datetime,
         variables: Mapping[str, Variable],  # noqa: ARG002 - the protocol's
         seen: Collection[str],  # noqa: ARG002
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         first = NOW - 3 * DAY if self.corrected or since is None else since
         hours = pl.datetime_range(floor_hour(first), self.last, "1h", eager=True, time_zone="UTC").cast(
             READING_KEYS["observed_at"]
@@ -85,7 +84,7 @@ def warned(caplog):
 
 
 def ask(settings: Settings, query: str, now: datetime = NOW) -> list[tuple]:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         return con.execute(query).fetchall()
 
 

@@ -26,7 +26,7 @@ def warehouse(tmp_path_factory):
         patch.setenv("DAYCAST_DATA", str(tmp_path_factory.mktemp("beijing")))
         settings = load_settings(str(CONFIG))
     intake = ingest_source(settings, settings.sources[0], UNTIL)
-    with duckdb.connect(settings.warehouse, read_only=True) as con:
+    with duckdb.connect(settings.warehouse_file, read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         yield intake, con
 

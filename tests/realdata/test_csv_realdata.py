@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.variables import BUILT_IN
 
@@ -44,11 +44,11 @@ def beijing(files: str = "beijing/PRSA_*.csv.gz") -> CsvSource:
 
 
 @pytest.fixture(scope="module")
-def deliveries() -> list[Delivery]:
+def deliveries() -> list[SourceBatch]:
     return list(beijing().fetch(None, FOREVER, BUILT_IN, ()))
 
 
-def reading(deliveries: list[Delivery], station: str, time: datetime) -> dict[str, float]:
+def reading(deliveries: list[SourceBatch], station: str, time: datetime) -> dict[str, float]:
     readings = pl.concat(delivery.readings for delivery in deliveries)
     rows = readings.filter(pl.col("station_id") == station, pl.col("observed_at") == time)
     return rows.row(0, named=True) if rows.height == 1 else {}

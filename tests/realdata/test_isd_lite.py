@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.noaa.isd_lite import IsdLiteSource
 from daycast.variables import BUILT_IN
 
@@ -53,7 +53,7 @@ HILL = {  # Utah, 2014
 
 
 @pytest.fixture(scope="module")
-def deliveries() -> dict[str, Delivery]:
+def deliveries() -> dict[str, SourceBatch]:
     source = IsdLiteSource.model_validate({"name": "isd", "folder": "isd_lite"}, context={"folder": DATA})
     return {delivery.origin: delivery for delivery in source.fetch(None, FOREVER, BUILT_IN, ())}
 

@@ -11,10 +11,9 @@ import polars as pl
 
 from daycast.settings import load_settings
 from daycast.steps.ingest import ingest_source
-from daycast.warehouse.warehouse import open_warehouse
 from integration.by_hand import ByHand, by_hand
 from soak.fault_run import FaultRun
-from soak.faulty_process import Circumstances, Running
+from soak.faulty_process import Running, TrainContext
 from soak.hours import DOUBLED
 from soak.logbook import STATIONS, Row
 
@@ -34,7 +33,7 @@ def close_accounts(run: FaultRun, number: int, aside: Path) -> None:
     book.now += timedelta(hours=3)
     standing = book.standing()
     for words in LAST:
-        finished = Running(run.daycast, book.folder, [words], Circumstances(book.now)).wait()
+        finished = Running(run.daycast, book.folder, [words], TrainContext(book.now)).wait()
         run._account(number, words, ["none, at the end"], finished)
         if finished.status:
             run.violate(number, words, ["none, at the end"], f"status {finished.status}: {finished.stderr[-400:]!r}")
@@ -176,7 +175,7 @@ def _other_observations(run: FaultRun, aside: Path) -> Iterator[str]:
         ).pl()
         found = _versions(con)
     ingest_source(clean, ByHand((by_hand(_in_utc(readings)),)), run.book.now)
-    with open_warehouse(clean.warehouse, clean.glossary.values(), run.book.now) as con:
+    with clean.warehouse.write(run.book.now) as con:
         expected = _versions(con)
     for what, one, other in (("lacks", expected, found), ("has beside", found, expected)):
         rows = one.join(other, on=one.columns, how="anti", nulls_equal=True)

@@ -14,7 +14,7 @@ import duckdb
 from daycast.sources.files.inbox import Stamp, stamp_of
 from daycast.times import DAY, HOUR
 from integration.chain.conftest import Daycast
-from soak.faulty_process import Circumstances, Finished, Running
+from soak.faulty_process import Finished, Running, TrainContext
 from soak.ill_fortune import FAULTS, Fate, choose_faults
 from soak.logbook import Logbook
 from soak.spoilt_files import befall_files
@@ -114,7 +114,7 @@ class FaultRun:
 
     def begin(self) -> None:
         """The first command is an undisturbed `daycast run`, so that there is something that can go wrong."""
-        finished = Running(self.daycast, self.book.folder, ["run"], Circumstances(self.book.now)).wait()
+        finished = Running(self.daycast, self.book.folder, ["run"], TrainContext(self.book.now)).wait()
         self._account(0, "run", [], finished)
         self._check(0, "run", [], finished)
         self._note("run", finished, self.book.standing(), self.book.now)
@@ -126,7 +126,7 @@ class FaultRun:
         self.book.advance(rng)
         happened = befall_files(self.book, rng)
         names = choose_faults(rng)
-        fate = Fate(self.book, rng, Circumstances(self.book.now), [])
+        fate = Fate(self.book, rng, TrainContext(self.book.now), [])
         commands = [self._choose(rng) for _ in range(2 if rng.random() < 0.06 else 1)]
         for name in names:
             FAULTS[name](fate)

@@ -24,7 +24,7 @@ _IGNORE_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class TrainContext:
     """What surrounds a command."""
 
     clock: datetime  # of the machine
@@ -57,7 +57,7 @@ class Finished:
 class Running:
     """A command at work."""
 
-    def __init__(self, daycast: Daycast, folder: Path, arguments: Sequence[str], around: Circumstances) -> None:
+    def __init__(self, daycast: Daycast, folder: Path, arguments: Sequence[str], around: TrainContext) -> None:
         number = next(daycast._numbers)
         self._paths = [daycast._outputs / f"{number}.{name}" for name in ("stdout", "stderr", "ready")]
         self.arguments, self.around = arguments, around
@@ -97,7 +97,7 @@ class Running:
 
 
 def _execute(
-    folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path, ready: Path, around: Circumstances
+    folder: Path, arguments: Sequence[str], stdout: Path, stderr: Path, ready: Path, around: TrainContext
 ) -> None:
     """Be `daycast …`."""
     os.chdir(folder)

@@ -11,10 +11,10 @@ import polars as pl
 from daycast.errors import SourceError
 from daycast.evaluation.drift import Drift
 from daycast.settings import Settings
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.simulated.source import SimulatedSource
-from daycast.steps.calibrate import recalibrate
-from daycast.steps.evaluate import judge
+from daycast.steps.calibrate import calibrate
+from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
@@ -37,7 +37,7 @@ class Troubled:
 
     def fetch(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         if self.silent[0] <= until < self.silent[1]:
             raise SourceError("no answer")
         for delivery in self.source.fetch(since, until, variables, seen):
@@ -77,7 +77,7 @@ def operate(settings: Settings, source: Troubled, now: datetime) -> Hour:
     regimes = issue_forecasts(settings, now)["input_regime"].unique().to_list()
     verify_forecasts(settings, now)
     _, drifts = note_drifts(settings, now)
-    recalibrate(settings, now)
+    calibrate(settings, now)
     retrained = retrain(settings, now) if drifts else None
     publish_tables(settings, now)
     return Hour(
@@ -89,12 +89,12 @@ def retrain(settings: Settings, now: datetime) -> Outcome:
     """As the flow retrain does it."""
     snapshot = write_snapshot(settings, now)
     checkpoint = fit_snapshot(snapshot, settings.checkpoints, settings.glossary, settings.model, lambda _: None)
-    return register(settings, checkpoint, *judge(settings, checkpoint, now), now)
+    return register(settings, checkpoint, *evaluate_holdout(settings, checkpoint, now), now)
 
 
 def worse(settings: Settings) -> Settings:
     """The same settings, with a network that hardly learns."""
-    model = replace(settings.model, hidden=2, steps_per_epoch=1, learning_rate=1e-9)
+    model = replace(settings.model, hidden_size=2, steps_per_epoch=1, learning_rate=1e-9)
     return settings.model_copy(update={"model": model})
 
 

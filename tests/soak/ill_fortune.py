@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from soak.faulty_process import Circumstances
+from soak.faulty_process import TrainContext
 from soak.logbook import CONFIG, Logbook
 
 Undo = Callable[[], None]
@@ -25,7 +25,7 @@ class Fate:
 
     book: Logbook
     rng: random.Random
-    around: Circumstances
+    around: TrainContext
     undo: list[Undo]
 
     @property
@@ -197,10 +197,10 @@ def _half(path: Path, original: Path) -> None:
 
 FAULTS: dict[str, Fault] = {
     "config: syntax": _config(lambda text: text.replace(b"[[sources]]", b"[[sources", 1)),
-    "config: unknown key": _config(lambda text: text.replace(b"hidden = 4", b"hiden = 4")),
+    "config: unknown key": _config(lambda text: text.replace(b"hidden_size = 4", b"hiden = 4")),
     "config: wrong value": _config(lambda text: text.replace(b'cell = "gru"', b'cell = "gro"')),
-    "config: wrong kind of value": _config(lambda text: text.replace(b"hidden = 4", b'hidden = "four"')),
-    "config: nonsense in numbers": _config(lambda text: text.replace(b"batch = 16", b"batch = -3")),
+    "config: wrong kind of value": _config(lambda text: text.replace(b"hidden_size = 4", b'hidden_size = "four"')),
+    "config: nonsense in numbers": _config(lambda text: text.replace(b"batch_size = 16", b"batch_size = -3")),
     "config: BOM": _config(lambda text: b"\xef\xbb\xbf" + text),
     "config: no UTF-8": _config(lambda text: text.replace(b"plant.duckdb", b"pl\xe4nt.duckdb")),
     "environment: no list": _environment(DAYCAST_SOURCES="[1,2"),

@@ -55,13 +55,13 @@ columns = { air_temperature_c = "temp", wind_speed_m_s = "wind" }
 targets = ["air_temperature_c"]
 inputs = ["wind_speed_m_s"]
 cell = "gru"
-hidden = 4
-members = 1
+hidden_size = 4
+ensemble_size = 1
 epochs = 1
 steps_per_epoch = 2
-batch = 16
+batch_size = 16
 validation_days = 7
-judgement_days = 9
+holdout_days = 9
 least_training_days = 10
 device = "cpu"
 

@@ -5,7 +5,6 @@ import pytest
 from daycast.times import HOUR
 from daycast.warehouse.models import read_models
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import copy_of, trained, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, Troubled, operate
 
@@ -30,7 +29,7 @@ def test_some_hours_leave_a_forecast_for_every_hour_and_no_row_twice(trained) ->
 
 def test_a_challenger_that_learned_little_was_refused(trained_once) -> None:  # noqa: F811
     settings = trained_once.settings
-    with open_warehouse(settings.warehouse, settings.glossary.values(), trained_once.at) as con:
+    with settings.warehouse.write(trained_once.at) as con:
         models = read_models(con)
-    assert dict(models.select("forecaster", "promoted_by").iter_rows()) == {"ridge": "judgement", "gru": "hand"}
+    assert dict(models.select("forecaster", "promoted_by").iter_rows()) == {"ridge": "holdout", "gru": "hand"}
     assert set(models["reason"].str.starts_with("gru is not proven better than ridge (CRPS ×1.")) == {True}

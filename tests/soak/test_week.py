@@ -13,7 +13,6 @@ from daycast.steps.ingest import ingest_source
 from daycast.steps.publish import publish_tables
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained, small_settings, trained_once  # noqa: F401 - fixtures
 from soak.hours import DOUBLED, WARMTH
 from soak.week import HOURS, RUN_UP, SILENT, Week, simulate_week
@@ -153,7 +152,7 @@ def test_no_file_is_left_that_nobody_needs(week: Week, temporary: Path) -> None:
 
 
 def test_no_work_is_left_undone(week: Week) -> None:
-    with open_warehouse(week.settings.warehouse, week.settings.glossary.values(), week.end) as con:
+    with week.settings.warehouse.write(week.end) as con:
         waiting = con.sql("select min(since) from stale_hours").pl().item()
         assert con.execute("select count(*) from unpublished").fetchall() == [(0,)]
     assert waiting >= week.end - 3 * HOUR  # what neighbours say is asked an hour after the hour

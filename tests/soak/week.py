@@ -7,7 +7,7 @@ from datetime import datetime
 
 from daycast.settings import DriftSettings, Settings
 from daycast.settings.sections import RetentionSettings
-from daycast.steps.calibrate import recalibrate
+from daycast.steps.calibrate import calibrate
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.maintain import maintain
@@ -16,7 +16,6 @@ from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
 from daycast.warehouse.models import read_champion
 from daycast.warehouse.publish.query import query_published
-from daycast.warehouse.warehouse import open_warehouse
 from integration.conftest import Trained
 from soak.hours import Hour, Troubled, operate, retrain, worse
 
@@ -79,13 +78,13 @@ def run_up(settings: Settings, source: Troubled, first: datetime, begin: datetim
         for hour in range(24):
             issue_forecasts(settings, first + day * DAY + hour * HOUR)
         verify_forecasts(settings, first + (day + 1) * DAY - HOUR)
-        recalibrate(settings, first + (day + 1) * DAY - HOUR)
+        calibrate(settings, first + (day + 1) * DAY - HOUR)
 
 
 def champion(settings: Settings, now: datetime) -> str:
     """Who serves."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
-        return str(read_champion(con)["model_id"])
+    with settings.warehouse.write(now) as con:
+        return read_champion(con).model_id
 
 
 def count_rows(settings: Settings) -> int:

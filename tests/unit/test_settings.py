@@ -35,21 +35,21 @@ def test_paths_are_relative_to_the_file_wherever_it_is_read_from(write, tmp_path
     (tmp_path / "elsewhere").mkdir()
     path = write('data = "state"')
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert load_settings(str(path)).warehouse == tmp_path / "state" / "warehouse.duckdb"
+    assert load_settings(str(path)).warehouse.where == tmp_path / "state" / "warehouse.duckdb"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[model]\nhiden = 3", r"unknown key 'model\.hiden'.*'hidden'"),
-        ("[modle]\nhidden = 3", r"unknown key 'modle'.*'model'"),
+        ("[model]\nhiden_size = 3", r"unknown key 'model\.hiden_size'.*'hidden_size'"),
+        ("[modle]\nhidden_size = 3", r"unknown key 'modle'.*'model'"),
         ('[[sources]]\nkind = "csv"\nname = "a"\nfiels = "x"', "fiels.*files"),
         ('[[sources]]\nkind = "ftp"', "ftp.*simulated.*csv"),
-        ("[model]\nhidden = 'many'", r"model\.hidden: .*integer.*'many'"),
+        ("[model]\nhidden_size = 'many'", r"model\.hidden_size: .*integer.*'many'"),
         ("[ingest]\nrefuse_above = 2", r"ingest\.refuse_above: .*1.*2"),
         ("[retrain]\nevery = 'weekly'", "'weekly' is no duration"),
         ("sources = []", "there is no source"),
-        ("[variables.air_temperature_c]\nunit = 'K'\nlowest = 0\nhighest = 1", "air_temperature_c.*built in"),
+        ("[variables.air_temperature_c]\nunit = 'K'\nvalid_min = 0\nvalid_max = 1", "air_temperature_c.*built in"),
         ("[model]\ntargets = ['air_temperatur_c']", "air_temperatur_c.*air_temperature_c"),
         ("[model\n", "not valid TOML"),
     ],
@@ -68,11 +68,11 @@ def test_two_sources_of_one_name_are_refused(write):
 
 
 def test_the_environment_overrides_the_file_value_by_value(write, monkeypatch):
-    write('data = "state"\n[model]\nhidden = 32\nlayers = 2')
-    monkeypatch.setenv("DAYCAST_MODEL__HIDDEN", "16")
+    write('data = "state"\n[model]\nhidden_size = 32\nlayers = 2')
+    monkeypatch.setenv("DAYCAST_MODEL__HIDDEN_SIZE", "16")
     monkeypatch.setenv("DAYCAST_MODEL__TARGETS", '["dew_point_c"]')
     settings = load_settings()
-    assert (settings.model.hidden, settings.model.layers, settings.model.targets) == (16, 2, ("dew_point_c",))
+    assert (settings.model.hidden_size, settings.model.layers, settings.model.targets) == (16, 2, ("dew_point_c",))
 
 
 def test_a_misspelt_variable_of_the_environment_is_refused(write, monkeypatch):
@@ -99,7 +99,7 @@ def test_settings_are_frozen():
 
 
 def test_a_declared_variable_joins_the_glossary_with_its_unit_and_label(write):
-    write("[variables.soil_moisture_pct]\nunit = '%'\nlowest = 0\nhighest = 100")
+    write("[variables.soil_moisture_pct]\nunit = '%'\nvalid_min = 0\nvalid_max = 100")
     variable = load_settings().glossary["soil_moisture_pct"]
     assert (variable.unit, variable.label, variable.target) == ("%", "soil moisture pct", True)
 
@@ -139,19 +139,19 @@ def test_a_cell_that_is_none_and_a_budget_of_nothing_are_refused(asked, message)
 
 
 def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write):
-    write('[quality.air_temperature_c]\nstep = 8\nspike_fail = "off"')
+    write('[quality.air_temperature_c]\nrate_of_change = 8\nspike_fail = "off"')
     limits, default = load_settings().limits["air_temperature_c"], DEFAULTS["air_temperature_c"]
-    assert limits == replace(default, step=8, spike_fail=None)
+    assert limits == replace(default, rate_of_change=8, spike_fail=None)
     assert load_settings().limits["dew_point_c"] == DEFAULTS["dew_point_c"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[quality.air_temp_c]\nstep = 8", "quality names 'air_temp_c', no variable.*air_temperature_c"),
+        ("[quality.air_temp_c]\nrate_of_change = 8", "quality names 'air_temp_c', no variable.*air_temperature_c"),
         ('[model]\ninputs = ["air_temp_c"]', "model.inputs names 'air_temp_c', no variable.*air_temperature_c"),
-        ("[quality.dew_point_c]\nstpe = 8", "quality.dew_point_c: unknown key 'stpe'.*step"),
-        ("[quality.dew_point_c]\nstep = -1", "quality.dew_point_c.step"),
+        ("[quality.dew_point_c]\nstpe = 8", "quality.dew_point_c: unknown key 'stpe'.*"),
+        ("[quality.dew_point_c]\nrate_of_change = -1", "quality.dew_point_c.rate_of_change"),
         ("[quality.dew_point_c]\nflat_hours_fail = 40", "flat_hours_fail is 40: give whole hours from 2 to 25"),
         ('[ingest]\nsilent_after = "soon"', "'soon' is no duration"),
     ],
@@ -182,7 +182,7 @@ def test_a_lake_lies_beside_the_configuration_and_takes_the_place_of_the_file(tm
     path = tmp_path / "daycast.toml"
     path.write_text(LAKE.format("postgresql://daycast@db:5432/daycast"))
     settings = load_settings(str(path))
-    assert settings.warehouse == Lake("postgresql://daycast@db:5432/daycast", str(tmp_path / "lake"))
+    assert settings.warehouse.where == Lake("postgresql://daycast@db:5432/daycast", str(tmp_path / "lake"))
     assert settings.warehouse_file == tmp_path / "data" / "warehouse.duckdb"
 
 
@@ -190,7 +190,7 @@ def test_a_lake_can_be_named_by_the_environment_and_be_a_url(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__CATALOGUE", "postgresql://db/daycast")
     monkeypatch.setenv("DAYCAST_WAREHOUSE__LAKE__DATA", "s3://bucket/lake")
-    assert load_settings().warehouse == Lake("postgresql://db/daycast", "s3://bucket/lake")
+    assert load_settings().warehouse.where == Lake("postgresql://db/daycast", "s3://bucket/lake")
 
 
 def test_a_lake_has_the_key_of_its_bucket_from_the_environment_and_does_not_show_it(tmp_path, monkeypatch):
@@ -198,8 +198,9 @@ def test_a_lake_has_the_key_of_its_bucket_from_the_environment_and_does_not_show
     path.write_text(IN_A_BUCKET.format("s3://bucket/lake"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     settings = load_settings(str(path))
-    assert settings.warehouse.environment.get("AWS_SECRET_ACCESS_KEY") == "hush"
-    assert "hush" not in f"{settings!r} {settings.model_dump()} {settings.warehouse!r} {settings.warehouse}"
+    assert settings.warehouse.where.environment.get("AWS_SECRET_ACCESS_KEY") == "hush"
+    where = settings.warehouse.where
+    assert "hush" not in f"{settings!r} {settings.model_dump()} {settings.warehouse!r} {where!r} {where}"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREF
 def load_flow(args: argparse.Namespace, flow: str) -> Any:
     """The flow of this name, with a Prefect server to run on: the user's, or one of our own with its state in the data folder."""
     from daycast.files import explained
-    from daycast.service.ephemeral_server import OwnServer
+    from daycast.service.ephemeral_server import EphemeralServer
     from daycast.settings import clock, load_settings
 
     settings, _ = load_settings(args.config), clock(args.until)  # what is wrong here is said before Prefect is started
@@ -33,7 +33,7 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
         _check_answers(url)
     home = settings.data / "prefect" / "commands"
     with explained(home):
-        server = None if url else OwnServer(home)
+        server = None if url else EphemeralServer(home)
     if server:
         os.environ |= {"PREFECT_HOME": str(home), **server.environment}
     module = import_module(f"daycast.flows.{flow}")  # takes as long as the server

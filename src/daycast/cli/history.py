@@ -9,7 +9,7 @@ from daycast.cli.output import print_frame, terminal_width, to_json
 from daycast.errors import ConfigError
 
 
-def add_past(arguments: Arguments) -> None:
+def add_history(arguments: Arguments) -> None:
     """`backtest`, `backfill` and `models`."""
     backtest = arguments.add(
         "backtest",

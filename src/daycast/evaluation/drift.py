@@ -55,7 +55,7 @@ def find_drifts(
     daily: pl.DataFrame,
     forecaster: str,
     judged: Mapping[tuple[str, str], float],
-    substitutes: Mapping[str, str],
+    fallbacks: Mapping[str, str],
     limits: DriftLimits,
     until: date,
 ) -> list[Drift]:
@@ -72,7 +72,7 @@ def find_drifts(
         series = _by_forecaster(daily.filter(pl.col("variable") == variable), first, until)
         if forecaster in series:
             reference = {name: judged[variable, name] for name in series if (variable, name) in judged}
-            served = judged.get((variable, substitutes.get(variable, forecaster)))
+            served = judged.get((variable, fallbacks.get(variable, forecaster)))
             found += [_find_skill(variable, series, forecaster, reference, served, limits, until)]
             found += [_find_coverage(variable, series[forecaster][1], limits, until)]
     return [one for one in found if one is not None]

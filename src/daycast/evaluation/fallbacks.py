@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from daycast.evaluation.serving import DailyCrps, Substitute, assign, join_days, pick_daily
+from daycast.evaluation.serving import DailyCrps, Fallback, assign, join_days, pick_daily
 from daycast.evaluation.significance import PairedTest, paired_test
 
 
-def choose_substitutes(
+def choose_fallbacks(
     daily: Mapping[str, DailyCrps],
     model: str,
     baselines: Sequence[str],
     variables: Sequence[str],
     stations: Sequence[str],
     significance: float,
-) -> tuple[Substitute, ...]:
+) -> tuple[Fallback, ...]:
     """The baselines that are better than the model, by a paired test over days of one variable's CRPS.
 
     First for each variable over the whole network, at this level; then for each station and variable against whoever serves it,
@@ -27,7 +27,7 @@ def choose_substitutes(
     ours = daily[model].of_network.T[..., None]  # (V, D, 1)
     tests = [paired_test(daily[name].of_network.T[..., None], ours) for name in others]
     better = [test.p_value < significance for test in tests]
-    by_variable = [Substitute(variables[v], None, others[i], *_numbers(tests[i], v)) for i, v in _lowest(tests, better)]
+    by_variable = [Fallback(variables[v], None, others[i], *_numbers(tests[i], v)) for i, v in _lowest(tests, better)]
     who = assign(model, by_variable, stations, variables)
     serving = pick_daily(daily, who)
     tests = [_test_stations(daily[name], serving) for name in others]
@@ -35,7 +35,7 @@ def choose_substitutes(
     return (
         *by_variable,
         *(
-            Substitute(variables[v], stations[s], others[i], *_numbers(tests[i], (s, v)))
+            Fallback(variables[v], stations[s], others[i], *_numbers(tests[i], (s, v)))
             for i, s, v in _lowest(tests, better)
         ),
     )
@@ -49,7 +49,7 @@ def score_as_served(
     stations: Sequence[str],
     significance: float,
 ) -> DailyCrps:
-    """The model's daily scores with substitutes in place.
+    """The model's daily scores with fallbacks in place.
 
     Those that serve in one half of the days are chosen on the other half, so that the choice cannot flatter the model.
     """
@@ -57,8 +57,8 @@ def score_as_served(
     parts = []
     for scored, chosen in ((slice(0, middle), slice(middle, None)), (slice(middle, None), slice(0, middle))):
         elsewhere = {name: one.days(chosen) for name, one in daily.items()}
-        substitutes = choose_substitutes(elsewhere, model, baselines, variables, stations, significance)
-        who = assign(model, substitutes, stations, variables)
+        fallbacks = choose_fallbacks(elsewhere, model, baselines, variables, stations, significance)
+        who = assign(model, fallbacks, stations, variables)
         parts.append(pick_daily({name: one.days(scored) for name, one in daily.items()}, who))
     return join_days(parts)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from daycast.evaluation.fallbacks import choose_substitutes, score_as_served
-from daycast.evaluation.serving import DailyCrps, Substitute
+from daycast.evaluation.fallbacks import choose_fallbacks, score_as_served
+from daycast.evaluation.serving import DailyCrps, Fallback
 from daycast.evaluation.significance import LEAST_DAYS, paired_test
 
 # Who serves: the champion stays unless something is proven better, and nothing serves that a baseline is proven to beat.
@@ -41,7 +41,7 @@ class Decision:
     significance: float
     rivals: dict[str, Comparison]  # the judged forecaster over each of them
     by_variable: dict[str, dict[str, Comparison]] = field(default_factory=dict)  # the same of one variable alone
-    substitutes: dict[str, tuple[Substitute, ...]] = field(default_factory=dict)  # by who might be registered
+    fallbacks: dict[str, tuple[Fallback, ...]] = field(default_factory=dict)  # by who might be registered
 
 
 def decide(
@@ -129,7 +129,7 @@ def _span(days: int, significance: float) -> str:
     return f" (over {days} days of issue, at the {significance:.0%} level)"
 
 
-def judge_daily(
+def decide_on_holdout(
     daily: Mapping[str, DailyCrps],
     challenger: str,
     baselines: Sequence[str],
@@ -139,7 +139,7 @@ def judge_daily(
 ) -> Decision:
     """The decision over the daily scores of the challenger (which may be empty, for none), the baselines and CHAMPION.
 
-    The challenger and the best baseline are compared as they would serve, substitutes in place, because so are the champion's
+    The challenger and the best baseline are compared as they would serve, fallbacks in place, because so are the champion's
     scores; the other baselines, and everyone by variable, as they are.
     """
     raw = {name: one.of_network for name, one in daily.items()}
@@ -154,8 +154,7 @@ def judge_daily(
         for v, name in enumerate(variables)
     }
     registered = {challenger, decision.winner} - {"", CHAMPION}
-    substitutes = {
-        name: choose_substitutes(daily, name, baselines, variables, stations, significance)
-        for name in sorted(registered)
+    fallbacks = {
+        name: choose_fallbacks(daily, name, baselines, variables, stations, significance) for name in sorted(registered)
     }
-    return replace(decision, by_variable=by_variable, substitutes=substitutes)
+    return replace(decision, by_variable=by_variable, fallbacks=fallbacks)

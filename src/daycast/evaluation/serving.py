@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Substitute:
+class Fallback:
     """A baseline that serves one variable in a model's place, at one station or, where station_id is None, at all others."""
 
     variable: str
@@ -20,13 +20,11 @@ class Substitute:
     days: int
 
 
-def assign(
-    model: str, substitutes: Iterable[Substitute], stations: Sequence[str], variables: Sequence[str]
-) -> np.ndarray:
+def assign(model: str, fallbacks: Iterable[Fallback], stations: Sequence[str], variables: Sequence[str]) -> np.ndarray:
     """The name of who serves each station and variable. (S, V)"""
     rows, columns = ({name: i for i, name in enumerate(names)} for names in (stations, variables))
     who = np.full((len(stations), len(variables)), model, dtype=object)
-    for one in sorted(substitutes, key=lambda one: one.station_id is not None):  # what holds for one station comes last
+    for one in sorted(fallbacks, key=lambda one: one.station_id is not None):  # what holds for one station comes last
         if one.variable in columns and (one.station_id is None or one.station_id in rows):
             who[slice(None) if one.station_id is None else rows[one.station_id], columns[one.variable]] = one.forecaster
     return who.astype(str)

@@ -8,7 +8,7 @@ import polars as pl
 KEY = ["station_id", "observed_at"]
 
 
-def keep_news(
+def deduplicate(
     readings: pl.DataFrame,
     held: pl.DataFrame,
     variables: Sequence[str],
@@ -37,8 +37,8 @@ def keep_news(
     first = _dated(readings.filter(alone).with_columns(is_held=False), assumed_before, asked_until)
     several = readings.filter(~alone)
     rivals = _keep_different(several, held.join(several, on=key, how="semi"), variables, assumed_before, key)
-    news = pl.concat([first, _dated(rivals, assumed_before, asked_until)], how="diagonal")
-    return news.select(readings.columns).sort("row_number")
+    new_readings = pl.concat([first, _dated(rivals, assumed_before, asked_until)], how="diagonal")
+    return new_readings.select(readings.columns).sort("row_number")
 
 
 def _keep_different(
@@ -78,14 +78,14 @@ def _is_strictly_ordered(readings: pl.DataFrame, key: Sequence[str]) -> bool:
     return bool(readings.select((changes.sum() + 1 == station.n_unique()) | (pl.len() == 0)).item())
 
 
-def _dated(news: pl.DataFrame, assumed_before: datetime | None, asked_until: datetime | None) -> pl.DataFrame:
+def _dated(new_readings: pl.DataFrame, assumed_before: datetime | None, asked_until: datetime | None) -> pl.DataFrame:
     """The news, with the clock as receipt where it cannot have been known earlier."""
     if assumed_before is None:
-        return news
+        return new_readings
     received = pl.col("received_at")
     late = pl.col("is_held") if asked_until is None else pl.col("is_held") | (received <= asked_until)
     clock = pl.max_horizontal(received, pl.lit(assumed_before))
-    return news.with_columns(pl.when(late).then(clock).otherwise(received).alias("received_at"))
+    return new_readings.with_columns(pl.when(late).then(clock).otherwise(received).alias("received_at"))
 
 
 def _mark(readings: pl.DataFrame, new: int) -> pl.DataFrame:

@@ -22,7 +22,7 @@ _BIAS = 2**22  # hours before the first that an issue may be received
 
 
 @dataclass(frozen=True)
-class Covariates:
+class ExternalForecasts:
     """R releases of others' forecasts for the stations of a network; hours are indices as in Network.
 
     Of the releases that had come to station s by hour t, the one to read is newest[i], i being the last with
@@ -42,23 +42,23 @@ def arrival_key(station: Any, hour: Any) -> Any:
     return station * _SPAN + hour + _BIAS
 
 
-def covariate_channels(rows: pl.DataFrame, channels: Sequence[Channel]) -> tuple[Channel, ...]:
+def external_channels(rows: pl.DataFrame, channels: Sequence[Channel]) -> tuple[Channel, ...]:
     """The channels whose variable has a value in rows of others' forecasts."""
     return tuple(
         channel for channel in channels if channel.variable in rows.columns and rows[channel.variable].count() > 0
     )
 
 
-def make_covariates(
+def make_external_forecasts(
     rows: pl.DataFrame | None, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime
-) -> Covariates:
+) -> ExternalForecasts:
     """Arrays of others' forecasts (station_id, issued_at, valid_at, received_at, the channels' variables); None: no rows.
 
     `stations` and `start` are the network's. Rows of other stations, and leads beyond LONGEST_LEAD_H, are left out.
     """
     if rows is None:
         none = np.empty(0, np.int64)
-        return Covariates(tuple(channels), np.empty((0, 1, len(channels)), np.float32), none, none, none, none)
+        return ExternalForecasts(tuple(channels), np.empty((0, 1, len(channels)), np.float32), none, none, none, none)
     cells = _cells(rows, stations, channels, start)
     releases = cells.select("station", "issued", "known").unique().sort("station", "issued", "known")
     placed = cells.join(releases.with_row_index("release"), on=["station", "issued", "known"])
@@ -71,7 +71,7 @@ def make_covariates(
     station, issued, known = (releases[name].to_numpy() for name in ("station", "issued", "known"))
     order = np.lexsort((np.arange(len(station)), known, station))
     newest = np.maximum.accumulate(order) if len(order) else order  # releases are in the order of station and issue
-    return Covariates(tuple(channels), values, station, issued, arrival_key(station, known)[order], newest)
+    return ExternalForecasts(tuple(channels), values, station, issued, arrival_key(station, known)[order], newest)
 
 
 def _cells(rows: pl.DataFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime) -> pl.DataFrame:

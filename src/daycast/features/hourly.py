@@ -57,17 +57,15 @@ def _merge(expanded: pl.DataFrame, variables: list[Variable]) -> pl.DataFrame:
     instants = expanded.sort("observed_at", "received_at", "row_number").group_by(
         *hour, "observed_at", maintain_order=True
     )
-    hours = (
-        instants.agg(last).group_by(hour, maintain_order=True).agg(_over_the_hour(variable) for variable in variables)
-    )
+    hours = instants.agg(last).group_by(hour, maintain_order=True).agg(_cell_method(variable) for variable in variables)
     return hours.rename({"hour": "observed_at", "version": "known_from"})
 
 
-def _over_the_hour(variable: Variable) -> pl.Expr:
+def _cell_method(variable: Variable) -> pl.Expr:
     value = pl.col(variable.name).drop_nulls()
-    if variable.over_the_hour == "instant":
+    if variable.cell_method == "point":
         return value.last()
-    if variable.over_the_hour == "max":
+    if variable.cell_method == "maximum":
         return value.max()
     return pl.when(value.len() > 0).then(value.sum())
 

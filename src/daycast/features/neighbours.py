@@ -37,8 +37,8 @@ def nearest_stations(
         nearness[row, own] = -np.inf
         for rank in range(most):
             nearest = nearness.argmax(axis=1)
-            there = nearness[row, nearest] > -np.inf
-            found[placed[own], rank] = np.where(there, placed[nearest], NOBODY)
+            valid = nearness[row, nearest] > -np.inf
+            found[placed[own], rank] = np.where(valid, placed[nearest], NOBODY)
             nearness[row, nearest] = -np.inf
     return found
 

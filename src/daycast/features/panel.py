@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from daycast.features.channels import Channel
-from daycast.features.external_forecasts import Covariates
+from daycast.features.external_forecasts import ExternalForecasts
 from daycast.features.neighbours import NOBODY
 from daycast.times import EPOCH, HOUR, hours_between
 
@@ -36,7 +36,7 @@ class Revisions:
 
 
 @dataclass(frozen=True)
-class Network:
+class Panel:
     """Stations × hours × channels; hour index t stands for start + t hours."""
 
     stations: pl.DataFrame  # station_id, latitude, longitude, elevation_m, in the order of the arrays
@@ -46,7 +46,9 @@ class Network:
     known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
     revisions: Revisions  # the versions before those
     weight: np.ndarray | None = None  # (S, T, C) float16: how much each value counts as truth; None: all whole
-    covariates: Covariates | None = None  # others' forecasts for the stations; None: the model reads none
+    external_forecasts: ExternalForecasts | None = (
+        None  # others' forecasts for the stations; None: the model reads none
+    )
 
     @property
     def hours(self) -> int:
@@ -66,13 +68,13 @@ class Network:
         return hours_between(EPOCH, self.start) + hours.astype(np.int64)
 
 
-def make_network(
+def make_panel(
     versions: pl.DataFrame | pl.LazyFrame,
     stations: pl.DataFrame,
     channels: Sequence[Channel],
     start: datetime,
     end: datetime,
-) -> Network:
+) -> Panel:
     """Arrays over the hours from `start` to `end`, both included.
 
     versions: station_id, observed_at, known_from, known_until (null: still believed), every variable of `channels`, and where
@@ -91,7 +93,7 @@ def make_network(
         known_from[at] = current["known_from"].to_numpy()
         weight = _weigh(weight, current, at, values.shape)
         revised.append(rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until"))))
-    return Network(stations, start, tuple(channels), values, known_from, _revisions(pl.concat(revised), C), weight)
+    return Panel(stations, start, tuple(channels), values, known_from, _revisions(pl.concat(revised), C), weight)
 
 
 def _in_parts(
@@ -111,8 +113,8 @@ def _as_indices(
     versions: pl.LazyFrame, ids: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
 ) -> pl.LazyFrame:
     hour = (pl.col("observed_at") - start).dt.total_hours()
-    there = versions.collect_schema().names()
-    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in there]
+    valid = versions.collect_schema().names()
+    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in valid]
     return (
         versions.join(ids.lazy(), on="station_id")
         .select(
@@ -160,23 +162,23 @@ def _values(rows: pl.DataFrame, C: int) -> np.ndarray:
 class StationBlock:
     """Some stations of a network, and those beside them."""
 
-    network: Network  # own stations and neighbours, in the order of the whole network
+    panel: Panel  # own stations and neighbours, in the order of the whole network
     own: NDArray[np.int64]  # (B,) rows of `network`
     neighbours: NDArray[
         np.int32
     ]  # (S, N) of the own stations, as rows of `network`, in the order they have in the whole
 
 
-def split_network(
-    network: Network, wanted: NDArray[np.int64], neighbours: NDArray[np.int32], most: int
+def split_panel(
+    panel: Panel, wanted: NDArray[np.int64], neighbours: NDArray[np.int32], most: int
 ) -> Iterator[StationBlock]:
     """The `wanted` stations (W,), `most` at a time and in their order.
 
-    network: without covariates, whose rows a block can be given as well. wanted: rows of it, ascending. neighbours: (S, N) rows
-    of it, NOBODY where there is none.
+    panel: without external forecasts, whose rows a block can be given as well. wanted: rows of it, ascending.
+    neighbours: (S, N) rows of it, NOBODY where there is none.
     """
     for first in range(0, len(wanted), most):
-        yield _take(network, wanted[first : first + most], neighbours)
+        yield _take(panel, wanted[first : first + most], neighbours)
 
 
 def with_neighbours(
@@ -193,15 +195,15 @@ def with_neighbours(
     return rows, near
 
 
-def _take(network: Network, own: NDArray[np.int64], neighbours: NDArray[np.int32]) -> StationBlock:
+def _take(panel: Panel, own: NDArray[np.int64], neighbours: NDArray[np.int32]) -> StationBlock:
     rows, near = with_neighbours(own, neighbours)
     part = replace(
-        network,
-        stations=network.stations[rows],
-        values=network.values[rows],
-        known_from=network.known_from[rows],
-        revisions=_take_revisions(network.revisions, rows),
-        weight=None if network.weight is None else network.weight[rows],
+        panel,
+        stations=panel.stations[rows],
+        values=panel.values[rows],
+        known_from=panel.known_from[rows],
+        revisions=_take_revisions(panel.revisions, rows),
+        weight=None if panel.weight is None else panel.weight[rows],
     )
     return StationBlock(part, np.searchsorted(rows, own), near)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.times import HOUR
 
 
@@ -35,10 +35,10 @@ def make_sun_table(start: datetime, hours: int) -> SunTable:
     return SunTable(*(part.astype(np.float32) for part in (_declination(angle), hour_angle, angle)))
 
 
-def solar_hours(network: Network, stations: np.ndarray, hours: np.ndarray) -> np.ndarray:
+def solar_hours(panel: Panel, stations: np.ndarray, hours: np.ndarray) -> np.ndarray:
     """The hour of the mean solar day, 0 to 23, of hours at stations; of the UTC day where the longitude is unknown. (N,)"""
-    east = np.nan_to_num(network.stations["longitude"].to_numpy().astype(np.float64)) / 15  # hours ahead of UTC
-    return np.floor(network.start.hour + hours + east[stations] + 0.5).astype(np.int64) % 24
+    east = np.nan_to_num(panel.stations["longitude"].to_numpy().astype(np.float64)) / 15  # hours ahead of UTC
+    return np.floor(panel.start.hour + hours + east[stations] + 0.5).astype(np.int64) % 24
 
 
 def _declination(g: np.ndarray) -> np.ndarray:

@@ -32,10 +32,10 @@ class Split:
 
     train: Block
     validation: Block
-    judgement: Block
+    holdout: Block
 
 
-def split_hours(hours: int, validation_days: int, judgement_days: int, least_training_days: int) -> Split:
+def split_hours(hours: int, validation_days: int, holdout_days: int, least_training_days: int) -> Split:
     """Split the hour indices [0, hours).
 
     Validation and judgement get the days asked for as hours of issue, each preceded by the 168 hours of history its first window
@@ -43,11 +43,11 @@ def split_hours(hours: int, validation_days: int, judgement_days: int, least_tra
     Raises NotEnoughDataError where fewer than `least_training_days` would remain to learn from.
     """
     longest = int(hours * LARGEST_SHARE)
-    judgement_start = hours - min(judgement_days * 24, longest) - HISTORY_HOURS
-    validation_start = judgement_start - min(validation_days * 24, longest) - HISTORY_HOURS
+    holdout_start = hours - min(holdout_days * 24, longest) - HISTORY_HOURS
+    validation_start = holdout_start - min(validation_days * 24, longest) - HISTORY_HOURS
     if validation_start < least_training_days * 24:
         raise NotEnoughDataError(
             f"{hours // 24} days of history leave {max(validation_start, 0) // 24} to train on, and model.least_training_days is "
             f"{least_training_days}: until there is more, the best baseline serves"
         )
-    return Split(Block(0, validation_start), Block(validation_start, judgement_start), Block(judgement_start, hours))
+    return Split(Block(0, validation_start), Block(validation_start, holdout_start), Block(holdout_start, hours))

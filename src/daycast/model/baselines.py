@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from daycast.features.channels import Scale
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.model.config import QUANTILES
 from daycast.model.windows import Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -25,9 +25,9 @@ def same_hour_yesterday(batch: Batch, targets: int) -> Tensor:
     return batch.filled[:, HISTORY_HOURS - HORIZON_HOURS :, :targets]
 
 
-def calendar_cells(network: Network, hours: int) -> tuple[np.ndarray, np.ndarray]:
+def calendar_cells(panel: Panel, hours: int) -> tuple[np.ndarray, np.ndarray]:
     """Month (0 to 11) and hour of the day (UTC) of the network's first `hours` hours. Both (hours,) int64."""
-    times = np.datetime64(network.start.replace(tzinfo=None), "h") + np.arange(hours)
+    times = np.datetime64(panel.start.replace(tzinfo=None), "h") + np.arange(hours)
     month = times.astype("datetime64[M]").astype(np.int64) % 12
     return month, (times - times.astype("datetime64[D]")).astype(np.int64)
 
@@ -47,9 +47,9 @@ def fit_climatology(
     counts = np.zeros((S + 1, 288, V))
     for station in range(S):  # one station at a time bounds memory
         scaled = (values[station] - scale.mean[:V]) / scale.deviation[:V]
-        there = ~np.isnan(scaled)
-        counted = there if weight is None else there * weight[station].astype(np.float64)
-        np.add.at(sums[station], cell, np.where(there, scaled, 0.0) * counted)
+        valid = ~np.isnan(scaled)
+        counted = valid if weight is None else valid * weight[station].astype(np.float64)
+        np.add.at(sums[station], cell, np.where(valid, scaled, 0.0) * counted)
         np.add.at(counts[station], cell, counted)
     sums[S], counts[S] = sums[:S].sum(axis=0), counts[:S].sum(axis=0)
     by_month = sums.reshape(S + 1, 12, 24, V), counts.reshape(S + 1, 12, 24, V)

@@ -85,6 +85,7 @@ def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> str:
 
 
 _FORMAT = "daycast-3"
+_OLD_NAMES = {"spread": "quantile_steps", "spread_alone": "quantile_steps_alone", "lessons": "step"}  # in older files
 _WAYS_OUT = "`daycast models rollback`, or `daycast retrain`"
 
 
@@ -160,6 +161,7 @@ def _assemble(header: Header, tensors: dict[str, Tensor], place: torch.device) -
 def _header(path: Path, fields: dict[str, Any]) -> Header:
     if (found := fields.pop("format", None)) != _FORMAT:
         raise ModelError(f"{path} has format {found!r}, not {_FORMAT!r}: retrain with this version")
+    external = fields.pop("external_forecasts", fields.pop("covariates", ()))
     return Header(
         **{
             **fields,
@@ -169,7 +171,7 @@ def _header(path: Path, fields: dict[str, Any]) -> Header:
             "traces": tuple(fields["traces"]),
             "stations": tuple(fields["stations"]),
             "members": tuple(fields["members"]),
-            "covariates": tuple(Channel(**channel) for channel in fields.get("covariates", ())),
+            "external_forecasts": tuple(Channel(**channel) for channel in external),
             "config": ModelConfig.from_json(fields["config"]),
         }
     )
@@ -182,13 +184,19 @@ def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device)
     return LinearWeights(tensors[f"{name}.ridge"].to(device), None if path is None else path.to(device))
 
 
+def _current_name(name: str) -> str:
+    """The name of a network's tensor without its prefix, as this version calls it."""
+    module, _, own = name.removeprefix("network.").rpartition(".")
+    return f"{module}.{_OLD_NAMES.get(own, own)}"
+
+
 def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None:
     if not header.members:
         return None
     config, C, V = header.config, len(header.channels), len(header.targets)
-    members = [Seq2Seq(cell, C, V, config, len(header.covariates)) for cell in header.members]
+    members = [Seq2Seq(cell, C, V, config, len(header.external_forecasts)) for cell in header.members]
     ensemble = Ensemble(members)
-    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    weights = {_current_name(name): t for name, t in tensors.items() if name.startswith("network.")}
     try:
         ensemble.load_state_dict(weights)
     except RuntimeError as error:  # of another shape

@@ -17,10 +17,10 @@ from daycast.errors import ConfigError
 
 def choose_device(name: str) -> torch.device:
     """The device asked for; `auto` takes a GPU where there is one. Raises ConfigError where it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    valid = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there[name]:
+        return torch.device("cuda" if valid["cuda"] else "cpu")
+    if not valid[name]:
         raise ConfigError(f"model.device is {name!r}, and this machine has none: choose auto or cpu")
     return torch.device(name)
 
@@ -45,7 +45,7 @@ def map_large_blocks() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
-def give_back_memory() -> None:
+def trim_memory() -> None:
     """What has been freed so far goes back, small blocks too."""
     if library := _glibc():
         library.malloc_trim(0)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from daycast.features.channels import Scale
-from daycast.features.external_forecasts import OLDEST_H, Covariates, arrival_key
+from daycast.features.external_forecasts import OLDEST_H, ExternalForecasts, arrival_key
 from daycast.times import HORIZON_HOURS
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ExternalForecast:
     """What somebody else had forecast for the horizons of B windows, in scaled units."""
 
     values: Tensor  # (B, H, K), NaN where nothing was forecast or nothing had come
@@ -20,9 +20,9 @@ class Outlook:
     columns: Tensor  # (K,) the channel of each
 
     @staticmethod
-    def width(covariates: int) -> int:
+    def width(external_forecasts: int) -> int:
         """How many features an hour has: of each covariate a value and a mask, and the age of all."""
-        return 2 * covariates + 1 if covariates else 0
+        return 2 * external_forecasts + 1 if external_forecasts else 0
 
     @property
     def absent(self) -> Tensor:
@@ -47,34 +47,42 @@ class Outlook:
         age = (self.age / OLDEST_H)[:, None, None].expand(-1, linear.shape[1], 1)
         return torch.cat([self.departure(linear, last), (~self.values.isnan()).to(age.dtype), age], dim=2)
 
-    def hidden(self, where: Tensor) -> "Outlook":
+    def hidden(self, where: Tensor) -> "ExternalForecast":
         """The same with nothing in the windows of `where` (B,) bool, as if no forecast had come."""
         nothing = torch.where(where[:, None, None], torch.nan, self.values)
         return replace(self, values=nothing, age=torch.where(where, float(OLDEST_H), self.age))
 
 
-class Releases:
-    """A network's covariates on the device, gathered by index as windows are."""
+class ExternalForecastIndex:
+    """A network's external_forecasts on the device, gathered by index as windows are."""
 
-    def __init__(self, covariates: Covariates, columns: list[int], scale: Scale, device: torch.device) -> None:
-        scaled = (covariates.values - scale.mean[columns]) / scale.deviation[columns]
+    def __init__(
+        self, external_forecasts: ExternalForecasts, columns: list[int], scale: Scale, device: torch.device
+    ) -> None:
+        scaled = (external_forecasts.values - scale.mean[columns]) / scale.deviation[columns]
         self.values, self.station, self.issued, self.arrivals, self.newest = (
             torch.from_numpy(np.require(part, requirements=["C", "W"])).to(device)
-            for part in (scaled, covariates.station, covariates.issued, covariates.arrivals, covariates.newest)
+            for part in (
+                scaled,
+                external_forecasts.station,
+                external_forecasts.issued,
+                external_forecasts.arrivals,
+                external_forecasts.newest,
+            )
         )
         self.columns = torch.tensor(columns, device=device)
         self.leads = torch.arange(HORIZON_HOURS, device=device)
 
-    def gather(self, stations: Tensor, origins: Tensor) -> Outlook:
+    def gather(self, stations: Tensor, origins: Tensor) -> ExternalForecast:
         """The outlook of these stations and hours of issue t0, both (B,) int64: nothing issued or received after t0 is in it."""
         if not len(self.newest):
             nothing = torch.full((len(stations), HORIZON_HOURS, len(self.columns)), torch.nan, device=stations.device)
-            return Outlook(nothing, torch.full_like(stations, OLDEST_H, dtype=nothing.dtype), self.columns)
+            return ExternalForecast(nothing, torch.full_like(stations, OLDEST_H, dtype=nothing.dtype), self.columns)
         position = torch.searchsorted(self.arrivals, arrival_key(stations, origins), right=True) - 1
         release = self.newest[position.clamp(min=0)]
         age = origins - self.issued[release]
-        there = (position >= 0) & (self.station[release] == stations) & (age <= OLDEST_H)
+        valid = (position >= 0) & (self.station[release] == stations) & (age <= OLDEST_H)
         lead = age[:, None] + self.leads  # counted from 0
         values = self.values[release[:, None], lead.clamp(0, self.values.shape[1] - 1)]
-        values[~there[:, None] | (lead >= self.values.shape[1])] = torch.nan
-        return Outlook(values, torch.where(there, age, OLDEST_H).to(values.dtype), self.columns)
+        values[~valid[:, None] | (lead >= self.values.shape[1])] = torch.nan
+        return ExternalForecast(values, torch.where(valid, age, OLDEST_H).to(values.dtype), self.columns)

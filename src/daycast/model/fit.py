@@ -18,19 +18,19 @@ from torch import Tensor
 import daycast
 from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.features.channels import fit_scale, make_channels
-from daycast.features.panel import Network, make_network
+from daycast.features.panel import Panel, make_panel
 from daycast.features.splits import Block, Split, split_hours
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, residual_quantiles
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
-from daycast.model.device import choose_device, choose_precision, give_back_memory, map_large_blocks
+from daycast.model.device import choose_device, choose_precision, map_large_blocks, trim_memory
 from daycast.model.forecaster import Ensemble, Forecaster, Header, LinearWeights
-from daycast.model.linear.external_correction import add_outlook, fit_outlook
+from daycast.model.linear.external_correction import add_external, fit_external_correction
 from daycast.model.linear.fit import LinearFit, fit_linear, fit_nested, gather_parts
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.physical_limits import observed_ranges
 from daycast.model.training.ensemble import plan_ensemble, train_ensemble
-from daycast.model.training.sampling import eligible_origins, spread_evenly
-from daycast.model.training.state import FRESH, Circumstances, Lesson, read_beginnings
+from daycast.model.training.sampling import eligible_origins, subsample
+from daycast.model.training.state import FRESH, TrainContext, TrainingData, read_beginnings
 from daycast.model.training.trainer import Progress
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
@@ -46,8 +46,8 @@ def choose_variables(
 
     Raises ConfigError where one that is named has no value, NotEnoughDataError where no target has.
     """
-    there = rows.lazy().collect_schema().names()
-    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in there)
+    valid = rows.lazy().collect_schema().names()
+    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in valid)
     counts = counted.collect(engine="streaming").row(0, named=True)
     present = [glossary[name] for name, count in counts.items() if count]
     for key, names in (("targets", config.targets), ("inputs", config.inputs)):
@@ -69,7 +69,7 @@ def make_manifest(
 
     trained: whether there are networks, of which it also says how many and for how long.
     """
-    plan = {"networks": config.members, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
+    plan = {"networks": config.ensemble_size, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
     return {
         "data": data_hash,
         **({"warm_start_from": champion} if champion else {}),
@@ -99,12 +99,13 @@ def fit_forecaster(
     config: ModelConfig,
     data_hash: str,
     watch: Callable[[Progress], None] = lambda _: None,
-    circumstances: Circumstances = FRESH,
-    covariates: pl.DataFrame | None = None,
+    context: TrainContext = FRESH,
+    external_forecasts: pl.DataFrame | None = None,
 ) -> Forecaster:
     """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
 
-    covariates: what others forecast for the stations (prepare.covariates); of it are read the variables that are measured too and
+    external_forecasts: what others forecast for the stations (features.external_forecasts); of it are read the variables that are
+    measured too and
     had come when the training block ended.
 
     Of a lazy frame only some stations are in memory at a time. Where there is too little history for the linear path and the
@@ -118,17 +119,17 @@ def fit_forecaster(
     if hours < _NAIVE_NEEDS_H:
         raise NotEnoughDataError(f"there are {hours} hours of history and {_NAIVE_NEEDS_H} are the least: ingest more")
     try:
-        split = split_hours(hours, config.validation_days, config.judgement_days, config.least_training_days)
+        split = split_hours(hours, config.validation_days, config.holdout_days, config.least_training_days)
     except NotEnoughDataError as error:
         _log.info("%s", error)
         everything = Block(HORIZON_HOURS - HISTORY_HOURS, hours)  # windows that begin before the first hour
         return _fit_naive(versions, stations, glossary, config, data_hash, Split(everything, everything, everything))
     training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
     targets, others = choose_variables(training_rows, glossary, config)
-    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
-    if covariates is not None:
-        network = add_outlook(network, covariates, start + split.train.end * HOUR)
-    return _Fit(network, split, targets, config, data_hash, watch, circumstances).run()
+    panel = make_panel(versions, stations, make_channels([*targets, *others]), start, end)
+    if external_forecasts is not None:
+        panel = add_external(panel, external_forecasts, start + split.train.end * HOUR)
+    return _Fit(panel, split, targets, config, data_hash, watch, context).run()
 
 
 def _fit_naive(
@@ -141,8 +142,8 @@ def _fit_naive(
 ) -> Forecaster:
     targets, others = choose_variables(versions, glossary, config)
     start, end = _extent(versions)
-    network = make_network(versions, stations, make_channels([*targets, *others]), start, end)
-    fit = _Fit(network, split, targets, config, data_hash, lambda _: None, FRESH)
+    panel = make_panel(versions, stations, make_channels([*targets, *others]), start, end)
+    fit = _Fit(panel, split, targets, config, data_hash, lambda _: None, FRESH)
     return fit.with_residuals(fit.assemble())
 
 
@@ -151,60 +152,60 @@ class _Fit:
 
     def __init__(
         self,
-        network: Network,
+        panel: Panel,
         split: Split,
         targets: Sequence[Variable],
         config: ModelConfig,
         data_hash: str,
         watch: Callable[[Progress], None],
-        circumstances: Circumstances,
+        context: TrainContext,
     ) -> None:
-        self.network, self.split, self.targets, self.config = network, split, targets, config
-        self.data_hash, self.watch, self.circumstances = data_hash, watch, circumstances
+        self.panel, self.split, self.targets, self.config = panel, split, targets, config
+        self.data_hash, self.watch, self.context = data_hash, watch, context
         self.device, self.started = choose_device(config.device), time.perf_counter()
-        self.scale = fit_scale(network.values[:, : split.train.end])
-        self.windows = Windows(network, self.scale, self.device)
+        self.scale = fit_scale(panel.values[:, : split.train.end])
+        self.windows = Windows(panel, self.scale, self.device)
 
     def run(self) -> Forecaster:
         """Fit the ridge baseline, the linear path and the networks, of which validation chooses; of no members ridge alone."""
-        if not eligible_origins(self.network, self.split.train, len(self.targets)).any():
+        if not eligible_origins(self.panel, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
-        if not self.config.members:
+        if not self.config.ensemble_size:
             ridge = fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE)
             return self.with_residuals(
                 self.assemble((), LinearWeights(ridge.path.weights), LinearWeights(ridge.refreshed))
             )
         alone, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
-        path = fit_outlook(alone, self.windows, train, V) if self.windows.covariates else alone
-        lesson = self._prepare_lesson(path, alone)
+        path = fit_external_correction(alone, self.windows, train, V) if self.windows.external_forecasts else alone
+        training_data = self._prepare_training_data(path, alone)
         fitted = LinearWeights(ridge.path.weights, path.path.weights)
         refreshed = LinearWeights(ridge.refreshed, path.refreshed)
         del path, alone, ridge  # and with them the windows that were held out
-        give_back_memory()
-        if not lesson.validation:
+        trim_memory()
+        if not training_data.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
         spent = time.perf_counter() - self.started
-        self.config = plan_ensemble(lesson, self.config, self.circumstances, spent)
-        cells, ensemble, losses, members = train_ensemble(lesson, self.config, self.watch, self.circumstances)
-        self.config = replace(self.config, members=members)
+        self.config = plan_ensemble(training_data, self.config, self.context, spent)
+        cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.watch, self.context)
+        self.config = replace(self.config, ensemble_size=members)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
-    def _prepare_lesson(self, path: LinearFit, alone: LinearFit) -> Lesson:
+    def _prepare_training_data(self, path: LinearFit, alone: LinearFit) -> TrainingData:
         """alone: the linear path before others' forecasts correct it."""
-        V, weights, champion = len(self.targets), path.path.weights, self.circumstances.champion
-        later = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
-        return Lesson(
+        V, weights, champion = len(self.targets), path.path.weights, self.context.champion
+        later = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
+        return TrainingData(
             windows=self.windows,
             block=self.split.train,
             eligible=self._eligible(self.split.train),
             linear=path.path,
-            spread=_spread(path.held_out),
+            quantile_steps=_quantile_steps(path.held_out),
             validation=[
                 (batch, linear_forecast(weights, batch, V, path_features))
                 for batch, _, _ in gather_parts(self.windows, *later, size=_VALIDATED_AT_ONCE)
             ],
-            spread_alone=_spread(alone.held_out) if self.windows.covariates else None,
+            quantile_steps_alone=_quantile_steps(alone.held_out) if self.windows.external_forecasts else None,
             beginnings=read_beginnings(champion, self._header((), {})) if champion else {},
         )
 
@@ -218,21 +219,19 @@ class _Fit:
     ) -> Forecaster:
         """A forecaster of these parts, whose baselines have no width yet."""
         V, end = len(self.targets), self.split.train.end
-        month, hour = calendar_cells(self.network, end)
-        weight = None if self.network.weight is None else self.network.weight[:, :end, :V]
-        climatology = torch.from_numpy(
-            fit_climatology(self.network.values[:, :end, :V], self.scale, month, hour, weight)
-        )
+        month, hour = calendar_cells(self.panel, end)
+        weight = None if self.panel.weight is None else self.panel.weight[:, :end, :V]
+        climatology = torch.from_numpy(fit_climatology(self.panel.values[:, :end, :V], self.scale, month, hour, weight))
         header = self._header(cells, dict(losses))
         none = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
-        observed = torch.from_numpy(observed_ranges(self.network.values[..., :V]))
+        observed = torch.from_numpy(observed_ranges(self.panel.values[..., :V]))
         return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device, observed)
 
     @torch.inference_mode()
     def with_residuals(self, forecaster: Forecaster) -> Forecaster:
         """The forecaster, its baselines' quantiles being those of their residuals in the validation block."""
-        give_back_memory()
-        stations, origins = spread_evenly(self._eligible(self.split.validation), VALIDATION_WINDOWS)
+        trim_memory()
+        stations, origins = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
             raise NotEnoughDataError("no station has a day of readings followed by another: ingest more")
         points: dict[str, list[Tensor]] = {name: [] for name in forecaster.residuals}
@@ -241,14 +240,14 @@ class _Fit:
             truth.append(batch.truth[..., : len(self.targets)])
             for name, own in quantiles.items():
                 points[name].append(own[..., MEDIAN].clone())  # a view would keep all quantiles
-        came = torch.cat(truth)
-        forecaster.residuals = {name: residual_quantiles(came - torch.cat(parts)) for name, parts in points.items()}
+        target = torch.cat(truth)
+        forecaster.residuals = {name: residual_quantiles(target - torch.cat(parts)) for name, parts in points.items()}
         return forecaster
 
     def _header(self, cells: tuple[str, ...], losses: dict[str, float]) -> Header:
-        trained_until = self.network.time_of(self.split.train.end)
+        trained_until = self.panel.time_of(self.split.train.end)
         cell = "+".join(dict.fromkeys(cells))
-        champion = self.circumstances.champion
+        champion = self.context.champion
         manifest = make_manifest(
             self.data_hash, self.config, self.device, champion.stem if champion else "", trained=bool(cells)
         )
@@ -256,33 +255,35 @@ class _Fit:
             model_id=_model_id(cell, trained_until, self.data_hash + manifest.get("warm_start_from", ""), self.config),
             cell=cell,
             members=cells,
-            channels=self.network.channels,
+            channels=self.panel.channels,
             targets=tuple(variable.name for variable in self.targets),
-            limits=tuple((variable.lowest, variable.saturates_at or variable.highest) for variable in self.targets),
+            limits=tuple(
+                (variable.valid_min, variable.saturates_at or variable.valid_max) for variable in self.targets
+            ),
             traces=tuple(variable.trace for variable in self.targets),
-            stations=tuple(self.network.stations["station_id"]),
+            stations=tuple(self.panel.stations["station_id"]),
             config=self.config,
             data_hash=self.data_hash,
             trained_until=trained_until.isoformat(),
-            calibrated_until=self.network.time_of(self.split.validation.end).isoformat(),
-            refreshed_until=self.network.time_of(self.network.hours).isoformat(),
+            calibrated_until=self.panel.time_of(self.split.validation.end).isoformat(),
+            refreshed_until=self.panel.time_of(self.panel.hours).isoformat(),
             validation_loss=losses,
             manifest=manifest,
-            covariates=self.network.covariates.channels if self.network.covariates else (),
+            external_forecasts=self.panel.external_forecasts.channels if self.panel.external_forecasts else (),
         )
 
     def _eligible(self, block: Block) -> np.ndarray:
-        return eligible_origins(self.network, block, len(self.targets))
+        return eligible_origins(self.panel, block, len(self.targets))
 
 
-def _spread(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
+def _quantile_steps(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
     """The distances between the quantiles of what the linear path leaves, outwards from the median. (H, V, Q)"""
     point = torch.cat([forecast for _, forecast in held_out])
     truth = torch.cat([batch.truth[..., : point.shape[2]] for batch, _ in held_out])
-    spread = residual_quantiles(truth - point)
-    steps = torch.zeros_like(spread)
-    steps[..., MEDIAN + 1 :] = spread.diff(dim=-1)[..., MEDIAN:]
-    steps[..., :MEDIAN] = spread.diff(dim=-1)[..., :MEDIAN]
+    quantile_steps = residual_quantiles(truth - point)
+    steps = torch.zeros_like(quantile_steps)
+    steps[..., MEDIAN + 1 :] = quantile_steps.diff(dim=-1)[..., MEDIAN:]
+    steps[..., :MEDIAN] = quantile_steps.diff(dim=-1)[..., :MEDIAN]
     return steps
 
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from daycast.features.channels import Channel, Scale
-from daycast.features.external_forecasts import make_covariates
-from daycast.features.panel import Network
+from daycast.features.external_forecasts import make_external_forecasts
+from daycast.features.panel import Panel
 from daycast.features.solar import solar_hours
 from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
 from daycast.model.calibration.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.network.seq2seq import Seq2Seq
-from daycast.model.physical_limits import find_implausible, keep_within_bounds
-from daycast.model.training.parallel import side_by_side, threads_for
+from daycast.model.physical_limits import apply_physical_limits, find_implausible
+from daycast.model.training.parallel import run_parallel, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
@@ -67,7 +67,7 @@ class Header:
     refreshed_until: str  # ISO 8601: no row at or after it was used at all
     validation_loss: dict[str, float]
     manifest: dict[str, str]  # what it takes to make the same again
-    covariates: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
+    external_forecasts: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
 
     @property
     def has_holdout(self) -> bool:
@@ -119,19 +119,21 @@ class Forecaster:
 
     def open(
         self,
-        network: Network,
-        covariates: pl.DataFrame | None = None,
+        panel: Panel,
+        external_forecasts: pl.DataFrame | None = None,
         neighbours: NDArray[np.int32] | None = None,
     ) -> Windows:
-        """The windows of a network, scaled as in training. Its channels must be those of the header.
+        """The windows of a panel, scaled as in training. Its channels must be those of the header.
 
-        covariates: rows of others' forecasts, for prepare.covariates; what is not in them has not come.
+        external_forecasts: rows of others' forecasts, for features.external_forecasts; what is not in them has not come.
         neighbours: as of Windows.
         """
-        if self.header.covariates:
-            of = make_covariates(covariates, network.stations, self.header.covariates, network.start)
-            network = replace(network, covariates=of)
-        return Windows(network, self.scale, self.device, neighbours)
+        if self.header.external_forecasts:
+            of = make_external_forecasts(
+                external_forecasts, panel.stations, self.header.external_forecasts, panel.start
+            )
+            panel = replace(panel, external_forecasts=of)
+        return Windows(panel, self.scale, self.device, neighbours)
 
     @torch.inference_mode()
     def predict(
@@ -141,16 +143,16 @@ class Forecaster:
 
         Quantiles are (n, H, V, Q), truth (n, H, V) with NaN where missing, both in the variables' units; regime (n,) int.
         """
-        network = windows.network
+        panel = windows.panel
         for part, batch, quantiles in self.forecast(windows, stations, origins, names):
             at, t0 = stations[part], origins[part]
-            issued = torch.from_numpy(network.hours_since_1970(t0)).to(self.device)
+            issued = torch.from_numpy(panel.hours_since_1970(t0)).to(self.device)
             rows, origin = (torch.from_numpy(each.astype(np.int64)).to(self.device) for each in (at, t0))
-            hour = torch.from_numpy(solar_hours(network, at, t0)).to(self.device)
+            hour = torch.from_numpy(solar_hours(panel, at, t0)).to(self.device)
             for name in self.calibrations.keys() & quantiles.keys():
                 quantiles[name] = self.calibrations[name].apply(quantiles[name], issued, hour, inputs_of(batch))
             in_units = {name: self._in_units(own).cpu().numpy() for name, own in quantiles.items()}
-            truth = windows.what_came(rows, origin, len(self.header.targets))
+            truth = windows.gather_targets(rows, origin, len(self.header.targets))
             yield part, in_units, truth.cpu().numpy(), batch.regime().cpu().numpy()
 
     @torch.inference_mode()
@@ -166,21 +168,21 @@ class Forecaster:
 
         hide: hours to take out of them and of their neighbours, each (N, T) bool, as `Windows.gather` does.
         """
-        rows, threads = self.climatology_rows(windows.network), threads_for(self.device)
+        rows, threads = self.climatology_rows(windows.panel), threads_for(self.device)
 
         @torch.inference_mode()
         def forecast_part(part: slice) -> tuple[slice, Batch, dict[str, Tensor]]:
             at, t0 = (torch.from_numpy(index[part].astype(np.int64)).to(self.device) for index in (stations, origins))
-            hidden = () if hide is None else (mask[part].to(self.device) for mask in hide)
-            batch = windows.gather(at, t0, *hidden)
-            cells = self.cells_of(windows.network, t0)
+            hidden_size = () if hide is None else (mask[part].to(self.device) for mask in hide)
+            batch = windows.gather(at, t0, *hidden_size)
+            cells = self.cells_of(windows.panel, t0)
             quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
         at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
         for some in range(0, len(parts), threads):
-            yield from side_by_side(forecast_part, parts[some : some + threads], threads)
+            yield from run_parallel(forecast_part, parts[some : some + threads], threads)
 
     def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
         """The forecast of one forecaster, scaled: of a baseline with the residuals it had. (B, H, V, Q)"""
@@ -205,25 +207,25 @@ class Forecaster:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]
 
-    def implausible(self, network: Network, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
-        """Which medians (N, H, V) of these rows of a network, issued at its hour t0, are beyond belief. (N, H, V) bool"""
+    def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
+        """Which medians (N, H, V) of these rows of a panel, issued at its hour t0, are beyond belief. (N, H, V) bool"""
         V = len(self.header.targets)
-        newest = network.values[stations, max(0, t0 + 1 - HISTORY_HOURS) : t0 + 1, :V]
+        newest = panel.values[stations, max(0, t0 + 1 - HISTORY_HOURS) : t0 + 1, :V]
         if self.observed is None:
             ranges = np.full((len(stations), V, 2), np.nan, np.float32)
         else:
-            ranges = self.observed.numpy()[self.climatology_rows(network).cpu().numpy()[stations]]
+            ranges = self.observed.numpy()[self.climatology_rows(panel).cpu().numpy()[stations]]
         return find_implausible(medians, ranges, newest, self.header.limits)
 
-    def climatology_rows(self, network: Network) -> Tensor:
-        """Where each station of a network stands in the climatology; the last row for those training did not know. (S,)"""
+    def climatology_rows(self, panel: Panel) -> Tensor:
+        """Where each station of a panel stands in the climatology; the last row for those training did not know. (S,)"""
         known = {station: row for row, station in enumerate(self.header.stations)}
-        rows = [known.get(station, len(known)) for station in network.stations["station_id"]]
+        rows = [known.get(station, len(known)) for station in panel.stations["station_id"]]
         return torch.tensor(rows, device=self.device)
 
-    def cells_of(self, network: Network, origins: Tensor) -> tuple[Tensor, Tensor]:
+    def cells_of(self, panel: Panel, origins: Tensor) -> tuple[Tensor, Tensor]:
         """Month and hour of the day of each lead of each window, both (B, H)."""
-        base = np.datetime64(network.start.replace(tzinfo=None), "h")
+        base = np.datetime64(panel.start.replace(tzinfo=None), "h")
         leads = np.arange(1, HORIZON_HOURS + 1)
         times = base + (origins.cpu().numpy()[:, None] + leads)
         month = times.astype("datetime64[M]").astype(np.int64) % 12
@@ -241,4 +243,4 @@ class Forecaster:
     def _in_units(self, quantiles: Tensor) -> Tensor:
         """From scaled, sorted quantiles (..., V, Q) to units, within what is possible."""
         values = self._unscale(quantiles.transpose(-1, -2)).transpose(-1, -2)
-        return keep_within_bounds(values, self.header.targets, self.header.limits, self.header.traces)
+        return apply_physical_limits(values, self.header.targets, self.header.limits, self.header.traces)

@@ -16,7 +16,7 @@ from torch import Tensor
 NEVER_ABOVE = {"dew_point_c": "air_temperature_c"}  # air cannot hold more water than saturates it
 
 
-def keep_within_bounds(
+def apply_physical_limits(
     quantiles: Tensor, targets: Sequence[str], limits: Sequence[tuple[float, float]], traces: Sequence[float]
 ) -> Tensor:
     """Sorted quantiles (..., V, Q) in units, moved within what is possible; they stay sorted.
@@ -24,10 +24,10 @@ def keep_within_bounds(
     targets: V names; limits: lowest and highest value of each; traces: below which a value is none. The dew point is at most the
     air temperature at each level: the smaller of two sorted rows is sorted.
     """
-    lowest, highest = torch.tensor(limits, device=quantiles.device).T[:, :, None]  # (V, 1)
+    valid_min, valid_max = torch.tensor(limits, device=quantiles.device).T[:, :, None]  # (V, 1)
     trace = torch.tensor(traces, device=quantiles.device)[:, None]
     values = torch.where(quantiles.abs() < trace, 0.0, quantiles)
-    values = torch.minimum(torch.maximum(values, lowest), highest)
+    values = torch.minimum(torch.maximum(values, valid_min), valid_max)
     for name, bound in NEVER_ABOVE.items():
         if name in targets and bound in targets:
             row, of = targets.index(name), targets.index(bound)
@@ -47,12 +47,12 @@ def observed_ranges(values: Array) -> Array:
     values: (S, T, V), NaN where missing. What a station has too little history for is the network's; NaN where nobody has any.
     """
     own = np.stack([np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)], axis=-1)  # (S, V, 2)
-    network = np.stack([np.fmin.reduce(own[..., 0], axis=0), np.fmax.reduce(own[..., 1], axis=0)], axis=-1)  # (V, 2)
+    panel = np.stack([np.fmin.reduce(own[..., 0], axis=0), np.fmax.reduce(own[..., 1], axis=0)], axis=-1)  # (V, 2)
     hours = [
         np.isfinite(values[..., v]).sum(axis=1) for v in range(values.shape[2])
     ]  # one by one, for the sake of memory
     few = np.stack(hours, axis=-1) < LEAST_HOURS  # (S, V)
-    return np.concatenate([np.where(few[..., None], network, own), network[None]])
+    return np.concatenate([np.where(few[..., None], panel, own), panel[None]])
 
 
 def find_implausible(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from daycast.features.channels import Scale
 from daycast.features.neighbours import NOBODY, nearest_stations
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.features.solar import make_sun_table
-from daycast.model.external_forecasts import Outlook, Releases
+from daycast.model.external_forecasts import ExternalForecast, ExternalForecastIndex
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 
 KNOWN_FUTURE = (
@@ -41,7 +41,9 @@ class Batch:
     truth: Tensor  # (B, H, C) what came, NaN where missing: for losses and scores only
     weight: Tensor | None = None  # (B, H, C) how much the truth counts in a fit, above 0; None: all of it whole
     elevation: Tensor | None = None  # (B,) of the station, in km above the sea, NaN where unknown; None: of all unknown
-    covariates: Outlook | None = None  # what others had forecast for the horizon; None: the model reads none
+    external_forecasts: ExternalForecast | None = (
+        None  # what others had forecast for the horizon; None: the model reads none
+    )
 
     @property
     def last(self) -> Tensor:
@@ -73,55 +75,55 @@ class Windows:
 
     def __init__(
         self,
-        network: Network,
+        panel: Panel,
         scale: Scale,
         device: torch.device,
         neighbours: NDArray[np.int32] | None = None,
     ) -> None:
         """neighbours: (S, N) where the network is a part of that in which they were found; by default they are found in it."""
-        self.network = network
+        self.panel = panel
         self.device = device
         self.values = _on(
-            device, network.values
+            device, panel.values
         )  # (S, T, C) in units: what is gathered is scaled, for a copy would be as large
         self._mean, self._deviation = _on(device, scale.mean), _on(device, scale.deviation)  # (C,)
-        self.weight = None if network.weight is None else _on(device, network.weight)  # (S, T, C) float16
-        self.releases = self._load_covariates(scale)
-        self.known_from = _on(device, network.known_from)  # (S, T)
-        near = find_neighbours(network.stations) if neighbours is None else neighbours
+        self.weight = None if panel.weight is None else _on(device, panel.weight)  # (S, T, C) float16
+        self.releases = self._load_external(scale)
+        self.known_from = _on(device, panel.known_from)  # (S, T)
+        near = find_neighbours(panel.stations) if neighbours is None else neighbours
         self._neighbours = _on(device, near.astype(np.int64))  # (S, N)
-        self._elevation = _on(device, network.stations["elevation_m"].to_numpy().astype(np.float32) / 1000)  # (S,)
+        self._elevation = _on(device, panel.stations["elevation_m"].to_numpy().astype(np.float32) / 1000)  # (S,)
         self._load_revisions(scale)
         self._load_calendar()
         self._ages = torch.arange(1 - HISTORY_HOURS, HORIZON_HOURS + 1, device=device)  # hours from t0
 
-    def _load_covariates(self, scale: Scale) -> Releases | None:
-        covariates = self.network.covariates
-        if covariates is None:
+    def _load_external(self, scale: Scale) -> ExternalForecastIndex | None:
+        external_forecasts = self.panel.external_forecasts
+        if external_forecasts is None:
             return None
-        columns = [self.network.channels.index(channel) for channel in covariates.channels]
-        return Releases(covariates, columns, scale, self.device)
+        columns = [self.panel.channels.index(channel) for channel in external_forecasts.channels]
+        return ExternalForecastIndex(external_forecasts, columns, scale, self.device)
 
     def _load_revisions(self, scale: Scale) -> None:
-        revisions, T = self.network.revisions, self.network.hours
+        revisions, T = self.panel.revisions, self.panel.hours
         self._revised_at = _on(self.device, revisions.station.astype(np.int64) * T + revisions.hour)  # (R,) sorted
         self._revised_from = _on(self.device, revisions.known_from)
         self._revised_until = _on(self.device, revisions.known_until)
         self._revised_values = _on(self.device, (revisions.values - scale.mean) / scale.deviation)
 
     def _load_calendar(self) -> None:
-        start = self.network.start - HISTORY_HOURS * HOUR
-        sun = make_sun_table(start, HISTORY_HOURS + self.network.hours + HORIZON_HOURS)
+        start = self.panel.start - HISTORY_HOURS * HOUR
+        sun = make_sun_table(start, HISTORY_HOURS + self.panel.hours + HORIZON_HOURS)
         self._declination, self._hour_angle, self._year_angle = (
             _on(self.device, part) for part in (sun.declination, sun.hour_angle, sun.year_angle)
         )
-        latitude = self.network.stations["latitude"].to_numpy().astype(np.float32)
-        longitude = self.network.stations["longitude"].to_numpy().astype(np.float32)
+        latitude = self.panel.stations["latitude"].to_numpy().astype(np.float32)
+        longitude = self.panel.stations["longitude"].to_numpy().astype(np.float32)
         self._latitude = _on(self.device, np.radians(latitude))
         self._longitude = _on(self.device, np.radians(np.nan_to_num(longitude)))
 
     @property
-    def covariates(self) -> int:
+    def external_forecasts(self) -> int:
         """K, how many channels others forecast; 0 where the model reads none."""
         return len(self.releases.columns) if self.releases else 0
 
@@ -148,10 +150,10 @@ class Windows:
         around = torch.where(around.isnan(), 0.0, around - filled[:, -AROUND_HOURS:])
         truth, weight = self._read(stations, future), self._weigh(stations, future)
         calendar, elevation = self._calendar(stations, hours), self._elevation[stations]
-        covariates = self.releases.gather(stations, origins) if self.releases else None
-        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation, covariates)
+        external_forecasts = self.releases.gather(stations, origins) if self.releases else None
+        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation, external_forecasts)
 
-    def what_came(self, stations: Tensor, origins: Tensor, targets: int) -> Tensor:
+    def gather_targets(self, stations: Tensor, origins: Tensor, targets: int) -> Tensor:
         """What windows (B,) are scored against, in units: scaled and back, a 0 is not exactly 0. (B, H, V), NaN where missing."""
         return self._in_units(stations, origins[:, None] + self._ages[HISTORY_HOURS:])[..., :targets]
 
@@ -159,8 +161,8 @@ class Windows:
         return self._scaled(self._in_units(stations, hours))
 
     def _in_units(self, stations: Tensor, hours: Tensor) -> Tensor:
-        x = self.values[stations[:, None], hours.clamp(0, self.network.hours - 1)]
-        x[(hours < 0) | (hours >= self.network.hours)] = torch.nan
+        x = self.values[stations[:, None], hours.clamp(0, self.panel.hours - 1)]
+        x[(hours < 0) | (hours >= self.panel.hours)] = torch.nan
         return x
 
     def _scaled(self, x: Tensor) -> Tensor:
@@ -181,11 +183,11 @@ class Windows:
         """How much what came at these hours (B, H) counts; beyond the last one nothing did."""
         if self.weight is None:
             return None
-        return self.weight[stations[:, None], hours.clamp(0, self.network.hours - 1)].float()
+        return self.weight[stations[:, None], hours.clamp(0, self.panel.hours - 1)].float()
 
     def _overlay_revisions(self, x: Tensor, stations: Tensor, origins: Tensor) -> None:
         """Write into x (B, T, C) what was believed at t0 of the hours that were revised later."""
-        base = stations * self.network.hours
+        base = stations * self.panel.hours
         low = torch.searchsorted(self._revised_at, base + (origins - HISTORY_HOURS + 1).clamp(min=0))
         high = torch.searchsorted(self._revised_at, base + origins, right=True)
         count = high - low

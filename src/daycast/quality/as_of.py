@@ -11,7 +11,7 @@ NOBODY = -1
 
 
 @dataclass(frozen=True)
-class KnownThen:
+class AsOfGrid:
     """N versions in the order of station, hour and known_from; a row is an index into them, NOBODY where there is none."""
 
     station: Index  # (N,) from 0

@@ -17,7 +17,7 @@ _AIR, _DEW, _HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_p
 _WIND, _GUST = "wind_speed_m_s", "wind_gust_m_s"
 
 
-def check_together(values: Mapping[str, Floats], doubted: Mapping[str, Bools]) -> Iterator[tuple[str, Finding]]:
+def check_consistency(values: Mapping[str, Floats], doubted: Mapping[str, Bools]) -> Iterator[tuple[str, Finding]]:
     """SUSPECT each variable of a group that contradicts itself, by name.
 
     values, doubted: (…) each, by variable; those that a group needs may be absent. Which one is wrong no check can tell, so all

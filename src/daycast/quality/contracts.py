@@ -46,7 +46,7 @@ def readings_contract(variables: Iterable[Variable], earliest: datetime) -> pa.D
     )
 
 
-def covariates_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
+def external_forecasts_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
     """Somebody else's forecast: a station, whole hours of issue and, later, of validity, and values that weather can have.
 
     Unlike a reading a forecast bears no flags, so a value beyond the limits is refused with its row.
@@ -116,7 +116,7 @@ def forecasts_contract() -> pa.DataFrameSchema:
     )
 
 
-def find_refusals(readings: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.DataFrame:
+def find_rejections(readings: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.DataFrame:
     """What is wrong, value by value: row_number, column, value, reason; empty where the contract holds.
 
     Raises ContractError where whole columns are missing or of another type, which no row can be blamed for.
@@ -172,7 +172,7 @@ def _holds(condition: pl.Expr, otherwise: str) -> pa.Check:
 
 
 def _within_limits(variable: Variable) -> pa.Check:
-    return _holds(pl.col(variable.name).is_between(variable.lowest, variable.highest), variable.outside)
+    return _holds(pl.col(variable.name).is_between(variable.valid_min, variable.valid_max), variable.outside)
 
 
 def _on_the_hour() -> pa.Check:

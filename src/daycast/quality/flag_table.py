@@ -14,12 +14,12 @@ import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from daycast.quality.as_of import NOBODY, Index, KnownThen, take
-from daycast.quality.consistency import check_together
+from daycast.quality.as_of import NOBODY, AsOfGrid, Index, take
+from daycast.quality.consistency import check_consistency
 from daycast.quality.flags import GOOD, LOOK_BACK_HOURS, MISSING, Finding, Floats
 from daycast.quality.limits import Limits
 from daycast.quality.range import check_climatology, check_limits, check_neighbours, lapse
-from daycast.quality.temporal import check_past
+from daycast.quality.temporal import check_temporal
 from daycast.times import UTC_TIME
 from daycast.variables import Variable, check_column, flag_column
 
@@ -30,7 +30,7 @@ Rows = NDArray[np.int64]
 _SEGMENT = ["row", "moment"]
 
 
-class Verdicts:
+class FlagTable:
     """Flags of V variables of N versions, the worst finding deciding and the first of equal ones naming the check."""
 
     def __init__(self, versions: pl.DataFrame, variables: Sequence[str]) -> None:
@@ -161,28 +161,28 @@ def flag_versions(
     reach LOOK_BACK_HOURS before and after the hours whose flags matter. Verdicts that fall due after `now` are left out.
     """
     if versions.is_empty():
-        return Verdicts(versions, [variable.name for variable in variables]).flagged_versions()
-    known = _known_then(versions, around.stations["station_id"])
-    verdicts = Verdicts(versions, [variable.name for variable in variables])
-    possible = {variable.name: _check_limits(verdicts, versions, variable) for variable in variables}
-    _check_past(verdicts, known, possible, variables, around.limits)
+        return FlagTable(versions, [variable.name for variable in variables]).flagged_versions()
+    known = _as_of_grid(versions, around.stations["station_id"])
+    flag_table = FlagTable(versions, [variable.name for variable in variables])
+    possible = {variable.name: _check_limits(flag_table, versions, variable) for variable in variables}
+    _check_past(flag_table, known, possible, variables, around.limits)
     for variable in variables:
         limits = around.limits.get(variable.name)
         if limits:
-            _check_climatology(verdicts, versions, variable.name, possible[variable.name], around, limits)
-    doubted = {name: verdicts.doubts(name) for name in possible}
-    for name, finding in check_together(possible, doubted):
-        verdicts.mark(name, np.flatnonzero(finding.fired), finding.check, finding.flag)
-    _check_neighbours(verdicts, known, versions, possible, around, now)
-    return verdicts.flagged_versions()
+            _check_climatology(flag_table, versions, variable.name, possible[variable.name], around, limits)
+    doubted = {name: flag_table.doubts(name) for name in possible}
+    for name, finding in check_consistency(possible, doubted):
+        flag_table.mark(name, np.flatnonzero(finding.fired), finding.check, finding.flag)
+    _check_neighbours(flag_table, known, versions, possible, around, now)
+    return flag_table.flagged_versions()
 
 
-def _known_then(versions: pl.DataFrame, station_ids: pl.Series) -> KnownThen:
+def _as_of_grid(versions: pl.DataFrame, station_ids: pl.Series) -> AsOfGrid:
     station = versions["station_id"].cast(pl.Enum(station_ids)).to_physical().to_numpy().astype(np.int64)
     hour = versions["observed_at"].to_physical().to_numpy() // _HOUR_US
     hour = hour - hour.min()
     forever = np.iinfo(np.int64).max
-    return KnownThen(
+    return AsOfGrid(
         station=station,
         hour=hour,
         known_from=versions["known_from"].to_physical().to_numpy(),
@@ -193,17 +193,17 @@ def _known_then(versions: pl.DataFrame, station_ids: pl.Series) -> KnownThen:
     )
 
 
-def _check_limits(verdicts: Verdicts, versions: pl.DataFrame, variable: Variable) -> Floats:
+def _check_limits(flag_table: FlagTable, versions: pl.DataFrame, variable: Variable) -> Floats:
     """Mark what is beyond the limits; returns the values without it, NaN where missing. (N,)"""
     value = versions[variable.name].fill_null(np.nan).to_numpy()
     finding = check_limits(value, variable)
     rows = np.flatnonzero(finding.fired)
-    verdicts.mark(variable.name, rows, finding.check, finding.flag)
+    flag_table.mark(variable.name, rows, finding.check, finding.flag)
     return np.where(finding.fired, np.nan, value) if len(rows) else value
 
 
 def _check_past(
-    verdicts: Verdicts, known: KnownThen, values: Values, variables: Sequence[Variable], limits: Mapping[str, Limits]
+    flag_table: FlagTable, known: AsOfGrid, values: Values, variables: Sequence[Variable], limits: Mapping[str, Limits]
 ) -> None:
     """Check every version against the hours before it: most on the grid, the few that knew otherwise one by one."""
     on_grid = np.flatnonzero(known.grid_suffices)
@@ -216,29 +216,29 @@ def _check_past(
             continue
         wind = None if limit.wind_at_least_m_s is None else values.get(WIND)
         wind_there = None if wind is None else _sliding(known, wind)
-        for finding in check_past(_sliding(known, value), limit, variable.circular, wind_there):
-            _mark(verdicts, known, variable.name, on_grid[finding.fired[cells]], finding)
+        for finding in check_temporal(_sliding(known, value), limit, variable.circular, wind_there):
+            _mark(flag_table, known, variable.name, on_grid[finding.fired[cells]], finding)
         wind_there = None if wind is None else take(wind, before)
-        for finding in check_past(take(value, before), limit, variable.circular, wind_there):  # (n, W)
-            _mark(verdicts, known, variable.name, elsewhere[finding.fired], finding)
+        for finding in check_temporal(take(value, before), limit, variable.circular, wind_there):  # (n, W)
+            _mark(flag_table, known, variable.name, elsewhere[finding.fired], finding)
 
 
-def _sliding(known: KnownThen, value: Floats) -> Floats:
+def _sliding(known: AsOfGrid, value: Floats) -> Floats:
     """The window of every hour, as a view of the grid. (S, T, LOOK_BACK_HOURS + 1)"""
     return sliding_window_view(known.on_grid(value), LOOK_BACK_HOURS + 1, axis=1)
 
 
-def _mark(verdicts: Verdicts, known: KnownThen, variable: str, rows: Index, finding: Finding) -> None:
+def _mark(flag_table: FlagTable, known: AsOfGrid, variable: str, rows: Index, finding: Finding) -> None:
     """Mark the hours that a finding at `rows` speaks of, from when it could be made."""
     for lag in finding.lags:
         moment = known.known_from[rows]
         meant = known.row_at(known.station[rows], known.hour[rows] - lag, moment) if lag else rows
         there = meant != NOBODY
-        verdicts.mark_later(variable, meant[there], moment[there], finding.check, finding.flag)
+        flag_table.mark_later(variable, meant[there], moment[there], finding.check, finding.flag)
 
 
 def _check_climatology(
-    verdicts: Verdicts, versions: pl.DataFrame, name: str, value: Floats, around: Surroundings, limits: Limits
+    flag_table: FlagTable, versions: pl.DataFrame, name: str, value: Floats, around: Surroundings, limits: Limits
 ) -> None:
     own = around.climatology.filter(pl.col("variable") == name)
     if own.is_empty():
@@ -248,11 +248,11 @@ def _check_climatology(
     )
     mean, deviation = (usual[part].fill_null(np.nan).to_numpy() for part in ("mean", "deviation"))
     finding = check_climatology(value, mean, deviation, usual["n"].fill_null(0).to_numpy(), limits)
-    verdicts.mark(name, np.flatnonzero(finding.fired), finding.check, finding.flag)
+    flag_table.mark(name, np.flatnonzero(finding.fired), finding.check, finding.flag)
 
 
 def _check_neighbours(
-    verdicts: Verdicts, known: KnownThen, versions: pl.DataFrame, values: Values, around: Surroundings, now: datetime
+    flag_table: FlagTable, known: AsOfGrid, versions: pl.DataFrame, values: Values, around: Surroundings, now: datetime
 ) -> None:
     """Compare each value with what its neighbours had said an hour after the hour, or when it came if that was later."""
     due = np.maximum(known.known_from, versions["observed_at"].to_physical().to_numpy() + _HOUR_US)
@@ -272,10 +272,10 @@ def _check_neighbours(
         )
         reduced = (take(value, other) + rise for other, rise in zip(said, below, strict=True))
         finding = check_neighbours(value[rows], reduced, around.limits[name])
-        verdicts.mark_later(name, rows[finding.fired], due[rows[finding.fired]], finding.check, finding.flag)
+        flag_table.mark_later(name, rows[finding.fired], due[rows[finding.fired]], finding.check, finding.flag)
 
 
-def _neighbours_rows(known: KnownThen, neighbour: NDArray[np.int32], rows: Index, moment: Index) -> Index:
+def _neighbours_rows(known: AsOfGrid, neighbour: NDArray[np.int32], rows: Index, moment: Index) -> Index:
     """The version of one neighbour of each station, at the hour of each row, as known at each moment."""
     other = neighbour[known.station[rows]]
     return np.where(other == NOBODY, NOBODY, known.row_at(other.astype(np.int64), known.hour[rows], moment))

@@ -30,7 +30,7 @@ class Limits:
     Raises ConfigError where a run of equal hours is not a whole number that fits in the hours looked back on.
     """
 
-    step: float | None = None  # further than this from each of the last three hours
+    rate_of_change: float | None = None  # further than this from each of the last three hours
     spike_suspect: float | None = None  # further than this from the hours on both sides, which agree
     spike_fail: float | None = None
     spike_between_at_or_below: float | None = None  # count a spike only where both sides are no higher than this
@@ -56,7 +56,7 @@ class Limits:
 # Flat lines, where nothing else is said: so many hours that of those series, in °F, inHg or knots, about 1 % at most lies in such
 # runs; 24 equal values with a fraction hardly occur (a dew point in °F: 0.02 %). Whole numbers last longer, and prove less.
 _PRESSURE = Limits(
-    step=8.0,  # between WMO-305's 3 hPa and MADIS's 10
+    rate_of_change=8.0,  # between WMO-305's 3 hPa and MADIS's 10
     spike_suspect=5.0,  # the nose of a thunderstorm is 1 to 5 hPa high and gone within the hour
     spike_fail=12.0,  # there and back: beyond MADIS both ways
     flat_hours_suspect=9,
@@ -66,7 +66,7 @@ _PRESSURE = Limits(
 )
 DEFAULTS: dict[str, Limits] = {
     "air_temperature_c": Limits(
-        step=12.0,  # gust fronts of 10 to 11 °C were real in Beijing; MADIS fails at 19.4
+        rate_of_change=12.0,  # gust fronts of 10 to 11 °C were real in Beijing; MADIS fails at 19.4
         spike_suspect=6.0,  # WMO-305's 4 °C one way; nothing in Beijing left and came back by 6
         spike_fail=15.0,  # twice what a thunderstorm does, both ways
         flat_hours_suspect=10,
@@ -76,7 +76,7 @@ DEFAULTS: dict[str, Limits] = {
         neighbour_difference=12.0,  # a cold pool below its slopes is 10 °C colder, seldom than every neighbour
     ),
     "dew_point_c": Limits(
-        step=15.0,  # dry fronts of 15 to 20 °C are real; MADIS fails at 19.4
+        rate_of_change=15.0,  # dry fronts of 15 to 20 °C are real; MADIS fails at 19.4
         spike_suspect=7.0,  # moves more than air: a little wider
         spike_fail=18.0,  # the one in Beijing fell to -43 °C for an hour while eleven sites stayed at -20
         flat_hours_suspect=10,
@@ -86,7 +86,7 @@ DEFAULTS: dict[str, Limits] = {
         neighbour_difference=12.0,
     ),
     "relative_humidity_pct": Limits(
-        step=50.0,  # MADIS
+        rate_of_change=50.0,  # MADIS
         spike_suspect=30.0,
         spike_fail=70.0,  # a pulse of foehn takes 60 % and gives it back
         flat_hours_suspect=8,  # in whole per cent, the usual resolution
@@ -97,7 +97,7 @@ DEFAULTS: dict[str, Limits] = {
     "sea_level_pressure_hpa": replace(_PRESSURE, neighbour_difference=10.0),
     "station_pressure_hpa": _PRESSURE,
     "wind_speed_m_s": Limits(
-        step=12.0,  # a squall, as a mean of ten minutes, adds about 10; none in Beijing
+        rate_of_change=12.0,  # a squall, as a mean of ten minutes, adds about 10; none in Beijing
         spike_suspect=10.0,
         spike_fail=30.0,  # no squall rises from calm to the strength of a hurricane and back
         flat_hours_suspect=8,

@@ -5,22 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from daycast.quality.consistency import check_together
-from daycast.quality.flags import FAIL, LOOK_BACK_HOURS, SUSPECT, THE_HOUR_ITSELF, Finding, Floats
+from daycast.quality.flags import FAIL, SUSPECT, THE_HOUR_ITSELF, Finding, Floats
 from daycast.quality.limits import Limits
-from daycast.quality.temporal import check_past
 from daycast.variables import Variable
-
-__all__ = [
-    "LOOK_BACK_HOURS",
-    "Finding",
-    "check_climatology",
-    "check_limits",
-    "check_neighbours",
-    "check_past",
-    "check_together",
-    "lapse",
-]
 
 LEAST_HOURS = 480  # 20 days: fewer tell too little of what is usual
 LEAST_NEIGHBOURS = 3  # of one or two, one wrong neighbour could accuse
@@ -33,7 +20,7 @@ _LAPSE = {
 
 def check_limits(value: Floats, variable: Variable) -> Finding:
     """FAIL what lies beyond the limits of the glossary, or is infinite; missing values pass. value: (…)"""
-    return Finding("gross_range", FAIL, (value < variable.lowest) | (value > variable.highest), THE_HOUR_ITSELF)
+    return Finding("gross_range", FAIL, (value < variable.valid_min) | (value > variable.valid_max), THE_HOUR_ITSELF)
 
 
 def check_climatology(

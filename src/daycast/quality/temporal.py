@@ -17,8 +17,8 @@ from daycast.quality.limits import Limits
 Places = tuple[NDArray[np.int64], ...]  # indices of some of the windows, one array a dimension
 
 
-def check_past(window: Floats, limits: Limits, circular: bool, wind: Floats | None = None) -> Iterator[Finding]:
-    """What the last hours show: "step" at the hour itself, "spike" at the hour before it, "flat_line" over the whole run.
+def check_temporal(window: Floats, limits: Limits, circular: bool, wind: Floats | None = None) -> Iterator[Finding]:
+    """What the last hours show: "rate_of_change" at the hour itself, "spike" at the hour before, "flat_line" over the whole run.
 
     window: the values, failed ones NaN; wind: the same hours of the wind speed [m/s], for limits that ask for wind: hours of
     unknown wind then count as missing. Findings that fired nowhere are left out. fired: (…)
@@ -62,15 +62,15 @@ class _Past:
 
 def _steps(past: _Past, limits: Limits) -> Iterator[Finding]:
     """A value far from every one of the last three hours: not from a spike alone, nor from nothing at all."""
-    if limits.step is None:
+    if limits.rate_of_change is None:
         return
     value = past.ago(0)
-    near = np.abs(past.departure(value, past.ago(1))) <= limits.step
+    near = np.abs(past.departure(value, past.ago(1))) <= limits.rate_of_change
     places = np.nonzero(~near & ~np.isnan(value))
     here = value[places]
     distances = (np.abs(past.departure(here, past.ago(hours, places))) for hours in (1, 2, 3))
-    far = reduce(np.fmin, distances) > limits.step
-    yield Finding("step", SUSPECT, _put(value.shape, places, far), THE_HOUR_ITSELF)
+    far = reduce(np.fmin, distances) > limits.rate_of_change
+    yield Finding("rate_of_change", SUSPECT, _put(value.shape, places, far), THE_HOUR_ITSELF)
 
 
 def _spikes(past: _Past, limits: Limits) -> Iterator[Finding]:

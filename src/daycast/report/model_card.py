@@ -6,14 +6,18 @@ from datetime import datetime
 
 import polars as pl
 
-from daycast.evaluation.serving import Substitute
-from daycast.report.skill import Verdict, label, name_servers, tell_chance, tell_ratio, tell_substitute
+from daycast.evaluation.serving import Fallback
+from daycast.report.skill import HoldoutResult, label, name_servers, tell_chance, tell_fallback, tell_ratio
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
 SHOWN_LEADS = (1, 3, 6, 12, 18, 24)
-LISTED_SUBSTITUTES = 20
-_BY = {"hand": "by hand, whatever the judgement says", "rollback": "by a rollback", "judgement": "by its judgement"}
+LISTED_FALLBACKS = 20
+_BY = {
+    "hand": "by hand, whatever the holdout says",
+    "rollback": "by a rollback",
+    "holdout": "by its scores on the holdout",
+}
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class ModelCard:
     promoted_by: str | None
     reason: str
     fit: Mapping[str, str]  # what it was made from, by name; or why that cannot be told
-    verdict: Verdict
-    scores: pl.DataFrame  # of `judgements`
-    substitutes: tuple[Substitute, ...]
+    result: HoldoutResult
+    scores: pl.DataFrame  # of `holdout_scores`
+    fallbacks: tuple[Fallback, ...]
     variables: Mapping[str, Variable]
 
 
@@ -66,7 +70,7 @@ def render_models(models: pl.DataFrame, width: int) -> str:
 def render_model(card: ModelCard, width: int) -> str:
     """The card as plain text, in lines up to `width` long."""
     parts = [_head(card, width), _rivals(card, width), _by_variable(card, width), _by_lead(card, width)]
-    return "\n\n".join(part for part in [*parts, _substitutes(card, width)] if part) + "\n"
+    return "\n\n".join(part for part in [*parts, _fallbacks(card, width)] if part) + "\n"
 
 
 def _head(card: ModelCard, width: int) -> str:
@@ -83,7 +87,7 @@ def _head(card: ModelCard, width: int) -> str:
 
 
 def _rivals(card: ModelCard, width: int) -> str:
-    if not card.verdict.rivals:
+    if not card.result.rivals:
         return ""
     columns: list[Column] = [
         ("rival", "left"),
@@ -98,11 +102,11 @@ def _rivals(card: ModelCard, width: int) -> str:
             tell_ratio(rival.crps_ratio),
             tell_chance(rival.p_value),
             "–" if rival.days is None else str(rival.days),
-            card.verdict.tell(rival),
+            card.result.tell(rival),
         ]
-        for rival in card.verdict.rivals
+        for rival in card.result.rivals
     ]
-    judged, level = label(card.verdict.judged), card.verdict.significance
+    judged, level = label(card.result.judged), card.result.significance
     heading = f"{judged} against each rival: below 1 it is better, proven where the chance of luck is below {level:g}"
     return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
@@ -112,7 +116,7 @@ def _by_variable(card: ModelCard, width: int) -> str:
     if ours.is_empty():
         return ""
     numbers = {row["variable"]: row for row in _over_leads(ours).to_dicts()}
-    servers = name_servers(card.forecaster, card.substitutes, list(numbers))
+    servers = name_servers(card.forecaster, card.fallbacks, list(numbers))
     columns: list[Column] = [
         ("variable", "left"),
         ("error", "right"),
@@ -145,7 +149,7 @@ def _server(card: ModelCard, forecaster: str, apart: int) -> str:
 
 
 def _hardest(card: ModelCard, variable: str) -> tuple[str, str, str]:
-    rivals = card.verdict.by_variable.get(variable, ()) if card.verdict.judged == card.forecaster else ()
+    rivals = card.result.by_variable.get(variable, ()) if card.result.judged == card.forecaster else ()
     if not rivals:
         return "–", "–", "–"
     first = rivals[0]
@@ -165,12 +169,12 @@ def _by_lead(card: ModelCard, width: int) -> str:
     return f"Mean absolute error by hours ahead\n{render_table(columns, rows, width)}"
 
 
-def _substitutes(card: ModelCard, width: int) -> str:
-    if not card.substitutes:
+def _fallbacks(card: ModelCard, width: int) -> str:
+    if not card.fallbacks:
         return ""
-    told = [tell_substitute(one, card.variables) for one in card.substitutes]
-    more = len(told) - LISTED_SUBSTITUTES
-    shown = told[:LISTED_SUBSTITUTES] + ([f"and {more:,} more: see the table substitutes"] if more > 0 else [])
+    told = [tell_fallback(one, card.variables) for one in card.fallbacks]
+    more = len(told) - LISTED_FALLBACKS
+    shown = told[:LISTED_FALLBACKS] + ([f"and {more:,} more: see the table fallbacks"] if more > 0 else [])
     return render_pairs([("In place", line) for line in shown], width)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from daycast.evaluation.drift import Drift
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.files import atomic_write
 from daycast.report.charts import make_calibration_chart, make_fan_chart, make_lead_chart
 from daycast.report.sections import (
@@ -26,7 +26,7 @@ from daycast.report.sections import (
     render_tiles,
     tag,
 )
-from daycast.report.skill import Champion, SkillLine, SkillSpan, Verdict, compare_with_naive, describe_basis
+from daycast.report.skill import Champion, HoldoutResult, SkillLine, SkillSpan, compare_with_naive, describe_basis
 from daycast.variables import Variable
 
 # How the page looks and how its charts come alive; both stand inside it, so that it needs no network.
@@ -169,8 +169,8 @@ class Page:
 
     now: datetime
     champion: Champion | None
-    verdict: Verdict | None  # of the champion's judgement
-    substitutes: Sequence[Substitute]  # the baselines that serve in the champion's place, and where
+    result: HoldoutResult | None  # of the champion's judgement
+    fallbacks: Sequence[Fallback]  # the baselines that serve in the champion's place, and where
     skill: pl.DataFrame  # basis, variable, forecaster, n, mae, rmse, bias, crps, coverage_80; all leads together
     by_lead: pl.DataFrame  # of skill_by_lead
     span: SkillSpan
@@ -182,7 +182,7 @@ class Page:
     coverage: pl.DataFrame  # of station_coverage
     silent_before: datetime  # a station not heard of since then is silent
     batches: pl.DataFrame  # the last ones, newest first
-    refusals: pl.DataFrame  # column_name, reason, n, example, the commonest first
+    rejections: pl.DataFrame  # column_name, reason, n, example, the commonest first
     variables: Mapping[str, Variable]
     drifts: Sequence[Drift] = ()  # of the champion
 
@@ -202,12 +202,12 @@ def render_page(page: Page) -> str:
     sections = [
         _render_head(page, lines),
         render_fans(page.forecasts, page.regimes, _ids(charts, "fan")),
-        render_champion(champion, page.verdict, page.substitutes, page.variables, page.drifts),
+        render_champion(champion, page.result, page.fallbacks, page.variables, page.drifts),
         render_skill(lines, page.skill, champion, _basis(page)),
         render_leads(_ids(charts, "lead"), page.by_lead, champion),
         render_calibration(_ids(charts, "calibration")),
         render_coverage(page.coverage, page.silent_before),
-        render_ingestion(page.batches, page.refusals),
+        render_ingestion(page.batches, page.rejections),
     ]
     return _document(sections, charts)
 

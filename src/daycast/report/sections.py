@@ -7,18 +7,18 @@ from html import escape
 import polars as pl
 
 from daycast.evaluation.drift import Drift
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.report.charts import BASELINE_COLORS, CHAMPION_COLOR
 from daycast.report.skill import (
     Champion,
+    HoldoutResult,
     Rival,
     SkillLine,
-    Verdict,
     better,
     label,
     tell_chance,
+    tell_fallback,
     tell_ratio,
-    tell_substitute,
 )
 from daycast.variables import Variable
 
@@ -64,19 +64,19 @@ def bar(share: float | None) -> Markup:
 # The section of the page that says who serves, why, and where somebody else does.
 
 
-LISTED_SUBSTITUTES = 12
+LISTED_FALLBACKS = 12
 
 
 def render_champion(
     champion: Champion | None,
-    verdict: Verdict | None,
-    substitutes: Sequence[Substitute],
+    result: HoldoutResult | None,
+    fallbacks: Sequence[Fallback],
     variables: Mapping[str, Variable],
     drifts: Sequence[Drift] = (),
 ) -> Markup:
     """Who serves, why, the numbers of that decision, and where forecasts drifted since."""
     heading = tag("h2", "Who forecasts, and why")
-    if champion is None or verdict is None:
+    if champion is None or result is None:
         return Markup(heading + tag("p", "No model serves yet: daycast retrain trains one and judges it.", css="soft"))
     by_hand = {"hand": ", by hand", "rollback": ", by a rollback"}.get(champion.promoted_by or "", "")
     facts = {
@@ -87,43 +87,43 @@ def render_champion(
         "Drift": "; ".join(_tell_drift(drift, variables) for drift in drifts) or None,
     }
     pairs = [part for name, fact in facts.items() for part in (tag("dt", name), tag("dd", fact))]
-    parts = [heading, tag("div", tag("dl", *pairs), css="card"), _render_rivals(verdict, variables)]
-    return Markup("".join([*parts, _render_substitutes(substitutes, variables)]))
+    parts = [heading, tag("div", tag("dl", *pairs), css="card"), _render_rivals(result, variables)]
+    return Markup("".join([*parts, _render_fallbacks(fallbacks, variables)]))
 
 
 def _tell_drift(drift: Drift, variables: Mapping[str, Variable]) -> str:
     return drift.tell(variables[drift.variable].label if drift.variable in variables else drift.variable)
 
 
-def _render_rivals(verdict: Verdict, variables: Mapping[str, Variable]) -> Markup:
+def _render_rivals(result: HoldoutResult, variables: Mapping[str, Variable]) -> Markup:
     """All variables together, then each."""
-    if not verdict.rivals:
+    if not result.rivals:
         return Markup("")
     intro = (
-        f"CRPS of {label(verdict.judged)} over that of each rival on the newest days, in brackets the chance that luck alone "
-        f"gives such an advantage. Below 1 it is better; proven where that chance is below {verdict.significance:g}."
+        f"CRPS of {label(result.judged)} over that of each rival on the newest days, in brackets the chance that luck alone "
+        f"gives such an advantage. Below 1 it is better; proven where that chance is below {result.significance:g}."
     )
-    names = [rival.name for rival in verdict.rivals]
-    headings = [("", ""), *((rival.label, "number") for rival in verdict.rivals)]
-    rows: list[list[object]] = [["all variables", *(_cell(verdict, rival) for rival in verdict.rivals)]]
-    for variable, rivals in verdict.by_variable.items():
+    names = [rival.name for rival in result.rivals]
+    headings = [("", ""), *((rival.label, "number") for rival in result.rivals)]
+    rows: list[list[object]] = [["all variables", *(_cell(result, rival) for rival in result.rivals)]]
+    for variable, rivals in result.by_variable.items():
         found = {rival.name: rival for rival in rivals}
         name = variables[variable].label if variable in variables else variable
-        rows.append([name, *(_cell(verdict, found[rival]) if rival in found else None for rival in names)])
+        rows.append([name, *(_cell(result, found[rival]) if rival in found else None for rival in names)])
     return Markup(tag("p", intro, css="soft") + table(headings, rows))
 
 
-def _cell(verdict: Verdict, rival: Rival) -> Markup:
-    css = {"better": "good", "worse": "bad"}.get(verdict.tell(rival), "")
+def _cell(result: HoldoutResult, rival: Rival) -> Markup:
+    css = {"better": "good", "worse": "bad"}.get(result.tell(rival), "")
     return tag("span", f"{tell_ratio(rival.crps_ratio)} ({tell_chance(rival.p_value)})", css=css)
 
 
-def _render_substitutes(substitutes: Sequence[Substitute], variables: Mapping[str, Variable]) -> Markup:
-    if not substitutes:
+def _render_fallbacks(fallbacks: Sequence[Fallback], variables: Mapping[str, Variable]) -> Markup:
+    if not fallbacks:
         return Markup("")
-    told = [tell_substitute(one, variables) for one in substitutes]
-    more = len(told) - LISTED_SUBSTITUTES
-    listed = "; ".join(told[:LISTED_SUBSTITUTES]) + (f"; and {more:,} more" if more > 0 else "")
+    told = [tell_fallback(one, variables) for one in fallbacks]
+    more = len(told) - LISTED_FALLBACKS
+    listed = "; ".join(told[:LISTED_FALLBACKS]) + (f"; and {more:,} more" if more > 0 else "")
     return tag("p", f"Where a baseline was proven better it serves: {listed}.", css="soft")
 
 
@@ -299,7 +299,7 @@ def _last(time: datetime | None, silent_before: datetime) -> Markup:
     return tag("span", _time(time) or "never", css="bad" if silent else "")
 
 
-def render_ingestion(batches: pl.DataFrame, refusals: pl.DataFrame) -> Markup:
+def render_ingestion(batches: pl.DataFrame, rejections: pl.DataFrame) -> Markup:
     """What came in last, and what was wrong with it."""
     heading = tag("h2", "What came in")
     if batches.is_empty():
@@ -318,17 +318,17 @@ def render_ingestion(batches: pl.DataFrame, refusals: pl.DataFrame) -> Markup:
         [_time(row["ingested_at"]), row["source"], row["origin"], *(f"{row[name]:,}" for name in counts)]
         for row in batches.iter_rows(named=True)
     ]
-    return Markup(heading + table(headings, rows) + _render_refusals(refusals))
+    return Markup(heading + table(headings, rows) + _render_rejections(rejections))
 
 
-def _render_refusals(refusals: pl.DataFrame) -> Markup:
+def _render_rejections(rejections: pl.DataFrame) -> Markup:
     heading = tag("h2", "Why rows were refused in the last 7 days")
-    if refusals.is_empty():
+    if rejections.is_empty():
         return Markup(heading + tag("p", "None was.", css="soft"))
     headings = [("column", ""), ("reason", "text"), ("rows", "number"), ("for example", "text")]
     rows = [
         [row["column_name"], row["reason"], f"{row['n']:,}", row["example"]]
-        for row in refusals.head(LISTED_STATIONS).iter_rows(named=True)
+        for row in rejections.head(LISTED_STATIONS).iter_rows(named=True)
     ]
     return Markup(heading + table(headings, rows))
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from daycast.evaluation.promotion import CHAMPION, tell_p
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.variables import Variable
 
 # How much better the champion is than the best naive alternative: the numbers of every skill table.
@@ -35,7 +35,7 @@ class Champion:
     trained_until: datetime
     promoted_at: datetime | None
     reason: str
-    promoted_by: str | None = None  # judgement, hand or rollback
+    promoted_by: str | None = None  # holdout, hand or rollback
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def describe_basis(basis: str, span: SkillSpan, trained_until: datetime) -> str:
         return "not judged yet"
     days = _days(max(1, round((span.judged_until - span.judged_since).total_seconds() / 86400)))
     if trained_until > span.judged_since:
-        return f"judged on {days} that it was also fitted on: too little history yet for an independent judgement"
+        return f"judged on {days} that it was also fitted on: too little history yet for an independent holdout"
     return f"judged on the newest {days} to {span.judged_until:%Y-%m-%d}, never trained on"
 
 
@@ -141,7 +141,7 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HoldoutResult:
     """A judgement: one forecaster against its rivals, over all variables and by each."""
 
     judged: str
@@ -158,14 +158,14 @@ class Verdict:
         return "worse" if rival.p_value > 1 - self.significance else "not proven"
 
 
-def read_verdict(decision: Mapping[str, Any], forecaster: str) -> Verdict:
+def read_holdout_result(decision: Mapping[str, Any], forecaster: str) -> HoldoutResult:
     """From the decision of a row of `models`; one of before there were tests has the ratios alone.
 
     forecaster: the model's, which is whom a decision that does not say so is about.
     """
     ratios = {name: {"crps_ratio": ratio} for name, ratio in decision.get("crps_ratio", {}).items()}
     by_variable = {name: _rivals(found) for name, found in decision.get("by_variable", {}).items()}
-    return Verdict(
+    return HoldoutResult(
         decision.get("judged", forecaster),
         decision.get("significance", 0.05),
         _rivals(decision.get("rivals", ratios)),
@@ -188,7 +188,7 @@ def tell_chance(p_value: float | None) -> str:
     return "–" if p_value is None else tell_p(p_value).removeprefix("p ")
 
 
-def tell_substitute(one: Substitute, variables: Mapping[str, Variable]) -> str:
+def tell_fallback(one: Fallback, variables: Mapping[str, Variable]) -> str:
     """Where a baseline serves, and why."""
     name = variables[one.variable].label if one.variable in variables else one.variable
     place = "" if one.station_id is None else f" at {one.station_id}"
@@ -197,9 +197,9 @@ def tell_substitute(one: Substitute, variables: Mapping[str, Variable]) -> str:
 
 
 def name_servers(
-    forecaster: str, substitutes: Sequence[Substitute], variables: Sequence[str]
+    forecaster: str, fallbacks: Sequence[Fallback], variables: Sequence[str]
 ) -> dict[str, tuple[str, int]]:
     """By variable, who serves it at most stations, and at how many somebody else does."""
-    everywhere = {one.variable: one.forecaster for one in substitutes if one.station_id is None}
-    apart = [one.variable for one in substitutes if one.station_id is not None]
+    everywhere = {one.variable: one.forecaster for one in fallbacks if one.station_id is None}
+    apart = [one.variable for one in fallbacks if one.station_id is not None]
     return {name: (everywhere.get(name, forecaster), apart.count(name)) for name in variables}

@@ -57,7 +57,7 @@ class Account(Protocol):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """One thing that was wrong with rows, and how many of them."""
 
     column: str
@@ -89,8 +89,8 @@ class Summary:
     """Everything the summary tells; all times UTC."""
 
     now: datetime
-    intakes: Sequence[Account]
-    refusals: tuple[Refusal, ...]  # of this run, the commonest first
+    ingested: Sequence[Account]
+    rejections: tuple[Rejection, ...]  # of this run, the commonest first
     silent: tuple[Silence, ...]  # longest first
     silent_after: str  # for how long a station is, as configured
     retraining: str | None  # this run's decision; None where none was due
@@ -121,13 +121,13 @@ def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql
 
 
 def _render_intakes(summary: Summary, width: int) -> str:
-    lines = [("Rows", _count(intake)) for intake in summary.intakes]
-    if summary.refusals and any(intake.refused for intake in summary.intakes):
+    lines = [("Rows", _count(intake)) for intake in summary.ingested]
+    if summary.rejections and any(intake.refused for intake in summary.ingested):
         reasons = [
-            f"{_label(refusal.column, summary)} {refusal.reason} ({refusal.n:,}×)" for refusal in summary.refusals
+            f"{_label(refusal.column, summary)} {refusal.reason} ({refusal.n:,}×)" for refusal in summary.rejections
         ]
         lines.append(("  refused", _few(reasons, "; ")))
-    flagged = sum((Counter(intake.flagged) for intake in summary.intakes), Counter())
+    flagged = sum((Counter(intake.flagged) for intake in summary.ingested), Counter())
     if flagged:
         checks = [f"{check} {count:,}" for check, count in flagged.most_common()]
         lines.append(("  flagged", f"{_plural(flagged.total(), 'value')}: {', '.join(checks)}"))

@@ -73,18 +73,18 @@ def beat(settings: Settings, issued_at: datetime, rows: int, now: datetime) -> b
 
 def _ask(url: str) -> str | None:
     """What is wrong with how the URL answers, in words that do not hold it; None where all is well."""
-    from daycast.sources.http.auth import Key  # noqa: PLC0415
-    from daycast.sources.http.transport import Exchange, PassingError  # noqa: PLC0415
+    from daycast.sources.http.auth import Auth  # noqa: PLC0415
+    from daycast.sources.http.transport import TransientError, Transport  # noqa: PLC0415
 
-    secret = Key(secret=url)
+    secret = Auth(secret=url)
     try:
         with secret.hidden_in_logs():
-            exchange = Exchange(_WHOLE, Key(), _WHOLE)
+            transport = Transport(_WHOLE, Auth(), _WHOLE)
             try:
-                status = exchange.get(url, None, {}).status
+                status = transport.get(url, None, {}).status
             finally:
-                exchange.close()
-    except PassingError as error:
+                transport.close()
+    except TransientError as error:
         return f"does not answer: it {secret.hide(str(error))}"
     except Exception as error:  # noqa: BLE001 - nothing about it may fail the forecast, and its text may hold the URL
         return f"does not answer: {type(error).__name__}"

@@ -23,7 +23,7 @@ _PATIENCE_S = 300  # for a server that starts on a busy machine; one that ends i
 _MOST_MB = 64
 
 
-class OwnServer:
+class EphemeralServer:
     """A server that is coming up: do something else, then `wait`. Its state and its log lie in `home`.
 
     `environment` is what whoever is to use it needs: its address and its password, which is new each time.

@@ -118,7 +118,7 @@ def find_server(home: Path, url: str) -> Server:
 _AT_WORK = ["RUNNING", "PENDING", "CANCELLING"]
 
 
-def crash_abandoned(server: Server, pool: str | None = None) -> int:
+def crash_orphaned_runs(server: Server, pool: str | None = None) -> int:
     """Say of every run that seems to be at work (of `pool`) that it crashed, which frees what it holds; returns how many.
 
     Call it only where no worker (of that pool) can be at work.

@@ -98,7 +98,7 @@ _LONGEST_WAIT_S = 60.0
 _STOP_S = 30.0
 
 
-def start_guarded(
+def start_reaped(
     command: Sequence[str], environment: Mapping[str, str], log: Path, sockets: Sequence[socket.socket] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a command that ends with us, however we end; what it says goes to the end of `log`, and it inherits the sockets.
@@ -137,7 +137,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and remember when."""
-        self.process = start_guarded(self._command, self._environment, self.log, self._sockets)
+        self.process = start_reaped(self._command, self._environment, self.log, self._sockets)
         self._started = time.monotonic()
 
     def revive(self) -> bool:

@@ -18,8 +18,8 @@ from daycast.errors import ConfigError
 from daycast.service.access import access_settings, entry_address, keep_auth, make_private
 from daycast.service.deploy import POOLS, create_what_deployments_need, deploy_command
 from daycast.service.prefect_server import bind
-from daycast.service.server import RefusedError, Server, crash_abandoned, free_slots
-from daycast.service.supervisor import Service, holding, read_note, start_guarded, write_state
+from daycast.service.server import RefusedError, Server, crash_orphaned_runs, free_slots
+from daycast.service.supervisor import Service, holding, read_note, start_reaped, write_state
 from daycast.service.trigger import trigger
 from daycast.settings import Settings
 
@@ -110,7 +110,7 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             _wait(process, server)
             alert = settings.live.alert_url
             create_what_deployments_need(server, alert.get_secret_value() if alert else None)
-            crash_abandoned(server)
+            crash_orphaned_runs(server)
             free_slots(server)
             workers = {pool: keep(f"worker-{pool}", "prefect", "worker", "start", "--pool", pool) for pool in POOLS}
             _deploy(environment, home)
@@ -141,7 +141,7 @@ def _revive(server: Server, process: Service, workers: Mapping[str, Service]) ->
         if worker.revive():
             _log.warning(again, worker.name, worker.log)
             try:  # its guard ended what it ran
-                crash_abandoned(server, pool)
+                crash_orphaned_runs(server, pool)
             except (ConfigError, RefusedError):
                 _log.warning("what it ran will be known as crashed by its missing heartbeats")
 
@@ -191,7 +191,7 @@ def _wait(service: Service, server: Server) -> None:
 
 def _deploy(environment: dict[str, str], home: Path) -> None:
     log = home / "deploy.log"
-    process = start_guarded(deploy_command(), environment, log)
+    process = start_reaped(deploy_command(), environment, log)
     try:
         status = process.wait()
     except BaseException:

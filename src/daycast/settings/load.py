@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daycast.errors import ConfigError, did_you_mean
+from daycast.model.config import OLD_NAMES
 from daycast.settings.settings import Settings
 from daycast.times import parse_time
 
@@ -57,7 +58,14 @@ _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL
 # an error does not show what stands there: secrets, names of variables that may be the secrets themselves, and tables of both
 _HIDDEN = {"alert_url", "heartbeat_url", "credential", "postgres_env", "attach", "warehouse"}
 _HIDDEN_WHOLE = {"http", "live"}  # where something else stands in place of the table
-_RENAMED = {"longest_minutes": "max_minutes"}  # keys of earlier versions
+_RENAMED = {  # keys of earlier versions
+    **OLD_NAMES,
+    "lowest": "valid_min",
+    "highest": "valid_max",
+    "over_the_hour": "cell_method",
+    "step": "rate_of_change",
+    "trouble": "faults",
+}
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
 
 

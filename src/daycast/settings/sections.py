@@ -57,10 +57,10 @@ class DeclaredVariable(Section):
     """A variable this network measures beside the built-in ones; its name should end in its unit."""
 
     unit: str
-    lowest: float
-    highest: float
+    valid_min: float
+    valid_max: float
     label: str = ""
-    over_the_hour: Literal["instant", "sum", "max"] = "instant"
+    cell_method: Literal["point", "sum", "maximum"] = "point"
     circular: bool = False
     target: bool = True
 

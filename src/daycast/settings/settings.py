@@ -31,6 +31,7 @@ from daycast.settings.sections import (
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.lake import Lake
+from daycast.warehouse.warehouse import Warehouse
 
 
 class Settings(Section):
@@ -124,13 +125,12 @@ class Settings(Section):
         return {**BUILT_IN, **declared}
 
     @property
-    def warehouse(self) -> Path | Lake:
-        """The pipeline's own database."""
+    def warehouse(self) -> Warehouse:
+        """The pipeline's own database, with columns for every variable of the glossary."""
         lake = self.stored.lake
-        if not lake:
-            return self.warehouse_file
         keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        return Lake(lake.catalogue, lake.data, keys)
+        where = Lake(lake.catalogue, lake.data, keys) if lake else self.warehouse_file
+        return Warehouse(where, self.glossary.values())
 
     @property
     def warehouse_file(self) -> Path:

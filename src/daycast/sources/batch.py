@@ -47,7 +47,7 @@ def nothing_to_do() -> None:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class SourceBatch:
     """One piece of a source, in full or up to the moment asked for: a file, a page, a span of time.
 
     `readings` has READING_KEYS and a Float64 column for each variable, null where missing, in daycast's units; where they are
@@ -95,7 +95,7 @@ class Source(Protocol):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield what was received in (since, until], in pieces; `since` None means from the very first.
 
         `variables` is the network's glossary: built-in and declared variables by name. Pieces whose fingerprint is in

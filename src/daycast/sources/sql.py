@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import Delivery, find_stop, fingerprint
+from daycast.sources.batch import SourceBatch, find_stop, fingerprint
 from daycast.sources.tables.columns import declared_units, unused
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 from daycast.sources.tables.times import WallClocks, earlier
@@ -168,7 +168,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-PIECE_ROWS = 1_000_000  # what is held in memory at once
+CHUNK_ROWS = 1_000_000  # what is held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 _READER_VERSION = 1  # raise it when the same rows and configuration give other readings: then they are taken in again
 _FIRST = datetime(
@@ -225,7 +225,7 @@ class SqlSource(TypedTable):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield the answer in pieces of PIECE_ROWS rows, without those received after `until`; see Source.
 
         Raises ConfigError for a variable or unit that does not exist, before anything is asked, and for an environment
@@ -242,10 +242,10 @@ class SqlSource(TypedTable):
 
     def _deliveries(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         since = since and earlier(since, self.look_back, self.reporting_delay)
         clocks = WallClocks(self.timezone)
-        for first_row, table in self._pieces(since or _FIRST, until):
+        for first_row, table in self._chunks(since or _FIRST, until):
             origin = f"{self.name} from row {first_row:,}"
             read_as = self._fingerprint(table, variables)
             if read_as in seen:
@@ -253,7 +253,7 @@ class SqlSource(TypedTable):
             # a receipt that is assumed tells nothing of what the query left out, so nothing more is left out here
             span = (None if self.resumes and self.received is None else since, until)
             rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
-            yield Delivery(
+            yield SourceBatch(
                 origin=origin,
                 fingerprint=read_as,
                 readings=rows.readings,
@@ -264,7 +264,7 @@ class SqlSource(TypedTable):
                 waiting=rows.waiting,
             )
 
-    def _pieces(self, since: datetime, until: datetime) -> Iterator[tuple[int, pl.DataFrame]]:
+    def _chunks(self, since: datetime, until: datetime) -> Iterator[tuple[int, pl.DataFrame]]:
         """(number of its first row, from 1, and the needed columns) of each piece of the answer."""
         moments = {"since": since, "until": until}
         asked = {name: moments[name] for name in parameters_of(self.query)}
@@ -276,11 +276,11 @@ class SqlSource(TypedTable):
         ):
             first_row = 1
             try:
-                answer = con.execute(self.query, asked).to_arrow_reader(PIECE_ROWS)
+                answer = con.execute(self.query, asked).to_arrow_reader(CHUNK_ROWS)
                 validate_columns(needed, answer.schema.names, f"source {self.name!r}: the query's answer")
-                for piece in answer:
-                    yield first_row, _as_frame(piece.select(needed))
-                    first_row += piece.num_rows
+                for chunk in answer:
+                    yield first_row, _as_frame(chunk.select(needed))
+                    first_row += chunk.num_rows
             except _FAILURES as error:
                 stop.check()
                 told = find_reason(con, self.query, asked) if "INTERRUPT" in str(error) else str(error)
@@ -302,15 +302,15 @@ class SqlSource(TypedTable):
         return fingerprint(table.write_ipc(None).getvalue(), reading)
 
 
-def _as_frame(piece: pa.RecordBatch) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(piece))  # a record batch never becomes a series
+def _as_frame(chunk: pa.RecordBatch) -> pl.DataFrame:
+    return cast(pl.DataFrame, pl.from_arrow(chunk))  # a record batch never becomes a series
 
 
 def find_reason(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, datetime]) -> str:
     """What a query fails of, asked again of one thread: of several, one that was only told to stop may be the first to speak."""
     con.execute("set threads = 1")
     try:
-        for _ in con.execute(query, asked).to_arrow_reader(PIECE_ROWS):
+        for _ in con.execute(query, asked).to_arrow_reader(CHUNK_ROWS):
             pass
     except _FAILURES as error:
         return str(error)

@@ -7,7 +7,6 @@ from daycast.settings import Settings
 from daycast.times import HOUR, floor_hour
 from daycast.warehouse.forecasts import read_hours_of_issue
 from daycast.warehouse.models import read_champions_until
-from daycast.warehouse.warehouse import open_warehouse
 
 
 def find_missing_hours(settings: Settings, since: datetime, until: datetime, now: datetime) -> list[datetime]:
@@ -18,7 +17,7 @@ def find_missing_hours(settings: Settings, since: datetime, until: datetime, now
     first = floor_hour(since) if since == floor_hour(since) else floor_hour(since) + HOUR
     if first >= until:
         raise ConfigError(f"there is no full hour from {since.isoformat()} to before {until.isoformat()}")
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         there = read_hours_of_issue(con, first, until)
     return [hour for i in range(-(-(until - first) // HOUR)) if (hour := first + i * HOUR) not in there]
 
@@ -50,8 +49,8 @@ def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str
 
 def _newest_there(settings: Settings, moment: datetime, now: datetime) -> tuple[str | None, list[str]]:
     """The newest champion up to `moment` whose checkpoint is there, if any; and all of them, the newest first."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         champions = read_champions_until(con, moment)
-    there = (one for one in champions if (settings.checkpoints / str(one["checkpoint"])).is_file())
+    there = (one for one in champions if (settings.checkpoints / one.checkpoint).is_file())
     newest = next(there, None)
-    return str(newest["model_id"]) if newest else None, [str(one["model_id"]) for one in champions]
+    return newest.model_id if newest else None, [one.model_id for one in champions]

@@ -6,16 +6,15 @@ import polars as pl
 
 from daycast.errors import ConfigError, ModelError
 from daycast.features.external_forecasts import OLDEST_H
-from daycast.model.calibration.hindcasts import begin_of_record
+from daycast.model.calibration.hindcasts import first_hindcast
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.evaluate import calibrate_weekly, evaluate, open_block
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
-from daycast.warehouse.forecasts import read_covariates
+from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import find_model, read_champion
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 
 def backtest(
@@ -32,25 +31,32 @@ def backtest(
     ModelError without a model.
     """
     _check_span(since, until, every)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         model = find_model(con, model_id) if model_id else read_champion(con)
         if model is None:
             raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
-        checkpoint = settings.checkpoints / str(model["checkpoint"])
-        first = begin_of_record(read_header(checkpoint), since) - (HISTORY_HOURS - 1) * HOUR
+        checkpoint = settings.checkpoints / model.checkpoint
+        first = first_hindcast(read_header(checkpoint), since) - (HISTORY_HOURS - 1) * HOUR
         last = min(until + HORIZON_HOURS * HOUR, floor_hour(now))
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
         stations = read_stations(con)
-        issues = read_covariates(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, last, now)
+        external_forecasts = read_external_forecasts(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, last, now)
     unseen = datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR  # t0 itself may be known
     forecaster = load_checkpoint(checkpoint, settings.model.device, refreshed=unseen)
     block = open_block(
-        forecaster, versions, stations, every // HOUR, since, until, whole_history=False, covariates=issues
+        forecaster,
+        versions,
+        stations,
+        every // HOUR,
+        since,
+        until,
+        whole_history=False,
+        external_forecasts=external_forecasts,
     )
-    served = str(model["forecaster"])
+    served = model.forecaster
     calibrate_weekly(forecaster, [served], block)
     labels = {name: (forecaster, name) for name in forecaster.names if name != served}
-    scores = evaluate(block, {str(model["model_id"]): (forecaster, served), **labels})
+    scores = evaluate(block, {model.model_id: (forecaster, served), **labels})
     if scores.is_empty():
         raise ConfigError(
             f"nothing was observed after any hour of issue from {since.isoformat()} to {until.isoformat()}"

@@ -12,10 +12,10 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.times import parse_duration
-from daycast.warehouse.forecasts import count_covariates
+from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.models import read_champion, read_substitutes
-from daycast.warehouse.warehouse import open_warehouse, read_frame
+from daycast.warehouse.models import read_champion, read_fallbacks
+from daycast.warehouse.warehouse import read_frame
 
 # What an operator should hear about stations: one fell silent, one seems to report in local time.
 
@@ -42,7 +42,7 @@ class StationWarning:
 def find_warnings(settings: Settings, now: datetime) -> list[StationWarning]:
     """What is new since the last ingest: stations silent for longer than ingest.silent_after; once a day, doubtful clocks."""
     silence = parse_duration(settings.ingest.silent_after)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         before: datetime | None = read_frame(con, "select_previous_run", flow="ingest", now=now).item()
         since_before = before - silence if before else _LONG_AGO
         silent = read_frame(
@@ -120,29 +120,29 @@ def _free_space(settings: Settings) -> str:
 
 
 def _describe_warehouse(settings: Settings, now: datetime) -> str:
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
-        rows, stations, newest = count_covariates(con)
+    with settings.warehouse.read(now, wait_s=5) as con:
+        rows, stations, newest = count_external_forecasts(con)
     others = (
         f"; {rows:,} hours that others forecast for {stations} stations, newest issue {newest:%Y-%m-%dT%H:%MZ}"
         if newest
         else ""
     )
-    where = settings.warehouse
+    where = settings.warehouse.where
     return f"{where}{f' with its rows at {where.data}' if isinstance(where, Lake) else ''}{others}"
 
 
 def _check_champion(settings: Settings, now: datetime) -> str:
     """Its checkpoint has all that serves: its networks, and the baselines that serve in their place."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now, wait_s=5) as con:
+    with settings.warehouse.read(now, wait_s=5) as con:
         champion = read_champion(con)
-        substitutes = read_substitutes(con, str(champion["model_id"])) if champion else ()
+        fallbacks = read_fallbacks(con, champion.model_id) if champion else ()
     if champion is None:
         return "not trained yet"
-    path = settings.checkpoints / str(champion["checkpoint"])
-    needed = {str(champion["forecaster"]), *(one.forecaster for one in substitutes)}
+    path = settings.checkpoints / champion.checkpoint
+    needed = {champion.forecaster, *(one.forecaster for one in fallbacks)}
     if missing := sorted(needed - set(check_checkpoint(path))):
         raise ModelError(f"{path} has no {missing[0]}, which serves: `daycast retrain`")
-    return f"{champion['model_id']}, its checkpoint is whole"
+    return f"{champion.model_id}, its checkpoint is whole"
 
 
 def _first_delivery(settings: Settings, source: Source, until: datetime) -> str:

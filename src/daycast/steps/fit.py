@@ -19,7 +19,7 @@ from daycast.model.checkpoint import save_checkpoint
 from daycast.model.config import ModelConfig
 from daycast.model.fit import fit_forecaster
 from daycast.model.training.parallel import join_ranks
-from daycast.model.training.state import Circumstances
+from daycast.model.training.state import TrainContext
 from daycast.model.training.trainer import Progress
 from daycast.report.progress import show_training
 from daycast.variables import Variable
@@ -32,16 +32,16 @@ def fit_and_save(
     checkpoint: Path,
     glossary: Mapping[str, Variable],
     config: ModelConfig,
-    circumstances: Circumstances,
+    context: TrainContext,
     watch: Callable[[Progress], None],
 ) -> None:
     """Fit a forecaster to the Parquet files of a snapshot and write its checkpoint; of several processes the first one does."""
     versions = pl.scan_parquet(snapshot / "observations.parquet", glob=False)  # a folder may be called "[garden]"
     stations = pl.read_parquet(snapshot / "stations.parquet", glob=False)
-    issues = snapshot / "covariates.parquet"
-    covariates = pl.read_parquet(issues, glob=False) if issues.exists() else None
-    forecaster = fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, circumstances, covariates)
-    if circumstances.ranks.rank == 0:
+    external = snapshot / "external_forecasts.parquet"
+    external_forecasts = pl.read_parquet(external, glob=False) if external.exists() else None
+    forecaster = fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, context, external_forecasts)
+    if context.ranks.rank == 0:
         save_checkpoint(forecaster, checkpoint)
 
 
@@ -82,8 +82,8 @@ def main(text: str) -> int:
     champion, checkpoint = request["champion"], Path(request["checkpoint"])
     try:
         with join_ranks(config.device) as ranks, _shown(first=ranks.rank == 0) as watch:
-            circumstances = Circumstances(checkpoint.with_suffix(""), champion and Path(champion), ranks)
-            fit_and_save(Path(request["snapshot"]), checkpoint, variables, config, circumstances, watch)
+            context = TrainContext(checkpoint.with_suffix(""), champion and Path(champion), ranks)
+            fit_and_save(Path(request["snapshot"]), checkpoint, variables, config, context, watch)
     except DaycastError as error:
         print(f"daycast: {error}", file=sys.stderr)  # noqa: T201 - this is an entry point
         return 1

@@ -20,14 +20,13 @@ import polars as pl
 from daycast.errors import ConfigError, DaycastError, SourceError, join_errors
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
-from daycast.sources.batch import Delivery, Source, Stop, StoppedError, current_stop
-from daycast.steps.load import LONGEST_SILENCE, Intake, take_in
-from daycast.steps.map_blocks import Spread
+from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
+from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
+from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
 from daycast.warehouse.readings import Batch, read_seen, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
-from daycast.warehouse.warehouse import open_warehouse
 
 # Read a source in a thread of its own, ahead of whoever stores what it gives, until it ends or its time is over.
 
@@ -45,11 +44,11 @@ class ReadAhead:
     waited for; None: never.
     """
 
-    def __init__(self, read: Callable[[], Generator[Delivery, None, None]], seconds: float | None) -> None:
+    def __init__(self, read: Callable[[], Generator[SourceBatch, None, None]], seconds: float | None) -> None:
         self.error: BaseException | None = None  # what `read` raised, after all that it gave before
         self.out_of_time = False  # it was not done when its time was over
         self._read, self._stop, self._changed = read, Stop(), threading.Condition()
-        self._group, self._rows, self._ended = list[Delivery](), 0, False
+        self._group, self._rows, self._ended = list[SourceBatch](), 0, False
         self._came = 0.0  # when the last delivery of the group did
         self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
         context = contextvars.copy_context()
@@ -68,7 +67,7 @@ class ReadAhead:
             self._changed.notify_all()  # it may wait for room
         self._thread.join(_LEAVE_S)
 
-    def groups(self) -> Iterator[list[Delivery]]:
+    def groups(self) -> Iterator[list[SourceBatch]]:
         """Yield the groups. Afterwards `error` and `out_of_time` say how that ended."""
         while not self.out_of_time:
             group, ended = self._take()
@@ -80,7 +79,7 @@ class ReadAhead:
             if ended:
                 return
 
-    def _take(self) -> tuple[list[Delivery], bool]:
+    def _take(self) -> tuple[list[SourceBatch], bool]:
         """Wait for a group, and take it: smaller or empty where no more is waited for. Returns too whether it was the last."""
         with self._changed:
             begun = time.monotonic()
@@ -110,7 +109,7 @@ class ReadAhead:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _put(self, delivery: Delivery) -> None:
+    def _put(self, delivery: SourceBatch) -> None:
         with self._changed:
             while self._rows >= GROUP_ROWS and not self._stop.is_asked:
                 self._changed.wait()
@@ -176,7 +175,7 @@ def ingest_source(
     now: datetime,
     since: datetime | None = None,
     watch: Callable[[IngestProgress], None] = lambda _: None,
-    spread: Spread = map,
+    map_blocks: MapBlocks = map,
     until: datetime | None = None,
     minutes: float | None = None,
 ) -> Ingested:
@@ -193,20 +192,20 @@ def ingest_source(
     """
     check_contracts_are_on()
     until = until or now
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         correct_clock(con, now)
         watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
         newest = read_newest_observed(con)
     start = since or watermark
     listed: list[pl.DataFrame] = []
 
-    def read() -> Generator[Delivery, None, None]:
+    def read() -> Generator[SourceBatch, None, None]:
         listed.append(source.stations())
         yield from source.fetch(start, until, settings.glossary, seen)
 
-    def make_intake() -> Intake:
+    def make_load_config() -> LoadConfig:
         """Once something came, and with it the stations that are listed."""
-        return Intake(
+        return LoadConfig(
             source=source.name,
             listed=listed[0],
             variables=settings.glossary,
@@ -220,14 +219,14 @@ def ingest_source(
 
     minutes = settings.ingest.max_minutes if minutes is None else minutes
     with ReadAhead(read, 60 * minutes) as reading:
-        stored = _store_groups(settings, reading, make_intake, watch)
+        stored = _store_groups(settings, reading, make_load_config, watch)
     errors = stored.errors + _ends_of(reading, source.name, minutes, nothing_came=not stored.batches)
     say = lambda done, of: watch(IngestProgress(source.name, stored.rows, done, of))  # noqa: E731
-    flagged = make_observations(settings, now, say, spread)
+    flagged = make_observations(settings, now, say, map_blocks)
     if errors:
         raise join_errors(errors)
     if (source.resumes or stored.stated) and since is None and not reading.out_of_time:
-        with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+        with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
     return _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
 
@@ -248,14 +247,17 @@ class _Stored:
 
 
 def _store_groups(
-    settings: Settings, reading: ReadAhead, make_intake: Callable[[], Intake], watch: Callable[[IngestProgress], None]
+    settings: Settings,
+    reading: ReadAhead,
+    make_load_config: Callable[[], LoadConfig],
+    watch: Callable[[IngestProgress], None],
 ) -> _Stored:
     """Take in each group when it came; the warehouse is open only for that."""
     stored = _Stored()
     for group in reading.groups():
-        intake = make_intake()
-        with open_warehouse(settings.warehouse, settings.glossary.values(), intake.now) as con:
-            batches, refused = take_in(con, group, intake)
+        intake = make_load_config()
+        with settings.warehouse.write(intake.now) as con:
+            batches, refused = load_batches(con, group, intake)
         stored.batches += batches
         stored.errors += refused.values()
         stored.waiting += sum(delivery.waiting for delivery in group)
@@ -299,7 +301,7 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
     )
 
 
-def _finish(group: Sequence[Delivery], refused: Collection[str], errors: list[Exception]) -> None:
+def _finish(group: Sequence[SourceBatch], refused: Collection[str], errors: list[Exception]) -> None:
     """Let the source put away what was taken in; what was refused whole stays where the operator will look for it."""
     for delivery in group:
         if delivery.complete and delivery.fingerprint not in refused:

@@ -9,15 +9,15 @@ import duckdb
 import polars as pl
 
 from daycast.errors import ContractError
-from daycast.features.deduplicate import KEY, keep_news
+from daycast.features.deduplicate import KEY, deduplicate
 from daycast.features.hourly import full_hour_after
 from daycast.quality.flags import LOOK_BACK_HOURS
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.stations import unplaced_stations
-from daycast.steps.rejections import WholeRefusal, as_they_came, find_problems, refuse_whole
+from daycast.steps.rejections import BatchRejection, as_they_came, find_problems, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
-from daycast.warehouse.forecasts import append_covariates, read_issues_of
+from daycast.warehouse.forecasts import append_external_forecasts, read_issues_of
 from daycast.warehouse.observations import mark_stale, read_readings_of
 from daycast.warehouse.readings import Batch, append_batches, read_batch_ids, upsert_stations
 from daycast.warehouse.warehouse import transaction
@@ -28,7 +28,7 @@ LONGEST_SILENCE = (
 
 
 @dataclass(frozen=True)
-class Intake:
+class LoadConfig:
     """How deliveries of one source are to be taken in."""
 
     source: str
@@ -42,8 +42,8 @@ class Intake:
     resumed_from: datetime | None  # what would have been known by then was asked for then
 
 
-def take_in(
-    con: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery], intake: Intake
+def load_batches(
+    con: duckdb.DuckDBPyConnection, deliveries: Sequence[SourceBatch], config: LoadConfig
 ) -> tuple[list[Batch], dict[str, ContractError]]:
     """Store deliveries of one source in one transaction; returns their accounts, and by fingerprint why some were refused whole.
 
@@ -52,8 +52,8 @@ def take_in(
     stored one after the other, because what is news in the second depends on the first.
     Readings and others' forecasts are stored apart.
     """
-    held = read_batch_ids(con, intake.source)
-    named = {_batch_id(intake, delivery): delivery for delivery in deliveries}
+    held = read_batch_ids(con, config.source)
+    named = {_batch_id(config, delivery): delivery for delivery in deliveries}
     new = {batch_id: delivery for batch_id, delivery in named.items() if batch_id not in held}
     if not new:
         return [], {}
@@ -64,19 +64,19 @@ def take_in(
     errors: dict[str, ContractError] = {}
     with transaction(con):
         for part in together:
-            stored, refused = _store(con, part, intake)
+            stored, refused = _store(con, part, config)
             batches += stored
             errors |= {new[batch_id].fingerprint: error for batch_id, error in refused.items()}
     return batches, errors
 
 
-def _batch_id(intake: Intake, delivery: Delivery) -> str:
-    held_back = "" if delivery.complete else intake.until.isoformat()
-    text = f"{intake.source}\n{delivery.origin}\n{delivery.fingerprint}\n{held_back}"
+def _batch_id(config: LoadConfig, delivery: SourceBatch) -> str:
+    held_back = "" if delivery.complete else config.until.isoformat()
+    text = f"{config.source}\n{delivery.origin}\n{delivery.fingerprint}\n{held_back}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _apart(deliveries: Mapping[str, Delivery]) -> list[Mapping[str, Delivery]]:
+def _apart(deliveries: Mapping[str, SourceBatch]) -> list[Mapping[str, SourceBatch]]:
     """The deliveries in the parts that can be stored at once."""
     if _overlap(list(deliveries.values())):
         return [{batch_id: delivery} for batch_id, delivery in deliveries.items()]
@@ -88,7 +88,7 @@ def _key(rows: pl.DataFrame) -> list[str]:
     return ["station_id", "issued_at", "valid_at"] if "issued_at" in rows.columns else KEY
 
 
-def _overlap(deliveries: Sequence[Delivery]) -> bool:
+def _overlap(deliveries: Sequence[SourceBatch]) -> bool:
     """Whether two deliveries may speak of the same instants of a station."""
     if len(deliveries) <= 1:
         return False
@@ -101,58 +101,58 @@ def _overlap(deliveries: Sequence[Delivery]) -> bool:
 
 
 def _store(
-    con: duckdb.DuckDBPyConnection, deliveries: Mapping[str, Delivery], intake: Intake
+    con: duckdb.DuckDBPyConnection, deliveries: Mapping[str, SourceBatch], config: LoadConfig
 ) -> tuple[list[Batch], dict[str, ContractError]]:
-    rows = _rows(deliveries, intake.variables)
-    problems = find_problems(rows, deliveries, intake.variables, intake.earliest)
-    refused_whole = refuse_whole(rows, problems, deliveries, intake.variables, intake.refuse_above)
+    rows = _rows(deliveries, config.variables)
+    problems = find_problems(rows, deliveries, config.variables, config.earliest)
+    refused_whole = reject_batch(rows, problems, deliveries, config.variables, config.refuse_above)
     if refused_whole:
         rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(refused_whole))) for frame in (rows, problems))
     kept = rows
     if not problems.is_empty():
         kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
-    names, key = list(intake.variables), _key(rows)
+    names, key = list(config.variables), _key(rows)
     held = _held(con, kept).select(*key, "received_at", "row_number", *names)
     receipts = {delivery.receipt for delivery in deliveries.values()}
-    clock = _receipt_of_corrections(kept[key[1]], held, intake) if receipts == {"assumed"} else None
+    clock = _receipt_of_corrections(kept[key[1]], held, config) if receipts == {"assumed"} else None
     numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
-    news = keep_news(numbered, held, names, clock, intake.resumed_from, key)
-    news = news.rename({"row_number": "row"})
-    if len(news) == len(kept):
-        news = news.with_columns(kept["batch_id"], kept["row_number"])  # both in the order of row
+    new_readings = deduplicate(numbered, held, names, clock, config.resumed_from, key)
+    new_readings = new_readings.rename({"row_number": "row"})
+    if len(new_readings) == len(kept):
+        new_readings = new_readings.with_columns(kept["batch_id"], kept["row_number"])  # both in the order of row
     else:
-        news = news.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
+        new_readings = new_readings.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
     accepted = {name: delivery for name, delivery in deliveries.items() if name not in refused_whole}
-    batches = _accounts(accepted, kept, news, news.join(held, on=key, how="semi"), problems, intake)
-    batches += [_account_of_refused(intake, name, deliveries[name], one) for name, one in refused_whole.items()]
+    batches = _accounts(accepted, kept, new_readings, new_readings.join(held, on=key, how="semi"), problems, config)
+    batches += [_account_of_rejected(config, name, deliveries[name], one) for name, one in refused_whole.items()]
     errors = {name: one.error for name, one in refused_whole.items()}
     refused = as_they_came(
-        pl.concat([problems, *(one.problems for one in refused_whole.values())]), deliveries, intake.now
+        pl.concat([problems, *(one.problems for one in refused_whole.values())]), deliveries, config.now
     )
     if "issued_at" in rows.columns:
         append_batches(con, batches, None, refused)
-        append_covariates(con, news.drop("row"))
+        append_external_forecasts(con, new_readings.drop("row"))
         return batches, errors
-    upsert_stations(con, intake.listed, unplaced_stations(kept["station_id"]))
-    append_batches(con, batches, news.drop("row"), refused)
-    mark_stale(con, *stale_ranges(news))
+    upsert_stations(con, config.listed, unplaced_stations(kept["station_id"]))
+    append_batches(con, batches, new_readings.drop("row"), refused)
+    mark_stale(con, *stale_ranges(new_readings))
     return batches, errors
 
 
-def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, intake: Intake) -> datetime:
+def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: LoadConfig) -> datetime:
     """Now, though not long after the newest observation, because the clock may be wrong; and after what is corrected.
 
     observed: the times that the rows speak of.
     """
-    newest: datetime | None = pl.concat([observed, pl.Series([intake.newest], dtype=UTC_TIME)]).max()  # type: ignore[assignment]
-    receipt = min(intake.now, newest + LONGEST_SILENCE) if newest else intake.now
+    newest: datetime | None = pl.concat([observed, pl.Series([config.newest], dtype=UTC_TIME)]).max()  # type: ignore[assignment]
+    receipt = min(config.now, newest + LONGEST_SILENCE) if newest else config.now
     before: datetime | None = held["received_at"].max()  # type: ignore[assignment]
-    if before is None or before > intake.now + HOUR:
+    if before is None or before > config.now + HOUR:
         return receipt
     return max(receipt, before + timedelta(microseconds=1))
 
 
-def _rows(deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable]) -> pl.DataFrame:
+def _rows(deliveries: Mapping[str, SourceBatch], variables: Mapping[str, Variable]) -> pl.DataFrame:
     """Every delivered row: row (over all deliveries), batch_id, row_number (in its own), the keys and every variable."""
     frames = []
     for batch_id, delivery in deliveries.items():
@@ -173,18 +173,18 @@ def _held(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _accounts(
-    deliveries: Mapping[str, Delivery],
+    deliveries: Mapping[str, SourceBatch],
     kept: pl.DataFrame,
-    news: pl.DataFrame,
+    new_readings: pl.DataFrame,
     revised: pl.DataFrame,
     problems: pl.DataFrame,
-    intake: Intake,
+    config: LoadConfig,
 ) -> list[Batch]:
     counts = {
         name: dict(frame.group_by("batch_id").len().iter_rows())
         for name, frame in {
             "kept": kept,
-            "news": news,
+            "news": new_readings,
             "revised": revised,
             "refused": problems.select("batch_id", "row").unique(),
         }.items()
@@ -192,46 +192,46 @@ def _accounts(
     return [
         Batch(
             batch_id=batch_id,
-            source=intake.source,
+            source=config.source,
             origin=delivery.origin,
             fingerprint=delivery.fingerprint,
             complete=delivery.complete,
-            received_until=intake.until,
+            received_until=config.until,
             rows_delivered=len(delivery.readings),
             rows_kept=counts["kept"].get(batch_id, 0),
             rows_repeated=counts["kept"].get(batch_id, 0) - counts["news"].get(batch_id, 0),
             rows_revised=counts["revised"].get(batch_id, 0),
             rows_refused=counts["refused"].get(batch_id, 0),
-            ingested_at=intake.now,
+            ingested_at=config.now,
         )
         for batch_id, delivery in deliveries.items()
     ]
 
 
-def _account_of_refused(intake: Intake, batch_id: str, delivery: Delivery, refusal: WholeRefusal) -> Batch:
+def _account_of_rejected(config: LoadConfig, batch_id: str, delivery: SourceBatch, refusal: BatchRejection) -> Batch:
     """It is not complete, so that it is read again when it comes again."""
     return Batch(
         batch_id=batch_id,
-        source=intake.source,
+        source=config.source,
         origin=delivery.origin,
         fingerprint=delivery.fingerprint,
         complete=False,
-        received_until=intake.until,
+        received_until=config.until,
         rows_delivered=len(delivery.readings),
         rows_kept=0,
         rows_repeated=0,
         rows_revised=0,
         rows_refused=len(delivery.readings),
-        ingested_at=intake.now,
+        ingested_at=config.now,
         reason=str(refusal.error),
     )
 
 
-def stale_ranges(news: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def stale_ranges(new_readings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The hours that the news touch, a range for each station and month; and from when on later hours draw on those months."""
     hour = full_hour_after(pl.col("observed_at"))
     ranges = (
-        news.group_by("station_id", hour.dt.truncate("1mo").alias("month"))
+        new_readings.group_by("station_id", hour.dt.truncate("1mo").alias("month"))
         .agg(hour.min().alias("since"), hour.max().alias("until"), pl.col("received_at").min().alias("known"))
         .drop("month")
     )

@@ -15,12 +15,12 @@ from daycast.settings import Settings
 from daycast.steps.load import LONGEST_SILENCE
 from daycast.times import DAY
 from daycast.warehouse.lake import Lake, is_lake
-from daycast.warehouse.maintenance import copy_tables, delete_old_rows, read_variables, tidy_lake
+from daycast.warehouse.maintenance import copy_tables, delete_old_rows, read_variables, vacuum_lake
 from daycast.warehouse.models import read_models
 from daycast.warehouse.publish.history import remove_unnamed
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.runs import read_newest_observed
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 # Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one.
 
@@ -53,7 +53,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until:
     altered. Returns what went.
     """
     keep = settings.retention
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         newest = read_newest_observed(con)
         last = min(until or now, newest + LONGEST_SILENCE) if newest else until or now
         today = last.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -72,7 +72,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
             publish(con, settings.published, settings.publish.parquet_above, compact=True)
             if is_lake(con):
-                tidy_lake(con)
+                vacuum_lake(con)
             remove_unnamed(settings.published, now)
     return Upkeep(old.forecasts, old.scores, files)
 
@@ -111,15 +111,15 @@ def migrate_warehouse(settings: Settings, to: Literal["lake", "file"], now: date
     What is copied from stays in place, and nobody writes to either meanwhile. Killed or run again, it completes what is missing.
     Raises ConfigError without a lake, WarehouseError where there is nothing to copy or other rows are in the way.
     """
-    lake, file = settings.warehouse, settings.warehouse_file
+    lake, file = settings.warehouse.where, settings.warehouse_file
     if not isinstance(lake, Lake):
         raise ConfigError("there is no [warehouse.lake] in the settings: both ways need to know where it is")
     if to == "lake" and not file.exists():
         raise WarehouseError(f"there is no warehouse file {file} to copy from")
     source, target = (file, lake) if to == "lake" else (lake, file)
     with (
-        open_warehouse(source, settings.glossary.values(), now) as here,
-        open_warehouse(target, read_variables(here), now) as there,
+        Warehouse(source, settings.glossary.values()).read(now) as here,
+        Warehouse(target, read_variables(here)).write(now) as there,
     ):
         try:
             return copy_tables(here, there)

@@ -7,7 +7,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-class Spread(Protocol):
+class MapBlocks(Protocol):
     """What `map` is: the results of a pure function of the library for each block, in the order of the blocks."""
 
     def __call__(self, compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]: ...  # noqa: D102 - says the class

@@ -20,7 +20,7 @@ from daycast.quality.flag_table import Surroundings, flag_versions
 from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.quality.limits import Limits
 from daycast.settings import Settings
-from daycast.steps.map_blocks import Spread
+from daycast.steps.map_blocks import MapBlocks
 from daycast.times import HOUR
 from daycast.variables import Variable, check_column
 from daycast.warehouse.observations import (
@@ -30,7 +30,6 @@ from daycast.warehouse.observations import (
     replace_versions,
     settle_stale_hours,
 )
-from daycast.warehouse.warehouse import open_warehouse
 
 # The flagged versions of a block of stations, made of nothing but what the block holds.
 
@@ -77,7 +76,7 @@ def flag_block(block: FlagBlock) -> pl.DataFrame:
     )
 
 
-Neighbours = NDArray[np.int32]  # (S, K), as of prepare.neighbours
+Neighbours = NDArray[np.int32]  # (S, K), as of features.neighbours
 
 _REACH = LOOK_BACK_HOURS * HOUR  # how far a reading can change flags, before its hour and after
 _DUE = HOUR  # after which the neighbours are asked
@@ -86,16 +85,15 @@ _MOST_HOURS = 1_500_000  # station-hours at once: about 1 GB
 
 
 def make_observations(
-    settings: Settings, now: datetime, watch: Callable[[int, int], None] = lambda *_: None, spread: Spread = map
+    settings: Settings, now: datetime, watch: Callable[[int, int], None] = lambda *_: None, map_blocks: MapBlocks = map
 ) -> Counter[str]:
     """Bring the observations up to date with the readings, as far as they can be judged `now`; a month at a time.
 
     Each piece is one transaction, and what a killed run left is done by the next. The result depends on the readings, the
     stations and the limits alone, not on the order in which readings came. Returns how many hourly values each check newly
-    found fault with. `watch` is told how many pieces are done, of how many; `spread` computes the blocks of a piece.
+    found fault with. `watch` is told how many pieces are done, of how many; `map_blocks` computes the blocks of a piece.
     """
-    variables = settings.glossary
-    with open_warehouse(settings.warehouse, variables.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         stations = read_stations(con)
         neighbours = nearest_stations(stations)
         stale = settle_stale_hours(con, _as_pairs(stations, neighbours))
@@ -104,9 +102,9 @@ def make_observations(
     left = iter(pieces)
     for first in left:
         deadline = time.monotonic() + _HELD_S
-        with open_warehouse(settings.warehouse, variables.values(), now) as con:
+        with settings.warehouse.write(now) as con:
             for number, piece in chain([first], left):
-                found += _make_again(con, piece, settings, stations, neighbours, now, spread)
+                found += _make_again(con, piece, settings, stations, neighbours, now, map_blocks)
                 watch(number, len(pieces))
                 if time.monotonic() > deadline:
                     break
@@ -142,15 +140,15 @@ def _make_again(
     stations: pl.DataFrame,
     neighbours: Neighbours,
     now: datetime,
-    spread: Spread,
+    map_blocks: MapBlocks,
 ) -> Counter[str]:
     variables, limits = settings.glossary, settings.limits
     rewritten = _widened(piece, _REACH)
     readings = read_readings_of(con, _needed(piece, stations, neighbours))
     around = Surroundings(stations, neighbours, _climatology(con, rewritten, limits), limits)
     whole = FlagBlock(rewritten, readings, tuple(variables.values()), around, now)
-    most = len(rewritten) if spread is map else settings.compute.block_stations  # alone, why read neighbours twice
-    flagged = pl.concat(spread(flag_block, split(whole, most)))
+    most = len(rewritten) if map_blocks is map else settings.compute.block_stations  # alone, why read neighbours twice
+    flagged = pl.concat(map_blocks(flag_block, split(whole, most)))
     validate_frame(flagged, observations_contract(variables.values()), "observations")
     fresh = replace_versions(con, flagged, rewritten, piece, _not_due(piece, now))
     current = fresh.filter(pl.col("known_until").is_null())

@@ -12,15 +12,15 @@ import polars as pl
 from daycast.quality.flags import keep_usable
 from daycast.report import charts as forecast_image
 from daycast.report.page import Page, write_page
-from daycast.report.skill import Champion, SkillSpan, read_verdict
-from daycast.report.summary import Account, Issue, Refusal, Silence, Summary
+from daycast.report.skill import Champion, SkillSpan, read_holdout_result
+from daycast.report.summary import Account, Issue, Rejection, Silence, Summary
 from daycast.settings import Settings
 from daycast.times import HOUR, parse_duration
 from daycast.warehouse.forecasts import read_forecast_count, read_skill
-from daycast.warehouse.models import read_champion, read_drifts, read_models, read_substitutes
+from daycast.warehouse.models import ModelRow, read_champion, read_drifts, read_fallbacks, read_models
 from daycast.warehouse.publish.history import remove_unnamed
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.warehouse import open_warehouse, read_frame
+from daycast.warehouse.warehouse import read_frame
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def publish_tables(settings: Settings, now: datetime) -> Path:
     """Replace the published file by one with all that is in the warehouse, and return its path."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         publish(con, settings.published, settings.publish.parquet_above)
         remove_unnamed(settings.published, now)
     return settings.published
@@ -45,13 +45,13 @@ def publish_tables(settings: Settings, now: datetime) -> Path:
 SHOWN_STATIONS = 6  # with their forecasts on the page
 SHOWN_HISTORY = 48 * HOUR  # of observations before them
 SHOWN_BATCHES = 10
-REFUSALS_OF = timedelta(days=7)
+REJECTIONS_OF = timedelta(days=7)
 
 
 def summarise(
     settings: Settings,
     now: datetime,
-    intakes: Sequence[Account],
+    ingested: Sequence[Account],
     retrained: "Outcome | None",
     began: datetime | None = None,
     until: datetime | None = None,
@@ -61,10 +61,10 @@ def summarise(
     retrained: the outcome of its retraining, None where none was due.
     """
     as_of = until or now
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         champion, skill, span = read_champion(con), read_skill(con), _read_span(con)
         registered: datetime | None = read_models(con)["registered_at"].max()  # type: ignore[assignment]
-        refusals = read_frame(con, "select_refusals", since=began or now, until=now)
+        rejections = read_frame(con, "select_rejections", since=began or now, until=now)
         silent = read_frame(
             con, "select_silent_stations", now=as_of, since=as_of - parse_duration(settings.ingest.silent_after)
         )
@@ -73,8 +73,8 @@ def summarise(
         drifts = read_drifts(con)
     return Summary(
         now=as_of,
-        intakes=tuple(intakes),
-        refusals=tuple(Refusal(row["column_name"], row["reason"], row["n"]) for row in refusals.to_dicts()),
+        ingested=tuple(ingested),
+        rejections=tuple(Rejection(row["column_name"], row["reason"], row["n"]) for row in rejections.to_dicts()),
         silent=tuple(Silence(**row) for row in silent.to_dicts()),
         silent_after=settings.ingest.silent_after,
         retraining=retrained.decision.reason if retrained else None,
@@ -97,16 +97,14 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
     ingested as they stand now.
     """
     glossary, as_of = settings.glossary, until or now
-    with open_warehouse(settings.warehouse, glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         champion, skill = read_champion(con), read_skill(con)
         forecasts = read_frame(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS, as_of=as_of)
         page = Page(
             now=as_of,
             champion=_champion(champion),
-            verdict=read_verdict(json.loads(str(champion["decision"])), str(champion["forecaster"]))
-            if champion
-            else None,
-            substitutes=read_substitutes(con, str(champion["model_id"])) if champion else (),
+            result=read_holdout_result(json.loads(champion.decision), champion.forecaster) if champion else None,
+            fallbacks=read_fallbacks(con, champion.model_id) if champion else (),
             skill=skill,
             by_lead=read_frame(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
             span=_read_span(con),
@@ -116,7 +114,7 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
             coverage=read_frame(con, "select_station_coverage"),
             silent_before=as_of - parse_duration(settings.ingest.silent_after),
             batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
-            refusals=read_frame(con, "select_refusals", since=now - REFUSALS_OF, until=now),
+            rejections=read_frame(con, "select_rejections", since=now - REJECTIONS_OF, until=now),
             variables=glossary,
             drifts=read_drifts(con),
         )
@@ -135,8 +133,8 @@ def _read_history(con: "duckdb.DuckDBPyConnection", forecasts: pl.DataFrame, now
     return read_frame(con, "select_recent_observations", stations=stations, since=since - SHOWN_HISTORY, until=now)
 
 
-def _champion(row: dict[str, Any] | None) -> Champion | None:
-    return Champion(**{field.name: row[field.name] for field in fields(Champion)}) if row else None
+def _champion(row: ModelRow | None) -> Champion | None:
+    return Champion(**{field.name: getattr(row, field.name) for field in fields(Champion)}) if row else None
 
 
 _HISTORY = timedelta(hours=48)  # of observations before it
@@ -146,7 +144,7 @@ def draw_forecast(settings: Settings, now: datetime, forecasts: pl.DataFrame) ->
     """The first station and variable of forecasts of one hour of issue, with what was observed before, as a data URL."""
     station, name = forecasts["station_id"][0], forecasts["variable"][0]
     issued_at: datetime = forecasts["issued_at"][0]
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         seen = read_frame(
             con, "select_recent_observations", stations=[station], since=issued_at - _HISTORY, until=issued_at
         )

@@ -25,7 +25,7 @@ from daycast.warehouse.runs import (
     read_newest_stamp,
     start_run,
 )
-from daycast.warehouse.warehouse import open_warehouse, transaction
+from daycast.warehouse.warehouse import transaction
 
 # Was the clock wrong once, or is it wrong now? It is told, and what a wrong clock left behind is put right.
 
@@ -113,7 +113,7 @@ def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[],
     """
     run_id = uuid4().hex
     with (
-        open_warehouse(settings.warehouse, settings.glossary.values(), as_of) as con,
+        settings.warehouse.write(as_of) as con,
         tolerated(f"this {flow} is not noted in `runs`"),
     ):
         warn_of_clock(con, clock())
@@ -129,6 +129,6 @@ def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[],
     finally:
         with (
             tolerated(f"the end of this {flow} is not noted in `runs`"),
-            open_warehouse(settings.warehouse, settings.glossary.values(), as_of, wait_s) as con,
+            settings.warehouse.write(as_of, wait_s=wait_s) as con,
         ):
             finish_run(con, run_id, clock(), status, message)

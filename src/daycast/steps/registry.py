@@ -8,19 +8,19 @@ import polars as pl
 
 from daycast.errors import ModelError
 from daycast.report.model_card import ModelCard
-from daycast.report.skill import read_verdict
+from daycast.report.skill import read_holdout_result
 from daycast.settings import Settings
 from daycast.warehouse.models import (
+    ModelRow,
     find_model,
     promote_model,
     read_champion,
-    read_judgement,
+    read_fallbacks,
+    read_holdout_scores,
     read_models,
     read_previous_champion,
-    read_substitutes,
     rollback_model,
 )
-from daycast.warehouse.warehouse import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -50,36 +50,36 @@ def list_models(settings: Settings, now: datetime) -> pl.DataFrame:
         "promoted_by",
         "reason",
     ]
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         return read_models(con).select(columns)
 
 
 def show_model(settings: Settings, model_id: str, now: datetime) -> dict[str, object]:
     """All that is known of one model, with the numbers of its judgement, for machines. Raises ModelError."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         row = find_model(con, model_id)
-        substitutes, scores = read_substitutes(con, model_id), read_judgement(con, model_id)
+        fallbacks, scores = read_fallbacks(con, model_id), read_holdout_scores(con, model_id)
     return {
-        **row,
-        "decision": json.loads(str(row["decision"])),
+        **asdict(row),
+        "decision": json.loads(row.decision),
         "fit": _describe_fit(settings, row),
-        "substitutes": [asdict(one) for one in substitutes],
-        "judgement": scores.drop("model_id").to_dicts(),
+        "fallbacks": [asdict(one) for one in fallbacks],
+        "holdout": scores.drop("model_id").to_dicts(),
     }
 
 
 def describe_model(settings: Settings, model_id: str, now: datetime) -> ModelCard:
     """The same as a card for people to read. Raises ModelError."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         row = find_model(con, model_id)
-        substitutes, scores = read_substitutes(con, model_id), read_judgement(con, model_id)
-    given = {field.name: row[field.name] for field in fields(ModelCard) if field.name in row}
+        fallbacks, scores = read_fallbacks(con, model_id), read_holdout_scores(con, model_id)
+    given = {name: value for name, value in asdict(row).items() if name in {field.name for field in fields(ModelCard)}}
     return ModelCard(
-        **given,  # type: ignore[arg-type]
+        **given,
         fit=_describe_fit(settings, row),
-        verdict=read_verdict(json.loads(str(row["decision"])), str(row["forecaster"])),
+        result=read_holdout_result(json.loads(row.decision), row.forecaster),
         scores=scores,
-        substitutes=substitutes,
+        fallbacks=fallbacks,
         variables=settings.glossary,
     )
 
@@ -89,15 +89,15 @@ def promote(settings: Settings, model_id: str, now: datetime, *, dry_run: bool =
 
     Raises ModelError where it cannot serve.
     """
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         row, champion = find_model(con, model_id), read_champion(con)
-        if champion and champion["model_id"] == model_id:
+        if champion and champion.model_id == model_id:
             return Change(model_id, None, "it was already, nothing is changed")
         _check_checkpoint(settings, row)
         if not dry_run:
             promote_model(con, model_id, now)
-    how = f"by hand, its checkpoint is there; its judgement stays as it was: {row['reason']}"
-    return Change(model_id, str(champion["model_id"]) if champion else None, how, not dry_run)
+    how = f"by hand, its checkpoint is there; its scores on the holdout stay as they were: {row.reason}"
+    return Change(model_id, champion.model_id if champion else None, how, not dry_run)
 
 
 def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Change:
@@ -105,31 +105,31 @@ def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Cha
 
     Raises ModelError where there was none, or it cannot serve.
     """
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         champion = read_champion(con)
         row = find_model(con, read_previous_champion(con))
         _check_checkpoint(settings, row)
         if not dry_run:
             rollback_model(con, now)
-    how = f"it served before that one, since {row['promoted_at']:%Y-%m-%d %H:%M} UTC, and its checkpoint is there"
-    return Change(str(row["model_id"]), str(champion["model_id"]) if champion else None, how, not dry_run)
+    how = f"it served before that one, since {row.promoted_at:%Y-%m-%d %H:%M} UTC, and its checkpoint is there"
+    return Change(row.model_id, champion.model_id if champion else None, how, not dry_run)
 
 
-def _check_checkpoint(settings: Settings, row: dict[str, object]) -> None:
+def _check_checkpoint(settings: Settings, row: ModelRow) -> None:
     from daycast.model.checkpoint import check_checkpoint  # noqa: PLC0415 - torch, which most commands on models do not need
 
     try:
-        check_checkpoint(settings.checkpoints / str(row["checkpoint"]))
+        check_checkpoint(settings.checkpoints / row.checkpoint)
     except ModelError as error:
-        raise ModelError(f"{row['model_id']} cannot serve: {error}") from None
+        raise ModelError(f"{row.model_id} cannot serve: {error}") from None
 
 
-def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:
+def _describe_fit(settings: Settings, row: ModelRow) -> dict[str, str]:
     """What the model was made from, by name, as its checkpoint tells; or why it cannot tell."""
     from daycast.model.checkpoint import read_header  # noqa: PLC0415 - torch, which no other command on models needs
 
     try:
-        header = read_header(settings.checkpoints / str(row["checkpoint"]))
+        header = read_header(settings.checkpoints / row.checkpoint)
     except ModelError as error:
         return {"Fit": str(error)}
     trained, calibrated = (datetime.fromisoformat(text) for text in (header.trained_until, header.calibrated_until))
@@ -139,7 +139,8 @@ def _describe_fit(settings: Settings, row: dict[str, object]) -> dict[str, str]:
     return {
         "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC",
         "Reads": ", ".join(dict.fromkeys(channel.variable for channel in header.channels)),
-        "Of others": ", ".join(dict.fromkeys(channel.variable for channel in header.covariates)) or "no forecasts",
+        "Of others": ", ".join(dict.fromkeys(channel.variable for channel in header.external_forecasts))
+        or "no forecasts",
         "Forecasts": ", ".join(header.targets),
         "Validation": losses,
         "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",

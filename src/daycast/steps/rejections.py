@@ -7,8 +7,8 @@ from datetime import datetime
 import polars as pl
 
 from daycast.errors import ContractError
-from daycast.quality.contracts import covariates_contract, find_refusals, readings_contract
-from daycast.sources.batch import Delivery
+from daycast.quality.contracts import external_forecasts_contract, find_rejections, readings_contract
+from daycast.sources.batch import SourceBatch
 from daycast.variables import Variable
 
 FEW_ROWS = 20  # in a batch this small, a share of bad rows says nothing: bad rows are refused one by one
@@ -18,7 +18,7 @@ _KEPT_ROWS = (
 
 
 @dataclass(frozen=True)
-class WholeRefusal:
+class BatchRejection:
     """A delivery of which nothing was taken in: why, and its first bad rows as find_problems names them."""
 
     error: ContractError
@@ -26,7 +26,7 @@ class WholeRefusal:
 
 
 def find_problems(
-    rows: pl.DataFrame, deliveries: Mapping[str, Delivery], variables: Mapping[str, Variable], earliest: datetime
+    rows: pl.DataFrame, deliveries: Mapping[str, SourceBatch], variables: Mapping[str, Variable], earliest: datetime
 ) -> pl.DataFrame:
     """Everything wrong with a row: what the source could not read, then what breaks the contract in the rest.
 
@@ -37,21 +37,21 @@ def find_problems(
     )
     keys = rows.select("row", "batch_id", "row_number")
     unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
-    make_contract = covariates_contract if "issued_at" in rows.columns else readings_contract
+    make_contract = external_forecasts_contract if "issued_at" in rows.columns else readings_contract
     contract = make_contract(variables.values(), earliest)
-    broken = find_refusals(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
+    broken = find_rejections(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
     broken = broken.join(unread, on="row", how="anti").join(keys, on="row", maintain_order="left")
     columns = ["row", "batch_id", "row_number", "column", "value", "reason"]
     return pl.concat([unread.select(columns), broken.select(columns)])
 
 
-def refuse_whole(
+def reject_batch(
     rows: pl.DataFrame,
     problems: pl.DataFrame,
-    deliveries: Mapping[str, Delivery],
+    deliveries: Mapping[str, SourceBatch],
     variables: Mapping[str, Variable],
     refuse_above: float,
-) -> dict[str, WholeRefusal]:
+) -> dict[str, BatchRejection]:
     """By batch_id each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
     bad = pl.col("row").is_in(problems["row"].unique().implode()) | pl.any_horizontal(
         _beyond(variable) for variable in variables.values()
@@ -70,12 +70,12 @@ def refuse_whole(
             "Correct the units, missing markers or columns of this source"
         )
         first = pl.col("row").rank("dense") <= _KEPT_ROWS
-        found[batch_id] = WholeRefusal(error, all_problems.sort("row", maintain_order=True).filter(first))
+        found[batch_id] = BatchRejection(error, all_problems.sort("row", maintain_order=True).filter(first))
     return found
 
 
 def _beyond(variable: Variable) -> pl.Expr:
-    return ~pl.col(variable.name).is_between(variable.lowest, variable.highest)
+    return ~pl.col(variable.name).is_between(variable.valid_min, variable.valid_max)
 
 
 def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
@@ -107,7 +107,7 @@ def _commonest_reasons(problems: pl.DataFrame) -> str:
     )
 
 
-def as_they_came(problems: pl.DataFrame, deliveries: Mapping[str, Delivery], now: datetime) -> pl.DataFrame:
+def as_they_came(problems: pl.DataFrame, deliveries: Mapping[str, SourceBatch], now: datetime) -> pl.DataFrame:
     """Refusals as rows of rejected_readings, each with its row of the delivery as JSON."""
     parts = []
     for (batch_id,), part in problems.group_by("batch_id", maintain_order=True):

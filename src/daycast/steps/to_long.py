@@ -6,9 +6,7 @@ import numpy as np
 import polars as pl
 
 
-def make_long_rows(
-    values: np.ndarray, columns: Sequence[str], issues: pl.DataFrame, targets: Sequence[str]
-) -> pl.DataFrame:
+def to_long(values: np.ndarray, columns: Sequence[str], issues: pl.DataFrame, targets: Sequence[str]) -> pl.DataFrame:
     """Rows by issue, variable and lead from values (N, H, V, K), one column of `columns` for each of the K.
 
     issues: N rows that say for which station and hour of issue, and whatever else goes beside; its columns come first, then

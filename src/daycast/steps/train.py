@@ -20,17 +20,16 @@ from daycast.files import atomic_write
 from daycast.model.checkpoint import check_checkpoint, read_header
 from daycast.model.config import ModelConfig
 from daycast.model.forecaster import Header
-from daycast.model.training.state import Circumstances, forget_states
+from daycast.model.training.state import TrainContext, forget_states
 from daycast.model.training.trainer import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.fit import fit_and_save, fit_in_processes
 from daycast.times import HOUR, floor_hour, parse_duration
 from daycast.variables import Variable
-from daycast.warehouse.forecasts import read_covariates
-from daycast.warehouse.models import ModelEntry, read_champion, read_models, register_model
+from daycast.warehouse.forecasts import read_external_forecasts
+from daycast.warehouse.models import ModelEntry, ModelRow, read_champion, read_models, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 # Train a challenger: snapshot, fit (which needs no warehouse), and register what the judgement said.
 
@@ -48,7 +47,7 @@ class Outcome:
 
 def has_champion(settings: Settings, now: datetime) -> bool:
     """Whether there is a model to forecast with."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         return read_champion(con) is not None
 
 
@@ -59,46 +58,50 @@ def minutes_due(settings: Settings, now: datetime) -> float | None:
     which gets `model.max_minutes`. Where networks are not wanted, or there is too little history for them, a fit of the
     baselines counts. A model registered later than now, by a clock that was wrong, does not.
     """
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         champion, models = read_champion(con), read_models(con)
     by_now = models.filter(pl.col("registered_at") <= now + HOUR)
-    newest_first = by_now.sort("registered_at", descending=True).to_dicts()
-    trained = next((row["registered_at"] for row in newest_first if _is_full_fit(settings, row)), None)
+    newest_first = (ModelRow(**row) for row in by_now.sort("registered_at", descending=True).to_dicts())
+    trained = next((model.registered_at for model in newest_first if _is_full_fit(settings, model)), None)
     if champion is None or trained is None:
         return settings.model.first_max_minutes
     return settings.model.max_minutes if now - trained >= parse_duration(settings.retrain.every) else None
 
 
-def _is_full_fit(settings: Settings, model: Mapping[str, object]) -> bool:
+def _is_full_fit(settings: Settings, model: ModelRow) -> bool:
     """Whether networks were trained if they are wanted and there was enough history; so where the file is gone or damaged."""
     try:
-        members = read_header(settings.checkpoints / str(model["checkpoint"])).config.members
+        members = read_header(settings.checkpoints / model.checkpoint).config.ensemble_size
     except Exception:  # noqa: BLE001 - damaged in whatever way
         return True
-    return members > 0 or settings.model.members == 0
+    return members > 0 or settings.model.ensemble_size == 0
 
 
 def find_champion(settings: Settings, now: datetime) -> str | None:
     """The checkpoint that a warm start begins with, by name; none and a log line where there is no champion yet."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         champion = read_champion(con)
     if champion is None:
         _log.info("there is no champion to begin with: training begins from scratch")
-    return None if champion is None else str(champion["checkpoint"])
+    return None if champion is None else champion.checkpoint
 
 
 def write_snapshot(settings: Settings, now: datetime) -> Path:
     """Write what is known at `now` of all stations as a folder of Parquet files named after their content, and return it."""
     variables = settings.glossary
-    with open_warehouse(settings.warehouse, variables.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         first, last = read_extent(con, now)
         if first is None or last is None:
             raise NotEnoughDataError("there is no observation yet: ingest something first")
         versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(variables))
         stations = read_stations(con)
-        covariates = read_covariates(con, first - OLDEST_H * HOUR, now, now)
-    frames = {"stations": stations, "covariates": covariates, "observations": versions}
-    files = {name: _as_parquet(frame) for name, frame in frames.items() if name != "covariates" or not frame.is_empty()}
+        external_forecasts = read_external_forecasts(con, first - OLDEST_H * HOUR, now, now)
+    frames = {"stations": stations, "external_forecasts": external_forecasts, "observations": versions}
+    files = {
+        name: _as_parquet(frame)
+        for name, frame in frames.items()
+        if name != "external_forecasts" or not frame.is_empty()
+    }
     content = hashlib.sha256()
     for file in files.values():
         content.update(file)
@@ -134,7 +137,7 @@ def fit_snapshot(
         if config.processes > 1:
             fit_in_processes(snapshot, path, glossary, config, begin)
         else:
-            fit_and_save(snapshot, path, glossary, config, Circumstances(path.with_suffix(""), begin), watch)
+            fit_and_save(snapshot, path, glossary, config, TrainContext(path.with_suffix(""), begin), watch)
     forget_states(path.with_suffix(""))
     return path
 
@@ -170,13 +173,13 @@ def register(settings: Settings, checkpoint: Path, decision: Decision, scores: p
     served = decision.winner if decision.promoted else header.cell
     forecasters = dict.fromkeys(name for name in (header.cell, served) if name)  # the one that serves last
     entries = [_entry(name, header, checkpoint, decision, now) for name in forecasters]
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         champion = read_champion(con)
         for entry in entries:
-            if champion is None or champion["model_id"] != entry.model_id:  # else this was carried out before
-                substitutes = decision.substitutes.get(entry.forecaster, ())
+            if champion is None or champion.model_id != entry.model_id:  # else this was carried out before
+                fallbacks = decision.fallbacks.get(entry.forecaster, ())
                 promote = decision.promoted and entry is entries[-1]
-                register_model(con, entry, scores, substitutes, promote=promote)
+                register_model(con, entry, scores, fallbacks, promote=promote)
     return Outcome(entries[-1].model_id if entries else header.model_id, decision)
 
 
@@ -211,7 +214,7 @@ class RetrainingPlan:
         hours = (self.until - self.since) // HOUR + 1
         model = self.model
         try:
-            split_hours(hours, model.validation_days, model.judgement_days, model.least_training_days)
+            split_hours(hours, model.validation_days, model.holdout_days, model.least_training_days)
         except NotEnoughDataError as error:
             return str(error)
         return ""
@@ -220,7 +223,7 @@ class RetrainingPlan:
         model = self.model
         most = "as many epochs as fit into" if model.epochs is None else f"at most {model.epochs} epochs each, within"
         cells = "GRU and LSTM in turns" if model.cell == "auto" else model.cell
-        what = f"{model.members} networks ({cells}), {most} {model.max_minutes:g} minutes"
+        what = f"{model.ensemble_size} networks ({cells}), {most} {model.max_minutes:g} minutes"
         if self.too_little:
             what = f"the naive baselines alone ({self.too_little})"
         begun = f", beginning with {self.champion}" if model.warm_start and self.champion else ""
@@ -231,7 +234,7 @@ class RetrainingPlan:
 
 def plan_retraining(settings: Settings, model: ModelConfig, now: datetime) -> RetrainingPlan:
     """What a retraining with this model configuration would do now; nothing is written. Raises NotEnoughDataError."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.read(now) as con:
         first, last = read_extent(con, now)
         champion, stations = read_champion(con), len(read_stations(con))
     if first is None or last is None:
@@ -239,4 +242,4 @@ def plan_retraining(settings: Settings, model: ModelConfig, now: datetime) -> Re
     pool = settings.retrain.fit_on
     where = "in this very run" if pool == "here" else f"by a worker of the pool {pool}"
     until = min(last, floor_hour(now))
-    return RetrainingPlan(model, stations, first, until, where, str(champion["model_id"]) if champion else None)
+    return RetrainingPlan(model, stations, first, until, where, champion.model_id if champion else None)

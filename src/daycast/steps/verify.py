@@ -6,26 +6,26 @@ import polars as pl
 
 from daycast.evaluation.drift import Drift, DriftLimits, find_drifts
 from daycast.evaluation.scores import score_rows
-from daycast.features.panel import make_network
+from daycast.features.panel import make_panel
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.to_long import make_long_rows
+from daycast.steps.to_long import to_long
 from daycast.times import DAY, HISTORY_HOURS, HOUR, UTC_TIME
 from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
 from daycast.warehouse.models import (
+    ModelRow,
     add_drifts,
     find_model,
     read_champion,
     read_daily_scores,
     read_drifts,
+    read_fallbacks,
     read_judged_crps,
-    read_substitutes,
 )
 from daycast.warehouse.observations import read_stations, read_versions
-from daycast.warehouse.warehouse import open_warehouse
 
 # Score served forecasts, and the baselines beside them, against what came.
 
@@ -45,7 +45,7 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     backfilled are not scored: nobody was served them.
     """
     as_of = until or now
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         found = read_forecasts_to_score(con, now, as_of)
         if found.is_empty():
             return 0
@@ -67,10 +67,10 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
         for name, model in models.items()
     ]
     scored = pl.concat(scores).with_columns(scored_at=pl.lit(now, UTC_TIME), as_of=pl.lit(until, UTC_TIME))
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         replace_scores(con, scored, days)
     forecasters = pl.DataFrame(
-        [(name, model["forecaster"]) for name, model in models.items()], schema=_MODEL, orient="row"
+        [(name, model.forecaster) for name, model in models.items()], schema=_MODEL, orient="row"
     )
     return int(scored.join(forecasters, on=list(_MODEL))["n"].sum())
 
@@ -86,23 +86,23 @@ def _believed(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
 
 
 def _score_model(
-    settings: Settings, model: dict[str, object], served: pl.DataFrame, versions: pl.DataFrame, stations: pl.DataFrame
+    settings: Settings, model: ModelRow, served: pl.DataFrame, versions: pl.DataFrame, stations: pl.DataFrame
 ) -> pl.DataFrame:
     """Scores of one model's forecasts, and of the baselines of its fit, issued for the same stations and hours."""
-    name = str(model["forecaster"])
-    forecaster = load_checkpoint(settings.checkpoints / str(model["checkpoint"]), settings.model.device)
+    name = model.forecaster
+    forecaster = load_checkpoint(settings.checkpoints / model.checkpoint, settings.model.device)
     beside = [other for other in BASELINES if other in forecaster.names and other != name]
     targets = forecaster.header.targets
     start = served["issued_at"].min() - (HISTORY_HOURS - 1) * HOUR  # type: ignore[operator]
-    network = make_network(versions, stations, forecaster.header.channels, start, served["valid_at"].max())  # type: ignore[arg-type]
-    ids = network.stations.select("station_id").with_row_index("at")
-    issues = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
-    t0 = (issues["issued_at"] - start).dt.total_hours().to_numpy()
+    panel = make_panel(versions, stations, forecaster.header.channels, start, served["valid_at"].max())  # type: ignore[arg-type]
+    ids = panel.stations.select("station_id").with_row_index("at")
+    issued = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
+    t0 = (issued["issued_at"] - start).dt.total_hours().to_numpy()
     tables = []
-    for part, quantiles, _, _ in forecaster.predict(forecaster.open(network), issues["at"].to_numpy(), t0, beside):
-        keys = issues[part].select("station_id", "issued_at")
+    for part, quantiles, _, _ in forecaster.predict(forecaster.open(panel), issued["at"].to_numpy(), t0, beside):
+        keys = issued[part].select("station_id", "issued_at")
         theirs = served.join(keys, on=["station_id", "issued_at"], how="semi").with_columns(forecaster=pl.lit(name))
-        rows = [make_long_rows(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in beside]
+        rows = [to_long(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in beside]
         others = [
             row.with_columns(forecaster=pl.lit(other)).join(theirs.select(*_KEY, "observed"), on=_KEY)
             for other, row in zip(beside, rows, strict=True)
@@ -110,9 +110,7 @@ def _score_model(
         tables += [
             table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS) for table in [theirs, *others]
         ]
-    scored = pl.concat(tables).with_columns(
-        model_id=pl.lit(str(model["model_id"])), valid_on=pl.col("valid_at").dt.date()
-    )
+    scored = pl.concat(tables).with_columns(model_id=pl.lit(model.model_id), valid_on=pl.col("valid_at").dt.date())
     return score_rows(scored, QUANTILE_COLUMNS, _BY)
 
 
@@ -122,16 +120,16 @@ def note_drifts(settings: Settings, now: datetime, until: datetime | None = None
     Days up to the one before `until`, by default `now`, are looked at, for that day is not over.
     """
     limits = DriftLimits(**settings.drift.model_dump())
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with settings.warehouse.write(now) as con:
         champion = read_champion(con)
-        if champion is None or champion["promoted_at"] is None:
+        if champion is None or champion.promoted_at is None:
             return None, []
-        model_id, last = str(champion["model_id"]), ((until or now) - DAY).date()
+        model_id, last = champion.model_id, ((until or now) - DAY).date()
         since = last - timedelta(days=limits.days + limits.lasting)
-        daily = read_daily_scores(con, model_id, champion["promoted_at"], since, last)  # type: ignore[arg-type]
-        served_by = {one.variable: one.forecaster for one in read_substitutes(con, model_id) if one.station_id is None}
+        daily = read_daily_scores(con, model_id, champion.promoted_at, since, last)
+        served_by = {one.variable: one.forecaster for one in read_fallbacks(con, model_id) if one.station_id is None}
         judged = read_judged_crps(con, model_id)
-        found = find_drifts(daily, str(champion["forecaster"]), judged, served_by, limits, last)
+        found = find_drifts(daily, champion.forecaster, judged, served_by, limits, last)
         known = {(one.variable, one.measure) for one in read_drifts(con)}
         new = [one for one in found if (one.variable, one.measure) not in known]
         if new:

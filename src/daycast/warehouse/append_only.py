@@ -11,7 +11,7 @@ from daycast.warehouse.warehouse import frames, read_frame
 
 
 @dataclass(frozen=True)
-class Growing:
+class AppendOnly:
     """A table that grows: the column that tells its rows' time, in which periods it is divided, and how its files are sorted."""
 
     column: str
@@ -20,11 +20,11 @@ class Growing:
 
 
 _MONTHS, _HOURS = ("1mo", "1d"), ("1mo", "1d", "1h")
-GROWING = {
-    "forecasts": Growing("issued_at", _HOURS, "variable, station_id, issued_at, lead_hours"),
-    "scores": Growing("valid_on", _MONTHS, "variable, station_id, valid_on, lead_hours, model_id, forecaster"),
-    "observation_versions": Growing("observed_at", _MONTHS, "station_id, observed_at, known_from"),
-    "covariates": Growing("issued_at", _MONTHS, "station_id, issued_at, valid_at, received_at"),
+APPEND_ONLY = {
+    "forecasts": AppendOnly("issued_at", _HOURS, "variable, station_id, issued_at, lead_hours"),
+    "scores": AppendOnly("valid_on", _MONTHS, "variable, station_id, valid_on, lead_hours, model_id, forecaster"),
+    "observation_versions": AppendOnly("observed_at", _MONTHS, "station_id, observed_at, known_from"),
+    "external_forecasts": AppendOnly("issued_at", _MONTHS, "station_id, issued_at, valid_at, received_at"),
 }
 
 
@@ -33,7 +33,7 @@ def touch(con: duckdb.DuckDBPyConnection, table: str, moments: pl.Series) -> Non
 
     Call inside the transaction that does so.
     """
-    finest = GROWING[table].periods[-1]
+    finest = APPEND_ONLY[table].periods[-1]
     since = moments.cast(UTC_TIME).dt.truncate(finest).unique()
     touched = pl.DataFrame({"since": since, "until": since.dt.offset_by(finest)})
     with frames(con, touched=touched):

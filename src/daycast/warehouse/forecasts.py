@@ -8,7 +8,7 @@ import polars as pl
 
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.statements import statement
-from daycast.warehouse.warehouse import frames, read_frame, transaction
+from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
 
 # Writing forecasts, and their scores once the truth came.
 
@@ -25,7 +25,7 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, made: pl.DataFrame) -> pl.
     written = pl.concat([made.filter(~pl.col("backfilled")), unserved])
     with frames(con, served=written), transaction(con):
         con.execute(statement("delete_forecasts"))
-        con.execute(statement("insert_forecasts"))
+        insert(con, "forecasts", written)
         touch(con, "forecasts", written["issued_at"])
     return written
 
@@ -41,8 +41,7 @@ def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, 
         with frames(con, scored=days):
             con.execute(statement("delete_scores"))
         if scored is not None:
-            with frames(con, scored=scored):
-                con.execute(statement("insert_scores"))
+            insert(con, "scores", scored)
         touch(con, "scores", days["valid_on"])
 
 
@@ -72,26 +71,27 @@ def read_issues_of(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame) -> pl.D
     """What is held of the issues in `ranges`: station_id, since, until (both included), one row a station, at least one."""
     earliest, latest = ranges.select(pl.col("since").min(), pl.col("until").max()).row(0)
     with frames(con, ranges=ranges):
-        return read_frame(con, "select_covariates_of_ranges", earliest=earliest, latest=latest)
+        return read_frame(con, "select_external_forecasts_of_ranges", earliest=earliest, latest=latest)
 
 
-def append_covariates(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> None:
+def append_external_forecasts(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> None:
     """Store rows of others' forecasts. Call inside the transaction that writes the account of their batches."""
-    with frames(con, issues=rows):
-        con.execute(statement("insert_covariates"))
-    touch(con, "covariates", rows["issued_at"])
+    insert(con, "external_forecasts", rows)
+    touch(con, "external_forecasts", rows["issued_at"])
 
 
-def read_covariates(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime, as_of: datetime) -> pl.DataFrame:
+def read_external_forecasts(
+    con: duckdb.DuckDBPyConnection, since: datetime, until: datetime, as_of: datetime
+) -> pl.DataFrame:
     """Every row received by `as_of` of what others issued in [since, until], both included.
 
     station_id, issued_at, valid_at, received_at and a column a variable; the order does not depend on that of ingestion,
     but for rows of one receipt that contradict each other.
     """
-    return read_frame(con, "select_covariates", since=since, until=until, as_of=as_of)
+    return read_frame(con, "select_external_forecasts", since=since, until=until, as_of=as_of)
 
 
-def count_covariates(con: duckdb.DuckDBPyConnection) -> tuple[int, int, datetime | None]:
+def count_external_forecasts(con: duckdb.DuckDBPyConnection) -> tuple[int, int, datetime | None]:
     """How many rows there are, of how many stations, and when the newest was issued."""
-    n, stations, newest = read_frame(con, "select_covariate_count").row(0)
+    n, stations, newest = read_frame(con, "select_external_forecast_count").row(0)
     return n, stations, newest

@@ -10,7 +10,7 @@ import polars as pl
 from daycast.errors import WarehouseError
 from daycast.times import DAY, EPOCH
 from daycast.variables import Variable, check_column
-from daycast.warehouse.append_only import GROWING, touch
+from daycast.warehouse.append_only import APPEND_ONLY, touch
 from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import read_frame, transaction
 
@@ -52,7 +52,7 @@ def _delete(con: duckdb.DuckDBPyConnection, query: str, table: str, first: objec
         return
     con.execute(statement(query), {"until": until})
     moments = pl.datetime_range(
-        first.astimezone(UTC), until, GROWING[table].periods[-1], closed="left", eager=True, time_unit="us"
+        first.astimezone(UTC), until, APPEND_ONLY[table].periods[-1], closed="left", eager=True, time_unit="us"
     )
     touch(con, table, moments)
 
@@ -68,7 +68,7 @@ _STEPS = (
 )
 
 
-def tidy_lake(con: duckdb.DuckDBPyConnection, kept: timedelta = DAY) -> None:
+def vacuum_lake(con: duckdb.DuckDBPyConnection, kept: timedelta = DAY) -> None:
     """Forget the states that the lake had longer ago than `kept`, and delete their files; small files become larger ones.
 
     No row changes. Whoever reads goes on, unless it is a state older than that. Each step is a commit of its own, and one that is

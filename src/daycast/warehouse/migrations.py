@@ -20,7 +20,7 @@ _PARTS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(
 _STEP = {"(": 1, ")": -1}
 
 
-def without_checks(sql: str) -> str:
+def strip_checks(sql: str) -> str:
     """The same statements without `check (…)`, of a column or of a table; texts, comments and quoted names stay as they are."""
     kept, end, depth = [], 0, 0
     for part in _PARTS.finditer(sql):
@@ -40,7 +40,7 @@ def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) ->
     applied = dict(con.execute(statement("select_migrations")).fetchall())
     files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
     _check_applied(applied, files)
-    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    present = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
     if set(files) != set(applied) or any(variable.name not in present for variable in variables):
         return False
     views = {name for (name,) in con.execute(statement("select_views")).fetchall()}
@@ -76,7 +76,8 @@ def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
 def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
     con.execute("begin")
     try:
-        con.execute(without_checks(text) if is_lake(con) else text)
+        whole = _for_each_check(con, text)
+        con.execute(strip_checks(whole) if is_lake(con) else whole)
         con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
         con.execute("commit")
     except duckdb.Error as error:
@@ -84,23 +85,35 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) 
         raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
 
 
+def _for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
+    """A migration with its statements that say {check} repeated for the column of each variable's check."""
+    if "{check}" not in text:
+        return text
+    columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
+    checks = [quoted(name) for name in columns if name.endswith("_check")]
+    parts = text.split(";")
+    return ";".join(
+        "; ".join(part.replace("{check}", c) for c in checks) if "{check}" in part else part for part in parts
+    )
+
+
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Give each variable its column in readings and covariates, and its column, flag and check in observation_versions.
+    """Give each variable its column in readings and external_forecasts, and its column, flag and check in observation_versions.
 
     The column that is looked for comes last, so that what a killed process began is completed.
     """
-    present = {name for (name,) in con.execute(statement("select_covariate_columns")).fetchall()}
+    present = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
     for name in (variable.name for variable in variables if variable.name not in present):
         con.execute(f"alter table readings add column if not exists {quoted(name)} double")
         add = "alter table observation_versions add column if not exists"
         con.execute(f"{add} {quoted(name)} double")
         con.execute(f"{add} {quoted(flag_column(name))} utinyint default 9")
         con.execute(f"{add} {quoted(check_column(name))} varchar")
-        con.execute(f"alter table covariates add column if not exists {quoted(name)} double")
+        con.execute(f"alter table external_forecasts add column if not exists {quoted(name)} double")
 
 
 def renew_views(con: duckdb.DuckDBPyConnection) -> None:

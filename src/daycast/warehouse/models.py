@@ -10,14 +10,14 @@ import polars as pl
 
 from daycast.errors import ModelError
 from daycast.evaluation.drift import Drift
-from daycast.evaluation.serving import Substitute
+from daycast.evaluation.serving import Fallback
 from daycast.warehouse.statements import statement
-from daycast.warehouse.warehouse import frames, read_frame, transaction
+from daycast.warehouse.warehouse import insert, read_frame, transaction
 
 # The register of models: who is champion, who was, and why.
 
 
-_SUBSTITUTES = {
+_FALLBACKS = {
     "variable": pl.String(),
     "station_id": pl.String(),
     "forecaster": pl.String(),
@@ -41,52 +41,66 @@ class ModelEntry:
     decision: str  # JSON
 
 
+@dataclass(frozen=True)
+class ModelRow:
+    """A row of `models`."""
+
+    model_id: str
+    forecaster: str
+    checkpoint: str  # a file name in the folder of checkpoints
+    data_hash: str
+    trained_until: datetime
+    registered_at: datetime
+    role: Literal["champion", "challenger", "retired"]
+    promoted_at: datetime | None
+    reason: str
+    decision: str  # JSON
+    promoted_by: str | None
+
+
 def register_model(
     con: duckdb.DuckDBPyConnection,
     entry: ModelEntry,
     judged: pl.DataFrame,
-    substitutes: Sequence[Substitute] = (),
+    fallbacks: Sequence[Fallback] = (),
     *,
     promote: bool,
 ) -> None:
     """Register a model with its judgement, in place of what stood under its id; the champion changes in the same transaction.
 
-    judged: the columns of `judgements` but model_id; substitutes: the baselines that serve in its place, and where.
+    judged: the columns of `holdout_scores` but model_id; substitutes: the baselines that serve in its place, and where.
     """
-    chosen = pl.DataFrame([asdict(one) for one in substitutes], schema=_SUBSTITUTES)
-    named = {
-        name: frame.with_columns(model_id=pl.lit(entry.model_id))
-        for name, frame in (("judged", judged), ("chosen", chosen))
-    }
-    with frames(con, **named), transaction(con):
-        for name in ("delete_model", "delete_judgement", "delete_substitutes"):
+    chosen = pl.DataFrame([asdict(one) for one in fallbacks], schema=_FALLBACKS)
+    of_model = pl.lit(entry.model_id)
+    with transaction(con):
+        for name in ("delete_model", "delete_holdout_scores", "delete_fallbacks"):
             con.execute(statement(name), {"model_id": entry.model_id})
         con.execute(statement("insert_model"), asdict(entry))
-        con.execute(statement("insert_judgement"))
-        con.execute(statement("insert_substitutes"))
+        insert(con, "holdout_scores", judged.with_columns(model_id=of_model))
+        insert(con, "fallbacks", chosen.with_columns(model_id=of_model))
         if promote:
-            _promote(con, entry.model_id, entry.registered_at, "judgement")
+            _promote(con, entry.model_id, entry.registered_at, "holdout")
 
 
-def read_substitutes(con: duckdb.DuckDBPyConnection, model_id: str) -> tuple[Substitute, ...]:
+def read_fallbacks(con: duckdb.DuckDBPyConnection, model_id: str) -> tuple[Fallback, ...]:
     """The baselines that serve in the place of a model, and where."""
-    return tuple(Substitute(**row) for row in read_frame(con, "select_substitutes", model_id=model_id).to_dicts())
+    return tuple(Fallback(**row) for row in read_frame(con, "select_fallbacks", model_id=model_id).to_dicts())
 
 
-def read_judgement(con: duckdb.DuckDBPyConnection, model_id: str) -> pl.DataFrame:
-    """The rows of `judgements` of a model: each forecaster's scores by variable and lead."""
-    return read_frame(con, "select_judgement", model_id=model_id)
+def read_holdout_scores(con: duckdb.DuckDBPyConnection, model_id: str) -> pl.DataFrame:
+    """The rows of `holdout_scores` of a model: each forecaster's scores by variable and lead."""
+    return read_frame(con, "select_holdout_scores", model_id=model_id)
 
 
-def read_champion(con: duckdb.DuckDBPyConnection) -> dict[str, object] | None:
-    """The champion's row of `models`, or None where nothing serves yet."""
+def read_champion(con: duckdb.DuckDBPyConnection) -> ModelRow | None:
+    """The champion, or None where nothing serves yet."""
     rows = read_frame(con, "select_champion").to_dicts()
-    return rows[0] if rows else None
+    return ModelRow(**rows[0]) if rows else None
 
 
-def read_champions_until(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[dict[str, object]]:
-    """The rows of `models` of those who were champion at `moment` or before, the newest first; one comes as often as it was."""
-    return read_frame(con, "select_champions_until", until=moment).to_dicts()
+def read_champions_until(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[ModelRow]:
+    """Those who were champion at `moment` or before, the newest first; one comes as often as it was."""
+    return [ModelRow(**row) for row in read_frame(con, "select_champions_until", until=moment).to_dicts()]
 
 
 def read_models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -94,14 +108,14 @@ def read_models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return read_frame(con, "select_models")
 
 
-def find_model(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[str, object]:
-    """The row of `models` under this id. Raises ModelError naming the ids there are."""
+def find_model(con: duckdb.DuckDBPyConnection, model_id: str) -> ModelRow:
+    """The model with this id. Raises ModelError naming the ids there are."""
     models = read_models(con)
     rows = models.filter(pl.col("model_id") == model_id).to_dicts()
     if not rows:
         there = ", ".join(models["model_id"]) or "none"
         raise ModelError(f"there is no model {model_id!r}; registered are: {there}")
-    return rows[0]
+    return ModelRow(**rows[0])
 
 
 def promote_model(
@@ -147,9 +161,9 @@ def replace_calibrations(
     """
     key = {"model_id": model_id, "calibrated_at": calibrated_at}
     named = calibrated.with_columns(pl.lit(value).alias(name) for name, value in key.items())
-    with frames(con, calibrated=named), transaction(con):
+    with transaction(con):
         con.execute(statement("delete_calibrations"), key)
-        con.execute(statement("insert_calibrations"))
+        insert(con, "calibrations", named)
 
 
 def read_calibrations(con: duckdb.DuckDBPyConnection, model_id: str, as_of: datetime) -> pl.DataFrame:
@@ -191,5 +205,5 @@ def read_drifts(con: duckdb.DuckDBPyConnection) -> tuple[Drift, ...]:
 def add_drifts(con: duckdb.DuckDBPyConnection, drifts: list[Drift], model_id: str, now: datetime) -> None:
     """Note drifts of a model, found now."""
     rows = pl.DataFrame([asdict(one) for one in drifts], schema=_DRIFT)
-    with frames(con, drifted=rows.with_columns(model_id=pl.lit(model_id), found_at=pl.lit(now))), transaction(con):
-        con.execute(statement("insert_drifts"))
+    with transaction(con):
+        insert(con, "drifts", rows.with_columns(model_id=pl.lit(model_id), found_at=pl.lit(now)))

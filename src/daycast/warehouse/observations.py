@@ -12,7 +12,7 @@ from daycast.times import HOUR
 from daycast.variables import flag_column
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.statements import quoted, statement
-from daycast.warehouse.warehouse import frames, read_frame, transaction
+from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
 
 # Reading what is believed of the network.
 
@@ -49,8 +49,8 @@ def mark_stale(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame, later: pl.D
 
     Call inside the transaction that brings the readings.
     """
-    with frames(con, ranges=ranges, later=later):
-        con.execute(statement("insert_stale_hours"))
+    insert(con, "stale_hours", ranges)
+    with frames(con, later=later):
         con.execute(statement("insert_stale_hours_after"))
 
 
@@ -64,15 +64,15 @@ def settle_stale_hours(con: duckdb.DuckDBPyConnection, nearest: pl.DataFrame) ->
     with transaction(con):
         if not changed.is_empty():
             later = changed.with_columns(pl.lit(_LONG_AGO).alias("boundary"))
-            with frames(con, later=later, nearest=nearest):
+            with frames(con, later=later):
                 con.execute(statement("insert_stale_hours_after"))
-                con.execute(statement("delete_neighbours"))
-                con.execute(statement("insert_neighbours"))
+            con.execute(statement("delete_neighbours"))
+            insert(con, "neighbours", nearest)
         con.execute(statement("insert_stale_hours_of_neighbours"))
         ranges = read_frame(con, "select_stale_hours")
         with frames(con, ranges=ranges):
             con.execute(statement("delete_stale_hours"))
-            con.execute(statement("insert_stale_hours"))
+        insert(con, "stale_hours", ranges)
     return ranges
 
 
@@ -96,15 +96,13 @@ def replace_versions(
     with transaction(con):
         held = _in_ranges(con, "select_versions_of_ranges", rewritten)
         fresh = versions if held.is_empty() else _replace_differing(con, versions, held)
-        with frames(con, versions=fresh):
-            con.execute(statement("insert_observation_versions"))
+        insert(con, "observation_versions", fresh)
         touch(con, "observation_versions", fresh["observed_at"])
         with frames(con, ranges=rewritten):
             con.execute(statement("delete_month_statistics"))
         with frames(con, ranges=done):
             con.execute(statement("delete_stale_hours"))
-        with frames(con, ranges=left):
-            con.execute(statement("insert_stale_hours"))
+        insert(con, "stale_hours", left)
     return fresh
 
 
@@ -169,9 +167,9 @@ def _add_up(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Seq
     if missing.is_empty() or not variables:
         return
     statistics = _by_variable(_sums(con, missing, variables), missing, variables)
-    with frames(con, ranges=missing.select("station_id", since="month", until="month"), statistics=statistics):
+    with frames(con, ranges=missing.select("station_id", since="month", until="month")):
         con.execute(statement("delete_month_statistics"))
-        con.execute(statement("insert_month_statistics"))
+    insert(con, "month_statistics", statistics)
 
 
 def _sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
@@ -215,5 +213,5 @@ def _pool(statistics: pl.DataFrame) -> pl.DataFrame:
     sums = statistics.group_by(*_MONTH_KEY, "variable").agg(
         n.sum(), mean=(n * mean).sum() / n.sum(), square=(n * (deviation**2 + mean**2)).sum() / n.sum()
     )
-    spread = (pl.col("square") - mean**2).clip(lower_bound=0).sqrt()
-    return sums.select(*_MONTH_KEY, "variable", "n", "mean", spread.alias("deviation"))
+    map_blocks = (pl.col("square") - mean**2).clip(lower_bound=0).sqrt()
+    return sums.select(*_MONTH_KEY, "variable", "n", "mean", map_blocks.alias("deviation"))

@@ -9,7 +9,7 @@ import polars as pl
 
 from daycast.times import UTC_TIME
 from daycast.warehouse.statements import statement
-from daycast.warehouse.warehouse import frames, read_frame, transaction
+from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
     """
     with frames(con, listed=listed, unlisted=unlisted):
         con.execute(statement("delete_stations"))
-        con.execute(statement("insert_stations"))
+        insert(con, "stations", listed)
         con.execute(statement("insert_unlisted_stations"))
 
 
@@ -79,16 +79,14 @@ def append_batches(
     """
     _forget_refused(con, batches)
     if readings is not None:
-        with frames(con, news=readings):
-            con.execute(statement("insert_readings"))
-    with frames(con, refusals=rejected):
-        con.execute(statement("insert_rejected_readings"))
+        insert(con, "readings", readings)
+    insert(con, "rejected_readings", rejected)
     for batch in batches:
         con.execute(statement("insert_batch"), asdict(batch))
 
 
 def _forget_refused(con: duckdb.DuckDBPyConnection, batches: Sequence[Batch]) -> None:
-    refused = read_frame(con, "select_refused_batches")
+    refused = read_frame(con, "select_rejected_batches")
     if refused.is_empty() or not batches:
         return
     again = pl.DataFrame(

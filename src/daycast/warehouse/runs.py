@@ -15,7 +15,7 @@ from daycast.warehouse.warehouse import read_frame
 
 def start_run(con: duckdb.DuckDBPyConnection, run_id: str, flow: str, as_of: datetime, started_at: datetime) -> None:
     """Note that a run began, and of earlier ones of its flow that never said how they ended that they failed."""
-    con.execute(statement("update_abandoned_runs"), {"flow": flow})
+    con.execute(statement("update_orphaned_runs"), {"flow": flow})
     con.execute(statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at})
 
 
@@ -29,7 +29,7 @@ def finish_run(
     )
 
 
-_STAMPS = {  # columns that say when something was done here; readings, covariates and forecasts are seen to apart
+_STAMPS = {  # columns that say when something was done here; readings, external_forecasts and forecasts are seen to apart
     "batches": ("received_until", "ingested_at"),
     "drifts": ("found_at",),
     "models": ("registered_at", "promoted_at"),
@@ -87,8 +87,8 @@ def correct_stamps(con: duckdb.DuckDBPyConnection, now: datetime, latest: dateti
     counts["readings"] = _count(con, statement("update_receipts"), times)
     issues = read_frame(con, "select_late_issues", latest=latest)["issued_at"]
     if len(issues):
-        counts["covariates"] = _count(con, statement("update_covariate_receipts"), times)
-        touch(con, "covariates", issues)
+        counts["external_forecasts"] = _count(con, statement("update_external_forecast_receipts"), times)
+        touch(con, "external_forecasts", issues)
     ahead = read_frame(con, "select_future_forecasts", latest=latest)["issued_at"]
     if len(ahead):
         counts["forecasts"] = _count(con, statement("delete_future_forecasts"), {"latest": latest})

@@ -1,5 +1,6 @@
 """The database explains itself: a comment on every public table, view, macro and column."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import duckdb
 import daycast
 from daycast.variables import check_column, flag_column
 
-# The SQL of the project, read from sql/: one statement a file, named after what it does.
+# The SQL of the project, read from sql/: named statements, one file a family of tables.
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @cache
@@ -17,10 +20,19 @@ def sql_folder() -> Path:
     return daycast.resource_folder("sql")
 
 
-@cache
 def statement(name: str) -> str:
-    """The text of sql/queries/NAME.sql."""
-    return (sql_folder() / "queries" / f"{name}.sql").read_text()
+    """The statement of this name, whichever file of sql/queries it stands in."""
+    return statements()[name]
+
+
+@cache
+def statements() -> dict[str, str]:
+    """Every statement of sql/queries by its name: in each file one begins with a line `-- name: NAME`."""
+    named: dict[str, str] = {}
+    for path in sorted((sql_folder() / "queries").glob("*.sql")):
+        _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
+        named.update(zip(parts[::2], (text.strip().removesuffix(";") for text in parts[1::2]), strict=True))
+    return named
 
 
 def quoted(identifier: str) -> str:

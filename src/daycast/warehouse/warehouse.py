@@ -19,7 +19,7 @@ from daycast.files import atomic_write, check_room, errno_of, explain, explained
 from daycast.variables import Variable
 from daycast.warehouse.lake import Lake, open_lake
 from daycast.warehouse.migrations import add_variable_columns, is_current, migrate, renew_views
-from daycast.warehouse.statements import statement
+from daycast.warehouse.statements import quoted, statement
 
 # What DuckDB says where a database cannot be opened, read or written, in one line that tells the cases apart.
 #
@@ -116,30 +116,46 @@ def taking_turns(turn: Callable[[], AbstractContextManager[None]]) -> Iterator[N
         _turn.reset(token)
 
 
-@contextmanager
-def open_warehouse(
-    where: Path | Lake,
-    variables: Iterable[Variable],
-    now: datetime,
-    wait_s: float = 120.0,
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The warehouse in a file or on a lake, created if absent, migrated, with a column for each of `variables`.
+class Warehouse:
+    """The tables in a file or on a lake, each variable with its columns. `read` and `write` are the only ways in.
 
-    One process is inside at a time: while another is, this waits, up to `wait_s` seconds. Raises WarehouseError, also later in
-    the block: held, damaged, made by a newer DuckDB, not permitted or without room, each with its way out.
+    Either creates the database if it is absent and migrates it. One process is inside at a time: while another is, the next
+    one waits, up to `wait_s` seconds. Under a worker the slot of the server is taken first (`taking_turns`). Both raise
+    WarehouseError, also later in the block: held, damaged, made by a newer DuckDB, not permitted or without room, each with its
+    way out. `now` dates migrations.
     """
-    variables = list(variables)
-    opened = (
-        open_lake(where, SETTINGS, wait_s) if isinstance(where, Lake) else _open_file(where, variables, now, wait_s)
-    )
-    with _turn.get()(), failures_explained(where), opened as con:
-        try:
-            if not is_current(con, variables):
-                _complete(con, variables, now)
-            yield con
-        except RuntimeError as error:
-            raise_interrupt(error)
-            raise
+
+    def __init__(self, where: Path | Lake, variables: Iterable[Variable]) -> None:
+        self.where = where
+        self.variables = tuple(variables)
+
+    @contextmanager
+    def read(self, now: datetime, wait_s: float = 120.0) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that cannot write; all its queries see the same state."""
+        with self.write(now, wait_s) as con:
+            con.execute("begin transaction read only")
+            try:
+                yield con
+            finally:
+                with suppress(duckdb.Error):  # after an error there may be no transaction any more
+                    con.execute("rollback")
+
+    @contextmanager
+    def write(self, now: datetime, wait_s: float = 120.0) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that reads and writes; what belongs together is one `transaction`."""
+        with _turn.get()(), failures_explained(self.where), self._open(now, wait_s) as con:
+            try:
+                if not is_current(con, self.variables):
+                    _complete(con, self.variables, now)
+                yield con
+            except RuntimeError as error:
+                raise_interrupt(error)
+                raise
+
+    def _open(self, now: datetime, wait_s: float) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        if isinstance(self.where, Lake):
+            return open_lake(self.where, SETTINGS, wait_s)
+        return _open_file(self.where, self.variables, now, wait_s)
 
 
 @contextmanager
@@ -239,8 +255,14 @@ def frames(con: duckdb.DuckDBPyConnection, **named: pl.DataFrame) -> Iterator[No
             con.unregister(name)
 
 
+def insert(con: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    """Add rows to a table, each column under its name."""
+    with frames(con, inserted=rows):
+        con.execute(f"insert into {quoted(table)} by name select * from inserted")
+
+
 def read_frame(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> pl.DataFrame:
-    """The result of sql/queries/NAME.sql.
+    """The result of the statement NAME of sql/queries.
 
     Not by `con.sql(query, params=…)`: in DuckDB 1.5 that takes thirty times as long, because it goes through Python's rows.
     """

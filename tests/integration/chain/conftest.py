@@ -17,7 +17,7 @@ import pytest
 
 from daycast.__main__ import main
 from daycast.cli.chain import QUIET
-from daycast.service.ephemeral_server import OwnServer
+from daycast.service.ephemeral_server import EphemeralServer
 from daycast.settings import load as present
 from daycast.times import parse_time
 from integration.made_once import made_once
@@ -33,11 +33,11 @@ seed = 4
 targets = ["air_temperature_c", "relative_humidity_pct", "wind_speed_m_s", "precipitation_mm"]
 inputs = ["wind_speed_m_s"]  # nothing besides the targets: the linear path's time grows with the cube of the variables
 cell = "lstm"
-members = 1
+ensemble_size = 1
 epochs = 1
 steps_per_epoch = 5
 validation_days = 10
-judgement_days = 10
+holdout_days = 10
 """
 UNTIL = "2026-06-01T00:00:00Z"  # by the clock of the chain
 
@@ -49,7 +49,7 @@ def environment(tmp_path_factory):
     foreign = ("DAYCAST_", "PREFECT_", "PANDERA_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     clean |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    server = OwnServer(home / "server")
+    server = EphemeralServer(home / "server")
     server.wait()
     yield {**clean, **server.environment}
     server.process.terminate()

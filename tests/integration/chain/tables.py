@@ -13,8 +13,8 @@ TABLES = (
     "rejected_readings",
     "observation_versions",
     "models",
-    "judgements",
-    "substitutes",
+    "holdout_scores",
+    "fallbacks",
     "forecasts",
     "scores",
 )

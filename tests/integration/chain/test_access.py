@@ -13,7 +13,7 @@ import pytest
 
 from daycast.service.access import access_settings, entry_address, keep_auth, read_auth
 from daycast.service.deploy import create_what_deployments_need
-from daycast.service.ephemeral_server import OwnServer
+from daycast.service.ephemeral_server import EphemeralServer
 from daycast.service.server import RefusedError, Server
 
 pytestmark = pytest.mark.slow
@@ -150,7 +150,7 @@ def test_what_a_server_keeps_is_for_its_user_alone(tmp_path: Path):
 def test_each_command_has_a_password_of_its_own(environment, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("daycast.service.ephemeral_server.subprocess.Popen", lambda *_, env, **__: seen.append(env))
-    servers = [OwnServer(tmp_path / name) for name in ("a", "b")]
+    servers = [EphemeralServer(tmp_path / name) for name in ("a", "b")]
     passwords = [each.environment["PREFECT_API_AUTH_STRING"] for each in servers]
     assert len({*passwords, environment["PREFECT_API_AUTH_STRING"]}) == 3
     for env, password in zip(seen, passwords, strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from integration.chain.conftest import CHAIN, UNTIL
 from integration.chain.tables import copy_of
 from integration.test_slow_source import DAYS, NOW, START, weather
@@ -82,7 +82,7 @@ def start(environment) -> Iterator[Callable[..., Command]]:
 
 
 def rows(folder: Path, table: str) -> int:
-    with open_warehouse(folder / "data" / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(folder / "data" / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         return con.execute(f"select count(*) from {table}").fetchall()[0][0]
 
 

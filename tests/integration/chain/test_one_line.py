@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -13,13 +13,13 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 @pytest.mark.slow
 def test_a_flow_that_fails_is_told_in_one_line(daycast, tmp_path):
     data = tmp_path / "data"
-    with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         con.execute("drop table scores cascade")
     done = daycast(tmp_path, "verify", "--until", "2026-06-01")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("daycast: ")
-    with open_warehouse(data / "warehouse.duckdb", BUILT_IN.values(), NOW) as con:
+    with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         ((status, message),) = con.execute("select status, message from runs").fetchall()
     assert status == "failed"
     assert "scores" in message

@@ -81,7 +81,7 @@ def test_the_server_inherits_the_port_of_its_address(tmp_path, monkeypatch):
             bound.append("http://{}:{}/api".format(*inherited.getsockname()))
 
     monkeypatch.setattr(own_server.subprocess, "Popen", start)
-    assert [own_server.OwnServer(tmp_path / "prefect").url] == bound
+    assert [own_server.EphemeralServer(tmp_path / "prefect").url] == bound
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_its_past_is_forgotten_when_it_is_large_and_no_other_server_lives_there(
 ):
     monkeypatch.setattr(own_server.subprocess, "Popen", lambda *_, **__: None)
     home = tmp_path / "prefect" / "commands"
-    other = own_server.OwnServer(home) if used_elsewhere else None
+    other = own_server.EphemeralServer(home) if used_elsewhere else None
     home.mkdir(parents=True, exist_ok=True)
     with (home / "prefect.db-wal").open("wb") as file:
         file.truncate(size_mb * 2**20)
-    own_server.OwnServer(home)
+    own_server.EphemeralServer(home)
     assert (home / "prefect.db-wal").exists() == kept
     assert home.is_dir()
     del other

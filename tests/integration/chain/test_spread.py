@@ -18,12 +18,11 @@ from prefect.settings import (
 )
 
 from daycast.errors import ConfigError, DaycastError, WorkerError
-from daycast.flows.spread import spreading
+from daycast.flows.map_blocks import mapping_blocks
 from daycast.settings import Settings, load_settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.times import HOUR, parse_time
-from daycast.warehouse.warehouse import open_warehouse
 from integration.chain.conftest import UNTIL
 
 pytestmark = pytest.mark.slow
@@ -48,10 +47,10 @@ def _server(environment):
 def an_hour_later(settings: Settings) -> dict[str, pl.DataFrame]:
     """Ingest and forecast; returns what the tables say."""
     now = parse_time(UNTIL) + HOUR
-    with spreading(settings) as spread:
-        ingest_source(settings, settings.sources[0], now, spread=spread)
-        issue_forecasts(settings, now, spread=spread)
-    with open_warehouse(settings.warehouse, settings.glossary.values(), now) as con:
+    with mapping_blocks(settings) as map_blocks:
+        ingest_source(settings, settings.sources[0], now, map_blocks=map_blocks)
+        issue_forecasts(settings, now, map_blocks=map_blocks)
+    with settings.warehouse.write(now) as con:
         tables = {
             name: con.execute(f"from {name} order by all").to_arrow_table()
             for name in ("forecasts", "observation_versions")
@@ -79,10 +78,10 @@ def test_the_same_blocks_give_the_same_forecasts_and_flags_to_the_bit_whoever_co
     if runner == "dask":
         pytest.importorskip("prefect_dask", reason="pip install 'daycast[dask]'")
     compute = f'task_runner = "{runner}"\nworkers = 2\nblock_stations = 2'
-    spread = an_hour_later(in_a_copy(chain, tmp_path, compute))
+    map_blocks = an_hour_later(in_a_copy(chain, tmp_path, compute))
     for name, table in in_blocks.items():
         assert len(table) > 0
-        assert_frame_equal(spread[name], table, check_exact=True)
+        assert_frame_equal(map_blocks[name], table, check_exact=True)
 
 
 def test_blocks_of_another_size_give_the_same_rows_and_flags_and_the_same_values_but_for_rounding(
@@ -120,10 +119,10 @@ def die(_: int) -> int:
 def attempt(settings: Settings, *works: tuple[Callable, list]) -> list:
     """What comes of each work, or the error that it ends with."""
     ends: list = []
-    with spreading(settings) as spread:
+    with mapping_blocks(settings) as map_blocks:
         for compute, blocks in works:
             try:
-                ends.append(list(spread(compute, blocks)))
+                ends.append(list(map_blocks(compute, blocks)))
             except DaycastError as error:
                 ends.append(error)
     return ends

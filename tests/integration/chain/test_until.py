@@ -133,7 +133,7 @@ def test_retrain_learns_from_what_was_known_then_and_registers_now(daycast, fold
         assert registered_at == text(NOW)
         assert promoted_at in (None, text(NOW))
         assert trained_until < text(BEFORE)
-        judged = f"select max(until) <= '{BEFORE}' from judgements where model_id = '{model_id}'"
+        judged = f"select max(until) <= '{BEFORE}' from holdout_scores where model_id = '{model_id}'"
         assert ask(folder, judged) == [(True,)]
 
 

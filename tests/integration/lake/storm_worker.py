@@ -20,7 +20,7 @@ from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.readings import Batch, append_batches
-from daycast.warehouse.warehouse import SETTINGS, open_warehouse, transaction
+from daycast.warehouse.warehouse import SETTINGS, Warehouse, transaction
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 STATIONS = ["a", "b"]
@@ -35,7 +35,7 @@ def write(warehouse: Path | Lake, published: Path, name: str, notes: Path) -> No
     numbers = count()
     with notes.open("a") as done:
         while True:
-            with open_warehouse(warehouse, BUILT_IN.values(), T0) as con:
+            with Warehouse(warehouse, BUILT_IN.values()).write(T0) as con:
                 for number in (next(numbers) for _ in range(3)):
                     replace_forecasts(con, forecasts(hash_of(name) + number))
                     with transaction(con):

@@ -15,7 +15,7 @@ from daycast.warehouse import lake as module
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.statements import sql_folder
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from integration.lake.conftest import Postgres
 from integration.lake.storm_worker import forecasts
 
@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 
 import daycast.warehouse.migrations as migrate
 from daycast.variables import BUILT_IN, Variable
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 from daycast.warehouse.lake import Lake
 
 catalogue, data, name, fatal = sys.argv[1:]
@@ -45,7 +45,7 @@ def die(*arguments):
 
 setattr(migrate, name, die)
 soil = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
-with open_warehouse(Lake(catalogue, data), [*BUILT_IN.values(), soil], datetime(2026, 2, 1, tzinfo=UTC)):
+with Warehouse(Lake(catalogue, data), [*BUILT_IN.values(), soil]).write(datetime(2026, 2, 1, tzinfo=UTC)):
     pass
 """
 
@@ -54,7 +54,7 @@ with open_warehouse(Lake(catalogue, data), [*BUILT_IN.values(), soil], datetime(
 def test_a_lake_whose_maker_was_killed_opens_and_is_complete(new_lake: Callable[[], Lake], exists: bool) -> None:
     lake = new_lake()
     if exists:
-        with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+        with Warehouse(lake, BUILT_IN.values()).write(NOW) as con:
             con.execute("insert into watermarks values ('held', timestamptz '2026-01-01')")
     # in the transaction of a migration (its checksum is noted last), among the columns, in the transaction of the views
     places = [("quoted", 3), ("literal", 1)] if exists else [("_checksum", 1), ("_checksum", 5), ("quoted", 3)]
@@ -62,7 +62,7 @@ def test_a_lake_whose_maker_was_killed_opens_and_is_complete(new_lake: Callable[
         command = [sys.executable, "-c", DIE, lake.catalogue, lake.data, name, str(fatal)]
         died = subprocess.run(command, check=False, capture_output=True, text=True)
         assert died.returncode == -signal.SIGKILL, died.stderr
-    with open_warehouse(lake, [*BUILT_IN.values(), SOIL], NOW) as con:
+    with Warehouse(lake, [*BUILT_IN.values(), SOIL]).write(NOW) as con:
         assert con.execute("select source from watermarks").fetchall() == ([("held",)] if exists else [])
         assert con.execute("select count(soil_moisture_pct) from observation_versions").fetchall() == [(0,)]
         migrations = len(list((sql_folder() / "migrations").glob("*.sql")))
@@ -79,10 +79,10 @@ import sys
 from datetime import UTC, datetime
 
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse, transaction
+from daycast.warehouse.warehouse import Warehouse, transaction
 from daycast.warehouse.lake import Lake
 
-with open_warehouse(Lake(*sys.argv[1:]), BUILT_IN.values(), datetime(2026, 2, 1, tzinfo=UTC)) as con, transaction(con):
+with Warehouse(Lake(*sys.argv[1:]), BUILT_IN.values()).write(datetime(2026, 2, 1, tzinfo=UTC)) as con, transaction(con):
     con.execute("update forecasts set value = 2.0")
     print("written", flush=True)
     sys.stdin.readline()
@@ -93,7 +93,7 @@ def test_a_database_that_is_killed_in_mid_write_and_started_again_has_lost_nothi
     new_lake: Callable[[], Lake], postgres: Postgres
 ) -> None:
     lake = new_lake()
-    with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(NOW) as con:
         replace_forecasts(con, forecasts(1.0))
     command = [sys.executable, "-c", IN_MID_WRITE, lake.catalogue, lake.data]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -106,7 +106,7 @@ def test_a_database_that_is_killed_in_mid_write_and_started_again_has_lost_nothi
             postgres.start()
     assert writer.returncode != 0
     for value in (1.0, 3.0):
-        with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=300) as con:
+        with Warehouse(lake, BUILT_IN.values()).write(NOW, wait_s=300) as con:
             held = con.execute("select count(*), min(value), max(value) from forecasts").fetchall()
             assert held == [(48, value, value)]
             replace_forecasts(con, forecasts(3.0))
@@ -114,7 +114,7 @@ def test_a_database_that_is_killed_in_mid_write_and_started_again_has_lost_nothi
 
 def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Callable[[], Lake]) -> None:
     lake = new_lake()
-    with open_warehouse(lake, BUILT_IN.values(), NOW) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into watermarks values ('a', $now)", {"now": NOW})
         with duckdb.connect() as reader:
             for name in ("ducklake", "postgres_scanner"):
@@ -127,10 +127,10 @@ def test_a_second_writer_waits_and_says_so_while_a_reader_does_not(new_lake: Cal
                 reader.execute("delete from watermarks")
         with (
             pytest.raises(WarehouseError, match="is held by another writer after 0 s of waiting"),
-            open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=0.3),
+            Warehouse(lake, BUILT_IN.values()).write(NOW, wait_s=0.3),
         ):
             pass
-    with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=300) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(NOW, wait_s=300) as con:
         assert con.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
 
 
@@ -148,7 +148,7 @@ def test_what_is_not_there_is_named_in_one_line_without_the_password(
     else:
         monkeypatch.setattr(module, "_EXTENSIONS", ("duck_pond",))
     expected = "needs DuckDB's extension duck_pond .*pip install" if broken == "extension" else "the lake postgresql://"
-    with pytest.raises(WarehouseError, match=expected) as raised, open_warehouse(lake, BUILT_IN.values(), NOW):
+    with pytest.raises(WarehouseError, match=expected) as raised, Warehouse(lake, BUILT_IN.values()).write(NOW):
         pass
     assert "\n" not in str(raised.value)
     assert "open sesame" not in str(raised.value)

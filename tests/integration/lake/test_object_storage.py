@@ -24,7 +24,7 @@ from daycast.warehouse import object_storage as module
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.maintenance import delete_old_rows
-from daycast.warehouse.warehouse import SETTINGS, open_warehouse, transaction
+from daycast.warehouse.warehouse import SETTINGS, Warehouse, transaction
 from integration.lake.conftest import BUCKET, KEY, SECRET, Store, serving
 from integration.lake.storm_worker import T0, forecasts
 from integration.lake.test_same_on_both import on
@@ -36,7 +36,7 @@ VALUES = "select count(*), count(distinct value), min(value) from forecasts"
 
 @contextmanager
 def opened(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_warehouse(lake, BUILT_IN.values(), NOW, wait_s=30) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(NOW, wait_s=30) as con:
         yield con
 
 
@@ -81,10 +81,10 @@ DIE = """
 import os, signal, sys
 from datetime import UTC, datetime
 from daycast.variables import BUILT_IN
-from daycast.warehouse.warehouse import open_warehouse, transaction
+from daycast.warehouse.warehouse import Warehouse, transaction
 from daycast.warehouse.lake import Lake
 lake, now = Lake(*sys.argv[1:], os.environ), datetime(2026, 2, 1, tzinfo=UTC)
-with open_warehouse(lake, BUILT_IN.values(), now) as con, transaction(con):
+with Warehouse(lake, BUILT_IN.values()).write(now) as con, transaction(con):
     con.execute("delete from watermarks")
     con.execute("insert into watermarks select 'new' || range, now() from range(1000)")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -23,7 +23,7 @@ from daycast.steps.verify import verify_forecasts
 from daycast.variables import BUILT_IN
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.publish.publication import PUBLIC_TABLES
-from daycast.warehouse.warehouse import open_warehouse, read_frame
+from daycast.warehouse.warehouse import Warehouse, read_frame
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
@@ -39,7 +39,7 @@ def on(lake: Lake, settings: Settings) -> Settings:
 
 def tables(settings: Settings) -> dict[str, pl.DataFrame]:
     """Every table, its columns by name and its rows in order."""
-    with open_warehouse(settings.warehouse, settings.glossary.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         found = {}
         for name in read_frame(con, "select_tables")["table_name"]:
             frame = pl.from_arrow(con.execute(f"from {name} order by all").to_arrow_table())
@@ -122,7 +122,7 @@ def test_file_to_lake_to_file_leaves_every_table_equal(trained, copy_of, new_lak
 
 def small(lake: Lake, folder: Path) -> Settings:
     settings = on(lake, Settings.model_validate({}, context={"folder": folder}))
-    with open_warehouse(settings.warehouse_file, BUILT_IN.values(), NOW) as con:
+    with Warehouse(settings.warehouse_file, BUILT_IN.values()).write(NOW) as con:
         con.execute("insert into watermarks select 'source' || range, $now from range(1000)", {"now": NOW})
         con.execute("insert into neighbours select 'a', 'b' || range, range from range(100)")
     return settings
@@ -135,7 +135,7 @@ def test_rows_that_are_not_the_same_are_never_overwritten(
     settings = small(new_lake(), tmp_path)
     migrate_warehouse(settings, "lake", NOW)
     second = "source" if "like" in change else "watermarks"
-    with open_warehouse(settings.warehouse, BUILT_IN.values(), NOW) as con:
+    with settings.warehouse.write(NOW) as con:
         con.execute(change.format("watermarks", second))
         there = con.execute("select count(*) from watermarks").fetchall()[0][0]
     with pytest.raises(WarehouseError, match=f"table watermarks has {there:,} rows there and 1,000 others here"):
@@ -183,6 +183,6 @@ def test_a_copy_that_was_killed_anywhere_is_completed_by_the_next(new_lake: Call
         assert len(held["neighbours"]) in {0, 100}
         assert len(held["watermarks"]) in {0, 1000}
     migrate_warehouse(settings, "lake", NOW)
-    with open_warehouse(settings.warehouse_file, BUILT_IN.values(), NOW) as con:
+    with Warehouse(settings.warehouse_file, BUILT_IN.values()).write(NOW) as con:
         assert con.execute("select count(*) from watermarks").fetchall() == [(1000,)]
     assert len(tables(settings)["watermarks"]) == 1000

@@ -18,7 +18,7 @@ import pytest
 from daycast.variables import BUILT_IN
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("STORM_S", "4"))
@@ -54,7 +54,7 @@ def test_no_error_reaches_anybody_and_no_row_is_lost_or_doubled(
     warehouse = request.getfixturevalue("new_lake")() if kind == "lake" else tmp_path / "warehouse.duckdb"
     chance, killed = random.Random(5), 0
     (tmp_path / "notes").mkdir()
-    with open_warehouse(warehouse, BUILT_IN.values(), T0) as con:
+    with Warehouse(warehouse, BUILT_IN.values()).write(T0) as con:
         publish(con, tmp_path / "published.duckdb")
     with ExitStack() as stack:
         steady = {name: start("writer", warehouse, name, tmp_path) for name in ("one", "two")}
@@ -80,7 +80,7 @@ def test_no_error_reaches_anybody_and_no_row_is_lost_or_doubled(
             assert process.poll() is None, f"{name}: {process.stderr.read()}"
     notes = [path.name for path in (tmp_path / "notes").iterdir() if path.name not in READERS[kind]]
     noted = [line for name in notes for line in lines(tmp_path, name)]
-    with open_warehouse(warehouse, BUILT_IN.values(), T0) as con:
+    with Warehouse(warehouse, BUILT_IN.values()).write(T0) as con:
         held = [name for (name,) in con.execute("select batch_id from batches").fetchall()]
         forecasts = con.execute("select count(*), count(distinct value) from forecasts").fetchall()
         folded = con.execute("select count(*) from (select distinct station_id, lead_hours from forecasts)").fetchall()

@@ -13,8 +13,8 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse import maintenance as module
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
-from daycast.warehouse.maintenance import tidy_lake
-from daycast.warehouse.warehouse import open_warehouse
+from daycast.warehouse.maintenance import vacuum_lake
+from daycast.warehouse.warehouse import Warehouse
 from integration.lake.storm_worker import T0, attached, forecasts
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def rows(con: duckdb.DuckDBPyConnection) -> list[tuple]:
 def lake(new_lake: Callable[[], Lake]) -> Lake:
     """A lake whose forecasts were replaced five times."""
     lake = new_lake()
-    with open_warehouse(lake, BUILT_IN.values(), T0) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(T0) as con:
         for number in range(6):
             replace_forecasts(con, forecasts(float(number)))
     return lake
@@ -45,13 +45,13 @@ def lake(new_lake: Callable[[], Lake]) -> Lake:
 
 def test_past_states_and_their_files_go_and_every_row_stays(lake: Lake) -> None:
     assert files(lake) == 6
-    with open_warehouse(lake, BUILT_IN.values(), T0) as con:
-        tidy_lake(con, NOTHING)
+    with Warehouse(lake, BUILT_IN.values()).write(T0) as con:
+        vacuum_lake(con, NOTHING)
         assert rows(con) == [(48, 5.0, 5.0)]
         assert states(con) == 1
         assert con.execute("select count(*) from ducklake_list_files('warehouse', 'forecasts')").fetchall() == [(1,)]
     assert files(lake) < 6
-    with open_warehouse(lake, BUILT_IN.values(), T0) as con:
+    with Warehouse(lake, BUILT_IN.values()).write(T0) as con:
         assert rows(con) == [(48, 5.0, 5.0)]
         replace_forecasts(con, forecasts(6.0))
         assert rows(con) == [(48, 6.0, 6.0)]
@@ -61,10 +61,10 @@ def test_a_day_of_states_is_kept_for_those_who_still_read_them(lake: Lake) -> No
     with attached(lake) as reader:
         reader.execute("begin")
         assert rows(reader) == [(48, 5.0, 5.0)]
-        with open_warehouse(lake, BUILT_IN.values(), T0) as con:
+        with Warehouse(lake, BUILT_IN.values()).write(T0) as con:
             replace_forecasts(con, forecasts(6.0))
             before = states(con)
-            tidy_lake(con)
+            vacuum_lake(con)
             assert states(con) >= before
             assert rows(con) == [(48, 6.0, 6.0)]
         assert rows(reader) == [(48, 5.0, 5.0)]
@@ -72,7 +72,7 @@ def test_a_day_of_states_is_kept_for_those_who_still_read_them(lake: Lake) -> No
 
 
 def test_the_daily_upkeep_tidies_a_lake(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.tidy_lake, "__defaults__", (NOTHING,))
+    monkeypatch.setattr(module.vacuum_lake, "__defaults__", (NOTHING,))
     where = {"lake": {"catalogue": lake.catalogue, "data": lake.data}}
     settings = Settings.model_validate({"warehouse": where}, context={"folder": tmp_path})
     maintain(settings, T0, dry_run=True)

@@ -27,8 +27,8 @@ def noise(seed: int, days: int = SPAN) -> np.ndarray:
     return np.random.default_rng(seed).normal(1, 0.05, days)
 
 
-def found(*tables: pl.DataFrame, judged=JUDGED, limits=LIMITS, substitutes=None) -> list[Drift]:
-    return find_drifts(pl.concat(tables), "gru", judged, substitutes or {}, limits, UNTIL)
+def found(*tables: pl.DataFrame, judged=JUDGED, limits=LIMITS, fallbacks=None) -> list[Drift]:
+    return find_drifts(pl.concat(tables), "gru", judged, fallbacks or {}, limits, UNTIL)
 
 
 def test_forecasts_as_good_as_at_promotion_have_not_drifted() -> None:
@@ -73,7 +73,7 @@ def test_a_variable_that_a_baseline_serves_is_held_to_the_baseline_s_judgement()
     """The judged ratio of ridge to itself is 1: served by it, the scores are its own, and nothing drifts."""
     tables = series("gru", WEATHER), series("ridge", WEATHER)
     judged = {(WARMTH, "gru"): 0.5, (WARMTH, "ridge"): 1.0}
-    assert found(*tables, judged=judged, substitutes={WARMTH: "ridge"}) == []
+    assert found(*tables, judged=judged, fallbacks={WARMTH: "ridge"}) == []
     assert found(*tables, judged=judged)
 
 

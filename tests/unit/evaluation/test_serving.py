@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from daycast.evaluation.serving import Substitute, assign, pick
+from daycast.evaluation.serving import Fallback, assign, pick
 
 STATIONS, VARIABLES = ["a", "b", "c"], ["warmth", "rain"]
 
 
-def substitute(variable: str, station: str | None, forecaster: str) -> Substitute:
-    return Substitute(variable, station, forecaster, 0.9, 0.01, 50)
+def substitute(variable: str, station: str | None, forecaster: str) -> Fallback:
+    return Fallback(variable, station, forecaster, 0.9, 0.01, 50)
 
 
 def test_the_model_serves_wherever_nobody_is_named() -> None:

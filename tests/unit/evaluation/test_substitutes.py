@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from daycast.evaluation.fallbacks import choose_substitutes, holm, score_as_served
-from daycast.evaluation.promotion import CHAMPION, judge_daily
-from daycast.evaluation.serving import DailyCrps, Substitute
+from daycast.evaluation.fallbacks import choose_fallbacks, holm, score_as_served
+from daycast.evaluation.promotion import CHAMPION, decide_on_holdout
+from daycast.evaluation.serving import DailyCrps, Fallback
 
 VARIABLES, STATIONS = ["warmth", "rain"], ["a", "b", "c", "d"]
 BASELINES = ("persistence", "ridge")
@@ -22,14 +22,14 @@ def daily(seed: int = 3, noise: float = 0.1, **levels: object) -> dict[str, Dail
 
 
 def chosen(scores: dict[str, DailyCrps], model: str = "gru", significance: float = 0.05) -> list[tuple]:
-    found = choose_substitutes(scores, model, BASELINES, VARIABLES, STATIONS, significance)
+    found = choose_fallbacks(scores, model, BASELINES, VARIABLES, STATIONS, significance)
     return [(one.variable, one.station_id, one.forecaster) for one in found]
 
 
 def test_the_best_of_the_baselines_that_beat_the_model_serves_that_variable() -> None:
     scores = daily(gru=[1.0, 1.0], persistence=[2.0, 0.8], ridge=[1.5, 0.6])
     assert chosen(scores) == [("rain", None, "ridge")]
-    (one,) = choose_substitutes(scores, "gru", BASELINES, VARIABLES, STATIONS, 0.05)
+    (one,) = choose_fallbacks(scores, "gru", BASELINES, VARIABLES, STATIONS, 0.05)
     assert one.crps_ratio == pytest.approx(0.6, rel=0.03)
     assert one.p_value < 0.001
     assert one.days == D
@@ -94,7 +94,7 @@ def test_a_baseline_that_is_better_in_one_half_only_is_scored_in_the_other() -> 
 
 
 def judged(**levels: object) -> tuple:
-    return judge_daily(daily(**levels), "gru", BASELINES, VARIABLES, STATIONS, 0.05)
+    return decide_on_holdout(daily(**levels), "gru", BASELINES, VARIABLES, STATIONS, 0.05)
 
 
 def test_a_challenger_that_loses_one_variable_is_promoted_with_a_substitute_for_it() -> None:
@@ -102,7 +102,7 @@ def test_a_challenger_that_loses_one_variable_is_promoted_with_a_substitute_for_
     decision = judged(gru=[0.8, 1.3], persistence=2.0, ridge=1.0)
     assert decision.winner == "gru"
     assert decision.rivals["ridge"].crps_ratio == pytest.approx(0.8**0.5, rel=0.02)
-    assert [(one.variable, one.forecaster) for one in decision.substitutes["gru"]] == [("rain", "ridge")]
+    assert [(one.variable, one.forecaster) for one in decision.fallbacks["gru"]] == [("rain", "ridge")]
     assert decision.by_variable["rain"]["ridge"].crps_ratio == pytest.approx(1.3, rel=0.02)
     assert decision.by_variable["warmth"]["ridge"].p_value < 0.001
 
@@ -111,12 +111,12 @@ def test_a_challenger_whose_place_is_taken_everywhere_is_no_better_than_its_subs
     decision = judged(gru=1.5, persistence=[3.0, 0.5], ridge=1.0)
     assert (decision.winner, decision.promoted) == ("ridge", True)
     assert decision.rivals["ridge"].crps_ratio == pytest.approx(1.0)
-    assert [(one.variable, one.forecaster) for one in decision.substitutes["ridge"]] == [("rain", "persistence")]
+    assert [(one.variable, one.forecaster) for one in decision.fallbacks["ridge"]] == [("rain", "persistence")]
 
 
 def test_substitutes_are_chosen_for_whoever_may_be_registered() -> None:
-    assert set(judged(gru=1.5, persistence=2.0, ridge=1.0).substitutes) == {"gru", "ridge"}
+    assert set(judged(gru=1.5, persistence=2.0, ridge=1.0).fallbacks) == {"gru", "ridge"}
     kept = judged(gru=1.0, champion=0.5, persistence=2.0, ridge=1.5)
     assert kept.winner == CHAMPION
-    assert set(kept.substitutes) == {"gru"}
-    assert all(isinstance(one, Substitute) for found in kept.substitutes.values() for one in found)
+    assert set(kept.fallbacks) == {"gru"}
+    assert all(isinstance(one, Fallback) for found in kept.fallbacks.values() for one in found)

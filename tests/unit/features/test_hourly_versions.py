@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from daycast.features.deduplicate import keep_news
+from daycast.features.deduplicate import deduplicate
 from daycast.features.hourly import full_hour_after, make_hourly_versions
 from daycast.times import HOUR, UTC_TIME
 from daycast.variables import BUILT_IN
@@ -192,5 +192,5 @@ def test_news_taken_in_pieces_in_any_order_makes_the_same_versions_as_every_read
     pieces = list(pairwise([0, *sorted(cuts), len(frame)]))
     random.shuffle(pieces)
     for start, end in pieces:
-        held = pl.concat([held, keep_news(frame[start:end], held, [WARMTH, RAIN])])
+        held = pl.concat([held, deduplicate(frame[start:end], held, [WARMTH, RAIN])])
     assert_frame_equal(make_hourly_versions(held, VARIABLES), make_hourly_versions(frame, VARIABLES))

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from daycast.features.channels import Channel, make_channels
-from daycast.features.panel import NEVER, Network, make_network
+from daycast.features.panel import NEVER, Panel, make_panel
 from daycast.quality.flags import keep_usable
 from daycast.times import HOUR, UTC_TIME
 from daycast.variables import BUILT_IN, flag_column
@@ -27,7 +27,7 @@ TWO = pl.DataFrame(
 )
 
 
-def network(*rows: tuple[str, int, float, float | None, float | None, float | None], hours: int = 5) -> Network:
+def panel(*rows: tuple[str, int, float, float | None, float | None, float | None], hours: int = 5) -> Panel:
     """Rows of (station, hour, hours known from, hours known until or None, temperature, dew point)."""
     frame = pl.DataFrame(
         [
@@ -37,11 +37,11 @@ def network(*rows: tuple[str, int, float, float | None, float | None, float | No
         schema=SCHEMA,
         orient="row",
     )
-    return make_network(frame, TWO, CHANNELS, START, START + (hours - 1) * HOUR)
+    return make_panel(frame, TWO, CHANNELS, START, START + (hours - 1) * HOUR)
 
 
 def test_every_value_stands_at_its_station_hour_and_channel() -> None:
-    made = network(("a", 0, 0, None, 1.0, 2.0), ("b", 4, 4, None, 3.0, None))
+    made = panel(("a", 0, 0, None, 1.0, 2.0), ("b", 4, 4, None, 3.0, None))
     expected = np.full((2, 5, 2), np.nan, np.float32)
     expected[0, 0] = 1.0, 2.0
     expected[1, 4, 0] = 3.0
@@ -64,9 +64,9 @@ def test_a_network_read_some_stations_at_a_time_is_the_one_read_at_once(monkeypa
     versions = pl.concat([now, before], how="diagonal").filter(pl.col("station_id") != "s2")
     stations = pl.DataFrame({"station_id": ids, "latitude": 1.0, "longitude": 0.0, "elevation_m": 0.0})
     arguments = stations, CHANNELS[:1], START, START + (T - 1) * HOUR
-    whole = make_network(versions, *arguments)
+    whole = make_panel(versions, *arguments)
     monkeypatch.setattr("daycast.features.panel._AT_ONCE", 2 * T)
-    parts = make_network(versions.lazy(), *arguments)
+    parts = make_panel(versions.lazy(), *arguments)
     expected = value.to_numpy().astype(np.float32).reshape(S, T, 1).copy()
     expected[2] = np.nan
     np.testing.assert_array_equal(parts.values, expected)
@@ -78,7 +78,7 @@ def test_a_network_read_some_stations_at_a_time_is_the_one_read_at_once(monkeypa
 
 
 def test_an_hour_without_a_row_is_never_known() -> None:
-    made = network(("a", 1, 1, None, 1.0, 2.0))
+    made = panel(("a", 1, 1, None, 1.0, 2.0))
     assert made.known_from[0].tolist() == [NEVER, 1, NEVER, NEVER, NEVER]
 
 
@@ -87,11 +87,11 @@ def test_an_hour_without_a_row_is_never_known() -> None:
     [(timedelta(0), 2), (timedelta(microseconds=1), 3), (timedelta(minutes=59), 3), (timedelta(hours=1), 3)],
 )
 def test_knowledge_rounds_up_to_the_hour(known_after: timedelta, index: int) -> None:
-    assert network(("a", 2, 2 + known_after / HOUR, None, 1.0, 2.0)).known_from[0, 2] == index
+    assert panel(("a", 2, 2 + known_after / HOUR, None, 1.0, 2.0)).known_from[0, 2] == index
 
 
 def test_a_former_version_is_a_revision_and_the_current_one_the_value() -> None:
-    made = network(("a", 1, 1.25, 3.5, 1.0, None), ("a", 1, 3.5, None, 9.0, 2.0))
+    made = panel(("a", 1, 1.25, 3.5, 1.0, None), ("a", 1, 3.5, None, 9.0, 2.0))
     assert made.values[0, 1].tolist() == [9.0, 2.0]
     assert made.known_from[0, 1] == 4
     past = made.revisions
@@ -101,11 +101,11 @@ def test_a_former_version_is_a_revision_and_the_current_one_the_value() -> None:
 
 
 def test_a_version_that_no_full_hour_saw_is_left_out() -> None:
-    assert len(network(("a", 1, 1.25, 1.5, 1.0, None), ("a", 1, 1.5, None, 9.0, 2.0)).revisions.hour) == 0
+    assert len(panel(("a", 1, 1.25, 1.5, 1.0, None), ("a", 1, 1.5, None, 9.0, 2.0)).revisions.hour) == 0
 
 
 def test_revisions_are_sorted_by_station_hour_and_time() -> None:
-    made = network(
+    made = panel(
         ("b", 0, 0, 1, 1.0, 1.0),
         ("a", 2, 4, 5, 4.0, 1.0),
         ("a", 2, 3, 4, 3.0, 1.0),
@@ -115,11 +115,11 @@ def test_revisions_are_sorted_by_station_hour_and_time() -> None:
 
 
 def test_hours_outside_and_unlisted_stations_are_left_out() -> None:
-    made = network(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
+    made = panel(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
     assert np.isnan(made.values).all()
 
 
-def flagged(*rows: tuple[str, int, int, int | None, int, int]) -> Network:
+def flagged(*rows: tuple[str, int, int, int | None, int, int]) -> Panel:
     """Rows of (station, hour, known from, known until or None, flag of the wind's speed, flag of its direction)."""
     names = ("wind_speed_m_s", "wind_from_deg")
     frame = pl.DataFrame(
@@ -134,7 +134,7 @@ def flagged(*rows: tuple[str, int, int, int | None, int, int]) -> Network:
         },
         orient="row",
     )
-    return make_network(
+    return make_panel(
         keep_usable(frame, names), TWO, make_channels(BUILT_IN[n] for n in names), START, START + 2 * HOUR
     )
 
@@ -177,7 +177,7 @@ def test_a_value_that_failed_later_is_still_what_was_believed_before() -> None:
 
 
 def test_indices_and_instants_are_inverse() -> None:
-    made = network()
+    made = panel()
     assert made.hours == 5
     assert [made.index_of(made.time_of(hour)) for hour in (0, 3, 7)] == [0, 3, 7]
     assert made.time_of(3) == datetime(2026, 2, 1, 3, tzinfo=UTC)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from daycast.features.deduplicate import keep_news
+from daycast.features.deduplicate import deduplicate
 from daycast.times import UTC_TIME
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -30,9 +30,9 @@ def rows(*of: tuple[int, int, float | None, float | None], first: int = 0) -> pl
     return pl.DataFrame(numbered, schema=SCHEMA, orient="row")
 
 
-def news(readings: pl.DataFrame, held: pl.DataFrame, clock: int | None = None) -> list[tuple]:
+def new_readings(readings: pl.DataFrame, held: pl.DataFrame, clock: int | None = None) -> list[tuple]:
     """(minute observed, minute received, a, b) of the rows that are news; with a clock, receipt is assumed."""
-    kept = keep_news(readings, held, [A, B], None if clock is None else at(clock))
+    kept = deduplicate(readings, held, [A, B], None if clock is None else at(clock))
     return [((o - START).seconds // 60, (r - START).seconds // 60, a, b) for _, o, r, _, a, b in kept.iter_rows()]
 
 
@@ -42,74 +42,80 @@ NOTHING = rows()
 @pytest.mark.parametrize("clock", [None, 100])
 def test_the_first_readings_are_all_news_and_keep_their_receipt(clock: int | None) -> None:
     first = [(0, 5, 1.0, 2.0), (10, 15, 1.0, None), (20, 25, None, None)]
-    assert news(rows(*first), NOTHING, clock) == first
+    assert new_readings(rows(*first), NOTHING, clock) == first
 
 
 @pytest.mark.parametrize("clock", [None, 100])
 def test_the_very_same_readings_once_more_bring_nothing(clock: int | None) -> None:
     held = rows((0, 5, 1.0, 2.0), (10, 15, 1.0, None), (10, 18, 2.0, 2.0), (20, 25, None, None))
     latest = held if clock is None else rows((0, 5, 1.0, 2.0), (10, 18, 2.0, 2.0), (20, 25, None, None))
-    assert news(latest, held, clock) == []
+    assert new_readings(latest, held, clock) == []
 
 
 def test_no_reading_is_no_news() -> None:
-    assert news(NOTHING, rows((0, 5, 1.0, 2.0))) == []
+    assert new_readings(NOTHING, rows((0, 5, 1.0, 2.0))) == []
 
 
 @pytest.mark.parametrize("clock", [None, 100])
 def test_a_missing_value_never_is_news(clock: int | None) -> None:
-    assert news(rows((0, 5, None, 2.0)), rows((0, 5, 1.0, 2.0)), clock) == []
+    assert new_readings(rows((0, 5, None, 2.0)), rows((0, 5, 1.0, 2.0)), clock) == []
 
 
 def test_a_value_where_there_was_none_is_news() -> None:
-    assert news(rows((0, 9, None, 2.0)), rows((0, 5, 1.0, None))) == [(0, 9, None, 2.0)]
+    assert new_readings(rows((0, 9, None, 2.0)), rows((0, 5, 1.0, None))) == [(0, 9, None, 2.0)]
 
 
 def test_a_value_is_compared_with_the_last_that_was_there() -> None:
     held = rows((0, 5, 1.0, 2.0), (0, 6, None, 3.0))  # a: still 1, b: 3
-    assert news(rows((0, 9, 1.0, 3.0)), held, clock=90) == []
-    assert news(rows((0, 9, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
+    assert new_readings(rows((0, 9, 1.0, 3.0)), held, clock=90) == []
+    assert new_readings(rows((0, 9, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
 
 
 def test_a_correction_that_is_taken_back_is_news_where_receipt_is_stated() -> None:
     back_and_forth = [(0, 5, 1.0, 2.0), (0, 6, 7.0, 2.0), (0, 7, 1.0, 2.0)]
-    assert news(rows(*back_and_forth), NOTHING) == back_and_forth
+    assert new_readings(rows(*back_and_forth), NOTHING) == back_and_forth
 
 
 def test_a_correction_that_is_taken_back_is_news_where_receipt_is_assumed() -> None:
     held = rows((0, 5, 1.0, 2.0), (0, 50, 7.0, 2.0))
-    assert news(rows((0, 5, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
+    assert new_readings(rows((0, 5, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
 
 
 def test_a_row_that_states_another_receipt_is_kept_whatever_it_says() -> None:
     held = rows((0, 5, 1.0, 2.0), (0, 9, 7.0, 2.0))
-    assert news(rows((0, 7, 1.0, 2.0)), held) == [(0, 7, 1.0, 2.0)]
-    assert news(rows((0, 7, 7.0, 2.0)), held) == [(0, 7, 7.0, 2.0)]
+    assert new_readings(rows((0, 7, 1.0, 2.0)), held) == [(0, 7, 1.0, 2.0)]
+    assert new_readings(rows((0, 7, 7.0, 2.0)), held) == [(0, 7, 7.0, 2.0)]
 
 
 def test_a_row_received_before_all_that_is_held_is_news() -> None:
-    assert news(rows((0, 3, 1.0, 2.0)), rows((0, 5, 1.0, 2.0))) == [(0, 3, 1.0, 2.0)]
+    assert new_readings(rows((0, 3, 1.0, 2.0)), rows((0, 5, 1.0, 2.0))) == [(0, 3, 1.0, 2.0)]
 
 
 def test_an_assumed_receipt_of_a_correction_becomes_the_clock() -> None:
     held = rows((0, 5, 1.0, 2.0))
-    assert news(rows((0, 5, 4.0, 2.0), (10, 15, 4.0, 2.0)), held, clock=90) == [(0, 90, 4.0, 2.0), (10, 15, 4.0, 2.0)]
+    assert new_readings(rows((0, 5, 4.0, 2.0), (10, 15, 4.0, 2.0)), held, clock=90) == [
+        (0, 90, 4.0, 2.0),
+        (10, 15, 4.0, 2.0),
+    ]
 
 
 def test_rows_of_one_receipt_stand_or_fall_together() -> None:
     twice = [(0, 5, 1.0, None), (0, 5, None, 2.0)]
-    assert news(rows(*twice), NOTHING) == twice
-    assert news(rows(*twice), rows(*twice)) == []
-    assert news(rows((0, 9, 1.0, None), (0, 9, None, 3.0)), rows(*twice)) == [(0, 9, 1.0, None), (0, 9, None, 3.0)]
+    assert new_readings(rows(*twice), NOTHING) == twice
+    assert new_readings(rows(*twice), rows(*twice)) == []
+    assert new_readings(rows((0, 9, 1.0, None), (0, 9, None, 3.0)), rows(*twice)) == [
+        (0, 9, 1.0, None),
+        (0, 9, None, 3.0),
+    ]
 
 
 def test_stations_and_instants_are_told_apart() -> None:
     held = rows((0, 5, 1.0, 2.0))
     other = rows((0, 9, 1.0, 2.0)).with_columns(station_id=pl.lit("t"))
-    assert news(other, held) == [(0, 9, 1.0, 2.0)]
-    assert news(rows((1, 9, 1.0, 2.0)), held) == [(1, 9, 1.0, 2.0)]
+    assert new_readings(other, held) == [(0, 9, 1.0, 2.0)]
+    assert new_readings(rows((1, 9, 1.0, 2.0)), held) == [(1, 9, 1.0, 2.0)]
 
 
 def test_news_comes_in_the_order_of_the_rows() -> None:
     mixed = rows((30, 35, 1.0, 1.0), (0, 5, 1.0, 1.0), (20, 25, 1.0, 1.0))
-    assert [row[0] for row in news(mixed, NOTHING)] == [30, 0, 20]
+    assert [row[0] for row in new_readings(mixed, NOTHING)] == [30, 0, 20]

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from daycast.features.channels import Channel, Scale
-from daycast.features.panel import Network, Revisions
-from daycast.model.training.state import Lesson
+from daycast.features.panel import Panel, Revisions
+from daycast.model.training.state import TrainingData
 from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
-from unit.model.lessons import BLOCK, make_lesson
+from unit.model.training_data import BLOCK, make_training_data
 
 START = datetime(2025, 12, 20, 5, tzinfo=UTC)
 
@@ -36,20 +36,20 @@ def make_batch() -> Callable[..., Batch]:
             )
         ]
         staleness = rng.integers(0, HISTORY_HOURS + 1, mask.shape)
-        filled, calendar, around, stale, came = (
+        filled, calendar, around, stale, target = (
             torch.tensor(part, dtype=torch.float32) for part in (*normal, staleness, truth)
         )
         elevation = torch.tensor(rng.uniform(0, 3, size), dtype=torch.float32)
-        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, came, elevation=elevation)
+        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, target, elevation=elevation)
 
     return make
 
 
 @pytest.fixture
-def make_plain_network() -> Callable[[np.ndarray], Network]:
+def make_plain_network() -> Callable[[np.ndarray], Panel]:
     """A network of values (S, T, C), NaN where missing, each known at its hour and never revised."""
 
-    def make(values: np.ndarray) -> Network:
+    def make(values: np.ndarray) -> Panel:
         S, T, C = values.shape
         stations = pl.DataFrame(
             {
@@ -63,17 +63,19 @@ def make_plain_network() -> Callable[[np.ndarray], Network]:
         known_from = np.tile(np.arange(T, dtype=np.int32), (S, 1))
         channels = tuple(Channel(f"v{c}") for c in range(C))
         revisions = Revisions(none, none, none, none, np.empty((0, C), np.float32))
-        return Network(stations, START, channels, values.astype(np.float32), known_from, revisions)
+        return Panel(stations, START, channels, values.astype(np.float32), known_from, revisions)
 
     return make
 
 
 @pytest.fixture
-def lesson(make_plain_network: Callable[[np.ndarray], Network]) -> Lesson:
+def training_data(make_plain_network: Callable[[np.ndarray], Panel]) -> TrainingData:
     """The four windows of one station of noise, to learn from and to be validated on."""
-    network = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
-    windows = Windows(network, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
-    return make_lesson(windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))])
+    panel = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
+    windows = Windows(panel, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
+    return make_training_data(
+        windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daycast.features.channels import Scale
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.model.baselines import (
     calendar_cells,
     fit_climatology,
@@ -24,14 +24,14 @@ nan = np.nan
 ONE = Scale(np.zeros(2, np.float32), np.ones(2, np.float32))
 
 
-def window(make_plain_network: Callable[[np.ndarray], Network], values: np.ndarray, t0: int) -> Batch:
+def window(make_plain_network: Callable[[np.ndarray], Panel], values: np.ndarray, t0: int) -> Batch:
     """The unscaled window of one series (T,)."""
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
-    network = make_plain_network(values[None, :, None])
-    return Windows(network, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([t0]))
+    panel = make_plain_network(values[None, :, None])
+    return Windows(panel, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([t0]))
 
 
-def test_persistence_is_the_last_known_value_at_every_lead(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+def test_persistence_is_the_last_known_value_at_every_lead(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
     series = np.arange(240.0)
     series[199:201] = nan
     forecast = persistence(window(make_plain_network, series, 200), 1)
@@ -39,7 +39,7 @@ def test_persistence_is_the_last_known_value_at_every_lead(make_plain_network: C
 
 
 def test_the_same_hour_yesterday_is_24_hours_before_each_lead(
-    make_plain_network: Callable[[np.ndarray], Network],
+    make_plain_network: Callable[[np.ndarray], Panel],
 ) -> None:
     series = np.arange(240.0)
     series[180] = nan  # 24 hours before lead 4: the hour before stands in
@@ -49,13 +49,13 @@ def test_the_same_hour_yesterday_is_24_hours_before_each_lead(
     assert forecast[0, :, 0].tolist() == expected
 
 
-def test_before_any_value_both_are_the_training_mean(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+def test_before_any_value_both_are_the_training_mean(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
     batch = window(make_plain_network, np.full(240, nan), 200)
     assert (persistence(batch, 1) == 0).all()
     assert (same_hour_yesterday(batch, 1) == 0).all()
 
 
-def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
     month, hour = calendar_cells(make_plain_network(np.zeros((1, 300, 1))), 300)  # from 20 December, 5 o'clock
     assert (month[0], hour[0]) == (11, 5)
     assert (month[19], hour[19]) == (11, 0)

@@ -23,13 +23,13 @@ STATIONS = pl.DataFrame(
 )
 TINY = ModelConfig(
     cell="gru",
-    members=1,
-    hidden=8,
+    ensemble_size=1,
+    hidden_size=8,
     epochs=2,
     steps_per_epoch=3,
-    batch=16,
+    batch_size=16,
     validation_days=8,
-    judgement_days=8,
+    holdout_days=8,
     least_training_days=20,
     device="cpu",
 )

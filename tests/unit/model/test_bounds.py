@@ -2,7 +2,7 @@
 
 import torch
 
-from daycast.model.physical_limits import keep_within_bounds
+from daycast.model.physical_limits import apply_physical_limits
 
 ANYTHING = (-100.0, 100.0)
 
@@ -12,7 +12,7 @@ def bound(
 ) -> list[list[float]]:
     quantiles = torch.tensor(list(rows.values()))
     chosen = [limits.get(name, ANYTHING) for name in rows]
-    return keep_within_bounds(quantiles, list(rows), chosen, [trace] * len(rows)).tolist()
+    return apply_physical_limits(quantiles, list(rows), chosen, [trace] * len(rows)).tolist()
 
 
 def test_rain_is_not_negative_and_humidity_at_most_saturated() -> None:
@@ -39,7 +39,7 @@ def test_the_dew_point_follows_the_temperature_of_its_own_window_and_lead() -> N
         torch.full((2, 3, 1, 2), 10.0),
         torch.tensor([[8.0, 9.0, 20.0], [7.0, 30.0, 6.0]])[..., None, None].expand(2, 3, 1, 2),
     )
-    both = keep_within_bounds(
+    both = apply_physical_limits(
         torch.cat([air, dew], dim=2), ["air_temperature_c", "dew_point_c"], [ANYTHING] * 2, [0.0] * 2
     )
     assert both[:, :, 1, 0].tolist() == [[8.0, 9.0, 10.0], [7.0, 10.0, 6.0]]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from daycast.model.calibration.calibration import INPUTS, Calibration, inputs_of, join
-from daycast.model.calibration.conformal import recalibrate, weighted_quantiles
-from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, TrackRecord, disturb
+from daycast.model.calibration.conformal import calibrate, weighted_quantiles
+from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts, choose_masked
 from daycast.times import HORIZON_HOURS
 
 H = HORIZON_HOURS
@@ -17,19 +17,19 @@ NORMAL = torch.tensor([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, 1.6449])
 NOW = 400_000  # hours since 1970
 
 
-def record(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0, seed: int = 0) -> TrackRecord:
+def hindcasts(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0, seed: int = 0) -> Hindcasts:
     """Two windows an hour of truth that is bias + spread * standard normal, forecast as standard normal."""
     issued = torch.arange(NOW - 24 * days, NOW - H).repeat(2)
     truth = bias + spread * torch.randn(len(issued), H, 1, generator=torch.Generator().manual_seed(seed))
-    return TrackRecord(
+    return Hindcasts(
         quantiles={"gru": NORMAL.expand(len(issued), H, 1, 7).clone()},
         truth=truth,
         known_from=issued[:, None] + torch.arange(1, H + 1),
         issued=issued,
         hour=issued % 24,
         inputs=torch.zeros(len(issued), dtype=torch.long),
-        disturbed=torch.zeros(len(issued), dtype=torch.bool),
-        former=torch.zeros(len(issued), dtype=torch.bool),
+        masked=torch.zeros(len(issued), dtype=torch.bool),
+        superseded=torch.zeros(len(issued), dtype=torch.bool),
     )
 
 
@@ -87,7 +87,7 @@ def test_what_was_learned_holds_for_the_hours_of_issue_from_then_until_the_next(
 
 @pytest.mark.parametrize("spread", [0.6, 1.0, 1.8])
 def test_intervals_of_the_wrong_width_are_set_right(spread: float) -> None:
-    learned = recalibrate(record(spread=spread), NOW)["gru"]
+    learned = calibrate(hindcasts(spread=spread), NOW)["gru"]
     calibrated = apply(learned).mean(dim=0)
     grown = np.log((calibrated[6] - calibrated[0]).item() / (2 * 1.6449))
     assert grown == pytest.approx(0.9 * np.log(spread), abs=0.06)  # most of it is believed, not all
@@ -95,29 +95,29 @@ def test_intervals_of_the_wrong_width_are_set_right(spread: float) -> None:
 
 @pytest.mark.parametrize(("spread", "least", "most"), [(0.01, 0.25, 0.35), (100.0, 4.5, 6.0)])
 def test_widths_change_within_limits(spread: float, least: float, most: float) -> None:
-    stretch = recalibrate(record(spread=spread), NOW)["gru"].stretch[..., [0, 1, 2, 4, 5, 6]]
+    stretch = calibrate(hindcasts(spread=spread), NOW)["gru"].stretch[..., [0, 1, 2, 4, 5, 6]]
     assert least <= stretch.min().item()
     assert stretch.max().item() <= most
 
 
 def test_a_bias_is_taken_out_of_all_levels_alike() -> None:
-    calibrated = apply(recalibrate(record(bias=-2.0), NOW)["gru"]).mean(dim=0)
+    calibrated = apply(calibrate(hindcasts(bias=-2.0), NOW)["gru"]).mean(dim=0)
     assert calibrated[3].item() == pytest.approx(-2.0 * 0.75 * 0.9, abs=0.15)
     assert (calibrated[5] - calibrated[1]).item() == pytest.approx(2 * 1.2816, rel=0.25)
 
 
 def test_what_was_not_known_by_then_changes_nothing() -> None:
-    plain = record()
+    plain = hindcasts()
     late = plain.known_from > NOW - 100
     wrong = plain.truth.where(~late[..., None], 50.0)
     altered = replace(plain, truth=wrong, known_from=plain.known_from.where(~late, NOW + 1))
     missing = replace(plain, truth=plain.truth.where(~late[..., None], torch.nan))
-    assert_equal(recalibrate(altered, NOW)["gru"], recalibrate(missing, NOW)["gru"])
+    assert_equal(calibrate(altered, NOW)["gru"], calibrate(missing, NOW)["gru"])
 
 
 def test_what_was_issued_later_changes_nothing() -> None:
-    plain, then = record(), NOW - 500
-    assert_equal(recalibrate(plain, then)["gru"], recalibrate(plain.of(plain.issued < then), then)["gru"])
+    plain, then = hindcasts(), NOW - 500
+    assert_equal(calibrate(plain, then)["gru"], calibrate(plain.of(plain.issued < then), then)["gru"])
 
 
 def assert_equal(one: Calibration, other: Calibration) -> None:
@@ -126,10 +126,10 @@ def assert_equal(one: Calibration, other: Calibration) -> None:
 
 
 def test_every_hour_of_issue_learns_from_its_like() -> None:
-    plain = record()
+    plain = hindcasts()
     at_night = plain.hour < 6
     learned = (
-        recalibrate(replace(plain, truth=plain.truth + 3.0 * at_night[:, None, None]), NOW)["gru"]
+        calibrate(replace(plain, truth=plain.truth + 3.0 * at_night[:, None, None]), NOW)["gru"]
         .shift[0]
         .mean(dim=(1, 2))
     )
@@ -139,46 +139,48 @@ def test_every_hour_of_issue_learns_from_its_like() -> None:
 
 
 def test_the_newest_weeks_count_most() -> None:
-    plain = record()
+    plain = hindcasts()
     old = plain.issued < NOW - 45 * 24
-    learned = recalibrate(replace(plain, truth=plain.truth + 3.0 * old[:, None, None]), NOW)["gru"].shift.mean()
+    learned = calibrate(replace(plain, truth=plain.truth + 3.0 * old[:, None, None]), NOW)["gru"].shift.mean()
     assert learned.item() < 1.0  # the newer half of the days outweighs the older
-    everything = recalibrate(replace(plain, truth=plain.truth + 3.0), NOW)["gru"].shift.mean()
+    everything = calibrate(replace(plain, truth=plain.truth + 3.0), NOW)["gru"].shift.mean()
     assert everything.item() > 1.8
 
 
 def test_what_weights_forecast_that_no_longer_serve_counts_little_where_there_is_better() -> None:
-    plain = record()
-    former = plain.issued < NOW - 20 * 24  # nearly half of what counts
-    biased = replace(plain, truth=plain.truth + 3.0 * former[:, None, None])
-    learned = [recalibrate(replace(biased, former=own), NOW)["gru"].shift.mean() for own in (biased.former, former)]
+    plain = hindcasts()
+    superseded = plain.issued < NOW - 20 * 24  # nearly half of what counts
+    biased = replace(plain, truth=plain.truth + 3.0 * superseded[:, None, None])
+    learned = [
+        calibrate(replace(biased, superseded=own), NOW)["gru"].shift.mean() for own in (biased.superseded, superseded)
+    ]
     assert learned[0].item() > 0.8
     assert learned[1].item() < 0.3
-    only = recalibrate(replace(plain, truth=plain.truth + 3.0, former=plain.issued < NOW), NOW)["gru"].shift.mean()
+    only = calibrate(replace(plain, truth=plain.truth + 3.0, superseded=plain.issued < NOW), NOW)["gru"].shift.mean()
     assert 0.5 < only.item() < 2.0  # nothing better is known, so it is believed in part
 
 
 def test_the_width_allows_for_a_median_error_that_holds_for_its_own_weeks_only() -> None:
-    plain = record()
+    plain = hindcasts()
     apart = 1.5 * (-1.0) ** ((NOW - plain.issued) // (7 * 24))  # one week too high, one week too low
-    by_week = recalibrate(replace(plain, truth=plain.truth + apart[:, None, None]), NOW)["gru"]
+    by_week = calibrate(replace(plain, truth=plain.truth + apart[:, None, None]), NOW)["gru"]
     shuffled = apart[torch.randperm(len(apart), generator=torch.Generator().manual_seed(1))]
-    by_window = recalibrate(replace(plain, truth=plain.truth + shuffled[:, None, None]), NOW)["gru"]
+    by_window = calibrate(replace(plain, truth=plain.truth + shuffled[:, None, None]), NOW)["gru"]
     assert (by_week.stretch[..., [1, 5]] / by_window.stretch[..., [1, 5]]).mean().item() > 1.1
 
 
 def test_a_few_days_move_little() -> None:
-    shifts = [recalibrate(record(days, bias=1.0), NOW)["gru"].shift.mean().item() for days in (3, 10, 90)]
+    shifts = [calibrate(hindcasts(days, bias=1.0), NOW)["gru"].shift.mean().item() for days in (3, 10, 90)]
     assert 0.1 < shifts[0] < shifts[1] < shifts[2] < 0.75
     assert shifts[0] < 0.5 * shifts[2]
 
 
 def test_poorer_inputs_are_widened_by_what_they_cost() -> None:
-    plain = record()
+    plain = hindcasts()
     stale = plain.issued % 3 == 0
     inputs = torch.where(stale, INPUTS.index("stale"), 0)
     truth = plain.truth * torch.where(stale, 2.0, 1.0)[:, None, None]
-    learned = recalibrate(replace(plain, truth=truth, inputs=inputs, disturbed=stale), NOW)["gru"]
+    learned = calibrate(replace(plain, truth=truth, inputs=inputs, masked=stale), NOW)["gru"]
     widening = learned.widening[0].mean(dim=(1, 2)).log() / np.log(2)
     assert widening[INPUTS.index("stale"), [0, 1, 5, 6]] == pytest.approx(0.9, abs=0.12)
     assert (learned.widening[0, [0, 1, 3, 4]] == 1).all()
@@ -186,8 +188,8 @@ def test_poorer_inputs_are_widened_by_what_they_cost() -> None:
 
 
 def test_where_nothing_came_nothing_changes() -> None:
-    plain = record()
-    learned = recalibrate(replace(plain, truth=torch.full_like(plain.truth, torch.nan)), NOW)["gru"]
+    plain = hindcasts()
+    learned = calibrate(replace(plain, truth=torch.full_like(plain.truth, torch.nan)), NOW)["gru"]
     torch.testing.assert_close(apply(learned), NORMAL.expand(H, 7))
 
 
@@ -200,7 +202,7 @@ def test_a_stale_station_whose_neighbours_are_silent_too_is_alone(make_batch) ->
 
 
 def test_a_third_of_the_simulated_failures_is_alone_a_third_shared_and_a_third_new_stations() -> None:
-    hide, around = disturb(300)
+    hide, around = choose_masked(300)
     newest = hide[:, -3:].all(dim=1)
     assert newest.reshape(-1, 3).sum(dim=0).tolist() == [100, 100, 0]
     assert (around == hide)[1::3].all()

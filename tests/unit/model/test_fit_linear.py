@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from daycast.features.channels import Scale
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
 from daycast.model.linear.fit import fit_linear, fit_nested
 from daycast.model.linear.ridge import path_features, ridge_features
@@ -16,7 +16,7 @@ TRAIN = Block(0, 960)
 
 
 def test_features_nested_in_others_are_fitted_as_by_themselves(
-    make_plain_network: Callable[[np.ndarray], Network],
+    make_plain_network: Callable[[np.ndarray], Panel],
 ) -> None:
     values = np.random.default_rng(3).normal(size=(2, 1440, 1)).cumsum(axis=1) * 0.1
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))

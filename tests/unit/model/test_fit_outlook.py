@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from daycast.features.channels import Scale
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
-from daycast.model.external_forecasts import Outlook
-from daycast.model.linear.external_correction import add_outlook, fit_outlook
+from daycast.model.external_forecasts import ExternalForecast
+from daycast.model.linear.external_correction import add_external, fit_external_correction
 from daycast.model.linear.fit import LinearFit, fit_linear, fold_of_hours
 from daycast.model.linear.ridge import correct, linear_forecast, ridge_features
 from daycast.model.training.sampling import eligible_origins
@@ -25,30 +25,30 @@ UNIT = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 
 @pytest.fixture
-def make_windows(make_plain_network: Callable[[np.ndarray], Network]) -> Callable[..., Windows]:
+def make_windows(make_plain_network: Callable[[np.ndarray], Panel]) -> Callable[..., Windows]:
     """A station of white noise, which somebody forecasts without error but for a bias that depends on the hour of issue."""
 
     def make(bias: Callable[[int], float], delay: int = 0) -> Windows:
         truth = np.random.default_rng(3).normal(size=(1, T + 48, 1))
-        network = make_plain_network(truth[:, :T])
+        panel = make_plain_network(truth[:, :T])
         rows = [
-            ("s0", network.time_of(i), network.time_of(i + h), network.time_of(i + delay), truth[0, i + h, 0] + bias(i))
+            ("s0", panel.time_of(i), panel.time_of(i + h), panel.time_of(i + delay), truth[0, i + h, 0] + bias(i))
             for i in range(0, T, EVERY)
             for h in range(1, 37)
         ]
         names = ["station_id", "issued_at", "valid_at", "received_at", "v0"]
         others = pl.DataFrame(rows, schema=names, orient="row")
-        return Windows(add_outlook(network, others, network.time_of(3 * T)), UNIT, torch.device("cpu"))
+        return Windows(add_external(panel, others, panel.time_of(3 * T)), UNIT, torch.device("cpu"))
 
     return make
 
 
 def fit(windows: Windows) -> LinearFit:
-    return fit_outlook(fit_linear(windows, TRAIN, 1, ridge_features, seed=1), windows, TRAIN, 1)
+    return fit_external_correction(fit_linear(windows, TRAIN, 1, ridge_features, seed=1), windows, TRAIN, 1)
 
 
 def windows_of(windows: Windows, origins: range) -> tuple[Batch, torch.Tensor]:
-    t0 = torch.tensor([t for t in origins if eligible_origins(windows.network, Block(0, T), 1)[0, t]])
+    t0 = torch.tensor([t for t in origins if eligible_origins(windows.panel, Block(0, T), 1)[0, t]])
     return windows.gather(torch.zeros_like(t0), t0), t0
 
 
@@ -58,7 +58,9 @@ def test_a_bias_of_others_is_taken_off_and_their_absence_leaves_the_path_as_it_w
     batch, _ = windows_of(windows, range(200, 1000, 7))
     for weights in (corrected.path.weights, corrected.refreshed, corrected.path.without[4]):
         torch.testing.assert_close(linear_forecast(weights, batch, 1, ridge_features), batch.truth, atol=0.2, rtol=0)
-    absent = replace(batch, covariates=batch.covariates.hidden(torch.ones(len(batch.last), dtype=torch.bool)))
+    absent = replace(
+        batch, external_forecasts=batch.external_forecasts.hidden(torch.ones(len(batch.last), dtype=torch.bool))
+    )
     for before, after in ((plain.path.weights, corrected.path.weights), (plain.refreshed, corrected.refreshed)):
         expected = linear_forecast(before, batch, 1, ridge_features)
         assert torch.equal(linear_forecast(after, absent, 1, ridge_features), expected)
@@ -87,15 +89,15 @@ def test_what_is_judged_knows_nothing_of_later_hours_and_what_is_served_does(mak
 def test_others_who_came_after_training_correct_nothing(make_windows) -> None:
     late = make_windows(lambda _: 0.0, delay=T)
     plain = fit_linear(late, TRAIN, 1, ridge_features, seed=1)
-    assert fit_outlook(plain, late, TRAIN, 1) is plain
+    assert fit_external_correction(plain, late, TRAIN, 1) is plain
 
 
-def test_only_what_had_come_by_then_is_an_outlook(make_plain_network: Callable[[np.ndarray], Network]) -> None:
-    network = make_plain_network(np.zeros((1, 50, 2)))
-    row = {"station_id": ["s0"], "issued_at": [network.start], "valid_at": [network.time_of(5)], "v1": [1.0]}
-    rows = pl.DataFrame({**row, "received_at": [network.time_of(3)]})
-    assert add_outlook(network, rows, network.time_of(3)).covariates is None
-    read = add_outlook(network, rows, network.time_of(3) + HOUR).covariates
+def test_only_what_had_come_by_then_is_an_outlook(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
+    panel = make_plain_network(np.zeros((1, 50, 2)))
+    row = {"station_id": ["s0"], "issued_at": [panel.start], "valid_at": [panel.time_of(5)], "v1": [1.0]}
+    rows = pl.DataFrame({**row, "received_at": [panel.time_of(3)]})
+    assert add_external(panel, rows, panel.time_of(3)).external_forecasts is None
+    read = add_external(panel, rows, panel.time_of(3) + HOUR).external_forecasts
     assert [channel.variable for channel in read.channels] == ["v1"]
 
 
@@ -103,7 +105,9 @@ def test_a_correction_is_the_product_of_departures_and_rows(make_batch: Callable
     """Of the second lead's departure a half is added to the first lead, and 0.25 everywhere where others forecast."""
     values = torch.full((2, 24, 1), torch.nan)
     values[0, 1] = 7.0
-    batch = replace(make_batch(2, channels=1), covariates=Outlook(values, torch.zeros(2), torch.tensor([0])))
+    batch = replace(
+        make_batch(2, channels=1), external_forecasts=ExternalForecast(values, torch.zeros(2), torch.tensor([0]))
+    )
     rows = torch.zeros(25, 24)
     rows[1, 0], rows[24] = 0.5, 0.25  # the last row is whether there are any
     corrected = correct(torch.ones(2, 24, 1), batch, rows)

@@ -23,7 +23,7 @@ def on_gpu(batch):
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_network_forecasts_on_the_gpu_what_it_forecasts_on_the_cpu(make_batch, cell):
     batch = make_batch(8)
-    net = Seq2Seq(cell, channels=2, targets=2, config=ModelConfig(hidden=16, layers=2)).eval()
+    net = Seq2Seq(cell, channels=2, targets=2, config=ModelConfig(hidden_size=16, layers=2)).eval()
     torch.nn.init.normal_(net.head.weight, std=0.1)
     linear = torch.zeros(8, 24, 2)
     expected = net(batch, linear)

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from daycast.features.channels import Channel, Scale
-from daycast.features.external_forecasts import OLDEST_H, make_covariates
-from daycast.model.external_forecasts import Outlook, Releases
-from daycast.model.training.sampling import hide_covariates
+from daycast.features.external_forecasts import OLDEST_H, make_external_forecasts
+from daycast.model.external_forecasts import ExternalForecast, ExternalForecastIndex
+from daycast.model.training.sampling import drop_external
 from daycast.times import HORIZON_HOURS, HOUR, UTC_TIME
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
 A, B = "air_temperature_c", "dew_point_c"
 STATIONS = pl.DataFrame({"station_id": ["s0", "s1", "s2"]})
-COLUMNS = [2, 0]  # of the covariates A and B, among three channels
+COLUMNS = [2, 0]  # of the external_forecasts A and B, among three channels
 SCALE = Scale(np.array([1.0, 9.0, 3.0], np.float32), np.array([2.0, 9.0, 4.0], np.float32))
 
 
@@ -44,9 +44,9 @@ def random_rows(seed: int) -> pl.DataFrame:
     return pl.DataFrame(times, schema={"station_id": pl.String, **of_time, A: pl.Float64, B: pl.Float64}, orient="row")
 
 
-def gathered(rows: pl.DataFrame | None, stations: list[int], origins: list[int]) -> Outlook:
-    covariates = make_covariates(rows, STATIONS, [Channel(A), Channel(B)], START)
-    return Releases(covariates, COLUMNS, SCALE, torch.device("cpu")).gather(
+def gathered(rows: pl.DataFrame | None, stations: list[int], origins: list[int]) -> ExternalForecast:
+    external_forecasts = make_external_forecasts(rows, STATIONS, [Channel(A), Channel(B)], START)
+    return ExternalForecastIndex(external_forecasts, COLUMNS, SCALE, torch.device("cpu")).gather(
         torch.tensor(stations), torch.tensor(origins)
     )
 
@@ -113,20 +113,24 @@ def test_without_any_row_nothing_has_come() -> None:
 def test_features_are_departures_from_the_linear_path_or_the_last_value_then_masks_then_age() -> None:
     values = torch.full((1, HORIZON_HOURS, 2), torch.nan)
     values[0, 0] = torch.tensor([5.0, 4.0])  # of channel 2 and channel 0
-    outlook = Outlook(values, torch.tensor([12.0]), torch.tensor(COLUMNS))
+    external_forecast = ExternalForecast(values, torch.tensor([12.0]), torch.tensor(COLUMNS))
     linear, last = torch.full((1, HORIZON_HOURS, 1), 1.5), torch.tensor([[0.0, 0.0, 2.0]])
-    features = outlook.features(linear, last)
-    assert features.shape == (1, HORIZON_HOURS, Outlook.width(2))
+    features = external_forecast.features(linear, last)
+    assert features.shape == (1, HORIZON_HOURS, ExternalForecast.width(2))
     assert features[0, 0].tolist() == [5.0 - 2.0, 4.0 - 1.5, 1.0, 1.0, 0.25]
     assert features[0, 1].tolist() == [0.0, 0.0, 0.0, 0.0, 0.25]
-    assert Outlook.width(0) == 0
+    assert ExternalForecast.width(0) == 0
 
 
 def test_hidden_windows_are_as_if_nothing_had_come_and_the_share_is_kept(make_batch) -> None:
     batch = make_batch(400, channels=3)
-    outlook = Outlook(torch.zeros(400, HORIZON_HOURS, 2), torch.full((400,), 3.0), torch.tensor(COLUMNS))
-    assert hide_covariates(batch, 0.2, np.random.default_rng(1)) is batch
-    hidden = hide_covariates(replace(batch, covariates=outlook), 0.2, np.random.default_rng(1)).covariates
+    external_forecast = ExternalForecast(
+        torch.zeros(400, HORIZON_HOURS, 2), torch.full((400,), 3.0), torch.tensor(COLUMNS)
+    )
+    assert drop_external(batch, 0.2, np.random.default_rng(1)) is batch
+    hidden = drop_external(
+        replace(batch, external_forecasts=external_forecast), 0.2, np.random.default_rng(1)
+    ).external_forecasts
     assert 50 < hidden.absent.sum() < 110
     assert (hidden.age[hidden.absent] == OLDEST_H).all()
     assert (hidden.age[~hidden.absent] == 3).all()

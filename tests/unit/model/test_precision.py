@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from daycast.model.device import choose_precision
-from daycast.model.training.state import Lesson
+from daycast.model.training.state import TrainingData
 from daycast.model.training.trainer import Member
-from unit.model.lessons import TINY, train_alone
+from unit.model.training_data import TINY, train_alone
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ EVERYTHING = {"bidirectional": True, "attention": True, "layer_norm": True, "dec
 
 @pytest.mark.parametrize(("cell", "options"), [("gru", {}), ("lstm", {}), ("lstm", EVERYTHING)])
 def test_in_bfloat16_training_comes_to_nearly_the_same_with_weights_in_float32(
-    cell: str, options: dict, lesson: Lesson
+    cell: str, options: dict, training_data: TrainingData
 ) -> None:
-    config = replace(TINY, hidden_share=0.0, learning_rate=3e-2, steps_per_epoch=12, epochs=1, **options)
+    config = replace(TINY, input_dropout=0.0, learning_rate=3e-2, steps_per_epoch=12, epochs=1, **options)
     exact, rounded, before = (
-        train_alone(Member(cell, 1), lesson, replace(config, **change))
+        train_alone(Member(cell, 1), training_data, replace(config, **change))
         for change in ({}, {"precision": "bfloat16"}, {"epochs": 0})
     )
     assert exact.loss < 0.95 * before.loss

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from daycast.model.config import ModelConfig
 from daycast.model.training.ensemble import train_ensemble
 from daycast.model.training.parallel import Ranks
-from daycast.model.training.state import Circumstances, Lesson, forget_states
+from daycast.model.training.state import TrainContext, TrainingData, forget_states
 from daycast.model.training.trainer import Member, Progress, Trained
-from unit.model.lessons import TINY, train_alone
+from unit.model.training_data import TINY, train_alone
 
-LONG = replace(TINY, dropout=0.3, weight_average=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)
+LONG = replace(TINY, dropout=0.3, ema_decay=0.9, learning_rate=0.1, steps_per_epoch=2, epochs=4, patience=4)
 
 
 class KilledError(Exception):
@@ -33,9 +33,13 @@ def killed_in(epoch: int, member: int = 1) -> Callable[[Progress], None]:
 
 
 def train(
-    lesson: Lesson, state: Path | None, watch: Callable = lambda _: None, config: ModelConfig = LONG, cell: str = "gru"
+    training_data: TrainingData,
+    state: Path | None,
+    watch: Callable = lambda _: None,
+    config: ModelConfig = LONG,
+    cell: str = "gru",
 ) -> Trained:
-    return train_alone(Member(cell, 3, state=state), lesson, config, watch)
+    return train_alone(Member(cell, 3, state=state), training_data, config, watch)
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -47,36 +51,36 @@ def same(one: Trained, other: Trained) -> bool:
     ("cell", "epoch", "decoder"), [("gru", 2, "direct"), ("lstm", 4, "direct"), ("lstm", 2, "autoregressive")]
 )
 def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
-    cell: str, epoch: int, decoder: str, lesson: Lesson, tmp_path: Path
+    cell: str, epoch: int, decoder: str, training_data: TrainingData, tmp_path: Path
 ) -> None:
     config, seen = replace(LONG, decoder=decoder), list[Progress]()
-    whole = train(lesson, None, config=config, cell=cell)
+    whole = train(training_data, None, config=config, cell=cell)
     with pytest.raises(KilledError):
-        train(lesson, tmp_path / "a.resume", killed_in(epoch), config, cell)
+        train(training_data, tmp_path / "a.resume", killed_in(epoch), config, cell)
     torch.rand(7)  # another process would not find the generator where this one left it
-    resumed = train(lesson, tmp_path / "a.resume", seen.append, config, cell)
+    resumed = train(training_data, tmp_path / "a.resume", seen.append, config, cell)
     assert [progress.epoch for progress in seen] == list(range(epoch + 1, 5))
     assert same(resumed, whole)
     assert resumed.seconds > sum(progress.epoch_seconds for progress in seen)
 
 
-def test_patience_is_counted_over_the_interruption(lesson: Lesson, tmp_path: Path) -> None:
+def test_patience_is_counted_over_the_interruption(training_data: TrainingData, tmp_path: Path) -> None:
     seen: list[Progress] = []
     stuck = replace(LONG, learning_rate=0.0, weight_decay=0.0, epochs=9, patience=3)
     with pytest.raises(KilledError):
-        train(lesson, tmp_path / "a.resume", killed_in(2), stuck)
-    train(lesson, tmp_path / "a.resume", seen.append, stuck)
+        train(training_data, tmp_path / "a.resume", killed_in(2), stuck)
+    train(training_data, tmp_path / "a.resume", seen.append, stuck)
     assert [progress.epoch for progress in seen] == [3]
 
 
-def test_an_ensemble_goes_on_with_the_member_it_was_killed_in(lesson: Lesson, tmp_path: Path) -> None:
-    config, seen = replace(LONG, cell="auto", members=3), list[Progress]()
-    circumstances = Circumstances(keep=tmp_path / "hash")
-    _, whole, losses, _ = train_ensemble(lesson, config, lambda _: None)
+def test_an_ensemble_goes_on_with_the_member_it_was_killed_in(training_data: TrainingData, tmp_path: Path) -> None:
+    config, seen = replace(LONG, cell="auto", ensemble_size=3), list[Progress]()
+    context = TrainContext(keep=tmp_path / "hash")
+    _, whole, losses, _ = train_ensemble(training_data, config, lambda _: None)
     with pytest.raises(KilledError):
-        train_ensemble(lesson, config, killed_in(3, member=2), circumstances)
+        train_ensemble(training_data, config, killed_in(3, member=2), context)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hash.1-gru.resume", "hash.2-lstm.resume"]
-    _, resumed, resumed_losses, _ = train_ensemble(lesson, config, seen.append, circumstances)
+    _, resumed, resumed_losses, _ = train_ensemble(training_data, config, seen.append, context)
     assert [(progress.member, progress.epoch) for progress in seen] == [(2, 4), *((3, epoch) for epoch in range(1, 5))]
     assert resumed_losses == losses
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
@@ -102,35 +106,37 @@ def one_bit(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [cut_short, words, foreign, one_bit])
 def test_a_file_that_is_no_state_is_left_alone_with_a_word(
-    spoil: Callable, lesson: Lesson, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    spoil: Callable, training_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("daycast").propagate = True
     path = tmp_path / "a.resume"
     with pytest.raises(KilledError):
-        train(lesson, path, killed_in(2))
+        train(training_data, path, killed_in(2))
     spoil(path)
-    assert same(train(lesson, path), train(lesson, None))
+    assert same(train(training_data, path), train(training_data, None))
     assert "a.resume is no state to go on from" in caplog.text
     assert "training starts afresh" in caplog.text
 
 
-@pytest.mark.parametrize("other", [{"learning_rate": 0.2}, {"hidden": 13}])
-def test_a_state_of_another_training_is_left_alone(other: dict, lesson: Lesson, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [{"learning_rate": 0.2}, {"hidden_size": 13}])
+def test_a_state_of_another_training_is_left_alone(other: dict, training_data: TrainingData, tmp_path: Path) -> None:
     path, config = tmp_path / "a.resume", replace(LONG, **other)
     with pytest.raises(KilledError):
-        train(lesson, path, killed_in(2))
-    assert same(train(lesson, path, config=config), train(lesson, None, config=config))
+        train(training_data, path, killed_in(2))
+    assert same(train(training_data, path, config=config), train(training_data, None, config=config))
 
 
-def test_processes_that_were_killed_at_different_epochs_all_start_afresh(lesson: Lesson, tmp_path: Path) -> None:
+def test_processes_that_were_killed_at_different_epochs_all_start_afresh(
+    training_data: TrainingData, tmp_path: Path
+) -> None:
     class Torn(Ranks):
         def all_of(self, number: float) -> list[float]:
             return [number, number + 1]
 
-    whole, seen, path = train(lesson, None), list[Progress](), tmp_path / "a.resume"
+    whole, seen, path = train(training_data, None), list[Progress](), tmp_path / "a.resume"
     for watch in (killed_in(2), seen.append):
         with suppress(KilledError):
-            again = train_alone(Member("gru", 3, state=path), lesson, LONG, watch, Torn())
+            again = train_alone(Member("gru", 3, state=path), training_data, LONG, watch, Torn())
     assert [progress.epoch for progress in seen] == [1, 2, 3, 4]
     assert same(again, whole)
 

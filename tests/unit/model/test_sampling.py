@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
-from daycast.model.training.sampling import draw, draw_outages, eligible_origins, spread_evenly
+from daycast.model.training.sampling import draw, draw_outages, eligible_origins, subsample
 
 
 @pytest.mark.parametrize("block", [Block(0, 420), Block(60, 330), Block(-144, 100), Block(300, 420)])
 def test_a_window_is_eligible_with_a_day_of_history_and_some_truth_in_the_block(
-    block: Block, make_plain_network: Callable[[np.ndarray], Network]
+    block: Block, make_plain_network: Callable[[np.ndarray], Panel]
 ) -> None:
     rng = np.random.default_rng(2)
     values = np.where(rng.random((3, 420, 2)) < np.array([0.08, 0.3, 0.9])[:, None, None], 1.0, np.nan)
@@ -32,7 +32,7 @@ def test_a_window_is_eligible_with_a_day_of_history_and_some_truth_in_the_block(
 @given(st.integers(0, 1000), st.integers(1, 60))
 def test_a_spread_takes_eligible_windows_once_each_and_no_more_than_asked(seed: int, most: int) -> None:
     eligible = np.random.default_rng(seed).random((4, 50)) < 0.4
-    stations, origins = spread_evenly(eligible, most)
+    stations, origins = subsample(eligible, most)
     assert eligible[stations, origins].all()
     assert len(set(zip(stations, origins, strict=True))) == len(stations) == min(most, eligible.sum())
     everything = list(zip(*np.nonzero(eligible), strict=True))

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daycast.model.config import ModelConfig
-from daycast.model.external_forecasts import Outlook
+from daycast.model.external_forecasts import ExternalForecast
 from daycast.model.forecaster import Ensemble
-from daycast.model.network.seq2seq import Seq2Seq, spread_quantiles
+from daycast.model.network.seq2seq import Seq2Seq, quantiles_from_steps
 from daycast.model.windows import Batch
 
 BOTH = pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -20,9 +20,9 @@ BOTH = pytest.mark.parametrize("cell", ["gru", "lstm"])
 def network(cell: str, *, disturbed: float = 0.0) -> Seq2Seq:
     """A small network for 2 channels and 1 target; `disturbed` moves the head from the zeros it starts with."""
     torch.manual_seed(5)
-    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden=8)).eval()
+    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden_size=8)).eval()
     with torch.no_grad():
-        for parameter in (net.head.weight, net.head.bias, net.spread):
+        for parameter in (net.head.weight, net.head.bias, net.quantile_steps):
             parameter.add_(disturbed * torch.randn_like(parameter))
     return net
 
@@ -32,14 +32,14 @@ def network(cell: str, *, disturbed: float = 0.0) -> Seq2Seq:
 def test_quantiles_never_cross_whatever_goes_in(seed: int, size: float) -> None:
     rng = torch.Generator().manual_seed(seed)
     median, raw = (torch.randn(shape, generator=rng) * size for shape in ((5, 24, 2), (5, 24, 2, 7)))
-    quantiles = spread_quantiles(median, torch.nn.functional.softplus(raw))
+    quantiles = quantiles_from_steps(median, torch.nn.functional.softplus(raw))
     assert (quantiles.diff(dim=-1) >= 0).all()
     assert torch.equal(quantiles[..., 3], median)
 
 
 def test_quantiles_are_steps_outwards_from_the_median() -> None:
     steps = torch.tensor([1.0, 2.0, 3.0, 99.0, 4.0, 5.0, 6.0])
-    assert spread_quantiles(torch.tensor(10.0), steps).tolist() == [4.0, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0]
+    assert quantiles_from_steps(torch.tensor(10.0), steps).tolist() == [4.0, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0]
 
 
 @BOTH
@@ -117,14 +117,16 @@ def test_an_ensemble_is_the_mean_of_its_members(make_batch: Callable[..., Batch]
 @BOTH
 def test_the_decoder_reads_the_forecasts_of_others(cell: str, decoder: str, make_batch: Callable[..., Batch]) -> None:
     torch.manual_seed(5)
-    config = ModelConfig(hidden=8, decoder=decoder)  # type: ignore[arg-type]
-    net = Seq2Seq(cell, channels=2, targets=1, config=config, covariates=1).eval()
+    config = ModelConfig(hidden_size=8, decoder=decoder)  # type: ignore[arg-type]
+    net = Seq2Seq(cell, channels=2, targets=1, config=config, external_forecasts=1).eval()
     torch.nn.init.normal_(net.head.weight)
-    outlook = Outlook(torch.randn(4, 24, 1), torch.full((4,), 3.0), torch.tensor([1]))
+    external_forecast = ExternalForecast(torch.randn(4, 24, 1), torch.full((4,), 3.0), torch.tensor([1]))
     batch, linear = make_batch(4), torch.zeros(4, 24, 1)
-    blind = outlook.hidden(torch.tensor([True, False, False, False]))
-    older = replace(outlook, age=torch.tensor([3.0, 9.0, 3.0, 3.0]))
-    first, second, third = (net(replace(batch, covariates=part), linear) for part in (outlook, blind, older))
+    blind = external_forecast.hidden_size(torch.tensor([True, False, False, False]))
+    older = replace(external_forecast, age=torch.tensor([3.0, 9.0, 3.0, 3.0]))
+    first, second, third = (
+        net(replace(batch, external_forecasts=part), linear) for part in (external_forecast, blind, older)
+    )
     assert (first != second).flatten(1).any(dim=1).tolist() == [True, False, False, False]
     assert (first != third).flatten(1).any(dim=1).tolist() == [False, True, False, False]
 
@@ -133,12 +135,12 @@ def test_the_decoder_reads_the_forecasts_of_others(cell: str, decoder: str, make
 def test_hours_that_nobody_else_forecast_start_with_a_spread_of_their_own(
     cell: str, make_batch: Callable[..., Batch]
 ) -> None:
-    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden=8), covariates=1).eval()
+    net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden_size=8), external_forecasts=1).eval()
     narrow, wide = torch.full((24, 1, 7), 0.5), torch.full((24, 1, 7), 2.0)
     net.start_from(narrow, wide)
     values = torch.randn(1, 24, 1)
     values[0, 9:] = torch.nan  # an issue that ends after nine hours
-    outlook = Outlook(values, torch.zeros(1), torch.tensor([1]))
-    quantiles = net(replace(make_batch(1), covariates=outlook), torch.zeros(1, 24, 1))[0, :, 0]
+    external_forecast = ExternalForecast(values, torch.zeros(1), torch.tensor([1]))
+    quantiles = net(replace(make_batch(1), external_forecasts=external_forecast), torch.zeros(1, 24, 1))[0, :, 0]
     torch.testing.assert_close(quantiles[:9], torch.tensor([-1.5, -1, -0.5, 0, 0.5, 1, 1.5]).expand(9, -1))
     torch.testing.assert_close(quantiles[9:], torch.tensor([-6.0, -4, -2, 0, 2, 4, 6]).expand(15, -1))

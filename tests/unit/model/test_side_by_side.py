@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from daycast.model.training.parallel import side_by_side, threads_for
+from daycast.model.training.parallel import run_parallel, threads_for
 
 
 def in_another_thread() -> int:
@@ -27,14 +27,14 @@ def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None
             second_is_done.set()
         return 10 * part
 
-    assert side_by_side(work, [1, 2, 3], 2) == [10, 20, 30]
+    assert run_parallel(work, [1, 2, 3], 2) == [10, 20, 30]
 
 
 @pytest.mark.parametrize(("threads", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
 @pytest.mark.parametrize("torch_threads", [4], indirect=True)
 @pytest.mark.usefixtures("torch_threads")
 def test_torchs_threads_are_divided_and_given_back(threads: int, each: int) -> None:
-    assert side_by_side(lambda _: (torch.get_num_threads(), in_another_thread()), range(3), threads) == [(each, 4)] * 3
+    assert run_parallel(lambda _: (torch.get_num_threads(), in_another_thread()), range(3), threads) == [(each, 4)] * 3
     assert (torch.get_num_threads(), in_another_thread()) == (4, 4)
 
 
@@ -46,11 +46,11 @@ def test_a_cpu_gets_a_part_for_each_of_torchs_threads_and_a_gpu_one() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_of_nothing_nothing_is_made(threads: int) -> None:
-    assert side_by_side(lambda part: part, [], threads) == []
+    assert run_parallel(lambda part: part, [], threads) == []
 
 
 def test_one_thread_is_the_callers_own() -> None:
-    assert side_by_side(lambda _: threading.get_ident(), range(2), 1) == [threading.get_ident()] * 2
+    assert run_parallel(lambda _: threading.get_ident(), range(2), 1) == [threading.get_ident()] * 2
 
 
 def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
@@ -62,7 +62,7 @@ def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
         return told.wait(300)
 
     with pytest.raises(ValueError, match="the first part"):
-        side_by_side(work, [0, 1], 2)
+        run_parallel(work, [0, 1], 2)
     told.set()
 
 
@@ -72,8 +72,8 @@ def test_subnormal_numbers_are_zero_meanwhile_also_further_in_and_afterwards_no_
         pytest.skip("this processor cannot take subnormal numbers for zero")
 
     def smallest(_: int) -> float:
-        side_by_side(lambda _: None, [1], 1)  # as a validation within the training of a network
+        run_parallel(lambda _: None, [1], 1)  # as a validation within the training of a network
         return (torch.tensor([1e-30]) * 1e-10).item()
 
-    assert side_by_side(smallest, [1, 2], threads) == [0.0, 0.0]
+    assert run_parallel(smallest, [1, 2], threads) == [0.0, 0.0]
     assert smallest(0) > 0

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daycast.features.channels import Channel, Scale
-from daycast.features.panel import Network, make_network, split_network
+from daycast.features.panel import Panel, make_panel, split_panel
 from daycast.features.solar import make_sun_table
 from daycast.model.windows import REGIMES, Batch, Windows, find_neighbours
 from daycast.times import HOUR, UTC_TIME
@@ -66,10 +66,10 @@ def windows(seed: int, *, near: bool = False) -> Windows:
             rows.append(("abc"[s], START + hour * HOUR, START + known * HOUR, until, *values))
     schema = {"station_id": pl.String, "observed_at": UTC_TIME, "known_from": UTC_TIME, "known_until": UTC_TIME}
     frame = pl.DataFrame(rows, schema={**schema, **dict.fromkeys(NAMES, pl.Float64)}, orient="row")
-    network = make_network(
+    panel = make_panel(
         frame, NEAR if near else STATIONS, [Channel(name) for name in NAMES], START, START + (T - 1) * HOUR
     )
-    return Windows(network, SCALE, torch.device("cpu"))
+    return Windows(panel, SCALE, torch.device("cpu"))
 
 
 def scaled(value: float | None, c: int) -> float:
@@ -82,7 +82,7 @@ def believed(seed: int, s: int, hour: int, t0: int, c: int) -> float:
     return scaled(values[-1][c], c) if values and hour <= t0 else math.nan
 
 
-def came(seed: int, s: int, hour: int, c: int) -> float:
+def target(seed: int, s: int, hour: int, c: int) -> float:
     versions = history(seed).get((s, hour))
     return scaled(versions[-1][1][c], c) if versions else math.nan
 
@@ -103,7 +103,7 @@ def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: in
                 assert batch.filled[b, t, c].item() == pytest.approx(last)
                 assert batch.staleness[b, t, c].item() == age
             assert batch.last[b, c].item() == pytest.approx(last)
-            expected = [came(seed, s, t0 + lead, c) for lead in range(1, 25)]
+            expected = [target(seed, s, t0 + lead, c) for lead in range(1, 25)]
             np.testing.assert_allclose(batch.truth[b, :, c].numpy(), expected, rtol=1e-6)
 
 
@@ -154,7 +154,7 @@ def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
 
 
 def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
-    make_plain_network: Callable[[np.ndarray], Network],
+    make_plain_network: Callable[[np.ndarray], Panel],
 ) -> None:
     rng = np.random.default_rng(2)
     plain = make_plain_network(rng.normal(size=(2, 230, 3)))
@@ -162,8 +162,8 @@ def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
     scale = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
     stations, origins = torch.tensor([1, 0, 1]), torch.tensor([200, 180, 3])
     bare, weighed = (
-        Windows(network, scale, torch.device("cpu")).gather(stations, origins)
-        for network in (plain, replace(plain, weight=weight.astype(np.float16)))
+        Windows(panel, scale, torch.device("cpu")).gather(stations, origins)
+        for panel in (plain, replace(plain, weight=weight.astype(np.float16)))
     )
     assert bare.weight is None
     assert weighed.weight.dtype == torch.float32
@@ -177,11 +177,11 @@ def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
 
 
 def test_truth_after_the_last_hour_is_missing_and_its_weight_finite(
-    make_plain_network: Callable[[np.ndarray], Network],
+    make_plain_network: Callable[[np.ndarray], Panel],
 ) -> None:
-    network = replace(make_plain_network(np.zeros((1, 230, 1))), weight=np.full((1, 230, 1), 0.5, np.float16))
+    panel = replace(make_plain_network(np.zeros((1, 230, 1))), weight=np.full((1, 230, 1), 0.5, np.float16))
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
-    batch = Windows(network, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([229]))
+    batch = Windows(panel, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([229]))
     assert batch.truth.isnan().all()
     assert (batch.weight == 0.5).all()
 
@@ -240,10 +240,10 @@ def test_the_regime_says_what_the_model_had_to_work_with(seen: range, name: str)
 @pytest.mark.parametrize("most", [1, 2])
 def test_windows_of_a_block_of_stations_are_those_of_the_whole_network(most):
     whole = windows(3, near=True)
-    neighbours = find_neighbours(whole.network.stations)
+    neighbours = find_neighbours(whole.panel.stations)
     assert (neighbours >= 0).sum() == 6
-    for number, block in enumerate(split_network(whole.network, np.arange(S), neighbours, most)):
-        part = Windows(block.network, SCALE, torch.device("cpu"), block.neighbours)
+    for number, block in enumerate(split_panel(whole.panel, np.arange(S), neighbours, most)):
+        part = Windows(block.panel, SCALE, torch.device("cpu"), block.neighbours)
         for t0 in (180, 222, 235):
             origins = torch.full((len(block.own),), t0)
             own = part.gather(torch.from_numpy(block.own), origins)

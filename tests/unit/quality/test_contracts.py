@@ -11,7 +11,7 @@ from daycast.errors import ConfigError, ContractError
 from daycast.quality.contracts import (
     QUANTILE_COLUMNS,
     check_contracts_are_on,
-    find_refusals,
+    find_rejections,
     forecasts_contract,
     observations_contract,
     readings_contract,
@@ -39,8 +39,8 @@ def readings(*changes: dict) -> pl.DataFrame:
     return pl.DataFrame([{**READING, **change} for change in changes], schema=READING_SCHEMA)
 
 
-def refusals(*changes: dict) -> list[tuple]:
-    return find_refusals(readings(*changes), readings_contract(VARIABLES, EARLIEST)).rows()
+def rejections(*changes: dict) -> list[tuple]:
+    return find_rejections(readings(*changes), readings_contract(VARIABLES, EARLIEST)).rows()
 
 
 # Readings
@@ -48,7 +48,7 @@ def refusals(*changes: dict) -> list[tuple]:
 
 def test_any_number_is_a_reading_and_so_is_a_missing_one() -> None:
     assert (
-        refusals(
+        rejections(
             {}, {WARMTH: None, RAIN: None}, {WARMTH: -999.9}, {"observed_at": T0 + HOUR}, {"observed_at": EARLIEST}
         )
         == []
@@ -81,12 +81,12 @@ def test_any_number_is_a_reading_and_so_is_a_missing_one() -> None:
 def test_a_bad_reading_is_named_with_row_column_value_and_reason(
     change: dict, column: str, value: str | None, reason: str
 ) -> None:
-    assert refusals({}, {}, change, {}) == [(2, column, value, reason)]
+    assert rejections({}, {}, change, {}) == [(2, column, value, reason)]
 
 
 def test_everything_wrong_with_a_row_is_named() -> None:
     nan = float("nan")
-    assert sorted(refusals({WARMTH: nan, RAIN: nan}, {})) == [
+    assert sorted(rejections({WARMTH: nan, RAIN: nan}, {})) == [
         (0, WARMTH, "NaN", "not finite"),
         (0, RAIN, "NaN", "not finite"),
     ]
@@ -103,7 +103,7 @@ def test_everything_wrong_with_a_row_is_named() -> None:
 )
 def test_a_frame_of_other_columns_is_refused_whole(spoil: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     with pytest.raises(ContractError, match="readings break their contract"):
-        find_refusals(spoil(readings({})), readings_contract(VARIABLES, EARLIEST))
+        find_rejections(spoil(readings({})), readings_contract(VARIABLES, EARLIEST))
 
 
 # Observations

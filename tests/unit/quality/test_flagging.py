@@ -83,13 +83,13 @@ def test_a_late_value_is_judged_by_what_was_known_when_it_came_and_not_held_agai
     rows = series(1.0, None, 20.0, 20.5, 21.0)
     rows[1] = ("a", 1, 10, 19.0)  # fills the gap after all: then 20 was no step, but who could know
     found = flagged(*rows)
-    assert found["a", 2, 2] == (3, "step")
-    assert found["a", 1, 10] == (3, "step")  # 18 above the only hour before it
+    assert found["a", 2, 2] == (3, "rate_of_change")
+    assert found["a", 1, 10] == (3, "rate_of_change")  # 18 above the only hour before it
 
 
 def test_a_correction_is_judged_anew_and_the_value_it_replaced_keeps_its_flag() -> None:
     found = flagged(*series(1.0, 2.0, 30.0, 2.5), ("a", 2, 9, 2.2))
-    assert found["a", 2, 2] == (3, "step")
+    assert found["a", 2, 2] == (3, "rate_of_change")
     assert found["a", 2, 3] == (4, "spike")
     assert found["a", 2, 9] == (1, None)
 

@@ -23,8 +23,8 @@ def test_failure_lies_beyond_suspicion(name: str) -> None:
 
 
 def test_a_front_of_twelve_degrees_within_the_hour_is_not_even_suspected() -> None:
-    assert DEFAULTS["air_temperature_c"].step is not None
-    assert DEFAULTS["air_temperature_c"].step >= 12
+    assert DEFAULTS["air_temperature_c"].rate_of_change is not None
+    assert DEFAULTS["air_temperature_c"].rate_of_change >= 12
 
 
 def test_every_limit_is_off_unless_it_is_given() -> None:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from daycast.quality.flags import FAIL, SUSPECT
+from daycast.quality.flags import FAIL, LOOK_BACK_HOURS, SUSPECT
 from daycast.quality.limits import Limits
-from daycast.quality.range import LOOK_BACK_HOURS, check_past
+from daycast.quality.temporal import check_temporal
 
 GAP = math.nan
-STEP = Limits(step=10.0)
+STEP = Limits(rate_of_change=10.0)
 SPIKE = Limits(spike_suspect=6.0, spike_fail=15.0)
 FLAT = Limits(flat_hours_suspect=3, flat_hours_fail=5)
 TURN = Limits(spike_suspect=60.0, flat_hours_suspect=3, wind_at_least_m_s=2.0)
@@ -31,7 +31,7 @@ def marked(
 ) -> dict[tuple[str, int], list[int]]:
     """The hours that each check marks with each flag, as positions in the series."""
     hours: dict[tuple[str, int], set[int]] = {}
-    for finding in check_past(windows(series), limits, circular, None if wind is None else windows(wind)):
+    for finding in check_temporal(windows(series), limits, circular, None if wind is None else windows(wind)):
         marks = {int(hour) - lag for hour in np.flatnonzero(finding.fired) for lag in finding.lags}
         hours.setdefault((finding.check, finding.flag), set()).update(marks)
     return {key: sorted(marks) for key, marks in hours.items()}
@@ -41,7 +41,7 @@ def marked(
 
 
 def test_a_value_far_from_each_of_the_last_three_hours_is_a_step() -> None:
-    assert marked([1, 2, 3, 13.5], STEP) == {("step", SUSPECT): [3]}
+    assert marked([1, 2, 3, 13.5], STEP) == {("rate_of_change", SUSPECT): [3]}
 
 
 def test_a_value_exactly_one_step_away_is_none() -> None:
@@ -49,15 +49,15 @@ def test_a_value_exactly_one_step_away_is_none() -> None:
 
 
 def test_the_return_from_a_spike_is_no_step() -> None:
-    assert marked([5, 5, 20, 5], STEP) == {("step", SUSPECT): [2]}
+    assert marked([5, 5, 20, 5], STEP) == {("rate_of_change", SUSPECT): [2]}
 
 
 def test_a_front_is_a_step_once_and_what_stays_after_it_is_none() -> None:
-    assert marked([20, 20, 20, 8, 7, 7, 6], STEP) == {("step", SUSPECT): [3]}
+    assert marked([20, 20, 20, 8, 7, 7, 6], STEP) == {("rate_of_change", SUSPECT): [3]}
 
 
 def test_a_step_is_seen_across_a_gap_of_two_hours_and_not_of_three() -> None:
-    assert marked([0, GAP, GAP, 20], STEP) == {("step", SUSPECT): [3]}
+    assert marked([0, GAP, GAP, 20], STEP) == {("rate_of_change", SUSPECT): [3]}
     assert marked([0, GAP, GAP, GAP, 20], STEP) == {}
 
 
@@ -66,9 +66,9 @@ def test_after_nothing_there_is_no_step() -> None:
 
 
 def test_a_step_over_north_is_a_small_one() -> None:
-    assert marked([350, 10], Limits(step=30.0), circular=True) == {}
-    assert marked([350, 30], Limits(step=30.0), circular=True) == {("step", SUSPECT): [1]}
-    assert marked([350, 10], Limits(step=30.0)) == {("step", SUSPECT): [1]}
+    assert marked([350, 10], Limits(rate_of_change=30.0), circular=True) == {}
+    assert marked([350, 30], Limits(rate_of_change=30.0), circular=True) == {("rate_of_change", SUSPECT): [1]}
+    assert marked([350, 10], Limits(rate_of_change=30.0)) == {("rate_of_change", SUSPECT): [1]}
 
 
 # Spikes
@@ -195,11 +195,11 @@ def test_without_limits_nothing_is_found() -> None:
 
 def test_the_grid_may_be_a_view_of_many_stations_and_each_has_its_own_past() -> None:
     grid = np.array([[GAP] * LOOK_BACK_HOURS + [1.0, 9.0, 1.0], [GAP] * LOOK_BACK_HOURS + [9.0, 1.0, 1.0]])
-    (finding,) = check_past(sliding_window_view(grid, LOOK_BACK_HOURS + 1, 1), Limits(spike_suspect=6.0), False)
+    (finding,) = check_temporal(sliding_window_view(grid, LOOK_BACK_HOURS + 1, 1), Limits(spike_suspect=6.0), False)
     assert finding.fired.tolist() == [[False, False, True], [False, False, False]]
 
 
-EVERY = Limits(step=4.0, spike_suspect=3.0, spike_fail=6.0, flat_hours_suspect=3, flat_hours_fail=4)
+EVERY = Limits(rate_of_change=4.0, spike_suspect=3.0, spike_fail=6.0, flat_hours_suspect=3, flat_hours_fail=4)
 SERIES = st.lists(st.integers(-6, 6).map(float) | st.just(GAP), min_size=1, max_size=30)
 
 
@@ -236,7 +236,7 @@ def oracle(series: list[float]) -> dict[tuple[str, int], list[int]]:
         past = [series[now - ago] if now >= ago else GAP for ago in range(1, 4)]
         recent = [other for other in past if not math.isnan(other)]
         if recent and all(abs(value - other) > 4 for other in recent):
-            hours.setdefault(("step", SUSPECT), set()).add(now)
+            hours.setdefault(("rate_of_change", SUSPECT), set()).add(now)
         before = next((other for other in past[1:] if not math.isnan(other)), GAP)
         for flag, size in ((SUSPECT, 3), (FAIL, 6)):
             above = past[0] - before > size and past[0] - value > size

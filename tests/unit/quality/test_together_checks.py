@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from daycast.quality.consistency import humidity_disagrees
+from daycast.quality.consistency import check_consistency, humidity_disagrees
 from daycast.quality.flags import SUSPECT
-from daycast.quality.range import check_together
 
 AIR, DEW, HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_pct"
 WIND, GUST = "wind_speed_m_s", "wind_gust_m_s"
@@ -16,7 +15,7 @@ WIND, GUST = "wind_speed_m_s", "wind_gust_m_s"
 def blamed(doubted: tuple[str, ...] = (), **values: float) -> set[tuple[str, str]]:
     """Which variables of one hour are suspected, by which check."""
     hour = {name: np.array([value]) for name, value in values.items()}
-    found = list(check_together(hour, {name: np.array([name in doubted]) for name in hour}))
+    found = list(check_consistency(hour, {name: np.array([name in doubted]) for name in hour}))
     assert all(finding.flag == SUSPECT and list(finding.lags) == [0] for _, finding in found)
     return {(name, finding.check) for name, finding in found if finding.fired[0]}
 
@@ -77,7 +76,7 @@ def test_missing_values_and_missing_variables_contradict_nothing() -> None:
 def test_each_hour_is_judged_by_itself() -> None:
     values = {AIR: np.array([10.0, 10.0, 10.0]), DEW: np.array([12.0, 2.0, 12.0])}
     doubted = {AIR: np.array([False, False, True])}
-    assert {name: finding.fired.tolist() for name, finding in check_together(values, doubted)} == {
+    assert {name: finding.fired.tolist() for name, finding in check_consistency(values, doubted)} == {
         AIR: [True, False, False],
         DEW: [True, False, False],
     }

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from daycast.evaluation.serving import Substitute
-from daycast.report.model_card import LISTED_SUBSTITUTES, ModelCard, render_model, render_models
+from daycast.evaluation.serving import Fallback
+from daycast.report.model_card import LISTED_FALLBACKS, ModelCard, render_model, render_models
 from daycast.report.sections import render_champion
-from daycast.report.skill import Champion, Rival, Verdict, name_servers, read_verdict
+from daycast.report.skill import Champion, HoldoutResult, Rival, name_servers, read_holdout_result
 from daycast.variables import BUILT_IN
 
 NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
@@ -24,7 +24,7 @@ DECISION = {
     },
     "by_variable": {"air_temperature_c": {"ridge": {"crps_ratio": 0.9, "p_value": 0.02, "days": 58}}},
 }
-SUBSTITUTE = Substitute("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
+SUBSTITUTE = Fallback("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
 
 
 def scores() -> pl.DataFrame:
@@ -45,9 +45,9 @@ def card(**changes: object) -> ModelCard:
         "promoted_by": "hand",
         "reason": "gru [red]is[/red] better",
         "fit": {"Trained": "on 4 stations"},
-        "verdict": read_verdict(DECISION, "gru"),
+        "result": read_holdout_result(DECISION, "gru"),
         "scores": scores(),
-        "substitutes": (),
+        "fallbacks": (),
         "variables": BUILT_IN,
     }
     return ModelCard(**{**given, **changes})
@@ -84,7 +84,7 @@ def test_a_variable_stands_with_its_error_its_hardest_rival_and_who_serves_it() 
 
 
 @pytest.mark.parametrize(
-    ("by", "told"), [("hand", "by hand"), ("rollback", "by a rollback"), ("judgement", "by its judgement")]
+    ("by", "told"), [("hand", "by hand"), ("rollback", "by a rollback"), ("holdout", "by its scores on the holdout")]
 )
 def test_how_a_model_came_to_serve_is_told(by: str, told: str) -> None:
     assert f"champion; last promoted 2026-03-20 10:03 UTC {told}" in render_model(card(promoted_by=by), 120)
@@ -99,35 +99,35 @@ def test_text_in_brackets_is_shown_as_it_is() -> None:
 
 
 def test_a_card_of_a_model_from_before_there_were_tests_has_the_ratios() -> None:
-    old = read_verdict({"crps_ratio": {"persistence": 0.5}}, "lstm")
-    assert old == Verdict("lstm", 0.05, (Rival("persistence", 0.5, None, None),), {})
-    text = render_model(card(verdict=old, scores=scores().clear()), 80)
+    old = read_holdout_result({"crps_ratio": {"persistence": 0.5}}, "lstm")
+    assert old == HoldoutResult("lstm", 0.05, (Rival("persistence", 0.5, None, None),), {})
+    text = render_model(card(result=old, scores=scores().clear()), 80)
     assert cells(text, "persistence") == ["persistence", "×0.500", "–", "–", "not tested"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_longer_than_the_terminal_is_wide(width: int) -> None:
-    text = render_model(card(substitutes=(SUBSTITUTE,)), width)
+    text = render_model(card(fallbacks=(SUBSTITUTE,)), width)
     assert max(map(len, text.splitlines())) <= width
 
 
 def test_many_substitutes_are_counted() -> None:
-    many = tuple(Substitute("precipitation_mm", f"S{i}", "ridge", 0.9, 0.01, 50) for i in range(LISTED_SUBSTITUTES + 7))
-    text = render_model(card(substitutes=many), 120)
-    assert "and 7 more: see the table substitutes" in text
-    assert text.count("is served by") == LISTED_SUBSTITUTES
+    many = tuple(Fallback("precipitation_mm", f"S{i}", "ridge", 0.9, 0.01, 50) for i in range(LISTED_FALLBACKS + 7))
+    text = render_model(card(fallbacks=many), 120)
+    assert "and 7 more: see the table fallbacks" in text
+    assert text.count("is served by") == LISTED_FALLBACKS
 
 
 def test_who_serves_each_variable_is_counted_by_station() -> None:
     places = [("rain", None, "ridge"), ("rain", "a", "gru"), ("warmth", "b", "ridge"), ("warmth", "c", "ridge")]
-    substitutes = [Substitute(variable, station, name, 0.9, 0.01, 50) for variable, station, name in places]
-    served = name_servers("gru", substitutes, ["rain", "warmth", "wind"])
+    fallbacks = [Fallback(variable, station, name, 0.9, 0.01, 50) for variable, station, name in places]
+    served = name_servers("gru", fallbacks, ["rain", "warmth", "wind"])
     assert served == {"rain": ("ridge", 1), "warmth": ("gru", 2), "wind": ("gru", 0)}
 
 
 def test_the_section_of_the_page_has_the_same_numbers() -> None:
     champion = Champion("gru-1", "gru", NOW, NOW, "gru is <better>", "rollback")
-    html = render_champion(champion, read_verdict(DECISION, "gru"), [SUBSTITUTE], BUILT_IN)
+    html = render_champion(champion, read_holdout_result(DECISION, "gru"), [SUBSTITUTE], BUILT_IN)
     assert '<span class="bad">×1.100 (0.95)</span>' in html
     assert '<span class="good">×0.600 (&lt; 0.001)</span>' in html
     assert "gru is &lt;better&gt;" in html
@@ -141,7 +141,7 @@ def models() -> pl.DataFrame:
     reason = "lstm is not proven better than ridge (CRPS ×1.003, p 0.55), persistence (CRPS ×0.917, p 0.15)"
     rows = [
         ("lstm-20260301-0123abcd", "challenger", None, None),
-        ("ridge-20260301-0123abcd", "champion", NOW, "judgement"),
+        ("ridge-20260301-0123abcd", "champion", NOW, "holdout"),
     ]
     frame = pl.DataFrame(rows, schema=["model_id", "role", "promoted_at", "promoted_by"], orient="row")
     return frame.with_columns(trained_until=NOW, reason=pl.lit(reason))
@@ -154,7 +154,7 @@ def test_the_list_of_models_has_a_line_for_each_with_its_reason_below(width: int
     assert re.split(r"\s{2,}", shown[0]) == ["model", "role", "trained until", "promoted", "by"]
     first, second = (i for i, line in enumerate(shown) if line.startswith(("lstm-", "ridge-")))
     assert shown[first].split() == ["lstm-20260301-0123abcd", "challenger", "2026-03-20", "–", "–"]
-    assert shown[second].split()[-3:] == ["2026-03-20", "10:03", "judgement"]
+    assert shown[second].split()[-3:] == ["2026-03-20", "10:03", "holdout"]
     below = " ".join(line.strip() for line in shown[first + 1 : second])
     assert below == models()["reason"][0]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daycast.report.skill import Champion, SkillSpan
-from daycast.report.summary import Issue, Refusal, Silence, Summary, example_query, render_summary
+from daycast.report.summary import Issue, Rejection, Silence, Summary, example_query, render_summary
 from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.statements import quoted
 
@@ -45,8 +45,8 @@ def _skill():
 def _summary(**changes):
     full = Summary(
         now=NOW,
-        intakes=(Brought("roofs", 24_000, 23_995, 7, 2, 5, 3, {"spike": 4, "flat_line": 1_200}),),
-        refusals=(Refusal("air_temperature_c", "outside -95 to 65 °C", 5),),
+        ingested=(Brought("roofs", 24_000, 23_995, 7, 2, 5, 3, {"spike": 4, "flat_line": 1_200}),),
+        rejections=(Rejection("air_temperature_c", "outside -95 to 65 °C", 5),),
         silent=(Silence("S0009", datetime(2026, 3, 1, tzinfo=UTC)),),
         silent_after="24h",
         retraining=None,
@@ -150,7 +150,7 @@ def test_nothing_that_a_terminal_would_obey_comes_from_the_name_of_a_station():
 
 
 def test_without_champion_and_forecasts_the_summary_says_so():
-    text = render_summary(_summary(champion=None, skill=pl.DataFrame(), issue=None, intakes=(), silent=()), 80)
+    text = render_summary(_summary(champion=None, skill=pl.DataFrame(), issue=None, ingested=(), silent=()), 80)
     assert "Champion    none yet" in text
     assert "Forecasts   none yet" in text
     assert "Skill" not in text

@@ -6,4 +6,4 @@ import pytest
 @pytest.fixture
 def brief_pauses(monkeypatch):
     """Whoever asks again asks soon."""
-    monkeypatch.setattr("daycast.sources.http.transport.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.transport.FIRST_BACKOFF_S", 0.01)

@@ -110,9 +110,9 @@ def _send(handler: BaseHTTPRequestHandler, answer: Answer, ended: Event) -> None
     handler.close_connection = handler.close_connection or answer.truncate_to is not None or not answer.announced
 
 
-def _drip(handler: BaseHTTPRequestHandler, content: bytes, pause_s: float, ended: Event) -> None:
+def _drip(handler: BaseHTTPRequestHandler, content: bytes, backoff_s: float, ended: Event) -> None:
     for byte in content:
         handler.wfile.write(bytes([byte]))
         handler.wfile.flush()
-        if ended.wait(pause_s):
+        if ended.wait(backoff_s):
             return

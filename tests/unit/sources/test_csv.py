@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
 from daycast.sources.files import csv_table as csv_file
 from daycast.sources.files.csv import CsvSource
 from daycast.stations import STATION_SCHEMA
@@ -28,17 +28,17 @@ def source(folder: Path, **settings) -> CsvSource:
     return CsvSource.model_validate(MINIMAL | settings, context={"folder": folder})
 
 
-def deliver(folder: Path, text: str, since=None, until=FOREVER, variables=BUILT_IN, **settings) -> Delivery:
+def deliver(folder: Path, text: str, since=None, until=FOREVER, variables=BUILT_IN, **settings) -> SourceBatch:
     (folder / "a.csv").write_text(text)
     [delivery] = source(folder, **settings).fetch(since, until, variables, ())
     return delivery
 
 
-def times(delivery: Delivery) -> list[str | None]:
+def times(delivery: SourceBatch) -> list[str | None]:
     return delivery.readings["observed_at"].dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
 
 
-def problems(delivery: Delivery) -> list[tuple[int, str, str | None, str]]:
+def problems(delivery: SourceBatch) -> list[tuple[int, str, str | None, str]]:
     assert delivery.problems.schema == PROBLEM_SCHEMA
     return delivery.problems.rows()
 
@@ -381,7 +381,7 @@ def test_a_station_list_that_is_not_there_is_refused(tmp_path):
 NAMED = {"station": "station", "columns": {"air_temperature_c": "t"}}
 
 
-def deliver_bytes(folder: Path, content: bytes, **settings) -> Delivery:
+def deliver_bytes(folder: Path, content: bytes, **settings) -> SourceBatch:
     (folder / "a.csv").write_bytes(content)
     [delivery] = source(folder, **settings).fetch(None, FOREVER, BUILT_IN, ())
     return delivery
@@ -489,7 +489,7 @@ def test_a_format_may_bring_such_a_year_too(tmp_path, time_format, written):
 # files that are read in pieces
 
 
-def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) -> list[Delivery]:
+def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) -> list[SourceBatch]:
     """A file of `rows` hours, ten a piece."""
     monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
     hours = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 3, 1), "1h", eager=True)[:rows]  # noqa: DTZ001
@@ -498,14 +498,14 @@ def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) ->
 
 
 def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
-    pieces = in_pieces(tmp_path, monkeypatch)
-    assert [piece.readings.height for piece in pieces] == [10, 10, 5]
-    assert [piece.origin for piece in pieces] == ["a.csv from line 2", "a.csv from line 12", "a.csv from line 22"]
-    assert sum(piece.readings["air_temperature_c"].sum() for piece in pieces) == sum(range(25))
-    assert len({piece.fingerprint for piece in pieces}) == 3
-    seen = {piece.fingerprint for piece in pieces}
+    chunks = in_pieces(tmp_path, monkeypatch)
+    assert [chunk.readings.height for chunk in chunks] == [10, 10, 5]
+    assert [chunk.origin for chunk in chunks] == ["a.csv from line 2", "a.csv from line 12", "a.csv from line 22"]
+    assert sum(chunk.readings["air_temperature_c"].sum() for chunk in chunks) == sum(range(25))
+    assert len({chunk.fingerprint for chunk in chunks}) == 3
+    seen = {chunk.fingerprint for chunk in chunks}
     assert in_pieces(tmp_path, monkeypatch, seen=seen) == []
-    for left in pieces:
+    for left in chunks:
         [again] = in_pieces(tmp_path, monkeypatch, seen=seen - {left.fingerprint})
         assert again.fingerprint == left.fingerprint
 
@@ -516,8 +516,8 @@ def test_a_large_file_is_moved_once_its_last_piece_was_taken_in_in_whichever_run
     monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
     (tmp_path / "in/a.csv").write_text("time,t\n" + "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(24)))
     first, second, _ = source(tmp_path, **moved).fetch(None, FOREVER, BUILT_IN, ())
-    for piece in (first, second):
-        piece.finish()
+    for chunk in (first, second):
+        chunk.finish()
     assert (tmp_path / "in/a.csv").exists()
     [last] = source(tmp_path, **moved).fetch(None, FOREVER, BUILT_IN, {first.fingerprint, second.fingerprint})
     last.finish()
@@ -528,8 +528,8 @@ def test_the_hour_that_comes_twice_is_told_apart_across_pieces(tmp_path, monkeyp
     monkeypatch.setattr(csv_file, "_MOST_ROWS", 2)
     rows = "".join(f"2024-10-27T{clock},1\n" for clock in ("01:00", "02:00", "02:00", "03:00"))
     (tmp_path / "a.csv").write_text("time,t\n" + rows)
-    pieces = list(source(tmp_path, timezone="Europe/Berlin").fetch(None, FOREVER, BUILT_IN, ()))
-    assert [times(piece) for piece in pieces] == [
+    chunks = list(source(tmp_path, timezone="Europe/Berlin").fetch(None, FOREVER, BUILT_IN, ()))
+    assert [times(chunk) for chunk in chunks] == [
         ["2024-10-26 23:00:00", "2024-10-27 00:00:00"],
         ["2024-10-27 01:00:00", "2024-10-27 02:00:00"],
     ]

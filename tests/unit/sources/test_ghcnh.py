@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from daycast.errors import SourceError
 from daycast.features.hourly import make_hourly_versions
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.noaa.ghcnh import ARCHIVE, GhcnhSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, serve
@@ -70,11 +70,11 @@ def source(folder: Path, **settings: object) -> GhcnhSource:
     return GhcnhSource.model_validate({"name": "hourly", "folder": str(folder)} | settings)
 
 
-def read(source: GhcnhSource, until: datetime = FOREVER, seen: set[str] | None = None) -> list[Delivery]:
+def read(source: GhcnhSource, until: datetime = FOREVER, seen: set[str] | None = None) -> list[SourceBatch]:
     return list(source.fetch(None, until, BUILT_IN, seen or set()))
 
 
-def read_one(folder: Path, *rows: str, **settings: object) -> Delivery:
+def read_one(folder: Path, *rows: str, **settings: object) -> SourceBatch:
     [delivery] = read(source(put(folder, *rows), **settings))
     return delivery
 
@@ -375,8 +375,12 @@ def test_the_archive_is_read_by_year_and_asked_only_for_what_changed():
         archive = {"name": "hourly", "archive": f"{server.url}/hourly", "stations": STATION, "start": "2023-01-01"}
         hourly = GhcnhSource.model_validate(archive | {"http": fast})
         until = datetime(2024, 12, 1, tzinfo=UTC)
-        [delivery] = [piece for piece in read(hourly, until=until) if not piece.readings.is_empty()]  # nothing of 2023
+        [delivery] = [
+            station_year for station_year in read(hourly, until=until) if not station_year.readings.is_empty()
+        ]  # nothing of 2023
         assert delivery.readings["air_temperature_c"].to_list() == [20.0]
-        assert [piece.readings.height for piece in read(hourly, until=until, seen={delivery.fingerprint})] == [0]
+        assert [
+            station_year.readings.height for station_year in read(hourly, until=until, seen={delivery.fingerprint})
+        ] == [0]
         assert server.requests[-1].headers["If-None-Match"] == '"v1"'
         assert hourly.stations()["name"].to_list() == ["CHICAGO OHARE INTL AP"]

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.noaa.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve
@@ -44,16 +44,16 @@ def folder_source(folder: Path, **settings: object) -> IsdLiteSource:
     return IsdLiteSource.model_validate({"name": "isd", "folder": str(folder)} | settings)
 
 
-def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[Delivery]:
+def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[SourceBatch]:
     return [delivery for delivery in source.fetch(since, until, BUILT_IN, seen) if not is_note(delivery)]
 
 
-def is_note(delivery: Delivery) -> bool:
+def is_note(delivery: SourceBatch) -> bool:
     """Whether all that a delivery says is that the archive was asked."""
     return delivery.readings.is_empty() and any(f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged"))
 
 
-def read_one(folder: Path, *lines: str) -> Delivery:
+def read_one(folder: Path, *lines: str) -> SourceBatch:
     [delivery] = read(folder_source(put(folder, **{NAME: text(*lines)})))
     return delivery
 
@@ -157,9 +157,13 @@ def test_only_the_stations_and_years_asked_for_are_read_wherever_they_lie(tmp_pa
     old = MIDNIGHT.replace("2024", "2020")
     put(tmp_path, **{"010010-99999-2020": text(old), "readme.txt": b"no station-year"})
     source = folder_source(tmp_path, stations="010010-99999")
-    assert [piece.origin for piece in read(source)] == ["010010-99999-2020", f"2024/{NAME}.gz"]
-    assert [piece.origin for piece in read(source, since=datetime(2022, 5, 1, tzinfo=UTC))] == [f"2024/{NAME}.gz"]
-    assert [piece.origin for piece in read(source, until=datetime(2022, 5, 1, tzinfo=UTC))] == ["010010-99999-2020"]
+    assert [station_year.origin for station_year in read(source)] == ["010010-99999-2020", f"2024/{NAME}.gz"]
+    assert [station_year.origin for station_year in read(source, since=datetime(2022, 5, 1, tzinfo=UTC))] == [
+        f"2024/{NAME}.gz"
+    ]
+    assert [station_year.origin for station_year in read(source, until=datetime(2022, 5, 1, tzinfo=UTC))] == [
+        "010010-99999-2020"
+    ]
 
 
 def test_a_known_file_is_not_delivered_again_until_it_or_its_reading_changes(tmp_path):
@@ -381,10 +385,10 @@ def test_a_past_year_that_is_not_there_is_asked_for_again_after_a_week():
         assert ask(9) == ["2024"]
 
 
-def pieces_until_error(source: IsdLiteSource, until: datetime) -> list[Delivery]:
+def pieces_until_error(source: IsdLiteSource, until: datetime) -> list[SourceBatch]:
     pieces = []
     with pytest.raises(SourceError):
-        pieces.extend(piece for piece in source.fetch(None, until, BUILT_IN, ()))
+        pieces.extend(station_year for station_year in source.fetch(None, until, BUILT_IN, ()))
     return pieces
 
 
@@ -429,7 +433,9 @@ def test_a_file_damaged_at_the_archive_is_an_error_after_all_others():
 def test_a_station_of_which_the_archive_never_had_anything_is_named():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         source = archive_source(server.url, stations=["010010-99999", "999999-99999"])
-        pieces = (piece for piece in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(piece))
+        pieces = (
+            station_year for station_year in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(station_year)
+        )
         [delivery] = [next(pieces)]
         with pytest.raises(SourceError, match="nothing of 999999-99999"):
             next(pieces)

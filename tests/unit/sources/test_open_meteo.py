@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import READING_KEYS, Delivery
-from daycast.sources.open_meteo.request import Days, pieces_of
+from daycast.sources.batch import READING_KEYS, SourceBatch
+from daycast.sources.open_meteo.request import Days, requests_of
 from daycast.sources.open_meteo.source import OpenMeteoSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
@@ -60,7 +60,7 @@ def fetch(
     since: datetime | None = None,
     seen: tuple[str, ...] = (),
     variables: dict[str, Variable] = BUILT_IN,
-) -> list[Delivery]:
+) -> list[SourceBatch]:
     return list(of.fetch(since, until, variables, seen))
 
 
@@ -72,7 +72,7 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-def values(delivery: Delivery) -> list[tuple]:
+def values(delivery: SourceBatch) -> list[tuple]:
     columns = ["station_id", "observed_at", "received_at", "air_temperature_c", "wind_speed_m_s"]
     return delivery.readings.select(columns).rows()
 
@@ -269,14 +269,14 @@ def test_the_pieces_of_many_places_and_days_bring_every_hour_of_every_place_once
 @pytest.mark.parametrize(("first", "last"), [("2023-12-28", "2024-03-01"), ("2024-02-29", "2024-02-29")])
 def test_pieces_cover_the_days_without_gap_or_overlap_and_are_cut_alike_wherever_they_begin(length, first, last):
     days = Days(date.fromisoformat(first), date.fromisoformat(last))
-    pieces = list(pieces_of(days, length))
-    assert (pieces[0].first, pieces[-1].last) == (days.first, days.last)
-    for one, following in pairwise(pieces):
+    requests = list(requests_of(days, length))
+    assert (requests[0].first, requests[-1].last) == (days.first, days.last)
+    for one, following in pairwise(requests):
         assert following.first == one.last + timedelta(days=1)
         assert following.begin == one.end
-    assert all(1 <= (piece.last - piece.first).days + 1 <= length for piece in pieces)
+    assert all(1 <= (request.last - request.first).days + 1 <= length for request in requests)
     wider = Days(days.first - timedelta(days=100), days.last + timedelta(days=100))
-    assert set(pieces[1:-1]) <= set(pieces_of(wider, length))
+    assert set(requests[1:-1]) <= set(requests_of(wider, length))
 
 
 def asked_days(server: Served) -> tuple[str, str]:
@@ -312,7 +312,7 @@ def test_a_start_in_the_future_asks_for_nothing():
 # fingerprints
 
 
-def prints(found: list[Delivery]) -> list[str]:
+def prints(found: list[SourceBatch]) -> list[str]:
     return [delivery.fingerprint for delivery in found]
 
 
@@ -576,7 +576,7 @@ def test_the_public_addresses_are_the_documented_ones():
     asked = {}
     for interface in ("archive", "forecast"):
         given = OpenMeteoSource(name="om", places=(ZURICH,), interface=interface)
-        asked[interface] = next(given._pieces(given._question(BUILT_IN), None, utc(2024, 6, 10))).question.url
+        asked[interface] = next(given._requests(given._template(BUILT_IN), None, utc(2024, 6, 10))).template.url
     assert asked == {
         "archive": "https://archive-api.open-meteo.com/v1/archive",
         "forecast": "https://api.open-meteo.com/v1/forecast",

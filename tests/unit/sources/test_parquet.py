@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
 from daycast.sources.files import parquet
-from daycast.sources.files.parquet import ParquetSource, read_pieces
+from daycast.sources.files.parquet import ParquetSource, read_chunks
 from daycast.variables import BUILT_IN, Variable
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def source(folder: Path, **settings) -> ParquetSource:
     return ParquetSource.model_validate(MINIMAL | settings, context={"folder": folder})
 
 
-def deliver(folder: Path, table: dict | pl.DataFrame, since=None, until=FOREVER, **settings) -> Delivery:
+def deliver(folder: Path, table: dict | pl.DataFrame, since=None, until=FOREVER, **settings) -> SourceBatch:
     pl.DataFrame(table).write_parquet(folder / "a.parquet")
     [delivery] = source(folder, **settings).fetch(since, until, BUILT_IN, ())
     return delivery
@@ -41,15 +41,15 @@ def wall_clock(*texts: str) -> pl.Series:
     return pl.Series(texts).str.to_datetime("%Y-%m-%d %H:%M")
 
 
-def values(delivery: Delivery) -> list[float | None]:
+def values(delivery: SourceBatch) -> list[float | None]:
     return delivery.readings["air_temperature_c"].to_list()
 
 
-def instants(delivery: Delivery) -> list[str | None]:
+def instants(delivery: SourceBatch) -> list[str | None]:
     return delivery.readings["observed_at"].dt.strftime("%Y-%m-%d %H:%M:%S%.f").to_list()
 
 
-def as_json(delivery: Delivery) -> list[str]:
+def as_json(delivery: SourceBatch) -> list[str]:
     """The rows as they are kept when they are refused."""
     return delivery.raw.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
 
@@ -304,7 +304,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     pl.DataFrame({"time": [NOON], "t": [1.0]}).write_parquet(tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     with pytest.raises(SourceError, match=r"^a\.parquet is a damaged Parquet file: .+$") as caught:
-        list(read_pieces(io.BytesIO(content[:20] + bytes(len(content) - 24) + b"PAR1"), ["time", "t"], "a.parquet"))
+        list(read_chunks(io.BytesIO(content[:20] + bytes(len(content) - 24) + b"PAR1"), ["time", "t"], "a.parquet"))
     assert "\n" not in str(caught.value)
 
 
@@ -346,14 +346,14 @@ def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message)
 
 
 def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "PIECE_ROWS", 10)
+    monkeypatch.setattr(parquet, "CHUNK_ROWS", 10)
     hours = [NOON + timedelta(hours=hour) for hour in range(25)]
     pl.DataFrame({"time": hours, "t": list(map(float, range(25)))}).write_parquet(tmp_path / "a.parquet")
-    pieces = list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, ()))
-    assert [values(piece) for piece in pieces] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
-    seen = {piece.fingerprint for piece in pieces}
+    chunks = list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, ()))
+    assert [values(chunk) for chunk in chunks] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    seen = {chunk.fingerprint for chunk in chunks}
     assert list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen)) == []
-    [again] = source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen - {pieces[1].fingerprint})
+    [again] = source(tmp_path).fetch(None, FOREVER, BUILT_IN, seen - {chunks[1].fingerprint})
     assert values(again) == list(range(10, 20))
 
 

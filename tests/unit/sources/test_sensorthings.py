@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
 from daycast.sources.sensorthings import observations as series
 from daycast.sources.sensorthings.source import SensorThingsSource
 from daycast.stations import STATION_SCHEMA
@@ -126,18 +126,18 @@ def source(host: str, **settings: object) -> SensorThingsSource:
     return SensorThingsSource.model_validate(table | settings)
 
 
-def deliver(service: Service, since=None, until=NOON, seen=(), **settings: object) -> list[Delivery]:
+def deliver(service: Service, since=None, until=NOON, seen=(), **settings: object) -> list[SourceBatch]:
     with running(service) as served:
         return list(source(served.url, **settings).fetch(since, until, BUILT_IN, seen))
 
 
-def rows(*deliveries: Delivery) -> list[tuple]:
+def rows(*deliveries: SourceBatch) -> list[tuple]:
     columns = ["station_id", "observed_at", "air_temperature_c", "relative_humidity_pct"]
     frame = pl.concat([delivery.readings for delivery in deliveries]).select(columns)
     return frame.with_columns(pl.col("observed_at").dt.strftime("%d %H:%M")).rows()
 
 
-def until_error(source: SensorThingsSource, until: datetime = NOON) -> tuple[list[Delivery], str]:
+def until_error(source: SensorThingsSource, until: datetime = NOON) -> tuple[list[SourceBatch], str]:
     taken = []
     with pytest.raises(SourceError) as caught:
         taken.extend(source.fetch(None, until, BUILT_IN, ()))  # extend keeps what came before the error

@@ -40,7 +40,7 @@ def readings(
 
 @pytest.fixture(scope="module")
 def clean() -> pl.DataFrame:
-    return SimulatedSource(trouble=False).truth(*YEAR)
+    return SimulatedSource(faults=False).truth(*YEAR)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def test_hour_by_hour_is_the_same_as_all_at_once() -> None:
     assert_frame_equal(pl.concat(hours), readings(source, NOW, NOW + 48 * HOUR), check_exact=True)
 
 
-@pytest.mark.parametrize("trouble", [True, False])
-def test_the_first_station_does_not_change_when_the_network_grows(trouble: bool) -> None:
+@pytest.mark.parametrize("faults", [True, False])
+def test_the_first_station_does_not_change_when_the_network_grows(faults: bool) -> None:
     first = pl.col("station_id") == "S0001"
-    small, large = (SimulatedSource(stations=count, trouble=trouble) for count in (3, 30))
+    small, large = (SimulatedSource(stations=count, faults=faults) for count in (3, 30))
     span = (NOW - 60 * DAY, NOW)
     few, many = (readings(source, *span).filter(first) for source in (small, large))
     assert_frame_equal(few, many, check_exact=True)
@@ -87,12 +87,12 @@ def test_the_first_station_does_not_change_when_the_network_grows(trouble: bool)
 
 
 def test_another_seed_is_another_weather() -> None:
-    one, two = (readings(SimulatedSource(seed=seed, trouble=False), NOW, NOW + DAY) for seed in (7, 8))
+    one, two = (readings(SimulatedSource(seed=seed, faults=False), NOW, NOW + DAY) for seed in (7, 8))
     assert one["air_temperature_c"].to_list() != two["air_temperature_c"].to_list()
 
 
 def test_time_before_the_epoch_is_simulated_too() -> None:
-    old = readings(SimulatedSource(trouble=False), datetime(1999, 12, 31, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC))
+    old = readings(SimulatedSource(faults=False), datetime(1999, 12, 31, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC))
     assert old.height == 12 * 48
 
 
@@ -125,12 +125,12 @@ def test_the_fingerprint_knows_the_configuration_but_not_the_length_of_history()
         return next(SimulatedSource(**settings).fetch(NOW, NOW + DAY, BUILT_IN, ())).fingerprint
 
     assert fingerprint() == fingerprint(history="9d")
-    assert len({fingerprint(), fingerprint(seed=1), fingerprint(stations=2), fingerprint(trouble=False)}) == 4
+    assert len({fingerprint(), fingerprint(seed=1), fingerprint(stations=2), fingerprint(faults=False)}) == 4
 
 
 def test_a_span_without_readings_brings_no_piece() -> None:
-    assert list(SimulatedSource(trouble=False).fetch(NOW, NOW, BUILT_IN, ())) == []
-    assert list(SimulatedSource(trouble=False).fetch(NOW, NOW + timedelta(minutes=5), BUILT_IN, ())) == []
+    assert list(SimulatedSource(faults=False).fetch(NOW, NOW, BUILT_IN, ())) == []
+    assert list(SimulatedSource(faults=False).fetch(NOW, NOW + timedelta(minutes=5), BUILT_IN, ())) == []
 
 
 def test_only_variables_of_the_glossary_are_delivered() -> None:
@@ -140,7 +140,7 @@ def test_only_variables_of_the_glossary_are_delivered() -> None:
 
 
 def test_a_reading_is_stamped_minutes_before_its_hour_and_received_at_once() -> None:
-    frame = readings(SimulatedSource(trouble=False), NOW, NOW + 30 * DAY)
+    frame = readings(SimulatedSource(faults=False), NOW, NOW + 30 * DAY)
     assert frame.height == 12 * 24 * 30
     assert frame.select(KEYS).is_duplicated().sum() == 0
     assert set(frame["observed_at"].dt.minute()) <= set(range(50, 59))
@@ -151,7 +151,7 @@ def test_a_reading_is_stamped_minutes_before_its_hour_and_received_at_once() -> 
 
 
 def test_without_trouble_readings_are_the_truth() -> None:
-    source = SimulatedSource(trouble=False)
+    source = SimulatedSource(faults=False)
     start = NOW.replace(minute=0)
     frame = readings(source, start, start + 30 * DAY).drop("received_at").sort(KEYS)
     facts = source.truth(start, start + 30 * DAY)
@@ -205,7 +205,7 @@ def test_the_dew_point_is_never_above_the_temperature(clean: pl.DataFrame) -> No
 def test_values_lie_within_the_limits_of_the_glossary_at_the_resolution_of_sensors(clean: pl.DataFrame) -> None:
     resolution = dict.fromkeys(MEASURED, 1) | {"relative_humidity_pct": 0, "wind_from_deg": -1}
     for name in MEASURED:
-        assert clean[name].is_between(BUILT_IN[name].lowest, BUILT_IN[name].highest).all()
+        assert clean[name].is_between(BUILT_IN[name].valid_min, BUILT_IN[name].valid_max).all()
         values = clean[name].head(5000).to_list()
         assert values == [round(value, resolution[name]) for value in values]
     assert ((clean["wind_from_deg"] == 0) == (clean["wind_speed_m_s"] == 0)).all()
@@ -235,7 +235,7 @@ def test_clear_days_swing_more_than_cloudy_ones(clean: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize(("latitude", "warmer"), [(47.0, 7), (-35.0, 1)])
 def test_summer_is_in_july_in_the_north_and_in_january_in_the_south(latitude: float, warmer: int) -> None:
-    frame = SimulatedSource(trouble=False, latitude=latitude).truth(*YEAR)
+    frame = SimulatedSource(faults=False, latitude=latitude).truth(*YEAR)
     month = frame.group_by(frame["valid_time"].dt.month()).agg(pl.col("air_temperature_c").mean())
     means = dict(month.iter_rows())
     assert means[warmer] - means[8 - warmer] > 8
@@ -249,7 +249,7 @@ def test_higher_stations_are_colder_by_the_lapse_rate(clean: pl.DataFrame) -> No
 
 
 def test_fronts_reach_the_eastern_station_later_by_the_way_they_have_to_go() -> None:
-    source = SimulatedSource(trouble=False, extent_km=600)
+    source = SimulatedSource(faults=False, extent_km=600)
     stations = source.stations().sort("longitude")
     west, east = stations.row(0, named=True), stations.row(-1, named=True)
     frame = source.truth(*YEAR)
@@ -359,10 +359,10 @@ def test_each_fault_shows_in_the_readings_and_nothing_else_does(
     cases = {fault: joined.filter(pl.col("fault") == fault) for fault in ("missing", "spike", "gross", "first_wrong")}
     assert all(case.height > 3 for case in cases.values())
     assert cases["missing"]["read"].is_null().all()
-    assert (cases["gross"]["read"] < BUILT_IN[name].lowest).all()
+    assert (cases["gross"]["read"] < BUILT_IN[name].valid_min).all()
     for fault in ("spike", "first_wrong"):
         assert ((cases[fault]["read"] - cases[fault]["true"]).abs() > 7.99).all()
-        assert cases[fault]["read"].is_between(BUILT_IN[name].lowest, BUILT_IN[name].highest).all()
+        assert cases[fault]["read"].is_between(BUILT_IN[name].valid_min, BUILT_IN[name].valid_max).all()
     sound = joined.filter(pl.col("fault").is_null())
     assert (sound["read"] == sound["true"]).all()
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from daycast.errors import ConfigError, SourceError
 from daycast.sources import sql
 from daycast.sources import sql as sql_attach
-from daycast.sources.batch import READING_KEYS, Delivery
+from daycast.sources.batch import READING_KEYS, SourceBatch
 from daycast.sources.sql import SqlSource
 from daycast.variables import BUILT_IN
 
@@ -34,11 +34,11 @@ def source(folder: Path, query: str, environment=None, **settings) -> SqlSource:
     return SqlSource.model_validate(MINIMAL | {"query": query} | settings, context=context)
 
 
-def fetch(folder: Path, query: str, since=None, until=FOREVER, seen=(), **settings) -> list[Delivery]:
+def fetch(folder: Path, query: str, since=None, until=FOREVER, seen=(), **settings) -> list[SourceBatch]:
     return list(source(folder, query, **settings).fetch(since, until, BUILT_IN, seen))
 
 
-def values(deliveries: list[Delivery]) -> list[float | None]:
+def values(deliveries: list[SourceBatch]) -> list[float | None]:
     return [value for delivery in deliveries for value in delivery.readings["air_temperature_c"]]
 
 
@@ -178,7 +178,7 @@ def test_a_row_without_a_time_has_no_receipt_either(tmp_path):
 
 
 def test_a_long_answer_comes_in_pieces_and_what_was_seen_is_not_delivered_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(sql, "PIECE_ROWS", 4096)
+    monkeypatch.setattr(sql, "CHUNK_ROWS", 4096)
     pieces = fetch(tmp_path, HOURS.format(10_000))
     assert [delivery.readings.height for delivery in pieces] == [4096, 4096, 1808]
     assert values(pieces) == [float(i) for i in range(10_000)]
@@ -217,7 +217,7 @@ def test_the_reason_of_a_failure_is_found_when_only_the_interruption_was_told():
 
 
 def test_a_query_that_fails_midway_keeps_the_pieces_before_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(sql, "PIECE_ROWS", 100_000)
+    monkeypatch.setattr(sql, "CHUNK_ROWS", 100_000)
     query = HOURS.format(300_000).replace("i as t", "case when i = 250000 then error('row\\nbroke') else i end as t")
     deliveries = source(tmp_path, query.replace(" order by i", "")).fetch(None, FOREVER, BUILT_IN, ())
     assert next(deliveries).readings.height == 100_000
@@ -333,7 +333,7 @@ def test_an_attached_file_is_read_and_cannot_be_written(tmp_path):
 
 def test_an_attached_file_is_let_go_when_the_reader_stops_early(tmp_path, monkeypatch):
     path = database(tmp_path)
-    monkeypatch.setattr(sql, "PIECE_ROWS", 1)
+    monkeypatch.setattr(sql, "CHUNK_ROWS", 1)
     deliveries = source(tmp_path, "from plant.log", attach={"plant": path.name}).fetch(None, FOREVER, BUILT_IN, ())
     next(deliveries)
     deliveries.close()

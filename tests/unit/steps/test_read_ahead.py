@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery, find_stop, no_problems
+from daycast.sources.batch import SourceBatch, find_stop, no_problems
 from daycast.steps import ingest as read_ahead
 from daycast.steps.ingest import ReadAhead
 
 PATIENCE_S = 60.0  # for what is bound to happen, on a busy machine
 
 
-def piece(rows: int, name: str = "") -> Delivery:
+def piece(rows: int, name: str = "") -> SourceBatch:
     readings = pl.DataFrame({"station_id": ["a"] * rows})
-    return Delivery(name, name, readings, readings, no_problems(), complete=True)
+    return SourceBatch(name, name, readings, readings, no_problems(), complete=True)
 
 
 def sizes(reading: ReadAhead) -> list[list[int]]:
@@ -41,7 +41,7 @@ def test_pieces_come_in_groups_of_about_so_many_rows():
 def test_no_more_than_a_group_is_read_ahead():
     begun = []
 
-    def read() -> Iterator[Delivery]:
+    def read() -> Iterator[SourceBatch]:
         for number in range(9):
             begun.append(number)
             yield piece(10)
@@ -55,7 +55,7 @@ def test_what_comes_slowly_is_handed_over_piece_by_piece(monkeypatch):
     monkeypatch.setattr(read_ahead, "PAUSE_S", 0.01)
     taken = threading.Semaphore(1)
 
-    def read() -> Iterator[Delivery]:
+    def read() -> Iterator[SourceBatch]:
         for _ in range(3):
             assert taken.acquire(timeout=PATIENCE_S)  # the next one comes only once the one before was taken
             yield piece(1)
@@ -68,7 +68,7 @@ def test_what_comes_slowly_is_handed_over_piece_by_piece(monkeypatch):
 
 
 def test_an_error_comes_after_what_came_before_it():
-    def read() -> Iterator[Delivery]:
+    def read() -> Iterator[SourceBatch]:
         yield piece(3)
         raise SourceError("gone")
 
@@ -77,7 +77,7 @@ def test_an_error_comes_after_what_came_before_it():
     assert (str(reading.error), reading.out_of_time) == ("gone", False)
 
 
-def stalling(left: Callable[[], None]) -> Iterator[Delivery]:
+def stalling(left: Callable[[], None]) -> Iterator[SourceBatch]:
     yield piece(3)
     try:
         find_stop().sleep(3600.0)
@@ -110,7 +110,7 @@ def test_who_is_interrupted_while_it_waits_for_a_source_leaves_at_once():
 def test_who_is_interrupted_does_not_wait_for_a_thread_that_cannot_be_stopped():
     stuck, free = threading.Event(), threading.Event()
 
-    def read() -> Iterator[Delivery]:
+    def read() -> Iterator[SourceBatch]:
         yield piece(1)
         stuck.set()
         free.wait(3600.0)

@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from daycast.warehouse.migrations import without_checks
+from daycast.warehouse.migrations import strip_checks
 from daycast.warehouse.statements import sql_folder
 
 
@@ -21,12 +21,12 @@ from daycast.warehouse.statements import sql_folder
     ],
 )
 def test_checks_go_and_all_else_stays(sql: str, expected: str) -> None:
-    assert without_checks(sql) == expected
+    assert strip_checks(sql) == expected
 
 
 def test_a_schema_without_checks_has_the_same_columns_and_takes_what_the_other_refuses() -> None:
     described = []
-    for change in (str, without_checks):
+    for change in (str, strip_checks):
         with duckdb.connect() as con:
             for path in sorted((sql_folder() / "migrations").glob("*.sql")):
                 con.execute(change(path.read_text()))

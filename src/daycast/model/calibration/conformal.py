@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from daycast.model.calibration.calibration import INPUTS, Calibration
-from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, TrackRecord
+from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts
 from daycast.model.config import MEDIAN, QUANTILES
-from daycast.model.training.parallel import side_by_side, threads_for
+from daycast.model.training.parallel import run_parallel, threads_for
 
 # Quantiles of samples in which some count more than others.
 
@@ -67,14 +67,14 @@ _HALF_LIFE_DAYS = 30.0  # after which a window counts half
 _ALIKE = np.array([1.0, 0.8, 0.41, 0.13])  # what a window counts that was issued so many hours of the day apart
 _MEDIAN_SHARE = 0.75  # of what was learned that is carried out, for next week is not last month
 _PRIOR_DAYS = 5.0  # for which what was learned counts half
-_FORMER_SHARE = 0.1  # what a window counts that was forecast by weights that no longer serve
+_PREVIOUS_SHARE = 0.1  # what a window counts that was forecast by weights that no longer serve
 _FOLD_DAYS, _FOLDS = 7, 4
 _NARROWEST, _WIDEST = 0.25, 6.0
 _FEWEST = 50  # windows of one input
 _AWAY = [q for q in range(len(QUANTILES)) if q != MEDIAN]
 
 
-def recalibrate(record: TrackRecord, now: int, hours: Collection[int] = range(24)) -> dict[str, Calibration]:
+def calibrate(hindcasts: Hindcasts, now: int, hours: Collection[int] = range(24)) -> dict[str, Calibration]:
     """The calibration of each forecaster of a track record at `now`, an hour since 1970, by what was known of it then.
 
     Windows of the last 90 days count, the less the older they are, and for each hour of issue those of like hours:
@@ -83,29 +83,29 @@ def recalibrate(record: TrackRecord, now: int, hours: Collection[int] = range(24
     quantile, the median being moved by what other weeks taught: what its own week taught would flatter it. Hours that are not
     asked for stay as they are, and so does everything where nothing is known.
     """
-    recent = record.of(record.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
+    recent = hindcasts.of(hindcasts.issued >= now - 24 * LOOK_BACK_DAYS).by(now)
     return {name: _learn(recent, own, now, hours) for name, own in recent.quantiles.items()}
 
 
-def recalibrate_often(
-    record: TrackRecord, moments: Sequence[int], hours: Collection[int]
+def calibrate_at_each(
+    hindcasts: Hindcasts, moments: Sequence[int], hours: Collection[int]
 ) -> list[dict[str, Calibration]]:
-    """The calibrations at each of these moments, in hours since 1970, as from `recalibrate`."""
-    return side_by_side(lambda now: recalibrate(record, now, hours), moments, threads_for(torch.device("cpu")))
+    """The calibrations at each of these moments, in hours since 1970, as from `calibrate`."""
+    return run_parallel(lambda now: calibrate(hindcasts, now, hours), moments, threads_for(torch.device("cpu")))
 
 
-def _learn(record: TrackRecord, quantiles: Tensor, now: int, hours: Collection[int]) -> Calibration:
+def _learn(hindcasts: Hindcasts, quantiles: Tensor, now: int, hours: Collection[int]) -> Calibration:
     _, H, V, Q = quantiles.shape
-    own, truth = (_windows_last(part.cpu().numpy()) for part in (quantiles, record.truth))
-    issued, hour_of_issue, inputs, former = (
-        part.cpu().numpy() for part in (record.issued, record.hour, record.inputs, record.former)
+    own, truth = (_windows_last(part.cpu().numpy()) for part in (quantiles, hindcasts.truth))
+    issued, hour_of_issue, inputs, superseded = (
+        part.cpu().numpy() for part in (hindcasts.issued, hindcasts.hour, hindcasts.inputs, hindcasts.superseded)
     )
     shift, stretch = np.zeros((24, H, V), np.float32), np.ones((24, H, V, Q), np.float32)
     widening = np.ones((len(INPUTS), H, V, Q), np.float32)
     age = (now - issued) / 24  # days
-    weight = 0.5 ** (age / _HALF_LIFE_DAYS) * np.where(former, _FORMER_SHARE, 1.0)
+    weight = 0.5 ** (age / _HALF_LIFE_DAYS) * np.where(superseded, _PREVIOUS_SHARE, 1.0)
     fold = age // _FOLD_DAYS % _FOLDS
-    plain = ~record.disturbed.cpu().numpy()
+    plain = ~hindcasts.masked.cpu().numpy()
     usual = np.bincount(inputs[plain], minlength=1).argmax()
     plain &= inputs == usual
     if plain.any():

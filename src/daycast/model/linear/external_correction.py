@@ -13,21 +13,21 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from daycast.features.external_forecasts import covariate_channels, make_covariates
-from daycast.features.panel import Network
+from daycast.features.external_forecasts import external_channels, make_external_forecasts
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
 from daycast.model.linear.fit import LinearFit, gather_parts, hours_after, rest
 from daycast.model.linear.ridge import (
     Moments,
     correct,
+    external_features,
     linear_forecast,
-    outlook_features,
     sum_rows,
     sum_up,
     weigh_departure,
 )
-from daycast.model.training.parallel import side_by_side, threads_for
-from daycast.model.training.sampling import eligible_origins, spread_evenly
+from daycast.model.training.parallel import run_parallel, threads_for
+from daycast.model.training.sampling import eligible_origins, subsample
 from daycast.model.windows import Batch, Windows
 
 _MOST_WINDOWS = 20_000  # of the training block: there are a hundred features, where the path has thousands
@@ -36,34 +36,34 @@ _PENALTY = (
 )
 
 
-def add_outlook(network: Network, rows: pl.DataFrame, until: datetime) -> Network:
-    """The network with those of others' forecasts (rows, as prepare.covariates reads them) that had a value by then, if any."""
-    channels = covariate_channels(rows.filter(pl.col("received_at") < until), network.channels)
+def add_external(panel: Panel, rows: pl.DataFrame, until: datetime) -> Panel:
+    """The panel with the external forecasts (rows, see features.external_forecasts) that had a value before `until`, if any."""
+    channels = external_channels(rows.filter(pl.col("received_at") < until), panel.channels)
     if not channels:
-        return network
-    return replace(network, covariates=make_covariates(rows, network.stations, channels, network.start))
+        return panel
+    return replace(panel, external_forecasts=make_external_forecasts(rows, panel.stations, channels, panel.start))
 
 
-def fit_outlook(fit: LinearFit, windows: Windows, block: Block, targets: int) -> LinearFit:
+def fit_external_correction(fit: LinearFit, windows: Windows, block: Block, targets: int) -> LinearFit:
     """The same with rows (H·K + 1, H·V) below its weights, cross-fitted and refreshed as these are.
 
     What is left to correct in a training window is that of the weights without its fold, later on that of the training block's.
     """
     path, V = fit.path, targets
     fold, penalties = path.fold.cpu().numpy(), (_PENALTY,) * V
-    eligible = eligible_origins(windows.network, block, V)
+    eligible = eligible_origins(windows.panel, block, V)
     share = min(1.0, _MOST_WINDOWS / np.count_nonzero(eligible))
 
     def moments_of(part: np.ndarray, forecast: Callable[[Batch, Tensor], Tensor]) -> Moments:
-        some = gather_parts(windows, *spread_evenly(part, math.ceil(share * np.count_nonzero(part))))
-        return sum_rows(_rows_with_outlook(batch, forecast(batch, t0)) for batch, _, t0 in some)
+        some = gather_parts(windows, *subsample(part, math.ceil(share * np.count_nonzero(part))))
+        return sum_rows(_rows_with_external(batch, forecast(batch, t0)) for batch, _, t0 in some)
 
     folds, threads = range(len(path.without)), threads_for(windows.device)
-    moments = side_by_side(lambda k: moments_of(eligible & (fold == k), path.forecast), folds, threads)
+    moments = run_parallel(lambda k: moments_of(eligible & (fold == k), path.forecast), folds, threads)
     total = sum_up(moments)
     if not total.windows:
         return fit
-    later = eligible_origins(windows.network, hours_after(block, windows.network.hours), V)
+    later = eligible_origins(windows.panel, hours_after(block, windows.panel.hours), V)
     everything = total
     if later.any():
         seen_by_none = moments_of(later, lambda batch, _: linear_forecast(path.weights, batch, V, path.features))
@@ -77,9 +77,9 @@ def fit_outlook(fit: LinearFit, windows: Windows, block: Block, targets: int) ->
     return LinearFit(corrected, torch.cat([fit.refreshed, everything.solve(penalties)]), held_out)
 
 
-def _rows_with_outlook(batch: Batch, forecast: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _rows_with_external(batch: Batch, forecast: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Features, weighted departures and weights of the windows for which others forecast something."""
-    x = outlook_features(batch, forecast)
-    there = x[:, -1] > 0
+    x = external_features(batch, forecast)
+    valid = x[:, -1] > 0
     departure, weight = weigh_departure(batch, forecast)
-    return x[there], departure[there], weight[there]
+    return x[valid], departure[valid], weight[valid]

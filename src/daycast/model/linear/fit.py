@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from daycast.features.splits import Block
-from daycast.model.device import give_back_memory
+from daycast.model.device import trim_memory
 from daycast.model.linear.ridge import (
     PENALTIES,
     Features,
     Moments,
+    external_features,
     linear_forecast,
-    outlook_features,
     sum_moments,
     sum_up,
 )
-from daycast.model.training.parallel import side_by_side, threads_for
-from daycast.model.training.sampling import draw, eligible_origins, spread_evenly
+from daycast.model.training.parallel import run_parallel, threads_for
+from daycast.model.training.sampling import draw, eligible_origins, subsample
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS
 
@@ -56,9 +56,9 @@ class CrossFit:
         x, fold = self.features(batch), self.fold[origins]  # (B, P), (B,)
         P = x.shape[1]
         forecast = batch.last[:, None, :V] + _by_fold(x, self.without[:, :P], fold).unflatten(1, (-1, V))
-        if batch.covariates is None or self.without.shape[1] == P:
+        if batch.external_forecasts is None or self.without.shape[1] == P:
             return forecast
-        return forecast + _by_fold(outlook_features(batch, forecast), self.without[:, P:], fold).unflatten(1, (-1, V))
+        return forecast + _by_fold(external_features(batch, forecast), self.without[:, P:], fold).unflatten(1, (-1, V))
 
 
 def cross_fit(
@@ -73,14 +73,14 @@ def cross_fit(
     held_out: some windows of each fold. With one fold alone its windows are forecast by what was fitted to them.
     """
     total, threads = sum_up(moments), threads_for(fold.device)
-    without = side_by_side(
+    without = run_parallel(
         lambda part: _solve_without(total, part), moments, threads
     )  # of each fold (penalties, P, H·V)
 
     def errors_of(p: int) -> np.ndarray:
         return _errors([by_penalty[p] for by_penalty in without], held_out, targets, features)
 
-    errors = np.stack(side_by_side(errors_of, range(len(PENALTIES)), threads))
+    errors = np.stack(run_parallel(errors_of, range(len(PENALTIES)), threads))
     best = errors.argmin(axis=0)  # V
     columns = torch.arange(without[0].shape[-1])
     of_column = torch.from_numpy(best).repeat(len(columns) // targets)
@@ -93,7 +93,7 @@ def _solve_without(total: Moments, part: Moments) -> Tensor:
     """The weights of each of PENALTIES without a part. (penalties, P, H·V)"""
     others = rest(total, part)
     weights = torch.stack([others.solve((penalty,)) for penalty in PENALTIES])
-    give_back_memory()
+    trim_memory()
     return weights
 
 
@@ -121,10 +121,10 @@ def _errors(
     for weights, batches in zip(without, held_out, strict=True):
         for batch in batches:
             truth, counts = batch.truth_of(targets)
-            there = (~truth.isnan()) if counts is None else (~truth.isnan()) * counts
-            off = (linear_forecast(weights, batch, targets, features) - truth).abs().nan_to_num(0.0) * there
+            valid = (~truth.isnan()) if counts is None else (~truth.isnan()) * counts
+            off = (linear_forecast(weights, batch, targets, features) - truth).abs().nan_to_num(0.0) * valid
             error += off.sum(dim=(0, 1)).cpu()
-            count += there.sum(dim=(0, 1)).cpu()
+            count += valid.sum(dim=(0, 1)).cpu()
     return (error / count.clamp(min=1)).numpy()
 
 
@@ -180,22 +180,22 @@ def fit_nested(
 
 
 def _sum_folds(windows: Windows, block: Block, targets: int, features: Features, seed: int, folds: int) -> _Sums:
-    eligible = eligible_origins(windows.network, block, targets)
+    eligible = eligible_origins(windows.panel, block, targets)
     share = min(1.0, MOST_WINDOWS / eligible.sum())
 
     def moments_of(part: np.ndarray, within: Block) -> Moments:
         rng = np.random.default_rng([seed, within.start])  # what is drawn of one block does not depend on another
         return sum_moments(_draw(windows, part, within, share, rng), targets, features)
 
-    fold = fold_of_hours(block, windows.network.hours, folds)
+    fold = fold_of_hours(block, windows.panel.hours, folds)
     present = np.unique(fold[eligible.any(axis=0)])
     few = _HELD_OUT // len(present)
-    after = hours_after(block, windows.network.hours)
-    later = eligible_origins(windows.network, after, targets)
-    held_out = [list(gather_parts(windows, *spread_evenly(eligible & (fold == k), few))) for k in present]
+    after = hours_after(block, windows.panel.hours)
+    later = eligible_origins(windows.panel, after, targets)
+    held_out = [list(gather_parts(windows, *subsample(eligible & (fold == k), few))) for k in present]
     parts = [(eligible & (fold == k), block) for k in present] + ([(later, after)] if later.any() else [])
-    sums = side_by_side(lambda part: moments_of(*part).to_keep(), parts, threads_for(windows.device))
-    give_back_memory()
+    sums = run_parallel(lambda part: moments_of(*part).to_keep(), parts, threads_for(windows.device))
+    trim_memory()
     fold_index = torch.from_numpy(np.searchsorted(present, fold)).to(windows.device)
     return _Sums(sums[: len(present)], sums, held_out, fold_index)
 
@@ -205,7 +205,7 @@ def _fit(sums: _Sums, targets: int, features: Features) -> LinearFit:
     path = cross_fit(sums.of_folds, batches, sums.fold, targets, features)
     refreshed = sum_up(sums.of_all).solve(path.penalties)
     held_out = tuple((batch, path.forecast(batch, t0)) for part in sums.held_out for batch, _, t0 in part)
-    give_back_memory()
+    trim_memory()
     return LinearFit(path, refreshed, held_out)
 
 

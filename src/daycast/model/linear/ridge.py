@@ -2,7 +2,7 @@
 
 The baseline reads the station's own history and the calendar. The path that stands beside the recurrent network also reads what
 the neighbours showed, and the newest day times the hour of the day, for the atmosphere's day has no linear clock. What others
-forecast corrects it, by rows that `fit_outlook` puts below its weights.
+forecast corrects it, by rows that `fit_external_correction` puts below its weights.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ def path_features(batch: Batch) -> Tensor:
 def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Features) -> Tensor:
     """A forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V).
 
-    Where others forecast nothing, rows of `fit_outlook` below the P change nothing.
+    Where others forecast nothing, rows of `fit_external_correction` below the P change nothing.
     """
     x = features(batch)  # (B, P)
     forecast = batch.last[:, None, :targets] + (x @ weights[: x.shape[1]]).unflatten(1, (-1, targets))
@@ -46,21 +46,21 @@ def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Featu
 
 
 def correct(forecast: Tensor, batch: Batch, rows: Tensor) -> Tensor:
-    """A forecast (B, H, V) corrected by those of others. rows (H·K + 1, H·V) of `fit_outlook`, or none."""
-    if batch.covariates is None or not len(rows):
+    """A forecast (B, H, V) corrected by those of others. rows (H·K + 1, H·V) of `fit_external_correction`, or none."""
+    if batch.external_forecasts is None or not len(rows):
         return forecast
-    return forecast + (outlook_features(batch, forecast) @ rows).unflatten(1, (-1, forecast.shape[2]))
+    return forecast + (external_features(batch, forecast) @ rows).unflatten(1, (-1, forecast.shape[2]))
 
 
-def outlook_features(batch: Batch, forecast: Tensor) -> Tensor:
+def external_features(batch: Batch, forecast: Tensor) -> Tensor:
     """How far others' forecasts lie from one of ours (B, H, V), and whether there are any. (B, H·K + 1)
 
     0 where there is none: what nobody else forecasts is left to our own.
     """
-    if batch.covariates is None:
+    if batch.external_forecasts is None:
         raise ValueError("the batch was gathered without others' forecasts")
-    there = (~batch.covariates.absent).to(forecast.dtype)[:, None]
-    return torch.cat([batch.covariates.departure(forecast, batch.last).flatten(1), there], dim=1)
+    valid = (~batch.external_forecasts.absent).to(forecast.dtype)[:, None]
+    return torch.cat([batch.external_forecasts.departure(forecast, batch.last).flatten(1), valid], dim=1)
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ def weigh_departure(batch: Batch, base: Tensor) -> tuple[Tensor, Tensor]:
     """What came less the base (B, H, V), times what it counts; and what it counts, nothing where missing. Both (B, H·V)"""
     truth, weight = batch.truth_of(base.shape[2])
     departure = (truth - base).flatten(1)
-    there = ~departure.isnan()
+    valid = ~departure.isnan()
     if weight is None:
-        return departure.nan_to_num(0.0), there
-    return departure.nan_to_num(0.0) * weight.flatten(1), there * weight.flatten(1)
+        return departure.nan_to_num(0.0), valid
+    return departure.nan_to_num(0.0) * weight.flatten(1), valid * weight.flatten(1)
 
 
 def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:

@@ -19,7 +19,7 @@ AUTO = ("gru", "lstm")  # the candidates of `cell = "auto"`; the plain RNN is th
 
 
 def make_cell(
-    name: str, inputs: int, hidden: int, layers: int = 1, dropout: float = 0.0, *, bidirectional: bool = False
+    name: str, inputs: int, hidden_size: int, layers: int = 1, dropout: float = 0.0, *, bidirectional: bool = False
 ) -> Cell:
     """A cell that reads (B, hours, inputs) and returns (B, hours, D), of both directions (B, hours, 2D), and its last state.
 
@@ -30,13 +30,13 @@ def make_cell(
     if name not in CELLS:
         raise ConfigError(f"model.cell is {name!r}, and there is no such cell: choose {', '.join(CELLS)} or auto")
     between = dropout if layers > 1 else 0.0
-    return CELLS[name](inputs, hidden, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
+    return CELLS[name](inputs, hidden_size, layers, batch_first=True, dropout=between, bidirectional=bidirectional)
 
 
 # Dropout whose random numbers come from a generator that is told, so that several threads can train at once and still repeat.
 
 
-Chance = torch.Generator | None  # None: torch's own
+Generator = torch.Generator | None  # None: torch's own
 
 
 class Dropout(nn.Module):
@@ -49,7 +49,7 @@ class Dropout(nn.Module):
         super().__init__()
         self.share = share
 
-    def forward(self, x: Tensor, chance: Chance = None) -> Tensor:
+    def forward(self, x: Tensor, chance: Generator = None) -> Tensor:
         """What is left of values of any shape; but in training, all of them."""
         if not self.training or self.share == 0:
             return x
@@ -66,24 +66,24 @@ class Bridge(nn.Module):
     Schuster & Paliwal (1997), doi:10.1109/78.650093, for the two directions.
     """
 
-    def __init__(self, hidden: int, parts: int) -> None:
+    def __init__(self, hidden_size: int, parts: int) -> None:
         """hidden: D of each direction and of the decoder; parts: of a state, 2 of an LSTM's."""
         super().__init__()
-        self.maps = nn.ModuleList(nn.Linear(2 * hidden, hidden) for _ in range(parts))
+        self.maps = nn.ModuleList(nn.Linear(2 * hidden_size, hidden_size) for _ in range(parts))
 
     def forward(self, state: State) -> State:
         """From states (2 · layers, B, D), the directions of a layer in turn as torch returns them, to (layers, B, D)."""
         if isinstance(state, Tensor):
             return self.maps[0](_side_by_side(state))
-        hidden, cell = state
-        return self.maps[0](_side_by_side(hidden)), self.maps[1](_side_by_side(cell))
+        hidden_size, cell = state
+        return self.maps[0](_side_by_side(hidden_size)), self.maps[1](_side_by_side(cell))
 
 
 def _side_by_side(state: Tensor) -> Tensor:
     return torch.cat([state[0::2], state[1::2]], dim=2)  # (layers, B, 2D)
 
 
-def lengthen_memory(cell: Cell, hours: int) -> None:
+def init_chrono(cell: Cell, hours: int) -> None:
     """Set the gates' biases so that the units of each layer remember for 1 to hours - 1 hours, evenly spaced.
 
     Chrono initialisation: Tallec & Ollivier (2018), arXiv:1804.11188, section 3, there with spans drawn at random. Raises

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.config import MEDIAN
-from daycast.model.network.cells import Cell, Chance, State
+from daycast.model.network.cells import Cell, Generator, State
 
 # Attention: each lead looks back over all hours of the history, instead of at the encoder's last state alone.
 
@@ -21,11 +21,11 @@ class Attention(nn.Module):
     et al. (2017), arXiv:1706.03762.
     """
 
-    def __init__(self, hidden: int, width: int) -> None:
+    def __init__(self, hidden_size: int, width: int) -> None:
         """hidden: of the decoder; width: of the encoder's outputs."""
         super().__init__()
-        self.query = nn.Linear(hidden, width, bias=False)
-        self.merge = nn.Linear(hidden + width, hidden)
+        self.query = nn.Linear(hidden_size, width, bias=False)
+        self.merge = nn.Linear(hidden_size + width, hidden_size)
 
     def forward(self, decoded: Tensor, outputs: Tensor) -> Tensor:
         """From the decoder's outputs (B, hours, D) and the encoder's (B, T, width) to (B, hours, D)."""
@@ -61,7 +61,7 @@ def decode_step_by_step(cell: Cell, known: Tensor, state: State, read_out: ReadO
 
 
 def decode_in_two_passes(
-    cell: Cell, known: Tensor, state: State, read_out: ReadOut, came: Tensor, share: Tensor, chance: Chance = None
+    cell: Cell, known: Tensor, state: State, read_out: ReadOut, target: Tensor, share: Tensor, chance: Generator = None
 ) -> Tensor:
     """Training without a loop over the leads: a pass over the truth, then one over a mixture of it and what the first forecast.
 
@@ -69,10 +69,10 @@ def decode_in_two_passes(
     the truth. Returns (B, H, V, Q). Scheduled sampling: Bengio et al. (2015), arXiv:1506.03099; in parallel: Mihaylova & Martins
     (2019), doi:10.18653/v1/P19-2049. No gradient runs through the first pass.
     """
-    truth = came.nan_to_num(0.0)
+    truth = target.nan_to_num(0.0)
     with torch.no_grad():
         own = _read_before(cell, known, state, read_out, truth)[..., MEDIAN]
-    shown = (torch.rand(*came.shape[:2], 1, device=came.device, generator=chance) < share) & ~came.isnan()
+    shown = (torch.rand(*target.shape[:2], 1, device=target.device, generator=chance) < share) & ~target.isnan()
     return _read_before(cell, known, state, read_out, torch.where(shown, truth, own))
 
 
@@ -82,6 +82,6 @@ def _read_before(cell: Cell, known: Tensor, state: State, read_out: ReadOut, val
     return read_out(cell(torch.cat([known, before], dim=2), state)[0])
 
 
-def teacher_share(step: Tensor, steps: int, first: float, last: float) -> Tensor:
+def teacher_forcing_ratio(step: Tensor, steps: int, first: float, last: float) -> Tensor:
     """The share of true values at a step of training: from `first` to `last` in a straight line, as in Bengio et al. (2015)."""
     return first + (last - first) * (step / max(steps, 1)).clamp(max=1.0)

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
-from daycast.model.external_forecasts import Outlook
-from daycast.model.network.cells import Bridge, Chance, Dropout, State, lengthen_memory, make_cell
+from daycast.model.external_forecasts import ExternalForecast
+from daycast.model.network.cells import Bridge, Dropout, Generator, State, init_chrono, make_cell
 from daycast.model.network.decoders import (
     Attention,
     decode_directly,
     decode_in_two_passes,
     decode_step_by_step,
-    teacher_share,
+    teacher_forcing_ratio,
 )
 from daycast.model.windows import AROUND_HOURS, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -68,23 +68,25 @@ class Seq2Seq(nn.Module):
     With its head at zero, as it starts, it returns the linear path's forecast with the spread it was given.
     """
 
-    def __init__(self, cell: str, channels: int, targets: int, config: ModelConfig, covariates: int = 0) -> None:
+    def __init__(
+        self, cell: str, channels: int, targets: int, config: ModelConfig, external_forecasts: int = 0
+    ) -> None:
         """cell: one of CELLS; channels: C; targets: V, the first of the channels; covariates: K. Raises ConfigError."""
         super().__init__()
         self.targets, self.config = targets, config
-        D, layers, dropout = config.hidden, config.layers, config.dropout
-        read, known = 4 * channels + CALENDAR, CALENDAR + targets + Outlook.width(covariates)
+        D, layers, dropout = config.hidden_size, config.layers, config.dropout
+        read, known = 4 * channels + CALENDAR, CALENDAR + targets + ExternalForecast.width(external_forecasts)
         known += summary_width(channels) if config.station_summary else 0
         known += targets if config.decoder == "autoregressive" else 0
         self.encoder = make_cell(cell, read, D, layers, dropout, bidirectional=config.bidirectional)
         self.decoder = make_cell(cell, known, D, layers, dropout)
         self.dropout = Dropout(dropout)
         self.head = nn.Linear(D, targets * len(QUANTILES))
-        self.spread = nn.Parameter(
+        self.quantile_steps = nn.Parameter(
             torch.zeros(HORIZON_HOURS, targets, len(QUANTILES))
         )  # before softplus; the median's is unused
-        self.spread_alone = (
-            nn.Parameter(torch.zeros_like(self.spread)) if covariates else None
+        self.quantile_steps_alone = (
+            nn.Parameter(torch.zeros_like(self.quantile_steps)) if external_forecasts else None
         )  # of the hours that nobody else forecast
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -92,18 +94,18 @@ class Seq2Seq(nn.Module):
 
     def _add_options(self, cell: str, width: int) -> None:
         """Only what is used, so that every weight gets a gradient. width: of the encoder's outputs."""
-        D, config = self.config.hidden, self.config
+        D, config = self.config.hidden_size, self.config
         self.bridge = Bridge(D, parts=2 if cell == "lstm" else 1) if config.bidirectional else None
         self.attention = Attention(D, width) if config.attention else None
         self.norm_encoded = nn.LayerNorm(width) if config.layer_norm and config.attention else nn.Identity()
         self.norm_decoded = (
             nn.LayerNorm(D) if config.layer_norm else nn.Identity()
         )  # Ba et al. (2016), arXiv:1607.06450
-        if config.long_memory:
-            lengthen_memory(self.encoder, HISTORY_HOURS)
+        if config.chrono_init:
+            init_chrono(self.encoder, HISTORY_HOURS)
         if config.decoder == "autoregressive":
             self.register_buffer("lessons", torch.zeros(()))  # forward passes in training so far
-        self.lessons: Tensor
+        self.step: Tensor
 
     def start_from(self, steps: Tensor, alone: Tensor | None = None) -> None:
         """Begin with these distances between neighbouring quantiles, (H, V, Q), outwards from the median; scaled units.
@@ -111,11 +113,11 @@ class Seq2Seq(nn.Module):
         alone: those of the hours that nobody else forecast, where the network reads others' forecasts.
         """
         with torch.no_grad():
-            self.spread.copy_(_before_softplus(steps))
-            if self.spread_alone is not None and alone is not None:
-                self.spread_alone.copy_(_before_softplus(alone))
+            self.quantile_steps.copy_(_before_softplus(steps))
+            if self.quantile_steps_alone is not None and alone is not None:
+                self.quantile_steps_alone.copy_(_before_softplus(alone))
 
-    def forward(self, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
+    def forward(self, batch: Batch, linear: Tensor, chance: Generator = None) -> Tensor:
         """Quantiles in scaled units, never crossing. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q).
 
         chance: what training draws its random numbers from, by default torch's own generator; between stacked layers always that.
@@ -127,28 +129,30 @@ class Seq2Seq(nn.Module):
         outputs, state = self.encoder(read)
         return Encoded(state if self.bridge is None else self.bridge(state), outputs)
 
-    def decode(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Chance = None) -> Tensor:
+    def decode(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Generator = None) -> Tensor:
         """Quantiles (B, H, V, Q) of the horizon of `batch`, from the history as encoded at its t0.
 
         The truth in `batch` is read by an autoregressive decoder in training, and never otherwise.
         """
         raw = self._run_decoder(encoded, batch, linear, chance)  # (B, H, V, Q)
-        return spread_quantiles(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self._spread_of(batch)))
+        return quantiles_from_steps(linear + raw[..., MEDIAN], nn.functional.softplus(raw + self._steps_of(batch)))
 
-    def _spread_of(self, batch: Batch) -> Tensor:
-        if self.spread_alone is None or batch.covariates is None:
-            return self.spread
-        return torch.where(batch.covariates.missing[:, :, None, None], self.spread_alone, self.spread)
+    def _steps_of(self, batch: Batch) -> Tensor:
+        if self.quantile_steps_alone is None or batch.external_forecasts is None:
+            return self.quantile_steps
+        return torch.where(
+            batch.external_forecasts.missing[:, :, None, None], self.quantile_steps_alone, self.quantile_steps
+        )
 
-    def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Chance) -> Tensor:
+    def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor, chance: Generator) -> Tensor:
         known, read_out = self._known_future(batch, linear), self._reader(encoded, chance)
         if self.config.decoder == "direct":
             return decode_directly(self.decoder, known, encoded.state, read_out)
         if not self.training:
             return decode_step_by_step(self.decoder, known, encoded.state, read_out, self.targets)
-        came = batch.truth_of(self.targets)[0] - linear
+        target = batch.truth_of(self.targets)[0] - linear
         return decode_in_two_passes(
-            self.decoder, known, encoded.state, read_out, came, self._next_teacher_share(), chance
+            self.decoder, known, encoded.state, read_out, target, self._next_teacher_forcing_ratio(), chance
         )
 
     def _known_future(self, batch: Batch, linear: Tensor) -> Tensor:
@@ -156,11 +160,11 @@ class Seq2Seq(nn.Module):
         parts = [batch.calendar[:, HISTORY_HOURS:, :CALENDAR], linear - batch.last[:, None, : self.targets]]
         if self.config.station_summary:
             parts.append(summarise_station(batch)[:, None].expand(-1, HORIZON_HOURS, -1))
-        if batch.covariates is not None:
-            parts.append(batch.covariates.features(linear, batch.last))
+        if batch.external_forecasts is not None:
+            parts.append(batch.external_forecasts.features(linear, batch.last))
         return torch.cat(parts, dim=2)
 
-    def _reader(self, encoded: Encoded, chance: Chance) -> Callable[[Tensor], Tensor]:
+    def _reader(self, encoded: Encoded, chance: Generator) -> Callable[[Tensor], Tensor]:
         """From the decoder's outputs (B, hours, D) to departures of the median and raw steps, (B, hours, V, Q)."""
         outputs = None if self.attention is None else self.norm_encoded(encoded.outputs)
 
@@ -172,10 +176,12 @@ class Seq2Seq(nn.Module):
 
         return read_out
 
-    def _next_teacher_share(self) -> Tensor:
+    def _next_teacher_forcing_ratio(self) -> Tensor:
         steps = self.config.most_epochs * self.config.steps_per_epoch
-        share = teacher_share(self.lessons, steps, self.config.teacher_share, self.config.teacher_share_at_end)
-        self.lessons += 1
+        share = teacher_forcing_ratio(
+            self.step, steps, self.config.teacher_forcing_ratio, self.config.final_teacher_forcing_ratio
+        )
+        self.step += 1
         return share
 
 
@@ -191,7 +197,7 @@ def _before_softplus(steps: Tensor) -> Tensor:
     return torch.log(torch.expm1(steps.clamp(min=1e-3)))
 
 
-def spread_quantiles(median: Tensor, steps: Tensor) -> Tensor:
+def quantiles_from_steps(median: Tensor, steps: Tensor) -> Tensor:
     """Quantiles (..., Q) from a median (...) and non-negative steps (..., Q) outwards from it; the median's step is unused."""
     above = median[..., None] + steps[..., MEDIAN + 1 :].cumsum(dim=-1)
     below = median[..., None] - steps[..., :MEDIAN].flip(-1).cumsum(dim=-1).flip(-1)

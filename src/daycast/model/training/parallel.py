@@ -34,7 +34,7 @@ def threads_for(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
+def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
     """What `work` makes of each part, in their order, by so many threads, among which torch's own are divided.
 
     With one thread it is the calling one. What torch keeps for a thread (inference or autocast mode) `work` sets itself, and of
@@ -136,10 +136,10 @@ def join_ranks(device: str) -> Iterator[Ranks]:
 
     place = choose_device(device)
     if place.type == "cuda":
-        local, there = dist.get_node_local_rank(0), torch.cuda.device_count()
-        if local >= there:
+        local, valid = dist.get_node_local_rank(0), torch.cuda.device_count()
+        if local >= valid:
             raise ConfigError(
-                f"model.processes asks for more GPUs than the {there} of this machine: choose at most that"
+                f"model.processes asks for more GPUs than the {valid} of this machine: choose at most that"
             )
         torch.cuda.set_device(local)
     dist.init_process_group("nccl" if place.type == "cuda" else "gloo")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from daycast.files import atomic_write
 from daycast.model.config import EPOCHS, ModelConfig
-from daycast.model.training.parallel import Ranks, side_by_side
-from daycast.model.training.state import Lesson
+from daycast.model.training.parallel import Ranks, run_parallel
+from daycast.model.training.state import TrainingData
 from daycast.model.training.trainer import Member, begin_afresh, take_steps, validation_loss
 
 _MEASURED_S = 1.5  # of steps
@@ -40,18 +40,24 @@ class TrainingPlan:
 
     def __str__(self) -> str:
         config = self.config
-        what = f"{config.members} network{'' if config.members == 1 else 's'} for about {minutes_and_seconds(self.seconds)}"
+        networks = f"{config.ensemble_size} network{'' if config.ensemble_size == 1 else 's'}"
+        what = f"{networks} for about {minutes_and_seconds(self.seconds)}"
         return f"training {what}: {config.epochs} of at most {EPOCHS[-1]} epochs each, {config.max_minutes:g} minutes are allowed"
 
 
 def plan_training(
-    members: list[Member], at_once: int, lesson: Lesson, config: ModelConfig, seconds_left: float, ranks: Ranks
+    members: list[Member],
+    at_once: int,
+    training_data: TrainingData,
+    config: ModelConfig,
+    seconds_left: float,
+    ranks: Ranks,
 ) -> TrainingPlan:
     """The longest training of EPOCHS that is expected to end within the seconds left, or the shortest there is.
 
     Takes a few seconds. Nothing of what the timed steps learn is kept.
     """
-    pace = measure_pace(members[:at_once], lesson, config, ranks)
+    pace = measure_pace(members[:at_once], training_data, config, ranks)
     groups = -(-len(members) // at_once)
     expected = {epochs: _seconds(pace, groups, epochs, config) for epochs in EPOCHS}
     fitting = [epochs for epochs, seconds in expected.items() if _RESERVE * seconds <= seconds_left]
@@ -59,22 +65,22 @@ def plan_training(
     return TrainingPlan(replace(config, epochs=epochs), expected[epochs])
 
 
-def measure_pace(members: list[Member], lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Pace:
+def measure_pace(members: list[Member], training_data: TrainingData, config: ModelConfig, ranks: Ranks) -> Pace:
     """Time real steps of these members, side by side as in training, after one to warm up."""
     trial = replace(config, epochs=1)
-    states = [begin_afresh(member, lesson, trial, ranks) for member in members]
+    states = [begin_afresh(member, training_data, trial, ranks) for member in members]
 
     def measure(k: int) -> Pace:
-        take_steps(states[k], lesson, trial, ranks, 1)
+        take_steps(states[k], training_data, trial, ranks, 1)
         started, steps = time.perf_counter(), 0
         while steps < _FEWEST_STEPS or (ranks.size == 1 and time.perf_counter() - started < _MEASURED_S):
-            take_steps(states[k], lesson, trial, ranks, 1)  # several processes must take equally many
+            take_steps(states[k], training_data, trial, ranks, 1)  # several processes must take equally many
             steps += 1
         stepped = time.perf_counter()
-        validation_loss(states[k].net, lesson.validation)
+        validation_loss(states[k].net, training_data.validation)
         return Pace((stepped - started) / steps, time.perf_counter() - stepped)
 
-    paces = side_by_side(measure, range(len(states)), len(states))
+    paces = run_parallel(measure, range(len(states)), len(states))
     return Pace(max(pace.step for pace in paces), max(pace.validation for pace in paces))
 
 

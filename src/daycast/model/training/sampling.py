@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
 from daycast.model.windows import Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -13,37 +13,37 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 _LEAST_HISTORY_H = 24  # hours with a value, below which there is nothing to learn from
 
 
-def eligible_origins(network: Network, block: Block, targets: int) -> np.ndarray:
+def eligible_origins(panel: Panel, block: Block, targets: int) -> np.ndarray:
     """Which (station, t0) have at least a day of history and some truth, all within the block. (S, T) bool"""
-    S, T, _ = network.values.shape
+    S, T, _ = panel.values.shape
     eligible = np.zeros((S, T), bool)
     t0 = np.arange(max(block.first_origin, 0), block.last_origin + 1)
     if not len(t0):
         return eligible
     count = np.zeros(T + 1, np.int32)
     for station in range(S):  # one at a time bounds memory
-        there = ~np.isnan(network.values[station, :, :targets]).all(axis=1)  # (T,)
-        np.cumsum(there, out=count[1:])
+        valid = ~np.isnan(panel.values[station, :, :targets]).all(axis=1)  # (T,)
+        np.cumsum(valid, out=count[1:])
         history = count[t0 + 1] - count[np.maximum(t0 + 1 - HISTORY_HOURS, 0)]
         horizon = count[t0 + 1 + HORIZON_HOURS] - count[t0 + 1]
         eligible[station, t0] = (history >= _LEAST_HISTORY_H) & (horizon > 0)
     return eligible
 
 
-def spread_evenly(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def subsample(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """At most `most` of the eligible windows, evenly over stations and time: stations (N,) and origins (N,)."""
-    there = int(np.count_nonzero(eligible))
-    if there <= most:
+    valid = int(np.count_nonzero(eligible))
+    if valid <= most:
         stations, origins = np.nonzero(eligible)
         return stations, origins
-    keep = np.linspace(0, there - 1, most).round().astype(np.int64)  # the how many-eth
+    keep = np.linspace(0, valid - 1, most).round().astype(np.int64)  # the how many-eth
     before = np.cumsum([0, *(np.count_nonzero(row) for row in eligible)])  # eligible ones before each station
     stations = np.searchsorted(before, keep, side="right") - 1
     own = [np.flatnonzero(eligible[s])[keep[stations == s] - before[s]] for s in np.unique(stations)]
     return stations, np.concatenate(own)
 
 
-def spread_over_hours(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def subsample_hours(eligible: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """About `most` of the eligible windows at most, as many at every hour of the day: stations (N,) and origins (N,)."""
     step = -(-int(np.count_nonzero(eligible)) // max(most, 1))
     while step > 1 and np.gcd(step, 24) > 1:  # else a station's turn came at the same hours every day
@@ -81,9 +81,9 @@ def draw_outages(size: int, share: float, rng: np.random.Generator) -> tuple[tor
     return torch.from_numpy(hidden), torch.from_numpy(everywhere)
 
 
-def hide_covariates(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+def drop_external(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
     """The batch, in a `share` of its windows as if no forecast of others had come: the model must do without at times."""
-    if batch.covariates is None:
+    if batch.external_forecasts is None:
         return batch
     struck = torch.from_numpy(rng.random(len(batch.filled)) < share).to(batch.filled.device)
-    return replace(batch, covariates=batch.covariates.hidden(struck))
+    return replace(batch, external_forecasts=batch.external_forecasts.hidden(struck))

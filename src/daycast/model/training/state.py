@@ -61,7 +61,7 @@ def _find_misfit(old: Header, new: Header) -> str | None:
     """Why the networks of one fit cannot begin those of another, if so."""
     for what, was, now in (
         ("it read", _names(old.channels), _names(new.channels)),
-        ("of others' forecasts it read", _names(old.covariates), _names(new.covariates)),
+        ("of others' forecasts it read", _names(old.external_forecasts), _names(new.external_forecasts)),
         ("it forecast", ", ".join(old.targets), ", ".join(new.targets)),
     ):
         if was != now:
@@ -106,16 +106,16 @@ def _names(channels: Sequence[Channel]) -> str:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """What the members of an ensemble learn from, and what tells them to stop."""
 
     windows: Windows
     block: Block
     eligible: np.ndarray  # (S, T) bool: the training windows, all in the block
     linear: CrossFit  # the linear path, which stays as it is
-    spread: Tensor  # (H, V, Q): the distances between quantiles to start from
+    quantile_steps: Tensor  # (H, V, Q): the distances between quantiles to start from
     validation: Sequence[tuple[Batch, Tensor]]  # later windows, each with the linear path's forecast (B, H, V)
-    spread_alone: Tensor | None = None  # (H, V, Q): the same where nobody else forecast; None: nobody does
+    quantile_steps_alone: Tensor | None = None  # (H, V, Q): the same where nobody else forecast; None: nobody does
     beginnings: Mapping[str, Sequence[Weights]] = field(
         default_factory=dict
     )  # by cell: weights for networks to begin with
@@ -125,7 +125,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class TrainContext:
     """What a training meets beside its data and its configuration; by default it begins with nothing and leaves nothing."""
 
     keep: Path | None = None  # beginning of the names of the files that hold the state of each network in training
@@ -138,14 +138,14 @@ class Circumstances:
         return None if self.keep is None else self.keep.with_name(f"{self.keep.name}.{member}{process}.resume")
 
 
-FRESH = Circumstances()
+FRESH = TrainContext()
 
 
 # One network's training as far as it has come: all that must be kept for it to go on as if it had never stopped.
 
 
 @dataclass
-class Course:
+class TrainState:
     """The state after a whole number of epochs, beside torch's own generator of random numbers."""
 
     net: Seq2Seq
@@ -171,13 +171,13 @@ class Course:
         return self.epoch < config.most_epochs and (waited == 0 or waited < config.patience)
 
 
-def begin(net: Seq2Seq, rng: np.random.Generator, config: ModelConfig) -> Course:
+def begin(net: Seq2Seq, rng: np.random.Generator, config: ModelConfig) -> TrainState:
     """The course of a network that lies on its device and has learnt nothing yet."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = max(config.most_epochs * config.steps_per_epoch, 1)
-    return Course(
+    return TrainState(
         net=net,
-        average=AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.weight_average)),
+        average=AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)),
         optimizer=optimizer,
         schedule=LambdaLR(optimizer, _rise_and_fall(steps)),
         rng=rng,
@@ -194,36 +194,36 @@ _FORMAT = "daycast-resume-2"
 _NUMBERS = ("epoch", "best_epoch", "best_loss", "seconds")
 
 
-def save_state(course: Course, path: Path, made_for: str) -> None:
+def save_state(train_state: TrainState, path: Path, made_for: str) -> None:
     """Write the state to `path`, whole or not at all. made_for: the training that may go on from it."""
-    optimizer = course.optimizer.state_dict()
-    tensors = {**_networks(course), **_generators()}
+    optimizer = train_state.optimizer.state_dict()
+    tensors = {**_networks(train_state), **_generators()}
     tensors |= {
         f"optimizer.{i}.{name}": value for i, part in optimizer["state"].items() for name, value in part.items()
     }
     notes = {
         "format": _FORMAT,
         "made_for": made_for,
-        **{name: getattr(course, name) for name in _NUMBERS},
+        **{name: getattr(train_state, name) for name in _NUMBERS},
         "groups": optimizer["param_groups"],
-        "schedule": course.schedule.state_dict(),
-        "numpy": course.rng.bit_generator.state,
+        "schedule": train_state.schedule.state_dict(),
+        "numpy": train_state.rng.bit_generator.state,
     }
     write_tensors(path, tensors, notes)
 
 
-def load_state(course: Course, path: Path, made_for: str) -> None:
+def load_state(train_state: TrainState, path: Path, made_for: str) -> None:
     """Let a course that has only begun go on from the state a file holds, if there is one; what is none of ours is left alone."""
     if not path.exists():
         return
     try:
         tensors, notes = _read(path, made_for)
-        _check_shapes(_networks(course), tensors)
-        _put_back(course, tensors, notes)
+        _check_shapes(_networks(train_state), tensors)
+        _put_back(train_state, tensors, notes)
     except (OSError, ValueError, KeyError) as error:
         _log.warning("%s is no state to go on from (%s): training starts afresh", path.name, error)
     else:
-        _log.info("training goes on after epoch %d, from %s", course.epoch, path.name)
+        _log.info("training goes on after epoch %d, from %s", train_state.epoch, path.name)
 
 
 def forget_states(keep: Path) -> None:
@@ -232,8 +232,12 @@ def forget_states(keep: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _networks(course: Course) -> dict[str, Tensor]:
-    parts = {"network": course.net.state_dict(), "average": course.average.state_dict(), "best": course.best}
+def _networks(train_state: TrainState) -> dict[str, Tensor]:
+    parts = {
+        "network": train_state.net.state_dict(),
+        "average": train_state.average.state_dict(),
+        "best": train_state.best,
+    }
     return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 
 
@@ -258,7 +262,7 @@ def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -
             raise ValueError(f"it has no {name} of shape {tuple(tensor.shape)}")
 
 
-def _put_back(course: Course, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+def _put_back(train_state: TrainState, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
@@ -266,14 +270,14 @@ def _put_back(course: Course, tensors: Mapping[str, Tensor], notes: Mapping[str,
     for name, value in part("optimizer.").items():
         index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = value
-    course.net.load_state_dict(part("network."))
-    course.average.load_state_dict(part("average."))
-    course.best = part("best.")
-    course.optimizer.load_state_dict({"state": moments, "param_groups": notes["groups"]})
-    course.schedule.load_state_dict(notes["schedule"])
-    course.rng.bit_generator.state = notes["numpy"]
+    train_state.net.load_state_dict(part("network."))
+    train_state.average.load_state_dict(part("average."))
+    train_state.best = part("best.")
+    train_state.optimizer.load_state_dict({"state": moments, "param_groups": notes["groups"]})
+    train_state.schedule.load_state_dict(notes["schedule"])
+    train_state.rng.bit_generator.state = notes["numpy"]
     torch.set_rng_state(tensors["generator.cpu"])
     if torch.cuda.is_initialized() and "generator.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["generator.cuda"])
     for name in _NUMBERS:
-        setattr(course, name, notes[name])
+        setattr(train_state, name, notes[name])

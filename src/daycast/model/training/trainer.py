@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from daycast.model.config import QUANTILES, ModelConfig
-from daycast.model.device import choose_precision, give_back_memory
+from daycast.model.device import choose_precision, trim_memory
 from daycast.model.network.seq2seq import Seq2Seq
-from daycast.model.training.parallel import ALONE, Ranks, side_by_side, threads_for
-from daycast.model.training.sampling import draw, draw_outages, hide_covariates
-from daycast.model.training.state import Course, Lesson, Weights, begin, begin_with, load_state, save_state
+from daycast.model.training.parallel import ALONE, Ranks, run_parallel, threads_for
+from daycast.model.training.sampling import draw, draw_outages, drop_external
+from daycast.model.training.state import TrainingData, TrainState, Weights, begin, begin_with, load_state, save_state
 from daycast.model.windows import Batch
 
 # The pinball (quantile) loss.
@@ -29,12 +29,12 @@ def pinball_loss(quantiles: Tensor, truth: Tensor, weight: Tensor | None = None)
     Koenker & Bassett (1978), Econometrica 46(1), 33, doi:10.2307/1913643.
     """
     levels = torch.tensor(QUANTILES, device=quantiles.device, dtype=quantiles.dtype)
-    there = ~truth.isnan()
+    valid = ~truth.isnan()
     error = truth.nan_to_num(0.0)[..., None] - quantiles  # (B, H, V, Q)
     loss = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
     if weight is None:
-        return (loss * there).sum() / there.sum().clamp(min=1)
-    counted = weight * there
+        return (loss * valid).sum() / valid.sum().clamp(min=1)
+    counted = weight * valid
     return (loss * counted).sum() / counted.sum().clamp(min=torch.finfo(counted.dtype).tiny)
 
 
@@ -52,49 +52,53 @@ class Epoch(NamedTuple):
     windows_per_s: float  # of training alone, over all ranks
 
 
-def train_epoch(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Epoch:
+def train_epoch(train_state: TrainState, training_data: TrainingData, config: ModelConfig, ranks: Ranks) -> Epoch:
     """Bring a course one epoch further; shorter where it is halted."""
     started = time.perf_counter()
-    training_loss = take_steps(course, lesson, config, ranks, config.steps_per_epoch)
-    speed = ranks.size * config.steps_per_epoch * config.batch / (time.perf_counter() - started)
-    loss = ranks.of_first(validation_loss(course.average.module, lesson.validation))
-    course.epoch += 1
-    course.note(loss, course.average.module.state_dict())
-    course.seconds += time.perf_counter() - started
+    training_loss = take_steps(train_state, training_data, config, ranks, config.steps_per_epoch)
+    speed = ranks.size * config.steps_per_epoch * config.batch_size / (time.perf_counter() - started)
+    loss = ranks.of_first(validation_loss(train_state.average.module, training_data.validation))
+    train_state.epoch += 1
+    train_state.note(loss, train_state.average.module.state_dict())
+    train_state.seconds += time.perf_counter() - started
     return Epoch(training_loss, loss, speed)
 
 
-def take_steps(course: Course, lesson: Lesson, config: ModelConfig, ranks: Ranks, steps: int) -> float:
+def take_steps(
+    train_state: TrainState, training_data: TrainingData, config: ModelConfig, ranks: Ranks, steps: int
+) -> float:
     """So many optimizer steps, or until the course is halted; returns the mean loss."""
-    net, device = course.net.train(), lesson.windows.device
+    net, device = train_state.net.train(), training_data.windows.device
     precision, chance = choose_precision(config.precision, device), torch.Generator(device)
     total = torch.zeros((), device=device)
     for _ in range(steps):
-        if course.halted:
+        if train_state.halted:
             break
-        batch, linear = _draw_batch(lesson, config, course.rng)
-        chance.manual_seed(int(course.rng.integers(1 << 63)))
+        batch, linear = _draw_batch(training_data, config, train_state.rng)
+        chance.manual_seed(int(train_state.rng.integers(1 << 63)))
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             loss = pinball_loss(net(batch, linear, chance), *batch.truth_of(net.targets))
-        course.optimizer.zero_grad(set_to_none=True)
+        train_state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         ranks.average_gradients(net)
         nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-        course.optimizer.step()
-        course.schedule.step()
-        course.average.update_parameters(net)
+        train_state.optimizer.step()
+        train_state.schedule.step()
+        train_state.average.update_parameters(net)
         total += loss.detach()
     return total.item() / steps
 
 
 @torch.no_grad()
-def _draw_batch(lesson: Lesson, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
-    stations, origins = draw(lesson.eligible, config.batch, lesson.block, rng)
-    hidden = draw_outages(config.batch, config.hidden_share, rng)
-    stations, origins, hide, hide_around = (part.to(lesson.windows.device) for part in (stations, origins, *hidden))
-    batch = lesson.windows.gather(stations, origins, hide, hide_around)
-    batch = hide_covariates(batch, config.hidden_share, rng)
-    return batch, lesson.linear.forecast(batch, origins)
+def _draw_batch(training_data: TrainingData, config: ModelConfig, rng: np.random.Generator) -> tuple[Batch, Tensor]:
+    stations, origins = draw(training_data.eligible, config.batch_size, training_data.block, rng)
+    hidden = draw_outages(config.batch_size, config.input_dropout, rng)
+    stations, origins, hide, hide_around = (
+        part.to(training_data.windows.device) for part in (stations, origins, *hidden)
+    )
+    batch = training_data.windows.gather(stations, origins, hide, hide_around)
+    batch = drop_external(batch, config.input_dropout, rng)
+    return batch, training_data.linear.forecast(batch, origins)
 
 
 def validation_loss(net: nn.Module, validation: Sequence[tuple[Batch, Tensor]]) -> float:
@@ -106,7 +110,7 @@ def validation_loss(net: nn.Module, validation: Sequence[tuple[Batch, Tensor]]) 
         batch, linear = part
         return pinball_loss(net(batch, linear), *batch.truth_of(linear.shape[2])).item()
 
-    losses = side_by_side(loss_of, validation, threads_for(validation[0][1].device))
+    losses = run_parallel(loss_of, validation, threads_for(validation[0][1].device))
     return float(np.average(losses, weights=[len(linear) for _, linear in validation]))
 
 
@@ -146,7 +150,7 @@ class Trained(NamedTuple):
 
 def train_together(
     members: Sequence[Member],
-    lesson: Lesson,
+    training_data: TrainingData,
     config: ModelConfig,
     watch: Callable[[Progress], None],
     ranks: Ranks = ALONE,
@@ -157,65 +161,67 @@ def train_together(
     seed, thread count and data give the same weights bit for bit on a CPU. `watch` is called by the calling thread, after each
     epoch of each member. ranks: the processes that train together, each with batches of its own; one member at a time then.
     """
-    courses = [_begin(member, lesson, config, ranks) for member in members]
+    train_states = [_begin(member, training_data, config, ranks) for member in members]
     try:
-        while any(course.goes_on(config) for course in courses):
-            _train_epochs(members, courses, lesson, config, watch, ranks)
+        while any(train_state.goes_on(config) for train_state in train_states):
+            _train_epochs(members, train_states, training_data, config, watch, ranks)
     finally:
-        for course in courses:
-            course.halted = True  # the thread of one that was interrupted ends with its step
-    return [_finish(course) for course in courses]
+        for train_state in train_states:
+            train_state.halted = True  # the thread of one that was interrupted ends with its step
+    return [_finish(train_state) for train_state in train_states]
 
 
 def _train_epochs(
     members: Sequence[Member],
-    courses: Sequence[Course],
-    lesson: Lesson,
+    train_states: Sequence[TrainState],
+    training_data: TrainingData,
     config: ModelConfig,
     watch: Callable[[Progress], None],
     ranks: Ranks,
 ) -> None:
     """One epoch of each that has not stopped."""
     started = time.perf_counter()
-    going = [k for k, course in enumerate(courses) if course.goes_on(config)]
-    epochs = side_by_side(lambda k: train_epoch(courses[k], lesson, config, ranks), going, len(members))
+    going = [k for k, train_state in enumerate(train_states) if train_state.goes_on(config)]
+    epochs = run_parallel(lambda k: train_epoch(train_states[k], training_data, config, ranks), going, len(members))
     speed, seconds = sum(epoch.windows_per_s for epoch in epochs), (time.perf_counter() - started) / len(going)
     most = config.most_epochs
     done = (members[0].number - 1) * most
-    done += sum(course.epoch if course.goes_on(config) else most for course in courses)
+    done += sum(train_state.epoch if train_state.goes_on(config) else most for train_state in train_states)
     for k in going:
         if state := members[k].state:
-            save_state(courses[k], state, _made_for(members[k], config, ranks))
+            save_state(train_states[k], state, _made_for(members[k], config, ranks))
     for k, epoch in zip(going, epochs, strict=True):
         losses = epoch.training_loss, epoch.validation_loss
-        of = members[k].number, config.members
-        watch(Progress(members[k].cell, courses[k].epoch, most, *losses, speed, seconds, done, *of))
-    give_back_memory()
+        of = members[k].number, config.ensemble_size
+        watch(Progress(members[k].cell, train_states[k].epoch, most, *losses, speed, seconds, done, *of))
+    trim_memory()
 
 
-def _begin(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
+def _begin(member: Member, training_data: TrainingData, config: ModelConfig, ranks: Ranks) -> TrainState:
     """From the state that an interrupted training left, or afresh."""
-    course = begin_afresh(member, lesson, config, ranks)
+    train_state = begin_afresh(member, training_data, config, ranks)
     if member.state:
-        load_state(course, member.state, _made_for(member, config, ranks))
-        if len(set(ranks.all_of(course.epoch))) > 1:  # they were killed while they wrote
-            course = begin_afresh(member, lesson, config, ranks)
-    if course.epoch == 0:
-        course.note(ranks.of_first(validation_loss(course.net, lesson.validation)), course.net.state_dict())
-    return course
+        load_state(train_state, member.state, _made_for(member, config, ranks))
+        if len(set(ranks.all_of(train_state.epoch))) > 1:  # they were killed while they wrote
+            train_state = begin_afresh(member, training_data, config, ranks)
+    if train_state.epoch == 0:
+        train_state.note(
+            ranks.of_first(validation_loss(train_state.net, training_data.validation)), train_state.net.state_dict()
+        )
+    return train_state
 
 
-def begin_afresh(member: Member, lesson: Lesson, config: ModelConfig, ranks: Ranks) -> Course:
+def begin_afresh(member: Member, training_data: TrainingData, config: ModelConfig, ranks: Ranks) -> TrainState:
     """All processes begin with the same weights, and go on with random numbers of their own."""
     torch.manual_seed(member.seed)
-    channels, V = lesson.windows.values.shape[2], lesson.spread.shape[1]
-    net = Seq2Seq(member.cell, channels, V, config, lesson.windows.covariates)
-    net.start_from(lesson.spread, lesson.spread_alone)
+    channels, V = training_data.windows.values.shape[2], training_data.quantile_steps.shape[1]
+    net = Seq2Seq(member.cell, channels, V, config, training_data.windows.external_forecasts)
+    net.start_from(training_data.quantile_steps, training_data.quantile_steps_alone)
     if member.beginning:
         begin_with(net, member.beginning)
     if ranks.rank:
         torch.manual_seed(member.seed + (ranks.rank << 32))
-    return begin(net.to(lesson.windows.device), np.random.default_rng([member.seed, ranks.rank]), config)
+    return begin(net.to(training_data.windows.device), np.random.default_rng([member.seed, ranks.rank]), config)
 
 
 def _made_for(member: Member, config: ModelConfig, ranks: Ranks) -> str:
@@ -223,6 +229,6 @@ def _made_for(member: Member, config: ModelConfig, ranks: Ranks) -> str:
     return json.dumps([member.cell, member.seed, asdict(config), ranks.size, torch.__version__])
 
 
-def _finish(course: Course) -> Trained:
-    course.net.load_state_dict(course.best)
-    return Trained(course.net.eval(), course.best_loss, course.seconds)
+def _finish(train_state: TrainState) -> Trained:
+    train_state.net.load_state_dict(train_state.best)
+    return Trained(train_state.net.eval(), train_state.best_loss, train_state.seconds)

@@ -8,19 +8,19 @@ from typing import Annotated, Any, BinaryIO, Literal
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from daycast.sources.batch import ISSUE_KEYS, READING_KEYS, Delivery, fingerprint
+from daycast.sources.batch import ISSUE_KEYS, READING_KEYS, SourceBatch, fingerprint
 from daycast.sources.files.csv_table import (
+    Chunk,
     Complaint,
-    Piece,
     Separator,
     Survey,
     complaints_about_layout,
     complaints_about_values,
     list_problems,
-    read_pieces,
+    read_chunks,
     survey,
 )
-from daycast.sources.files.inbox import HOW_FILES_COME, DropFolder, DroppedFile, FilePieces
+from daycast.sources.files.inbox import HOW_FILES_COME, FileChunks, Inbox, InboxFile
 from daycast.sources.files.station_list import StationList
 from daycast.sources.streams import UNREADABLE, Encoding, blocks_of, open_bytes
 from daycast.sources.tables.columns import ForecastTexts, MappedColumns, StationKey, declared_units, units_of, unused
@@ -35,7 +35,7 @@ from daycast.sources.tables.times import (
     validate_timezone,
 )
 from daycast.sources.tables.units import COMPASS
-from daycast.sources.tables.values import ValueReader, present
+from daycast.sources.tables.values import ValueReader, strip_missing
 from daycast.stations import STATION_SCHEMA
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import Variable
@@ -55,7 +55,7 @@ Time = Annotated[
 ]
 
 
-class CsvSource(DropFolder):
+class CsvSource(Inbox):
     """A `[[sources]]` table of kind "csv", and the Source that reads as it says.
 
     Which files are read, and when, DropFolder says; all paths are relative to the folder in the validation context.
@@ -81,7 +81,7 @@ class CsvSource(DropFolder):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield one delivery a file, by name, of what was received in (since, until], of a large file several; see Source.
 
         Rows whose time cannot be read are in every delivery of their file.
@@ -90,21 +90,21 @@ class CsvSource(DropFolder):
         """
         readers = self._readers(variables)
 
-        def deliver(file: DroppedFile) -> Iterator[Delivery]:
+        def deliver(file: InboxFile) -> Iterator[SourceBatch]:
             with open_bytes(file.path, file.origin) as stream:
-                pieces = FilePieces(file, self._fingerprint(stream, file.path.name, variables), seen)
-                if pieces.all_seen:
+                chunks = FileChunks(file, self._fingerprint(stream, file.path.name, variables), seen)
+                if chunks.all_seen:
                     file.put_away()  # a run that was killed between the commit and this
                     return
                 about = survey(stream, file.origin, self.encoding)
                 if about.ends_mid_line and file.may_be_unfinished():
                     return
                 clocks = WallClocks(self.timezone)
-                for piece in read_pieces(stream, about, self.separator, self._needed, file.origin):
-                    if (read_as := pieces.next(last=piece.last)) is not None:
-                        delivery = self._delivery(piece, file, (since, until), readers, variables, clocks, about)
-                        origin = pieces.origin(f"line {piece.first_line:,}")
-                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=pieces.finish)
+                for chunk in read_chunks(stream, about, self.separator, self._needed, file.origin):
+                    if (read_as := chunks.next(last=chunk.last)) is not None:
+                        delivery = self._delivery(chunk, file, (since, until), readers, variables, clocks, about)
+                        origin = chunks.origin(f"line {chunk.first_line:,}")
+                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=chunks.finish)
 
         return self.deliver_each(self.arrived(), deliver)
 
@@ -129,30 +129,30 @@ class CsvSource(DropFolder):
 
     def _delivery(
         self,
-        piece: Piece,
-        file: DroppedFile,
+        chunk: Chunk,
+        file: InboxFile,
         span: tuple[datetime | None, datetime],
         readers: list[ValueReader],
         variables: Mapping[str, Variable],
         clocks: WallClocks,
         about: Survey,
-    ) -> Delivery:
-        keys = self._keys(piece.table, file.path.name, clocks)
+    ) -> SourceBatch:
+        keys = self._keys(chunk.table, file.path.name, clocks)
         received = keys["received_at"]
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
         waiting = int((held_back & (keys["issued_at" if self.forecast else "observed_at"] > span[1])).sum())
-        aside, raw = held_back | old, piece.table
+        aside, raw = held_back | old, chunk.table
         if aside.any():
             raw, keys = raw.filter(~aside), keys.filter(~aside)
         read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
         problems = self._problems(raw, read, keys, readers, quoted=about.quoted)
-        return Delivery(
+        return SourceBatch(
             origin=file.origin,
             fingerprint="",
             readings=self._readings(read, keys, variables),
             raw=raw,
-            problems=list_problems(self._with_unreadable(problems, raw, about) if piece.unreadable else problems),
+            problems=list_problems(self._with_unreadable(problems, raw, about) if chunk.unreadable else problems),
             complete=not aside.any(),
             receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
@@ -177,7 +177,7 @@ class CsvSource(DropFolder):
             row=pl.int_range(pl.len()),  # a constant station alone would make one row
             station_id=self.station.read(file_name, self.missing),
             written=time.as_written(),
-        ).with_columns(text=present(pl.col("written"), self.missing))
+        ).with_columns(text=strip_missing(pl.col("written"), self.missing))
         instant = parse_instant(keys["text"], time.format)
         said_all = instant.null_count() == keys["text"].null_count()
         keys = keys.with_columns(instant.alias("observed_at"), wall=pl.lit(None, pl.Datetime("us")))

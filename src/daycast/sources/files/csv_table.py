@@ -75,7 +75,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some rows of a text in order: every column a string under the name in the header, null where empty."""
 
     table: pl.DataFrame
@@ -122,9 +122,9 @@ def survey(stream: BinaryIO, origin: str, encoding: str | None = None) -> Survey
     )
 
 
-def read_pieces(
+def read_chunks(
     stream: BinaryIO, about: Survey, separator: str, needed: Collection[str], origin: str
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """The rows of a text, of which `about` is the survey, in pieces that fit into memory; at least one.
 
     Short rows end in nulls, fields beyond the header stand in columns that begin with BEYOND, and lines without any
@@ -140,16 +140,16 @@ def read_pieces(
     for body, last in _cut(blocks, min(_MOST_ROWS, _MOST_CELLS // (len(header) + 1))):
         table = _parse_body(body, header, separator, origin, lines_before)
         unreadable = not about.is_utf8 and UNREADABLE.encode() in body
-        yield Piece(table, lines_before + 1, unreadable, last)
+        yield Chunk(table, lines_before + 1, unreadable, last)
         lines_before += body.count(b"\n")
 
 
 def parse_table(
     content: bytes, separator: str, needed: Collection[str], origin: str, encoding: str | None = None
 ) -> pl.DataFrame:
-    """The rows of a text that is one piece. Raises SourceError as `survey` and `read_pieces` do, and for a larger one."""
+    """The rows of a text that is one piece. Raises SourceError as `survey` and `read_chunks` do, and for a larger one."""
     stream = BytesIO(content)
-    first = next(read_pieces(stream, survey(stream, origin, encoding), separator, needed, origin))
+    first = next(read_chunks(stream, survey(stream, origin, encoding), separator, needed, origin))
     if not first.last:
         raise SourceError(
             f"{origin} is too large: at most {MOST_IN_MEMORY:,} bytes or {_MOST_ROWS:,} rows are read of it"

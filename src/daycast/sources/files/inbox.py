@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, PrivateAttr, Tag, model_validator
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.tables.short_forms import Duration, Names
 
 # From globs in the configuration to files, in an order that never changes.
@@ -106,7 +106,7 @@ def _time_in(folder: Path) -> float:
 
 
 @dataclass(frozen=True)
-class DroppedFile:
+class InboxFile:
     """A file as it was found; `destination` is the folder it is moved to once taken in, None where it stays."""
 
     origin: str  # its short name
@@ -147,14 +147,14 @@ class DroppedFile:
             ) from None
 
 
-class FilePieces:
+class FileChunks:
     """The pieces of one file, in order, each a delivery of its own; the file is put away once the last of them was taken in.
 
     `read_as` is the fingerprint of the whole file. One that is a single piece has it too; those of several have it with their
     number, so that a run that was killed goes on at the piece it had come to.
     """
 
-    def __init__(self, file: DroppedFile, read_as: str, seen: Collection[str]) -> None:
+    def __init__(self, file: InboxFile, read_as: str, seen: Collection[str]) -> None:
         self._file, self._read_as, self._seen = file, read_as, seen
         self._given = self._taken_in = 0
         self._complete = False
@@ -231,7 +231,7 @@ After = Annotated[
 ]
 
 
-class DropFolder(BaseModel):
+class Inbox(BaseModel):
     """The settings of a source that reads files, relative to the folder in the validation context as `folder`.
 
     A file that was written to less than `settle` ago is left for the next run. Where it is not set it is 5 s, and a file that
@@ -254,14 +254,14 @@ class DropFolder(BaseModel):
         self._folder = Path((context or {}).get("folder", "."))
 
     @model_validator(mode="after")
-    def _validate_apart(self) -> "DropFolder":
+    def _validate_apart(self) -> "Inbox":
         if isinstance(self.after, MoveTo):
             for glob in self.files:
                 if os.path.normpath(PurePath(glob).parent) == self.after.move_to:
                     raise ValueError(f"files {glob!r} are read from the folder that after.move_to moves them to")
         return self
 
-    def arrived(self) -> list[DroppedFile]:
+    def arrived(self) -> list[InboxFile]:
         """The files that are ready to be read, by name.
 
         Raises SourceError for a glob that matches no file, or, as files that are moved away leave none, whose folder is
@@ -275,8 +275,8 @@ class DropFolder(BaseModel):
         return [file for file in files if file is not None and not (file.young and self._only_settled)]
 
     def deliver_each(
-        self, files: Iterable[DroppedFile], deliver: Callable[[DroppedFile], Iterable[Delivery]]
-    ) -> Iterator[Delivery]:
+        self, files: Iterable[InboxFile], deliver: Callable[[InboxFile], Iterable[SourceBatch]]
+    ) -> Iterator[SourceBatch]:
         """Yield what `deliver` makes of each file, and raise SourceError for bad ones after the last.
 
         A file that vanished is left out; so is one that seems to be written to, until the next time.
@@ -302,14 +302,14 @@ class DropFolder(BaseModel):
         """A file that is moved away is never read again, so that half of it would be lost."""
         return self.settle is not None or isinstance(self.after, MoveTo)
 
-    def _as_found(self, origin: str, path: Path, destination: Path | None) -> DroppedFile | None:
+    def _as_found(self, origin: str, path: Path, destination: Path | None) -> InboxFile | None:
         settle = _USUAL_SETTLE if self.settle is None else self.settle
         stamp = stamp_of(path)
         try:
             young = settle > timedelta(0) and age_of(path) < settle.total_seconds()
         except FileNotFoundError:
             return None
-        return None if stamp is None else DroppedFile(origin, path, stamp, young, destination)
+        return None if stamp is None else InboxFile(origin, path, stamp, young, destination)
 
     def _destination(self) -> Path | None:
         if not isinstance(self.after, MoveTo):

@@ -10,8 +10,8 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery, fingerprint
-from daycast.sources.files.inbox import HOW_FILES_COME, DropFolder, DroppedFile, FilePieces, UnfinishedFileError
+from daycast.sources.batch import SourceBatch, fingerprint
+from daycast.sources.files.inbox import HOW_FILES_COME, FileChunks, Inbox, InboxFile, UnfinishedFileError
 from daycast.sources.streams import blocks_of, open_bytes
 from daycast.sources.tables.columns import declared_units, unused
 from daycast.sources.tables.times import WallClocks
@@ -21,11 +21,11 @@ from daycast.variables import Variable
 
 _READER_VERSION = 1  # raise it when the same file and configuration give other readings: then files are read again
 _MOST_ROWS = 1_000_000_000  # of a file: a few kilobytes can announce any number of equal rows
-PIECE_ROWS = 500_000  # what is held in memory at once
+CHUNK_ROWS = 500_000  # what is held in memory at once
 _MAGIC = b"PAR1"  # the first and the last four bytes, https://parquet.apache.org/docs/file-format/
 
 
-class ParquetSource(DropFolder, TypedTable):
+class ParquetSource(Inbox, TypedTable):
     """A `[[sources]]` table of kind "parquet": DropFolder says which files are read, and when, TypedTable what is in them."""
 
     kind: Literal["parquet"] = "parquet"
@@ -36,7 +36,7 @@ class ParquetSource(DropFolder, TypedTable):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield one delivery a file, by name, of what was received in (since, until], of a large file several; see Source.
 
         Raises ConfigError for a variable or unit that does not exist and SourceError for a glob without files, both before any
@@ -44,18 +44,18 @@ class ParquetSource(DropFolder, TypedTable):
         """
         self.readers(variables)
 
-        def deliver(file: DroppedFile) -> Iterator[Delivery]:
+        def deliver(file: InboxFile) -> Iterator[SourceBatch]:
             with open_bytes(file.path, file.origin) as stream:
-                pieces = FilePieces(file, self._fingerprint(stream, file.path.name, variables), seen)
-                if pieces.all_seen:
+                chunks = FileChunks(file, self._fingerprint(stream, file.path.name, variables), seen)
+                if chunks.all_seen:
                     file.put_away()  # a run that was killed between the commit and this
                     return
                 clocks = WallClocks(self.timezone)
-                for first, table, last in read_pieces(stream, self.needed, file.origin):
-                    if (read_as := pieces.next(last=last)) is not None:
+                for first, table, last in read_chunks(stream, self.needed, file.origin):
+                    if (read_as := chunks.next(last=last)) is not None:
                         delivery = self._delivery(table, file, (since, until), variables, clocks)
-                        origin = pieces.origin(f"row {first + 1:,}")
-                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=pieces.finish)
+                        origin = chunks.origin(f"row {first + 1:,}")
+                        yield replace(delivery, origin=origin, fingerprint=read_as, finish=chunks.finish)
 
         return self.deliver_each(self.arrived(), deliver)
 
@@ -68,15 +68,15 @@ class ParquetSource(DropFolder, TypedTable):
     def _delivery(
         self,
         table: pl.DataFrame,
-        file: DroppedFile,
+        file: InboxFile,
         span: tuple[datetime | None, datetime],
         variables: Mapping[str, Variable],
         clocks: WallClocks,
-    ) -> Delivery:
+    ) -> SourceBatch:
         station = self.station.of_file(file.path.name)
         received = self.forecast.received if self.forecast else None
         rows = self.read(table, station, received, span, variables, file.origin, clocks)
-        return Delivery(
+        return SourceBatch(
             origin=file.origin,
             fingerprint="",
             readings=rows.readings,
@@ -98,7 +98,7 @@ class ParquetSource(DropFolder, TypedTable):
         return fingerprint(blocks_of(stream), reading)
 
 
-def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tuple[int, pl.DataFrame, bool]]:
+def read_chunks(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tuple[int, pl.DataFrame, bool]]:
     """The `needed` columns of a Parquet file, PIECE_ROWS rows at once; at least one piece.
 
     Each is (the number of its first row, from 0, the rows, whether they are the last).
@@ -114,9 +114,9 @@ def read_pieces(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
         count = pl.scan_parquet(file).select(pl.len()).collect().item()
         if count > _MOST_ROWS:
             raise SourceError(f"{origin} announces {count:,} rows, and at most {_MOST_ROWS:,} are read: cut it up")
-        for first in range(0, max(count, 1), PIECE_ROWS):
-            piece = pl.scan_parquet(file).select(needed).slice(first, PIECE_ROWS)
-            yield first, piece.collect(), first + PIECE_ROWS >= count
+        for first in range(0, max(count, 1), CHUNK_ROWS):
+            chunk = pl.scan_parquet(file).select(needed).slice(first, CHUNK_ROWS)
+            yield first, chunk.collect(), first + CHUNK_ROWS >= count
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # it panics at some damaged footers
         raise SourceError(f"{origin} is a damaged Parquet file: {str(error).splitlines()[0][:120]}") from None
 

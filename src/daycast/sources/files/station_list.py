@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from daycast.errors import SourceError
 from daycast.sources.files.csv_table import Separator, parse_table
 from daycast.sources.streams import UNREADABLE, Encoding, read_bytes
-from daycast.sources.tables.values import parse_number, present
+from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
 
 _LIMITS = {"latitude": 90.0, "longitude": 180.0, "elevation_m": 9000.0}
@@ -40,7 +40,7 @@ class StationList(BaseModel):
         ]
         table = parse_table(content, self.separator, named, self.file, self.encoding)
         texts = table.select(
-            present(pl.col(column), missing).alias(field)
+            strip_missing(pl.col(column), missing).alias(field)
             if column in table.columns
             else pl.lit(None, pl.String).alias(field)
             for field, column in self._columns().items()

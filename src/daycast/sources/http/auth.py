@@ -57,7 +57,7 @@ _LOGGERS = (
 
 
 @dataclass(frozen=True)
-class Key:
+class Auth:
     """Headers and query parameters that carry the secret; both empty where the server wants none."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -92,18 +92,18 @@ class Key:
                 logger.removeFilter(censor)
 
 
-def read_key(credential: Credential | None, environment: Mapping[str, str]) -> Key:
+def read_auth(credential: Credential | None, environment: Mapping[str, str]) -> Auth:
     """The key that `credential` tells of, its secret read from `environment`.
 
     Raises ConfigError naming the environment variable where it is missing or cannot be sent, never what it holds.
     """
     if credential is None:
-        return Key()
+        return Auth()
     secret, name = environment.get(credential.env, "").strip(), shown_name(credential.env)
     if not secret:
         raise ConfigError(f"environment variable {name} is not set: put the secret of http.credential in it")
     if not (secret.isascii() and secret.isprintable()):
         raise ConfigError(f"environment variable {name} holds more than printable ASCII, which cannot be sent")
     if credential.parameter is not None:
-        return Key(params={credential.parameter: secret}, secret=secret)
-    return Key(headers={credential.header: credential.prefix + secret}, secret=secret)
+        return Auth(params={credential.parameter: secret}, secret=secret)
+    return Auth(headers={credential.header: credential.prefix + secret}, secret=secret)

@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar
 
 from daycast.errors import SourceError
 from daycast.sources.batch import find_stop
-from daycast.sources.http.auth import Credential, HttpSettings, read_key
-from daycast.sources.http.transport import Answer, LastingError, PassingError, pause_s
+from daycast.sources.http.auth import Credential, HttpSettings, read_auth
+from daycast.sources.http.transport import Answer, PermanentError, TransientError, backoff_s
 
 __all__ = ["Body", "Client", "Credential", "HttpSettings"]
 
@@ -40,11 +40,11 @@ class Client:
     def __init__(
         self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
-        from daycast.sources.http.transport import Exchange, shown  # noqa: PLC0415 (httpx only once something is asked)
+        from daycast.sources.http.transport import Transport, shown  # noqa: PLC0415 (httpx only once something is asked)
 
         self._settings = settings
-        self._key = read_key(settings.credential, environment)
-        self._exchange = Exchange(settings.timeout, self._key)
+        self._key = read_auth(settings.credential, environment)
+        self._exchange = Transport(settings.timeout, self._key)
         self._shown = shown
         self._sleep = find_stop().sleep if sleep is None else sleep
         self._asked_at = float("-inf")  # [s] of the monotonic clock, which only tells spans
@@ -96,19 +96,19 @@ class Client:
             self._keep_pace()
             try:
                 return read(self._exchange.get(url, params, headers))
-            except PassingError as error:
+            except TransientError as error:
                 pause = self._pause(error, attempt, url)
-            except LastingError as error:
+            except PermanentError as error:
                 raise self._failure(url, error, attempt) from None
             self._sleep(pause)
             attempt += 1
 
-    def _pause(self, error: PassingError, attempt: int, url: str) -> float:
+    def _pause(self, error: TransientError, attempt: int, url: str) -> float:
         if attempt == self._settings.retries:
             raise self._failure(url, error, attempt) from None
         try:
-            return pause_s(error, attempt, url)
-        except LastingError as impatience:
+            return backoff_s(error, attempt, url)
+        except PermanentError as impatience:
             raise self._failure(url, impatience, attempt) from None
 
     def _failure(self, url: str, error: Exception, attempt: int) -> SourceError:

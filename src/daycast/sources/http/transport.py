@@ -18,13 +18,13 @@ import httpx
 
 from daycast import __version__
 from daycast.sources.batch import find_stop
-from daycast.sources.http.auth import Key
+from daycast.sources.http.auth import Auth
 from daycast.sources.streams import DamagedError, is_packed, unpacked
 
 # What can go wrong with one HTTP request; Client makes a SourceError of it once trying again is of no use.
 
 
-class PassingError(Exception):
+class TransientError(Exception):
     """Trouble that may be over the next time; `wait_s` is how long the server asks us to wait, None if it does not say."""
 
     def __init__(self, message: str, wait_s: float | None = None, *, overloaded: bool = False) -> None:
@@ -33,14 +33,14 @@ class PassingError(Exception):
         self.overloaded = overloaded  # we asked for too much, so wait longer than after a mere hiccup
 
 
-class LastingError(Exception):
+class PermanentError(Exception):
     """Trouble that another attempt would meet again."""
 
 
 # A limit to the whole of a request, which the HTTP library lacks: its own time-outs begin anew with every byte.
 
 
-class Watchdog:
+class Deadline:
     """Cuts a client's connections once a request has taken `limit_s` seconds, whether the server drips head or body.
 
     It does so too when its thread is to stop reading, which raises StoppedError.
@@ -59,22 +59,22 @@ class Watchdog:
         alive = [known for known in self._sockets if known.fileno() >= 0]
         self._sockets = [*alive, info["return_value"].get_extra_info("socket")]
         if self.has_bitten:  # connecting itself took too long
-            self._bite()
+            self._expire()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Cut the connections if what happens inside takes longer than the limit; `has_bitten` says so afterwards."""
         self.has_bitten = False
-        timer = threading.Timer(self.limit_s, self._bite)
+        timer = threading.Timer(self.limit_s, self._expire)
         timer.daemon = True
         timer.start()
         try:
-            with self._stop.cutting(self._bite):
+            with self._stop.cutting(self._expire):
                 yield
         finally:
             timer.cancel()
 
-    def _bite(self) -> None:
+    def _expire(self) -> None:
         self.has_bitten = True
         for connection in self._sockets:
             with suppress(OSError):  # closed meanwhile
@@ -84,26 +84,26 @@ class Watchdog:
 # How long to wait before the next attempt.
 
 
-FIRST_PAUSE_S = 1.0  # doubled with each attempt
-FIRST_OVERLOAD_PAUSE_S = 15.0  # limits are mostly counted by the minute: 15 + 30 + 60 s sit one out
-LONGEST_PAUSE_S = 60.0
+FIRST_BACKOFF_S = 1.0  # doubled with each attempt
+FIRST_OVERLOAD_BACKOFF_S = 15.0  # limits are mostly counted by the minute: 15 + 30 + 60 s sit one out
+LONGEST_BACKOFF_S = 60.0
 LONGEST_ASKED_S = 300.0  # a server that wants us to wait longer is asked again by the next run
 
 
-def pause_s(error: PassingError, attempt: int, seed: str) -> float:
+def backoff_s(error: TransientError, attempt: int, seed: str) -> float:
     """Seconds to wait after attempt number `attempt` (from 0) has failed with `error`.
 
     They double each time and are shortened by up to half, a share that depends on `seed` and `attempt` alone, so that clients
     that failed together do not come back together. A longer wait that the server asks for is granted.
     Raises LastingError where it asks for more than LONGEST_ASKED_S.
     """
-    first = FIRST_OVERLOAD_PAUSE_S if error.overloaded else FIRST_PAUSE_S
+    first = FIRST_OVERLOAD_BACKOFF_S if error.overloaded else FIRST_BACKOFF_S
     share = zlib.crc32(f"{seed} {attempt}".encode()) / 2**32
-    own = min(first * 2**attempt, LONGEST_PAUSE_S) * (1 - share / 2)
+    own = min(first * 2**attempt, LONGEST_BACKOFF_S) * (1 - share / 2)
     if error.wait_s is None:
         return own
     if error.wait_s > LONGEST_ASKED_S:
-        raise LastingError(f"{error}, and asks us to wait {error.wait_s:,.0f} s: try again after that")
+        raise PermanentError(f"{error}, and asks us to wait {error.wait_s:,.0f} s: try again after that")
     return max(own if not error.overloaded else 0.0, error.wait_s)
 
 
@@ -140,25 +140,25 @@ class Answer:
     content: bytes
 
     def require_success(self) -> None:
-        """Raise PassingError for a status that may be another one next time, LastingError for any other but 200."""
+        """Raise TransientError for a status that may be another one next time, PermanentError for any other but 200."""
         if self.status == HTTPStatus.OK:
             return
         phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
         message = f"answers {self.status} {phrase}".rstrip() + self._reason()
         if self.status in _PASSING:
             overloaded = self.status == HTTPStatus.TOO_MANY_REQUESTS
-            raise PassingError(message, asked_wait_s(self.headers), overloaded=overloaded)
-        raise LastingError(message)
+            raise TransientError(message, asked_wait_s(self.headers), overloaded=overloaded)
+        raise PermanentError(message)
 
     def json(self) -> Any:
-        """What the body says. Raises PassingError with its first characters where it is cut off, or no JSON at all."""
+        """What the body says. Raises TransientError with its first characters where it is cut off, or no JSON at all."""
         kind = self.headers.get("content-type", "without a type").partition(";")[0].strip()
         if not kind.endswith(("html", "xml")):
             try:
                 return json.loads(self.content)
             except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
                 pass
-        raise PassingError(f"answers with no proper JSON ({kind}), which begins with {_shortened(self.content)!r}")
+        raise TransientError(f"answers with no proper JSON ({kind}), which begins with {_shortened(self.content)!r}")
 
     def _reason(self) -> str:
         """What the server says is wrong, after a colon; nothing where it only sends a page for people."""
@@ -174,9 +174,9 @@ def decode(content: bytes, encoding: str) -> bytes:
     if encoding in {"", "identity"}:
         return content
     if encoding not in {"gzip", "x-gzip"}:
-        raise LastingError(f"encodes its answer as {encoding!r}, which was not asked for")
+        raise PermanentError(f"encodes its answer as {encoding!r}, which was not asked for")
     body = BytesIO(content)
-    damage = PassingError("sends a compressed body that is damaged or cut off")
+    damage = TransientError("sends a compressed body that is damaged or cut off")
     if content and not is_packed(body):
         raise damage
     try:
@@ -186,12 +186,12 @@ def decode(content: bytes, encoding: str) -> bytes:
 
 
 def bounded(parts: Iterable[bytes]) -> bytes:
-    """The parts of a body together. Raises LastingError where that is more than any that is read."""
+    """The parts of a body together. Raises PermanentError where that is more than any that is read."""
     content = bytearray()
     for part in parts:
         content += part
         if len(content) > MOST_BYTES:
-            raise LastingError(
+            raise PermanentError(
                 f"answers with more than {MOST_BYTES:,} bytes, the most that is read; ask for less at once"
             )
     return bytes(content)
@@ -203,7 +203,7 @@ def _said(content: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     for _ in range(2):  # {"error": {"message": "…"}} is the deepest in use
-        found = [told[key] for key in _REASON if key in told] if isinstance(told, dict) else []
+        found = [told[auth] for auth in _REASON if auth in told] if isinstance(told, dict) else []
         texts = [each for each in found if isinstance(each, str)]
         if texts:
             return _shortened(texts[0].encode())
@@ -223,16 +223,16 @@ _MOST_REDIRECTS = 5
 _ONWARD = {301, 302, 303, 307, 308}
 
 
-class Exchange:
+class Transport:
     """One client of httpx, with the key of the server it was opened for.
 
     Proxies and certificates are the machine's: httpx takes them from HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and the like.
     """
 
-    def __init__(self, timeout: timedelta, key: Key, whole: timedelta | None = None) -> None:
+    def __init__(self, timeout: timedelta, auth: Auth, whole: timedelta | None = None) -> None:
         """whole: the most that one request may take; by default ten time-outs."""
-        self._key = key
-        self._watchdog = Watchdog((whole or _WHOLE_IN_TIMEOUTS * timeout).total_seconds())
+        self._key = auth
+        self._watchdog = Deadline((whole or _WHOLE_IN_TIMEOUTS * timeout).total_seconds())
         self._client = httpx.Client(
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
@@ -244,7 +244,7 @@ class Exchange:
         self._client.close()
 
     def get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
-        """The answer to a GET, whatever its status. Raises PassingError or LastingError where there is none."""
+        """The answer to a GET, whatever its status. Raises TransientError or PermanentError where there is none."""
         try:
             with self._watchdog.watching():
                 answer = self._follow(_address(url, params), headers)
@@ -252,34 +252,36 @@ class Exchange:
             if not self._watchdog.has_bitten:
                 raise self._trouble(error) from None
         if self._watchdog.has_bitten:  # without an announced length the cut looks like a proper end
-            raise PassingError(f"was not done after {self._watchdog.limit_s:g} s, the most that a request gets")
+            raise TransientError(f"was not done after {self._watchdog.limit_s:g} s, the most that a request gets")
         return answer
 
     def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        key, origin = self._key, url
+        auth, origin = self._key, url
         for _ in range(_MOST_REDIRECTS + 1):
-            with closing(self._send(url, headers, key)) as response:
+            with closing(self._send(url, headers, auth)) as response:
                 if response.status_code not in _ONWARD or "Location" not in response.headers:
                     return _answer(response)
                 url = _target(url, response.headers["Location"])
             if not _may_have_key(url, origin):
-                key = Key()
+                auth = Auth()
                 url = with_query(url, dict.fromkeys(self._key.params))
-        raise LastingError(f"redirects more than {_MOST_REDIRECTS} times, the last to {shown(str(url))}")
+        raise PermanentError(f"redirects more than {_MOST_REDIRECTS} times, the last to {shown(str(url))}")
 
-    def _send(self, url: httpx.URL, headers: Mapping[str, str], key: Key) -> httpx.Response:
-        with_key = with_query(url, key.params)
+    def _send(self, url: httpx.URL, headers: Mapping[str, str], auth: Auth) -> httpx.Response:
+        with_key = with_query(url, auth.params)
         extensions = {"trace": self._watchdog.trace}
-        request = self._client.build_request("GET", with_key, headers={**headers, **key.headers}, extensions=extensions)
+        request = self._client.build_request(
+            "GET", with_key, headers={**headers, **auth.headers}, extensions=extensions
+        )
         return self._client.send(request, stream=True)
 
-    def _trouble(self, error: httpx.TransportError | httpx.InvalidURL) -> PassingError | LastingError:
+    def _trouble(self, error: httpx.TransportError | httpx.InvalidURL) -> TransientError | PermanentError:
         if isinstance(error, httpx.TimeoutException):
             seconds = self._client.timeout.read
-            return PassingError(f"gave no sign for {seconds:g} s, the time-out ({type(error).__name__})")
+            return TransientError(f"gave no sign for {seconds:g} s, the time-out ({type(error).__name__})")
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-            return LastingError(f"is no address that can be asked ({error})")
-        return PassingError(f"broke off: {error or type(error).__name__}")
+            return PermanentError(f"is no address that can be asked ({error})")
+        return TransientError(f"broke off: {error or type(error).__name__}")
 
 
 def shown(url: str) -> str:
@@ -295,7 +297,7 @@ def shown(url: str) -> str:
 def _address(url: str, params: Mapping[str, str] | None) -> httpx.URL:
     address = httpx.URL(url)
     if address.userinfo:
-        raise LastingError("has a user or password in its address; give a secret as http.credential")
+        raise PermanentError("has a user or password in its address; give a secret as http.credential")
     _require_web(address)
     return with_query(address, params or {})
 
@@ -319,7 +321,7 @@ def _target(url: httpx.URL, location: str) -> httpx.URL:
 
 def _require_web(url: httpx.URL) -> None:
     if url.scheme not in {"http", "https"} or not url.host:
-        raise LastingError(f"leads to {shown(str(url))!r}, which is neither http nor https")
+        raise PermanentError(f"leads to {shown(str(url))!r}, which is neither http nor https")
 
 
 def _may_have_key(url: httpx.URL, origin: httpx.URL) -> bool:

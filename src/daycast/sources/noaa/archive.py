@@ -14,10 +14,17 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import SourceError
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.files.csv_table import list_problems
 from daycast.sources.http.client import Client, HttpSettings
-from daycast.sources.noaa.station_years import ArchiveShelf, FolderShelf, Reports, Shelf, StationYear, no_reports
+from daycast.sources.noaa.station_years import (
+    ArchiveStore,
+    FolderStore,
+    Reports,
+    StationYear,
+    StationYearStore,
+    no_reports,
+)
 from daycast.sources.streams import read_bytes
 from daycast.sources.tables.short_forms import Duration, list_if_bare
 from daycast.sources.tables.times import earlier
@@ -38,10 +45,10 @@ class Span:
 
 
 def as_delivery(
-    reports: Reports, piece: StationYear, fingerprint: str, span: Span, variables: Mapping[str, Variable]
-) -> Delivery:
+    reports: Reports, station_year: StationYear, fingerprint: str, span: Span, variables: Mapping[str, Variable]
+) -> SourceBatch:
     """The reports in `span`, and those whose time cannot be read, with every variable, null where the file has none such."""
-    readings = _readings(reports.values, piece.station, span.delay, variables)
+    readings = _readings(reports.values, station_year.station, span.delay, variables)
     received, observed, never = pl.col("received_at"), pl.col("observed_at"), pl.lit(value=False)
     sides = readings.select(
         late=(received > span.until).fill_null(value=False),
@@ -49,8 +56,8 @@ def as_delivery(
         before=(observed < span.start).fill_null(value=False) if span.start else never,
     )
     inside = ~(sides["late"] | sides["old"] | sides["before"])
-    return Delivery(
-        origin=piece.origin,
+    return SourceBatch(
+        origin=station_year.origin,
         fingerprint=fingerprint,
         readings=readings.filter(inside),
         raw=reports.raw.filter(inside),
@@ -140,7 +147,7 @@ class NoaaArchive(BaseModel):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield one delivery a station-year of what was received in (since, until]; see Source.
 
         Years that ended before `since` or `start` are not looked at; of an archive, where `since` is None, neither are those that
@@ -148,12 +155,12 @@ class NoaaArchive(BaseModel):
         any is read; for what cannot be had or read, and stations never found, after all the others were delivered.
         """
         with ExitStack() as opened:
-            shelf = self._shelf(opened, seen, until, again=since is not None)
+            store = self._store(opened, seen, until, again=since is not None)
             errors: list[str] = []
             failed_in_a_row = 0
-            for piece in shelf.find(self._first_year(since), until.year):
+            for station_year in store.find(self._first_year(since), until.year):
                 try:
-                    delivery = self._deliver(shelf, piece, (since, until), variables)
+                    delivery = self._deliver(store, station_year, (since, until), variables)
                     failed_in_a_row = 0
                 except SourceError as error:
                     errors.append(str(error))
@@ -163,7 +170,7 @@ class NoaaArchive(BaseModel):
                     continue
                 if delivery is not None:
                     yield delivery
-        errors += [] if (absence := shelf.complaint()) is None else [absence]
+        errors += [] if (absence := store.complaint()) is None else [absence]
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
             raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
@@ -173,19 +180,19 @@ class NoaaArchive(BaseModel):
         """Where the archive has a station-year."""
 
     @abstractmethod
-    def read(self, content: bytes, piece: StationYear) -> Reports:
+    def read(self, content: bytes, station_year: StationYear) -> Reports:
         """The reports in the file of a station-year; raises SourceError where it is none."""
 
     def files(self) -> list[tuple[StationYear, Path]]:
         """The station-years in the folder with their paths, by station and year; none where we read from the archive."""
         if self.folder is None:
             return []
-        shelf = self._folder_shelf(self.folder, ())
-        return [(piece, shelf.folder / piece.origin) for piece in shelf.files()]
+        store = self._folder_store(self.folder, ())
+        return [(station_year, store.folder / station_year.origin) for station_year in store.files()]
 
     def stations_read(self) -> list[str]:
         """The stations that are read: those asked for, else all that the folder has."""
-        return list(self.station_ids or dict.fromkeys(piece.station for piece, _ in self.files()))
+        return list(self.station_ids or dict.fromkeys(station_year.station for station_year, _ in self.files()))
 
     def read_station_list(self, in_folder: str, in_archive: str) -> tuple[bytes, str] | None:
         """The station list as it is, and its name; None for a folder without one. Raises SourceError if it cannot be had.
@@ -203,15 +210,15 @@ class NoaaArchive(BaseModel):
             body = client.get_bytes(place)
         return None if body is None else (body.content, place)
 
-    def _shelf(self, opened: ExitStack, seen: Collection[str], until: datetime, *, again: bool) -> Shelf:
+    def _store(self, opened: ExitStack, seen: Collection[str], until: datetime, *, again: bool) -> StationYearStore:
         if self.folder is not None:
-            return self._folder_shelf(self.folder, seen)
+            return self._folder_store(self.folder, seen)
         client = opened.enter_context(Client(self.http, self._environment))
-        return ArchiveShelf(client, self.address, self.station_ids, self._read_as, seen, until, again=again)
+        return ArchiveStore(client, self.address, self.station_ids, self._read_as, seen, until, again=again)
 
-    def _folder_shelf(self, folder: str, seen: Collection[str]) -> FolderShelf:
+    def _folder_store(self, folder: str, seen: Collection[str]) -> FolderStore:
         place = self._folder / Path(folder).expanduser()
-        return FolderShelf(place, self.file_name, self.station_ids, self._read_as, seen)
+        return FolderStore(place, self.file_name, self.station_ids, self._read_as, seen)
 
     def _first_year(self, since: datetime | None) -> int | None:
         """The first year that may hold a report received after `since` and made after `start`."""
@@ -227,14 +234,14 @@ class NoaaArchive(BaseModel):
 
     def _deliver(
         self,
-        shelf: Shelf,
-        piece: StationYear,
+        store: StationYearStore,
+        station_year: StationYear,
         span: tuple[datetime | None, datetime],
         variables: Mapping[str, Variable],
-    ) -> Delivery | None:
-        found = shelf.take(piece)
+    ) -> SourceBatch | None:
+        found = store.take(station_year)
         if found is None:
             return None
-        reports = no_reports() if found.content is None else self.read(found.content, piece)
+        reports = no_reports() if found.content is None else self.read(found.content, station_year)
         spoken_for = Span(span[0], span[1], self.start, self.reporting_delay)
-        return as_delivery(reports, piece, found.fingerprint, spoken_for, variables)
+        return as_delivery(reports, station_year, found.fingerprint, spoken_for, variables)

@@ -14,7 +14,7 @@ from daycast.sources.noaa.archive import NoaaArchive
 from daycast.sources.noaa.ghcnh_reports import BAD_QUALITY_CODES, QualityCodes, column_names, read_ghcnh, split_fields
 from daycast.sources.noaa.station_years import Reports, StationYear, read_lines
 from daycast.sources.streams import MOST_LINE
-from daycast.sources.tables.values import parse_number, present
+from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
 
 # Where GHCNh stations are: in NOAA's list ghcnh-station-list.csv, or in every row of a station's own file.
@@ -66,8 +66,8 @@ def _stations(texts: pl.DataFrame) -> pl.DataFrame:
     placed = (latitude.abs() <= 90) & (longitude.abs() <= 180) & ((latitude != 0) | (longitude != 0))
     return (
         texts.select(
-            present(pl.col("station_id"), ()),
-            present(pl.col("name"), ()),
+            strip_missing(pl.col("station_id"), ()),
+            strip_missing(pl.col("name"), ()),
             latitude=pl.when(placed).then(latitude),
             longitude=pl.when(placed).then(longitude),
             elevation_m=pl.when(elevation > _NO_ELEVATION).then(elevation),
@@ -79,7 +79,7 @@ def _stations(texts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _number(field: str) -> pl.Expr:
-    return parse_number(present(pl.col(field), ()), ".")
+    return parse_number(strip_missing(pl.col(field), ()), ".")
 
 
 ARCHIVE = "https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly"
@@ -111,9 +111,9 @@ class GhcnhSource(NoaaArchive):
         """Where the archive has a station-year."""
         return f"{self.archive.rstrip('/')}/access/by-year/{year}/psv/GHCNh_{station}_{year}.psv"
 
-    def read(self, content: bytes, piece: StationYear) -> Reports:
+    def read(self, content: bytes, station_year: StationYear) -> Reports:
         """The reports in the file of a station-year; raises SourceError where it is no such table."""
-        return read_ghcnh(read_lines(content, piece.origin), piece, self.bad_quality_codes)
+        return read_ghcnh(read_lines(content, station_year.origin), station_year, self.bad_quality_codes)
 
     def stations(self) -> pl.DataFrame:
         """STATION_SCHEMA of those stations we read that the list or, without one in the folder, their own files tell of.

@@ -18,7 +18,7 @@ from daycast.sources.files.csv_table import Complaint
 from daycast.sources.noaa.station_years import TRACE_MM, Reports, StationYear, instant, is_of_another_year
 from daycast.sources.tables.short_forms import list_if_bare
 from daycast.sources.tables.units import says_no_direction
-from daycast.sources.tables.values import parse_number, present
+from daycast.sources.tables.values import parse_number, strip_missing
 
 # The columns of a GHCNh file by name, in the spellings that NOAA has used so far.
 
@@ -56,7 +56,7 @@ def read_columns(lines: pl.Series, needed: Collection[str], wanted: Collection[s
         raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
     table = _table(lines, [header.index(name) for name in names if name in header], len(header))
     absent = [pl.lit(None, pl.String).alias(name) for name in names if name not in header]
-    there = [present(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
+    there = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
     return table.select(there).with_columns(absent).select(names)
 
 
@@ -212,13 +212,13 @@ class _Table:
     number: pl.DataFrame
 
 
-def read_ghcnh(lines: pl.Series, piece: StationYear, bad_codes: Mapping[str, tuple[str, ...]]) -> Reports:
+def read_ghcnh(lines: pl.Series, station_year: StationYear, bad_codes: Mapping[str, tuple[str, ...]]) -> Reports:
     """The reports in `lines`, the first of which is the header; times are UTC, of any minute.
 
     Missing is a value with one of the `bad_codes`, and the direction of calm or variable wind. Rows without any of COLUMNS are
     left out: a file has a row for whatever was reported. Raises SourceError for what is no such file.
     """
-    table = _read_table(lines, piece.origin)
+    table = _read_table(lines, station_year.origin)
     observed = table.text.select(observed_at()).to_series()
     values = pl.select(observed, *(_value(table, variable, bad_codes) for variable in COLUMNS))
     rain = last_of_each_hour(pl.col("precipitation_mm"), pl.col("observed_at"))
@@ -227,7 +227,7 @@ def read_ghcnh(lines: pl.Series, piece: StationYear, bad_codes: Mapping[str, tup
         raw=table.line.to_frame("line"),
         complaints=[
             Complaint("line", table.misshapen, table.line, "has not as many fields as the header"),
-            *_complaints_about_keys(table, observed, piece),
+            *_complaints_about_keys(table, observed, station_year),
             *_complaints_about_values(table),
         ],
     )
@@ -259,14 +259,14 @@ def _value(table: _Table, variable: str, bad_codes: Mapping[str, tuple[str, ...]
     return table.text.select(value.alias(variable)).to_series()
 
 
-def _complaints_about_keys(table: _Table, observed: pl.Series, piece: StationYear) -> list[Complaint]:
+def _complaints_about_keys(table: _Table, observed: pl.Series, station_year: StationYear) -> list[Complaint]:
     station, written = table.text["station"], table.text.select(written_time()).to_series()
-    stranger = station.ne_missing(pl.Series([piece.station])) & ~table.misshapen
-    other_year = is_of_another_year(observed, piece.year) & ~table.misshapen
+    stranger = station.ne_missing(pl.Series([station_year.station])) & ~table.misshapen
+    other_year = is_of_another_year(observed, station_year.year) & ~table.misshapen
     return [
-        Complaint("STATION", stranger, station, f"not {piece.station}, which the file is named after"),
+        Complaint("STATION", stranger, station, f"not {station_year.station}, which the file is named after"),
         Complaint("DATE", observed.is_null() & ~table.misshapen, written, "no such time"),
-        Complaint("DATE", other_year, written, f"not of {piece.year}, which the file is named after"),
+        Complaint("DATE", other_year, written, f"not of {station_year.year}, which the file is named after"),
     ]
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from daycast.sources.files.csv_table import Complaint, parse_table
 from daycast.sources.noaa.archive import NoaaArchive
 from daycast.sources.noaa.station_years import TRACE_MM, Reports, StationYear, instant, is_of_another_year, read_lines
-from daycast.sources.tables.values import parse_number, present
+from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
 
 # The lines of ISD-Lite: fixed columns of whole numbers, most of them tenths.
@@ -71,8 +71,8 @@ def _values(numbers: pl.DataFrame) -> pl.DataFrame:
     """The variables [daycast's units], null where missing."""
     tenths = pl.col("air_temperature_c", "dew_point_c", "sea_level_pressure_hpa", "wind_speed_m_s")
     rain, direction = pl.col("precipitation_mm"), pl.col("wind_from_deg")
-    present = numbers.with_columns(pl.when(pl.all() != _MISSING).then(pl.all()))
-    return present.select(
+    strip_missing = numbers.with_columns(pl.when(pl.all() != _MISSING).then(pl.all()))
+    return strip_missing.select(
         _from_tenths(tenths),
         pl.when(direction != _CALM).then(direction).cast(pl.Float64),
         pl.when(rain == _TRACE).then(TRACE_MM).otherwise(_from_tenths(rain)).alias("precipitation_mm"),
@@ -105,7 +105,7 @@ def read_isd_history(content: bytes, origin: str) -> pl.DataFrame:
         table.sort("END", nulls_last=False, maintain_order=True)
         .select(
             station_id=pl.format("{}-{}", pl.col("USAF").str.strip_chars(), pl.col("WBAN").str.strip_chars()),
-            name=present(pl.col("STATION NAME"), ()),
+            name=strip_missing(pl.col("STATION NAME"), ()),
             latitude=pl.when(placed).then(latitude),
             longitude=pl.when(placed).then(longitude),
             elevation_m=pl.when(elevation > _NO_ELEVATION).then(elevation),
@@ -144,9 +144,9 @@ class IsdLiteSource(NoaaArchive):
         """Where the archive has a station-year."""
         return f"{self.archive.rstrip('/')}/{year}/{station}-{year}.gz"
 
-    def read(self, content: bytes, piece: StationYear) -> Reports:
+    def read(self, content: bytes, station_year: StationYear) -> Reports:
         """The reports in the file of a station-year; raises SourceError where it is no text."""
-        return read_isd_lite(read_lines(content, piece.origin), piece.year)
+        return read_isd_lite(read_lines(content, station_year.origin), station_year.year)
 
     def stations(self) -> pl.DataFrame:
         """STATION_SCHEMA of those stations we read that the list has; empty without one.

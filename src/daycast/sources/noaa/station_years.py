@@ -66,13 +66,13 @@ def no_reports() -> Reports:
     return Reports(pl.DataFrame(schema={"observed_at": UTC_TIME}), pl.DataFrame(schema={"line": pl.String}), [])
 
 
-class Shelf(Protocol):
+class StationYearStore(Protocol):
     """Where station-years lie: a folder or an archive."""
 
     def find(self, first: int | None, last: int) -> list[StationYear]:
         """What to ask for, of the years `first` (None: the very first) to `last`, both included, by station and year."""
 
-    def take(self, piece: StationYear) -> Found | None:
+    def take(self, station_year: StationYear) -> Found | None:
         """One of them; None where there is none or it is known. Raises SourceError where it cannot be had."""
 
     def complaint(self) -> str | None:
@@ -121,7 +121,7 @@ def _unpacked(content: bytes, origin: str) -> bytes:
 # Station-years as files in a folder.
 
 
-class FolderShelf:
+class FolderStore:
     """The files in `folder` and below whose name matches `named`, a pattern with the groups `station` and `year`.
 
     `stations` empty means all of them. `read_as` is all that decides how a file is read, `seen` holds the fingerprints of
@@ -142,9 +142,13 @@ class FolderShelf:
             raise SourceError(
                 f"no station-year lies in {self.folder.resolve()}: their names match {self._named.pattern}"
             )
-        present = {piece.station for piece in there}
-        self._missing = [station for station in self._stations if station not in present]
-        return [piece for piece in there if piece.year is None or (first or piece.year) <= piece.year <= last]
+        strip_missing = {station_year.station for station_year in there}
+        self._missing = [station for station in self._stations if station not in strip_missing]
+        return [
+            station_year
+            for station_year in there
+            if station_year.year is None or (first or station_year.year) <= station_year.year <= last
+        ]
 
     def files(self) -> list[StationYear]:
         """The files of all years, by station and year, one that holds all years last."""
@@ -154,12 +158,14 @@ class FolderShelf:
             if match and path.is_file() and (not self._stations or match["station"] in self._stations):
                 year = int(match["year"]) if match["year"].isdigit() else None
                 pieces.append(StationYear(match["station"], year, path.relative_to(self.folder).as_posix()))
-        return sorted(pieces, key=lambda piece: (piece.station, piece.year or 9999, piece.origin))
+        return sorted(
+            pieces, key=lambda station_year: (station_year.station, station_year.year or 9999, station_year.origin)
+        )
 
-    def take(self, piece: StationYear) -> Found | None:
+    def take(self, station_year: StationYear) -> Found | None:
         """The file, None where it was read before; raises SourceError where it cannot be read."""
-        content = read_bytes(self.folder / piece.origin, piece.origin, MOST_BYTES)
-        reading = {"read_as": self._read_as, "station": piece.station, "year": piece.year}
+        content = read_bytes(self.folder / station_year.origin, station_year.origin, MOST_BYTES)
+        reading = {"read_as": self._read_as, "station": station_year.station, "year": station_year.year}
         read_before = fingerprint(content, reading)
         return None if read_before in self._seen else Found(content, read_before)
 
@@ -192,7 +198,7 @@ class _Known:
     absent: list[date] = field(default_factory=list)
 
 
-class ArchiveShelf:
+class ArchiveStore:
     """The station-years of `stations` at the addresses that `address` gives them, as of `now`.
 
     The fingerprint of a piece is clear text: its address, `read_as`, the number of the version and its name. So those in
@@ -227,22 +233,24 @@ class ArchiveShelf:
             for station in self._stations
             for year in self._years
         ]
-        due = [piece for piece in pieces if self._again or not self._is_done_with(piece)]
-        self._brought_nothing = Counter(piece.station for piece in pieces) - Counter(piece.station for piece in due)
+        due = [station_year for station_year in pieces if self._again or not self._is_done_with(station_year)]
+        self._brought_nothing = Counter(station_year.station for station_year in pieces) - Counter(
+            station_year.station for station_year in due
+        )
         return due
 
-    def take(self, piece: StationYear) -> Found | None:
+    def take(self, station_year: StationYear) -> Found | None:
         """What the server has of it; None where it has none, or none that is new. Raises SourceError if it does not answer."""
-        known = sorted(self._known_of(piece).versions)
+        known = sorted(self._known_of(station_year).versions)
         newest = known[-1].name if known and not known[-1].name.startswith(_HASH) else None
-        body = self._client.get_bytes(piece.origin, validator=newest, missing_ok=True)
+        body = self._client.get_bytes(station_year.origin, validator=newest, missing_ok=True)
         if body is None:
-            self._brought_nothing[piece.station] += 1
-            return self._found(piece, None, _UNCHANGED if known else _ABSENT, "-")
+            self._brought_nothing[station_year.station] += 1
+            return self._found(station_year, None, _UNCHANGED if known else _ABSENT, "-")
         name = body.validator or _HASH + sha256(body.content).hexdigest()
         if name in (version.name for version in known):
-            return self._found(piece, None, _UNCHANGED, "-")
-        return self._found(piece, body.content, str(known[-1].number + 1 if known else 1), name)
+            return self._found(station_year, None, _UNCHANGED, "-")
+        return self._found(station_year, body.content, str(known[-1].number + 1 if known else 1), name)
 
     def complaint(self) -> str | None:
         """The stations of which the archive never had anything."""
@@ -257,30 +265,32 @@ class ArchiveShelf:
         example = self._address(never[0], self._years[-1])
         return f"the archive has nothing of {listed(never)} since {self._years[0]}, as at {example}"
 
-    def _known_of(self, piece: StationYear) -> _Known:
-        return self._known.get((piece.origin, self._read_as), _Known())
+    def _known_of(self, station_year: StationYear) -> _Known:
+        return self._known.get((station_year.origin, self._read_as), _Known())
 
-    def _is_closed(self, piece: StationYear, moment: datetime) -> bool:
+    def _is_closed(self, station_year: StationYear, moment: datetime) -> bool:
         """Whether by `moment` the year was so long over that its file was complete."""
-        return piece.year is not None and moment >= datetime(piece.year + 1, 1, 1, tzinfo=UTC) + CLOSED_AFTER
+        return (
+            station_year.year is not None and moment >= datetime(station_year.year + 1, 1, 1, tzinfo=UTC) + CLOSED_AFTER
+        )
 
-    def _is_done_with(self, piece: StationYear) -> bool:
+    def _is_done_with(self, station_year: StationYear) -> bool:
         """Whether the file was had since the year was closed, or was not there a few days ago.
 
         Answers of days that lie ahead count for nothing: the clock was wrong then.
         """
-        known, today = self._known_of(piece), self._now.date()
-        asked = [day for day in known.asked if day <= today and self._is_closed(piece, _midnight(day))]
+        known, today = self._known_of(station_year), self._now.date()
+        asked = [day for day in known.asked if day <= today and self._is_closed(station_year, _midnight(day))]
         absent = [day for day in known.absent if timedelta(0) <= today - day < ABSENT_FOR]
         return bool(asked or absent)
 
-    def _found(self, piece: StationYear, content: bytes | None, what: str, name: str) -> Found | None:
+    def _found(self, station_year: StationYear, content: bytes | None, what: str, name: str) -> Found | None:
         """The piece with its fingerprint; None for an answer without a file that need not be remembered."""
-        closed = self._is_closed(piece, _midnight(self._now.date()))
+        closed = self._is_closed(station_year, _midnight(self._now.date()))
         if content is None and not closed:
             return None
         day = f"@{self._now.date()}" if closed else ""
-        return Found(content, f"{piece.origin} {self._read_as} {what}{day} {name}")
+        return Found(content, f"{station_year.origin} {self._read_as} {what}{day} {name}")
 
 
 def _known(seen: Collection[str]) -> dict[tuple[str, str], _Known]:

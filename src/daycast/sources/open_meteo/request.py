@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import READING_KEYS, Delivery, fingerprint, no_problems
+from daycast.sources.batch import READING_KEYS, SourceBatch, fingerprint, no_problems
 from daycast.sources.http.client import Client
 from daycast.sources.open_meteo.places import HOW_TO_WRITE, Place, position_params
 from daycast.sources.tables.units import Unit, unit_of
@@ -40,7 +40,7 @@ class Days:
         return f"{self.first:%Y-%m-%d}..{self.last:%Y-%m-%d}"
 
 
-def pieces_of(days: Days, length: int) -> Iterator[Days]:
+def requests_of(days: Days, length: int) -> Iterator[Days]:
     """`days` in order, without gap or overlap, cut after every day whose number is one less than a multiple of `length`.
 
     Days are numbered from 1 January of year 1, so that the cuts do not depend on where `days` begin: a piece in the middle is
@@ -154,7 +154,7 @@ _READER_VERSION = 1  # raise it when the same answers and configuration give oth
 
 
 @dataclass(frozen=True)
-class Question:
+class RequestTemplate:
     """What is asked of every place and day, and how the answers are read."""
 
     source: str
@@ -167,10 +167,10 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Request:
     """Some places over some days."""
 
-    question: Question
+    template: RequestTemplate
     places: Sequence[Place]
     days: Days
 
@@ -179,20 +179,20 @@ class Piece:
         """What was asked and how it is read, as one word, whatever the answer is."""
         return fingerprint(str(self.days).encode(), self._read_as)[:16]
 
-    def fetch(self, client: Client, until: datetime) -> Delivery | None:
+    def fetch(self, client: Client, until: datetime) -> SourceBatch | None:
         """What was received up to `until`; None where there is nothing. Hours without any value are no readings.
 
         The fingerprint begins with `key` where the answer is final: complete, and older than anything asked for again.
         Raises SourceError naming the days, the stations and what is wrong with the answer.
         """
         try:
-            answer = client.get_json(self.question.url, self._params())
+            answer = client.get_json(self.template.url, self._params())
         except SourceError as error:
             raise SourceError(f"{self._origin}: {error}") from None
         try:
             rows, units = self._read(answer)
         except SourceError as error:
-            raise SourceError(f"{self._origin}: {self.question.url} {error}") from None
+            raise SourceError(f"{self._origin}: {self.template.url} {error}") from None
         return self._delivery(rows, units, until)
 
     def _params(self) -> dict[str, str]:
@@ -200,28 +200,28 @@ class Piece:
             **position_params(self.places),
             "start_date": self.days.first.isoformat(),
             "end_date": self.days.last.isoformat(),
-            "hourly": ",".join(dict.fromkeys(self.question.columns.values())),
+            "hourly": ",".join(dict.fromkeys(self.template.columns.values())),
             **HOW_TO_WRITE,
         }
-        return params if self.question.model is None else {**params, "models": self.question.model}
+        return params if self.template.model is None else {**params, "models": self.template.model}
 
     def _read(self, answer: Any) -> tuple[pl.DataFrame, Mapping[str, Unit]]:
         """The rows as they came, and the unit of each variable."""
         locations = read_locations(answer, self.places)
-        units = read_units(locations, self.question.columns, self.question.variables)
-        columns = list(dict.fromkeys(self.question.columns.values()))
+        units = read_units(locations, self.template.columns, self.template.variables)
+        columns = list(dict.fromkeys(self.template.columns.values()))
         rows = pl.concat(
             read_hours(location, place, columns, self.days)
             for location, place in zip(locations, self.places, strict=True)
         )
         return rows.filter(pl.any_horizontal(pl.col(columns).is_not_null())), units
 
-    def _delivery(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> Delivery | None:
+    def _delivery(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> SourceBatch | None:
         readings = self._readings(rows, units)
         there = readings["received_at"] <= until
         if not there.any():
             return None
-        return Delivery(
+        return SourceBatch(
             origin=self._origin,
             fingerprint=self._fingerprint(rows, units, until),
             readings=readings.filter(there),
@@ -233,36 +233,36 @@ class Piece:
 
     def _readings(self, rows: pl.DataFrame, units: Mapping[str, Unit]) -> pl.DataFrame:
         observed = pl.from_epoch("time", time_unit="s").dt.replace_time_zone("UTC").cast(UTC_TIME)
-        columns = self.question.columns
+        columns = self.template.columns
         values = {
             name: units[name].to_daycast(pl.col(columns[name])) if name in columns else pl.lit(None, pl.Float64)
-            for name in self.question.variables
+            for name in self.template.variables
         }
         return rows.select(
             "station_id",
             observed_at=observed,
-            received_at=observed + self.question.reporting_delay,
+            received_at=observed + self.template.reporting_delay,
             **values,
         ).select(*READING_KEYS, *values)
 
     def _fingerprint(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> str:
         content = fingerprint(rows.write_csv().encode(), {**self._read_as, "units": repr(units)})
-        settled = self.days.end + self.question.reporting_delay + self.question.look_back <= until
+        settled = self.days.end + self.template.reporting_delay + self.template.look_back <= until
         return f"{self.key} {content}" if settled else content
 
     @property
     def _read_as(self) -> dict[str, Any]:
-        question = self.question
+        template = self.template
         return {
             "version": _READER_VERSION,
-            "url": question.url,
-            "model": question.model,
-            "columns": {name: [column, question.variables[name].unit] for name, column in question.columns.items()},
-            "reporting_delay": question.reporting_delay.total_seconds(),
+            "url": template.url,
+            "model": template.model,
+            "columns": {name: [column, template.variables[name].unit] for name, column in template.columns.items()},
+            "reporting_delay": template.reporting_delay.total_seconds(),
             "places": [place.model_dump(exclude={"name"}) for place in self.places],
         }
 
     @property
     def _origin(self) -> str:
         ids = [self.places[0].id, self.places[-1].id]
-        return f"{self.question.source} {self.days} {'..'.join(dict.fromkeys(ids))}"
+        return f"{self.template.source} {self.days} {'..'.join(dict.fromkeys(ids))}"

@@ -10,11 +10,11 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.files.station_list import StationList
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.open_meteo.places import INTERFACES, USUAL_COLUMNS, Place, groups_of, places_of, stations_of
-from daycast.sources.open_meteo.request import Days, Piece, Question, pieces_of
+from daycast.sources.open_meteo.request import Days, Request, RequestTemplate, requests_of
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY
@@ -85,30 +85,30 @@ class OpenMeteoSource(BaseModel):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield what was received up to `until`, a delivery a request of at most `piece_days` and `piece_stations`; see Source.
 
         It asks from `look_back` and `reporting_delay` before `since`. Without `since` it leaves out the days that an earlier
         run, which was cut off, took in for good. Raises ConfigError for a variable that does not exist before anything is
         asked; SourceError after all deliveries where a request failed.
         """
-        pieces = self._pieces(self._question(variables), since, until)
+        requests = self._requests(self._template(variables), since, until)
         if since is None:
             settled = {known.partition(" ")[0] for known in seen if " " in known}
-            pieces = (piece for piece in pieces if piece.key not in settled)
-        return self._deliveries(pieces, until, seen)
+            requests = (request for request in requests if request.key not in settled)
+        return self._deliveries(requests, until, seen)
 
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA); raises SourceError if its file cannot be read or lacks a position."""
         return stations_of(self._places())
 
-    def _deliveries(self, pieces: Iterator[Piece], until: datetime, seen: Collection[str]) -> Iterator[Delivery]:
+    def _deliveries(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:
         errors: list[str] = []
         failed_in_a_row = 0
         with Client(self.http, self._environment) as client:
-            for piece in pieces:
+            for request in requests:
                 try:
-                    delivery = piece.fetch(client, until)
+                    delivery = request.fetch(client, until)
                 except SourceError as error:
                     errors.append(str(error))
                     failed_in_a_row += 1
@@ -122,8 +122,8 @@ class OpenMeteoSource(BaseModel):
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
             raise SourceError(f"source {errors[0]}{others}")
 
-    def _question(self, variables: Mapping[str, Variable]) -> Question:
-        return Question(
+    def _template(self, variables: Mapping[str, Variable]) -> RequestTemplate:
+        return RequestTemplate(
             source=self.name,
             url=self.url or INTERFACES[self.interface].url,
             model=self.model,
@@ -133,12 +133,12 @@ class OpenMeteoSource(BaseModel):
             look_back=self.look_back,
         )
 
-    def _pieces(self, question: Question, since: datetime | None, until: datetime) -> Iterator[Piece]:
+    def _requests(self, template: RequestTemplate, since: datetime | None, until: datetime) -> Iterator[Request]:
         groups = list(groups_of(self._places(), self.piece_stations))
         days = self._days(since, until)
-        for span in pieces_of(days, self.piece_days) if days else ():
+        for span in requests_of(days, self.piece_days) if days else ():
             for group in groups:
-                yield Piece(question, group, span)
+                yield Request(template, group, span)
 
     def _days(self, since: datetime | None, until: datetime) -> Days | None:
         """The days to ask for; None where none has anything yet."""

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Delivery
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
 from daycast.sources.http.client import Client
 from daycast.sources.sensorthings.datastreams import Channel
 from daycast.sources.sensorthings.things import Entity, entity_url, read_collection
@@ -235,7 +235,7 @@ def read_station(
     read_as: str,
     final_until: datetime = _EPOCH,
     settled: Collection[str] = (),
-) -> Iterator[Delivery]:
+) -> Iterator[SourceBatch]:
     """Yield what the station observed in `span` (start excluded, None meaning from the first), at most a `piece` at a time.
 
     Pieces begin at multiples of `piece` since 1970, so that the same history comes in the same pieces; stretches without
@@ -270,12 +270,12 @@ def _delivery(
     wide: pl.DataFrame,
     complete: bool,
     fingerprint: str,
-) -> Delivery:
+) -> SourceBatch:
     mapped = [channel.reader.variable for channel in station.channels]
     keys = wide.select(pl.lit(station.station_id).alias("station_id"), "observed_at", "received_at")
     unmapped = [pl.lit(None, pl.Float64).alias(name) for name in station.variables if name not in mapped]
     raw = _as_it_came(wide, station)
-    return Delivery(
+    return SourceBatch(
         origin=f"{reader.root}/Things({station.thing_id}) {span[0]:%Y-%m-%dT%H:%M:%SZ}..{span[1]:%Y-%m-%dT%H:%M:%SZ}",
         fingerprint=fingerprint,
         readings=keys.hstack(wide.select(mapped)).with_columns(unmapped).select(*READING_KEYS, *station.variables),

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import Delivery
+from daycast.sources.batch import SourceBatch
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.sensorthings.datastreams import (
     DatastreamColumn,
@@ -93,7 +93,7 @@ class SensorThingsSource(BaseModel):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield what each Thing observed, a delivery for each `piece` of time; see Source.
 
         It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Without `since` it leaves out
@@ -120,7 +120,7 @@ class SensorThingsSource(BaseModel):
 
     def _deliveries(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         with Client(self.http, self._environment) as client:
             things = fetch_things(client, self.url, self.things_filter)
             stations, errors = self._choose(things, variables)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from daycast.sources.simulated.places import BLOCK, Network, Purpose, places, stream
+from daycast.sources.simulated.places import BLOCK, Purpose, SimulationConfig, places, stream
 from daycast.sources.simulated.weather import VARIABLES, Values
 
 # Chances for each station and hour.
@@ -88,30 +88,30 @@ class _Hits:
         return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
 
 
-def send(network: Network, block: int, truth: Values, *, trouble: bool) -> Sent:
+def send(config: SimulationConfig, block: int, truth: Values, *, faults: bool) -> Sent:
     """Send the truth of one block, each (S, BLOCK), through the sensors and the network.
 
     Without trouble every value arrives as it is, once, in time.
     """
-    sent = _faultless(network, block, truth)
-    if trouble:
-        _stick(network, block, sent)
-        hits = _single_faults(network, block, sent)
+    sent = _faultless(config, block, truth)
+    if faults:
+        _stick(config, block, sent)
+        hits = _single_faults(config, block, sent)
         _change_values(hits, sent)
         sent = _correct(hits, sent)
-        _disturb_rows(network, block, hits, sent)
+        _disturb_rows(config, block, hits, sent)
     return sent
 
 
-def stamped(network: Network, block: int) -> Index:
+def stamped(config: SimulationConfig, block: int) -> Index:
     """The instants the sensors stamp (S, BLOCK), seconds after the epoch, some minutes before the full hours."""
     hours = block * BLOCK + 1 + np.arange(BLOCK)
-    return hours[None, :] * 3600 - places(network).offset_s[:, None]
+    return hours[None, :] * 3600 - places(config).offset_s[:, None]
 
 
-def _faultless(network: Network, block: int, truth: Values) -> Sent:
+def _faultless(config: SimulationConfig, block: int, truth: Values) -> Sent:
     nothing = np.empty(0)
-    received = stamped(network, block) + places(network).lag_s[:, None]
+    received = stamped(config, block) + places(config).lag_s[:, None]
     return Sent(
         values={name: values.flatten() for name, values in truth.items()},
         value_faults={name: np.zeros(received.size, np.int8) for name in truth},
@@ -123,9 +123,9 @@ def _faultless(network: Network, block: int, truth: Values) -> Sent:
     )
 
 
-def _stick(network: Network, block: int, sent: Sent) -> None:
+def _stick(config: SimulationConfig, block: int, sent: Sent) -> None:
     """Let sensors repeat their last value for hours."""
-    draws = stream(network.seed, Purpose.STUCK, block).random((network.stations, len(STUCK_VARIABLES), 3))
+    draws = stream(config.seed, Purpose.STUCK, block).random((config.stations, len(STUCK_VARIABLES), 3))
     for number, name in enumerate(STUCK_VARIABLES):
         rows, before = _spells(draws[:, number], BLOCK_STUCK, STUCK_HOURS)
         sent.values[name][rows] = sent.values[name][before]
@@ -143,13 +143,13 @@ def _spells(draws: NDArray[np.float64], chance: float, hours: tuple[int, int]) -
     return first + within, first - 1
 
 
-def _single_faults(network: Network, block: int, sent: Sent) -> _Hits:
+def _single_faults(config: SimulationConfig, block: int, sent: Sent) -> _Hits:
     """Draw once for each row; the few that are hit draw their details. A stuck value suffers nothing else."""
-    chance = stream(network.seed, Purpose.SINGLE, block).random(sent.row_faults.size, dtype=np.float32)
+    chance = stream(config.seed, Purpose.SINGLE, block).random(sent.row_faults.size, dtype=np.float32)
     limits = np.cumsum(list(_CHANCES.values()))
     row = np.flatnonzero(chance < np.float32(limits[-1]))
     fault = np.minimum(np.searchsorted(limits, chance[row], side="right"), len(limits) - 1)
-    draws = stream(network.seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))
+    draws = stream(config.seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))
     stuck = np.zeros(len(row), np.bool_)
     for number, name in enumerate(VARIABLES):
         stuck |= (np.floor(draws[:, 0] * len(VARIABLES)) == number) & (sent.value_faults[name][row] != 0)
@@ -178,14 +178,14 @@ def _correct(hits: _Hits, sent: Sent) -> Sent:
     return replace(sent, corrected=again.row, right=right, corrected_received=sent.received[again.row] + later)
 
 
-def _disturb_rows(network: Network, block: int, hits: _Hits, sent: Sent) -> None:
+def _disturb_rows(config: SimulationConfig, block: int, hits: _Hits, sent: Sent) -> None:
     """Delay, double and drop whole rows in place; a row that is never sent has no other fault."""
     late = hits.of("row", "late")
     sent.received[late.row] += _seconds(late.draws[:, 1] ** 2, LATE_HOURS)
     for fault in ("duplicate", "late", "corrected", "missing"):
         sent.row_faults[hits.of("row", fault).row] = ROW_FAULTS.index(fault)
     outage, _ = _spells(
-        stream(network.seed, Purpose.OUTAGE, block).random((network.stations, 3)), BLOCK_OUTAGE, OUTAGE_HOURS
+        stream(config.seed, Purpose.OUTAGE, block).random((config.stations, 3)), BLOCK_OUTAGE, OUTAGE_HOURS
     )
     sent.row_faults[outage] = ROW_FAULTS.index("outage")
     unsent = np.concatenate([hits.of("row", "missing").row, outage])

@@ -100,7 +100,7 @@ _ENDS = ("au", "bach", "berg", "brunn", "egg", "feld", "hofen", "horn", "moos", 
 
 
 @dataclass(frozen=True)
-class Network:
+class SimulationConfig:
     """What decides the weather: equal networks have equal weather, and a larger one has the smaller one's stations."""
 
     seed: int
@@ -125,17 +125,17 @@ class Places:
 
 
 @lru_cache(maxsize=4)
-def places(network: Network) -> Places:
+def places(config: SimulationConfig) -> Places:
     """Scatter the stations evenly over the disc, most of them low, a few high."""
-    draws = stream(network.seed, Purpose.PLACE, 0).random((network.stations, 6)).T
-    radius = network.extent_km / 2 * np.sqrt(draws[0])
+    draws = stream(config.seed, Purpose.PLACE, 0).random((config.stations, 6)).T
+    radius = config.extent_km / 2 * np.sqrt(draws[0])
     east, north = radius * np.cos(2 * np.pi * draws[1]), radius * np.sin(2 * np.pi * draws[1])
-    degree_east = KM_PER_DEGREE * np.cos(np.deg2rad(network.latitude))
+    degree_east = KM_PER_DEGREE * np.cos(np.deg2rad(config.latitude))
     return Places(
         east_km=east,
         north_km=north,
-        latitude=network.latitude + north / KM_PER_DEGREE,
-        longitude=(network.longitude + east / degree_east + 180) % 360 - 180,
+        latitude=config.latitude + north / KM_PER_DEGREE,
+        longitude=(config.longitude + east / degree_east + 180) % 360 - 180,
         elevation_m=np.rint(HIGHEST_M * draws[2] ** 2),
         exposure=0.6 + 0.7 * draws[3],
         offset_s=60 * _whole(draws[4], *OFFSET_MIN),
@@ -143,17 +143,17 @@ def places(network: Network) -> Places:
     )
 
 
-def station_ids(network: Network) -> pl.Series:
+def station_ids(config: SimulationConfig) -> pl.Series:
     """S0001, S0002 and so on."""
-    return pl.Series("station_id", [f"S{number:04d}" for number in range(1, network.stations + 1)], pl.String)
+    return pl.Series("station_id", [f"S{number:04d}" for number in range(1, config.stations + 1)], pl.String)
 
 
-def station_list(network: Network) -> pl.DataFrame:
+def station_list(config: SimulationConfig) -> pl.DataFrame:
     """The stations as a frame of STATION_SCHEMA."""
-    at = places(network)
+    at = places(config)
     columns = {
-        "station_id": station_ids(network),
-        "name": [_name(number) for number in range(network.stations)],
+        "station_id": station_ids(config),
+        "name": [_name(number) for number in range(config.stations)],
         "latitude": at.latitude.round(4),
         "longitude": at.longitude.round(4),
         "elevation_m": at.elevation_m,

@@ -12,13 +12,13 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from daycast.sources.batch import ISSUE_KEYS, READING_KEYS, Delivery, no_problems
+from daycast.sources.batch import ISSUE_KEYS, READING_KEYS, SourceBatch, no_problems
 from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, send, stamped
 from daycast.sources.simulated.places import (
     BLOCK,
     EPOCH,
-    Network,
     Purpose,
+    SimulationConfig,
     places,
     remember,
     station_ids,
@@ -47,24 +47,26 @@ _LASTS_H = 6.0  # in which the correlation of the error falls to 1/e
 _REACH = 32  # hours of noise that make an error
 
 
-def block_outlooks(network: Network, block: int) -> pl.DataFrame:
+def block_forecasts(config: SimulationConfig, block: int) -> pl.DataFrame:
     """All that was received in one block (start, end]: ISSUE_KEYS and the variables of ERRORS, by issue, station and hour."""
     first, last = block * BLOCK + 1 - RECEIVED_AFTER_H, (block + 1) * BLOCK - RECEIVED_AFTER_H  # absolute hours
     issues = range(-(-first // EVERY_H) * EVERY_H, last + 1, EVERY_H)
-    truth = _truth(network, block)
+    truth = _truth(config, block)
     start = (block - 1) * BLOCK + 1  # the hour of its first column
-    frames = [_outlook(network, issue, truth, issue + 1 - start) for issue in issues if not _is_missing(network, issue)]
+    frames = [
+        _issue_forecast(config, issue, truth, issue + 1 - start) for issue in issues if not _is_missing(config, issue)
+    ]
     return pl.concat(frames)
 
 
-def _is_missing(network: Network, issue: int) -> bool:
-    return bool(stream(network.seed, Purpose.OUTLOOK_MISSING, issue).random() < MISSING)
+def _is_missing(config: SimulationConfig, issue: int) -> bool:
+    return bool(stream(config.seed, Purpose.OUTLOOK_MISSING, issue).random() < MISSING)
 
 
-def _outlook(network: Network, issue: int, truth: Values, at: int) -> pl.DataFrame:
+def _issue_forecast(config: SimulationConfig, issue: int, truth: Values, at: int) -> pl.DataFrame:
     """One issue; `at` is the column of `truth` with its first lead."""
-    S = network.stations
-    noise = stream(network.seed, Purpose.OUTLOOK, issue).standard_normal((S, len(ERRORS), LEADS_H + _REACH - 1))
+    S = config.stations
+    noise = stream(config.seed, Purpose.OUTLOOK, issue).standard_normal((S, len(ERRORS), LEADS_H + _REACH - 1))
     variance = (1 - math.exp(-2 * _REACH / _LASTS_H)) / (1 - math.exp(-2 / _LASTS_H))
     lasting = remember(noise.astype(np.float32).reshape(S * len(ERRORS), -1), _REACH, _LASTS_H) * variance**-0.5
     growth = _AT_ONCE + (1 - _AT_ONCE) * np.sqrt(np.arange(1, LEADS_H + 1) / LEADS_H)
@@ -73,7 +75,7 @@ def _outlook(network: Network, issue: int, truth: Values, at: int) -> pl.DataFra
     leads = np.tile(np.arange(1, LEADS_H + 1), S)
     return pl.DataFrame(
         {
-            "station_id": station_ids(network).gather(np.repeat(np.arange(S), LEADS_H)),
+            "station_id": station_ids(config).gather(np.repeat(np.arange(S), LEADS_H)),
             "issued_at": pl.repeat(issued, S * LEADS_H, dtype=UTC_TIME, eager=True),
             "valid_at": issued + pl.Series(leads).cast(pl.Int64) * HOUR,
             "received_at": pl.repeat(issued + RECEIVED_AFTER_H * HOUR, S * LEADS_H, dtype=UTC_TIME, eager=True),
@@ -91,9 +93,9 @@ def _forecast(truth: NDArray[np.float64], error: NDArray[np.float64], lowest: fl
 
 
 @lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
-def _truth(network: Network, block: int) -> Values:
+def _truth(config: SimulationConfig, block: int) -> Values:
     """The true weather from the block before to the one after, each (S, 3 × BLOCK)."""
-    parts = [weather(network, near) for near in (block - 1, block, block + 1)]
+    parts = [weather(config, near) for near in (block - 1, block, block + 1)]
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in ERRORS}
 
 
@@ -109,27 +111,25 @@ _EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 
 
 @lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
-def block_readings(network: Network, block: int, *, trouble: bool) -> pl.DataFrame:
+def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
     """All readings received in one block (start, end], ordered by received_at, then station.
 
     Late ones may have been observed in the block before: no reading is later than a block is long.
     """
-    before = (
-        [_sent_frames(network, block - 1, trouble=trouble)[1]] if trouble else []
-    )  # made last time: ask for it first
-    in_time, extras = _sent_frames(network, block, trouble=trouble)
+    before = [_sent_frames(config, block - 1, faults=faults)[1]] if faults else []  # made last time: ask for it first
+    in_time, extras = _sent_frames(config, block, faults=faults)
     others = pl.concat([*before, extras]).filter(pl.col(_ORDER).is_between(*_orders(block), closed="left"))
     return in_time.merge_sorted(others.sort(_ORDER, maintain_order=True), key=_ORDER).drop(_ORDER)
 
 
-def block_truth(network: Network, block: int, *, trouble: bool) -> pl.DataFrame:
+def block_truth(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
     """The truth of one block and the faults that befell it, ordered by hour, then station."""
-    truth = weather(network, block)
-    sent = send(network, block, truth, trouble=trouble)
-    rows = np.arange(network.stations * BLOCK).reshape(network.stations, BLOCK).T.ravel()
-    stamps = stamped(network, block).ravel()[rows]
+    truth = weather(config, block)
+    sent = send(config, block, truth, faults=faults)
+    rows = np.arange(config.stations * BLOCK).reshape(config.stations, BLOCK).T.ravel()
+    stamps = stamped(config, block).ravel()[rows]
     columns = {
-        "station_id": station_ids(network).gather(rows // BLOCK),
+        "station_id": station_ids(config).gather(rows // BLOCK),
         "valid_time": _times((block * BLOCK + 1 + rows % BLOCK) * 3600),
         "observed_at": _times(stamps),
         **{name: values.ravel()[rows] for name, values in truth.items()},
@@ -140,37 +140,37 @@ def block_truth(network: Network, block: int, *, trouble: bool) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=2)  # a block needs the one before it
-def _sent_frames(network: Network, block: int, *, trouble: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _sent_frames(config: SimulationConfig, block: int, *, faults: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The readings of one block received in time, in order, and the late, doubled and corrected ones in no order."""
-    sent = send(network, block, weather(network, block), trouble=trouble)
-    faults = {fault: sent.row_faults == number for number, fault in enumerate(ROW_FAULTS)}
-    in_time = _by_reception(network)
-    in_time = in_time[~(faults["missing"] | faults["outage"] | faults["late"])[in_time]]
-    extra = np.flatnonzero(faults["late"] | faults["duplicate"])
-    again = faults["corrected"][sent.corrected]  # not those lost in an outage
+    sent = send(config, block, weather(config, block), faults=faults)
+    row_faults = {fault: sent.row_faults == number for number, fault in enumerate(ROW_FAULTS)}
+    in_time = _by_reception(config)
+    in_time = in_time[~(row_faults["missing"] | row_faults["outage"] | row_faults["late"])[in_time]]
+    extra = np.flatnonzero(row_faults["late"] | row_faults["duplicate"])
+    again = row_faults["corrected"][sent.corrected]  # not those lost in an outage
     right = {name: values[again] for name, values in sent.right.items()}
     taken = {name: values[extra] for name, values in sent.values.items()}
     extras = [
-        _frame(network, block, extra, sent.received[extra], taken),
-        _frame(network, block, sent.corrected[again], sent.corrected_received[again], right),
+        _frame(config, block, extra, sent.received[extra], taken),
+        _frame(config, block, sent.corrected[again], sent.corrected_received[again], right),
     ]
     values = {name: values[in_time] for name, values in sent.values.items()}
-    return _frame(network, block, in_time, sent.received[in_time], values), pl.concat(extras)
+    return _frame(config, block, in_time, sent.received[in_time], values), pl.concat(extras)
 
 
-def _by_reception(network: Network) -> Index:
+def _by_reception(config: SimulationConfig) -> Index:
     """The rows of a block in the order of undisturbed reception: by hour, then as fast as the stations are."""
-    at = places(network)
+    at = places(config)
     stations = np.argsort(at.lag_s - at.offset_s, kind="stable")
     return (stations[None, :] * BLOCK + np.arange(BLOCK)[:, None]).ravel()
 
 
-def _frame(network: Network, block: int, rows: Index, received: Index, values: Values) -> pl.DataFrame:
+def _frame(config: SimulationConfig, block: int, rows: Index, received: Index, values: Values) -> pl.DataFrame:
     """Readings of some rows of a block; `values` belongs to these rows, NaN becomes null."""
     station = rows // BLOCK
     columns = {
-        "station_id": station_ids(network).gather(station),
-        "observed_at": _times(stamped(network, block).ravel()[rows]),
+        "station_id": station_ids(config).gather(station),
+        "observed_at": _times(stamped(config, block).ravel()[rows]),
         "received_at": _times(received),
         **{name: pl.Series(values[name], nan_to_null=True) for name in VARIABLES},
         _ORDER: received * _STATIONS_BOUND + station,
@@ -216,7 +216,7 @@ class SimulatedSource(BaseModel):
     latitude: float = Field(default=47.0, ge=-80, le=80)  # of the centre, degrees north
     longitude: float = Field(default=8.0, ge=-180, le=180)  # of the centre, degrees east
     extent_km: float = Field(default=150.0, ge=0, le=2000)  # diameter of the disc the stations stand in
-    trouble: bool = True  # gaps, stuck values, spikes, late, doubled and corrected readings
+    faults: bool = True  # gaps, stuck values, spikes, late, doubled and corrected readings
     forecasts: bool = (
         False  # somebody else's forecasts too, four a day: the truth with an error that grows with the lead
     )
@@ -227,7 +227,7 @@ class SimulatedSource(BaseModel):
         until: datetime,
         variables: Mapping[str, Variable],
         seen: Collection[str],
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """Yield what was received in (since, until], one piece for each block of 512 hours; each is complete.
 
         Without `since` it starts `history` before the full hour of `until`. Readings hold those of the seven
@@ -242,19 +242,19 @@ class SimulatedSource(BaseModel):
                 continue
             received = pl.col("received_at")
             readings = (
-                block_readings(self._network, block, trouble=self.trouble)
+                block_readings(self._network, block, faults=self.faults)
                 .filter((received > first) & (received <= last))
                 .select(columns)
             )
             if readings.height:
                 origin = f"{self.name} {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
-                yield Delivery(origin, fingerprint, readings, raw=readings, problems=no_problems(), complete=True)
+                yield SourceBatch(origin, fingerprint, readings, raw=readings, problems=no_problems(), complete=True)
         if self.forecasts:
-            yield from self._outlooks(start, until, variables, seen)
+            yield from self._external_forecasts(start, until, variables, seen)
 
-    def _outlooks(
+    def _external_forecasts(
         self, start: datetime, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
-    ) -> Iterator[Delivery]:
+    ) -> Iterator[SourceBatch]:
         """The forecasts that were received in (start, until], in the same pieces."""
         columns = [*ISSUE_KEYS, *(name for name in ERRORS if name in variables)]
         received = pl.col("received_at")
@@ -264,10 +264,10 @@ class SimulatedSource(BaseModel):
             if fingerprint in seen:
                 continue
             inside = (received > first) & (received <= last)
-            issues = block_outlooks(self._network, block).filter(inside).select(columns)
+            issues = block_forecasts(self._network, block).filter(inside).select(columns)
             if issues.height:
                 origin = f"{self.name} forecasts {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
-                yield Delivery(origin, fingerprint, issues, raw=issues, problems=no_problems(), complete=True)
+                yield SourceBatch(origin, fingerprint, issues, raw=issues, problems=no_problems(), complete=True)
 
     def stations(self) -> pl.DataFrame:
         """The station list (daycast.stations.STATION_SCHEMA)."""
@@ -281,12 +281,12 @@ class SimulatedSource(BaseModel):
         missing, outage, duplicate, late, corrected). Ordered by hour, then station.
         """
         hour = pl.col("valid_time")
-        blocks = (block_truth(self._network, block, trouble=self.trouble) for block in _blocks(since, until))
+        blocks = (block_truth(self._network, block, faults=self.faults) for block in _blocks(since, until))
         return pl.concat([block.filter((hour > since) & (hour <= until)) for block in blocks])
 
     @property
-    def _network(self) -> Network:
-        return Network(self.seed, self.station_count, self.latitude, self.longitude, self.extent_km)
+    def _network(self) -> SimulationConfig:
+        return SimulationConfig(self.seed, self.station_count, self.latitude, self.longitude, self.extent_km)
 
     def _fingerprint(self, first: datetime, last: datetime, columns: list[str]) -> str:
         read_as = self.model_dump_json(exclude={"history", "forecasts"})  # neither changes a reading

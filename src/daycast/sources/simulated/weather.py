@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from daycast.sources.simulated.places import BLOCK, Floats, Network, Purpose, places, red, remember, stream
+from daycast.sources.simulated.places import BLOCK, Floats, Purpose, SimulationConfig, places, red, remember, stream
 
 # Highs, lows and fronts: one long stretch of weather that travels eastward over the network.
 #
@@ -39,18 +39,18 @@ class Synoptic:
     poleward: Floats  # wind toward the pole, m/s: southerly in the north
 
 
-def synoptic(network: Network, block: int) -> Synoptic:
+def synoptic(config: SimulationConfig, block: int) -> Synoptic:
     """The large-scale weather of one block at every station (S, BLOCK)."""
-    margin = math.ceil(network.extent_km / 2 / SPEED_KM_H) + 1  # hours the weather needs from the centre to the edge
-    along = _along(network.seed, block, margin)
-    ahead = margin * PER_HOUR - np.rint(delay_hours(network) * PER_HOUR).astype(np.int64)  # (S,)
+    margin = math.ceil(config.extent_km / 2 / SPEED_KM_H) + 1  # hours the weather needs from the centre to the edge
+    along = _along(config.seed, block, margin)
+    ahead = margin * PER_HOUR - np.rint(delay_hours(config) * PER_HOUR).astype(np.int64)  # (S,)
     return Synoptic(**{field.name: _at(getattr(along, field.name), ahead) for field in fields(Synoptic)})
 
 
-def delay_hours(network: Network) -> NDArray[np.float64]:
+def delay_hours(config: SimulationConfig) -> NDArray[np.float64]:
     """How much later than the centre each station feels the same weather (S,); negative upstream."""
     toward = math.radians(TOWARD_DEG)
-    at = places(network)
+    at = places(config)
     return (at.east_km * math.sin(toward) + at.north_km * math.cos(toward)) / SPEED_KM_H
 
 
@@ -138,18 +138,18 @@ WARMING_REACH = 32
 Values = dict[str, NDArray[np.float64]]
 
 
-def weather(network: Network, block: int) -> Values:
+def weather(config: SimulationConfig, block: int) -> Values:
     """The truth of one block by variable, each (S, BLOCK), at the sensors' resolution.
 
     Resolution 0.1 °C, 1 %, 0.1 hPa, 0.1 m/s, 10° and 0.1 mm. Direction is 10 to 360, and 0 when calm (speed 0.0), as
     in METARs. Humidity is that of the rounded temperature and dew point.
     """
-    large = synoptic(network, block)
-    sun = _sun(network, block)
-    noise = _Noise(network, block)
-    air, dew = _air_and_dew(network, large, sun, noise)
+    large = synoptic(config, block)
+    sun = _sun(config, block)
+    noise = _Noise(config, block)
+    air, dew = _air_and_dew(config, large, sun, noise)
     air_temperature, dew_point = _tenths(air), _tenths(dew)
-    speed, direction = _wind(network, large, sun, noise)
+    speed, direction = _wind(config, large, sun, noise)
     return {
         "air_temperature_c": air_temperature,
         "dew_point_c": dew_point,
@@ -182,13 +182,13 @@ class _Sun:
 
 @dataclass(frozen=True)
 class _Noise:
-    network: Network
+    config: SimulationConfig
     block: int
 
     def of(self, purpose: Purpose, size: float, hours: float) -> Floats:
         """Noise of the station's own with this standard deviation, which fades over `hours`."""
         first = self.block * BLOCK + 1
-        return np.float32(size) * red(self.network.seed, purpose, self.network.stations, first, BLOCK, hours)
+        return np.float32(size) * red(self.config.seed, purpose, self.config.stations, first, BLOCK, hours)
 
 
 def _declination(hours: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -197,9 +197,9 @@ def _declination(hours: NDArray[np.floating]) -> NDArray[np.float64]:
     return tilted
 
 
-def _sun(network: Network, block: int) -> _Sun:
+def _sun(config: SimulationConfig, block: int) -> _Sun:
     """Season and the warmth of the day, from the sine of the solar elevation."""
-    at = places(network)
+    at = places(config)
     hours = block * BLOCK + 1.0 + np.arange(1 - WARMING_REACH, BLOCK)
     declination, turn = _declination(hours), 2 * np.pi * (hours / 24 - 0.5)  # 0 at noon in Greenwich
     latitude, longitude = np.deg2rad(at.latitude), np.deg2rad(at.longitude)
@@ -213,9 +213,9 @@ def _sun(network: Network, block: int) -> _Sun:
     return _Sun(_row(season), share * remember(np.maximum(elevation, 0), WARMING_REACH, WARMING_HOURS))
 
 
-def _air_and_dew(network: Network, large: Synoptic, sun: _Sun, noise: _Noise) -> tuple[Floats, Floats]:
+def _air_and_dew(config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _Noise) -> tuple[Floats, Floats]:
     """Air temperature and dew point [°C]: a clear sky gives warm days and cold nights, a cloudy one moist air."""
-    at = places(network)
+    at = places(config)
     pole = np.sin(np.deg2rad(at.latitude))  # negative in the south: seasons are opposite
     mean = 27 - 33 * pole**2 - LAPSE_K_PER_M * at.elevation_m
     mass = _column(mean) + _column(10 * pole) * sun.season + large.temperature
@@ -230,15 +230,13 @@ def _air_and_dew(network: Network, large: Synoptic, sun: _Sun, noise: _Noise) ->
 
 
 def _wind(
-    network: Network, large: Synoptic, sun: _Sun, noise: _Noise
+    config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _Noise
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Speed [m/s] and the direction it comes from [°]: the large scale, gusts of hours, a little more by day."""
     gust = 0.7 + 0.06 * np.abs(large.poleward)  # rough air where the flow is strong
     east = large.east + gust * noise.of(Purpose.WIND_EAST, 1.3, 3.0)
-    north = np.float32(np.copysign(1, network.latitude)) * large.poleward + gust * noise.of(
-        Purpose.WIND_NORTH, 1.3, 3.0
-    )
-    exposure = _column(places(network).exposure)
+    north = np.float32(np.copysign(1, config.latitude)) * large.poleward + gust * noise.of(Purpose.WIND_NORTH, 1.3, 3.0)
+    exposure = _column(places(config).exposure)
     speed = _tenths(exposure * (0.8 + 0.5 * sun.heat) * np.sqrt(east * east + north * north))
     tens = np.rint(np.arctan2(-east, -north) * np.float32(18 / np.pi)).astype(np.float64)  # -18 to 18
     direction = np.where(speed == 0, 0.0, 10 * np.where(tens <= 0, tens + 36, tens))

@@ -12,7 +12,7 @@ from daycast.sources.files.csv_table import Complaint
 from daycast.sources.tables.short_forms import column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn, is_beyond_calendar
 from daycast.sources.tables.units import Unit, unit_of
-from daycast.sources.tables.values import present
+from daycast.sources.tables.values import strip_missing
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import BUILT_IN, Variable
 
@@ -150,4 +150,6 @@ class StationKey(BaseModel):
 
     def read(self, file_name: str, missing: tuple[str, ...]) -> pl.Expr:
         """The station of each row, null where the column has none."""
-        return present(pl.col(self.column), missing) if self.column else pl.lit(self.of_file(file_name), pl.String)
+        return (
+            strip_missing(pl.col(self.column), missing) if self.column else pl.lit(self.of_file(file_name), pl.String)
+        )

@@ -30,7 +30,7 @@ from daycast.variables import Variable
 
 @dataclass(frozen=True)
 class TypedRows:
-    """Rows of the span that was asked for, in the form of a Delivery."""
+    """Rows of the span that was asked for, in the form of a SourceBatch."""
 
     readings: pl.DataFrame
     raw: pl.DataFrame

@@ -12,7 +12,7 @@ from daycast.sources.tables.units import Unit, compass_to_degrees, says_no_direc
 # From the text of a cell to a number in daycast's unit.
 
 
-def present(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
+def strip_missing(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     """The stripped text, null where it is empty or one of the markers `missing`."""
     stripped = text.str.strip_chars()
     return pl.when(~stripped.is_in(["", *missing])).then(stripped)
@@ -61,7 +61,7 @@ class ValueReader:
         return "no point of the compass" if self.compass else "no finite number"
 
     def _text(self) -> pl.Expr:
-        return present(pl.col(self.column), self.missing)
+        return strip_missing(pl.col(self.column), self.missing)
 
     def _number(self) -> pl.Expr:
         return compass_to_degrees(self._text()) if self.compass else parse_number(self._text(), self.decimal)

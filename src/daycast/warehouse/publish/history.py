@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from daycast.files import atomic_write, remove_drafts
-from daycast.warehouse.append_only import GROWING
+from daycast.warehouse.append_only import APPEND_ONLY
 from daycast.warehouse.statements import literal, quoted
 
 # How a long history lies in files: each holds a range of time, whole, and no two overlap.
@@ -28,7 +28,7 @@ SETTLED = timedelta(days=2)  # behind the newest row: until then a period may st
 
 
 @dataclass(frozen=True)
-class Part:
+class Partition:
     """A file of one table's rows of [since, until); `file` is relative to the folder of the history."""
 
     table_name: str
@@ -55,20 +55,20 @@ def divide(counts: pl.DataFrame, periods: Sequence[str], most: int) -> list[Rang
     return sorted(ranges)
 
 
-def compactable(parts: Sequence[Part], periods: Sequence[str], most: int) -> list[Range]:
+def compactable(partitions: Sequence[Partition], periods: Sequence[str], most: int) -> list[Range]:
     """The ranges of `divide` of which there are several parts: one file each will do."""
-    if not parts:
+    if not partitions:
         return []
-    counts = pl.DataFrame([(part.since, part.rows) for part in parts], schema=["since", "rows"], orient="row")
+    counts = pl.DataFrame([(part.since, part.rows) for part in partitions], schema=["since", "rows"], orient="row")
     ranges = divide(counts, periods, most)
-    return [one for one in ranges if sum(one[0] <= part.since and part.until <= one[1] for part in parts) > 1]
+    return [one for one in ranges if sum(one[0] <= part.since and part.until <= one[1] for part in partitions) > 1]
 
 
-def to_write(parts: Sequence[Part], touched: Iterable[Range]) -> list[Range]:
+def to_write(partitions: Sequence[Partition], touched: Iterable[Range]) -> list[Range]:
     """The touched ranges, each grown to the parts it overlaps, and joined where they then overlap; in order."""
     grown = []
     for since, until in touched:
-        over = [part for part in parts if overlap((since, until), part)]
+        over = [part for part in partitions if overlap((since, until), part)]
         grown.append(
             (min([since, *(part.since for part in over)]), max([until, *(part.until for part in over)])),
         )
@@ -86,7 +86,7 @@ def joined(ranges: Iterable[Range], *, adjacent: bool) -> list[Range]:
     return result
 
 
-def overlap(one: Range, part: Part) -> bool:
+def overlap(one: Range, part: Partition) -> bool:
     """Whether a range and a part have an instant in common."""
     return part.since < one[1] and one[0] < part.until
 
@@ -103,64 +103,73 @@ def folder_of(path: Path) -> Path:
 
 
 def write_history(
-    con: duckdb.DuckDBPyConnection, path: Path, table: str, former: Sequence[Part], touched: Iterable[Range], name: str
-) -> list[Part]:
-    """Write what is touched of `table`, with whole files of `former` where they overlap it; returns all parts there are now.
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    table: str,
+    previous: Sequence[Partition],
+    touched: Iterable[Range],
+    name: str,
+) -> list[Partition]:
+    """Write what is touched of `table`, with whole files of `previous` where they overlap it; returns all parts there are now.
 
-    Without `former` everything is written. name: of this publication, in the name of each file.
+    Without `previous` everything is written. name: of this publication, in the name of each file.
     """
-    kept, ranges = list[Part](), divide(_count(con, table), GROWING[table].periods, LARGEST)
-    if former:
-        there = [part for part in former if (folder_of(path) / part.file).is_file()]
-        lost = [(part.since, part.until) for part in former if part not in there]
-        ranges = to_write(former, [*touched, *lost])
+    kept, ranges = list[Partition](), divide(_count(con, table), APPEND_ONLY[table].periods, LARGEST)
+    if previous:
+        there = [part for part in previous if (folder_of(path) / part.file).is_file()]
+        lost = [(part.since, part.until) for part in previous if part not in there]
+        ranges = to_write(previous, [*touched, *lost])
         kept = [part for part in there if not any(overlap(one, part) for one in ranges)]
-    written = [_write_part(con, folder_of(path), table, one, name) for one in ranges]
+    written = [_write_partition(con, folder_of(path), table, one, name) for one in ranges]
     return sorted([*kept, *(part for part in written if part)], key=lambda part: part.since)
 
 
-def compact_ranges(former: Sequence[Part]) -> list[Range]:
+def compact_ranges(previous: Sequence[Partition]) -> list[Range]:
     """What to touch for several small files of one table to become one."""
-    return compactable(former, GROWING[former[0].table_name].periods, LARGEST) if former else []
+    return compactable(previous, APPEND_ONLY[previous[0].table_name].periods, LARGEST) if previous else []
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> pl.DataFrame:
     """How many rows each day or hour has: since, rows."""
-    column, unit = GROWING[table].column, {"1d": "day", "1h": "hour"}[GROWING[table].periods[-1]]
+    column, unit = APPEND_ONLY[table].column, {"1d": "day", "1h": "hour"}[APPEND_ONLY[table].periods[-1]]
     query = (
         f"select date_trunc('{unit}', {column}::timestamptz) as since, count(*) as rows from {quoted(table)} group by 1"
     )
     return cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
 
 
-def _write_part(con: duckdb.DuckDBPyConnection, folder: Path, table: str, of: Range, name: str) -> Part | None:
+def _write_partition(
+    con: duckdb.DuckDBPyConnection, folder: Path, table: str, of: Range, name: str
+) -> Partition | None:
     """A file of the rows of a range; none where there are no rows."""
     file = f"{table}/day={of[0]:%Y-%m-%d}/{of[0]:%H}-{(of[1] - of[0]) // timedelta(hours=1)}h-{name}.parquet"
     with atomic_write(folder / file) as draft:
         ((rows,),) = con.execute(
-            f"copy (from {quoted(table)} where {within(table, of)} order by {GROWING[table].order}) "
+            f"copy (from {quoted(table)} where {within(table, of)} order by {APPEND_ONLY[table].order}) "
             f"to {literal(str(draft))} (format parquet, compression zstd, row_group_size {_ROW_GROUP})"
         ).fetchall()
     if rows:
-        return Part(table, file, *of, rows)
+        return Partition(table, file, *of, rows)
     (folder / file).unlink()
     return None
 
 
 def within(table: str, of: Range) -> str:
     """The condition that a row of a table that grows lies in a range, as row groups are found by."""
-    column = GROWING[table].column
+    column = APPEND_ONLY[table].column
     kind = "date" if column == "valid_on" else "timestamptz"
     since, until = (f"{kind} '{moment:%Y-%m-%d %H:%M:%S}{'' if kind == 'date' else '+00'}'" for moment in of)
     return f"{column} >= {since} and {column} < {until}"
 
 
-def create_history_view(con: duckdb.DuckDBPyConnection, path: Path, table: str, parts: Sequence[Part]) -> None:
-    """In the current database the view `table` over the files of `parts`.
+def create_history_view(
+    con: duckdb.DuckDBPyConnection, path: Path, table: str, partitions: Sequence[Partition]
+) -> None:
+    """In the current database the view `table` over the files of `partitions`.
 
     Their folder is that of now, or what the reader's variable published_folder says, where all of it was moved.
     """
-    files = ", ".join(literal(part.file) for part in parts)
+    files = ", ".join(literal(part.file) for part in partitions)
     folder = f"coalesce(getvariable('{FOLDER_VARIABLE}'), {literal(str(folder_of(path).resolve()))})"
     con.execute(
         f"create view {quoted(table)} as "

@@ -16,10 +16,10 @@ import polars as pl
 
 from daycast.errors import WarehouseError
 from daycast.files import atomic_write, check_room
-from daycast.warehouse.append_only import GROWING, read_unpublished
+from daycast.warehouse.append_only import APPEND_ONLY, read_unpublished
 from daycast.warehouse.migrations import create_views
 from daycast.warehouse.publish.history import (
-    Part,
+    Partition,
     Range,
     compact_ranges,
     create_history_view,
@@ -37,16 +37,16 @@ from daycast.warehouse.warehouse import frames, is_damaged, read_frame, transact
 
 
 @dataclass(frozen=True)
-class Former:
+class PreviousPublication:
     """The parts of each table whose history lay in files; nothing where the publication cannot be built upon."""
 
     publication_id: str | None = None
-    parts: Mapping[str, list[Part]] = field(default_factory=dict)
+    partitions: Mapping[str, list[Partition]] = field(default_factory=dict)
 
 
 @contextmanager
-def attach_former(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> Iterator[Former]:
-    """The published file at `path`, attached as `former` for the length of the block, where it can be built upon.
+def attach_previous(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> Iterator[PreviousPublication]:
+    """The published file at `path`, attached as `previous` for the length of the block, where it can be built upon.
 
     It can, if what the warehouse says is unpublished is all it lacks: it is the warehouse's newest publication, or was made
     from that one by a process that died before it said so; and no table has changed its layout since.
@@ -54,7 +54,7 @@ def attach_former(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> It
     try:
         con.execute(f"attach {literal(str(path))} as former (read_only)")
     except duckdb.Error:  # none there, or no database: as if there were none
-        yield Former()
+        yield PreviousPublication()
         return
     try:
         yield _read(con, layout)
@@ -62,20 +62,21 @@ def attach_former(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> It
         con.execute("detach former")
 
 
-def _read(con: duckdb.DuckDBPyConnection, layout: str) -> Former:
+def _read(con: duckdb.DuckDBPyConnection, layout: str) -> PreviousPublication:
     newest = read_frame(con, "select_publication")["publication_id"].to_list()
     try:
         row = con.execute("select publication_id, follows, layout from former.publication").fetchall()[0]
         query = "select table_name, file, since, until, rows from former.history_files order by since"
-        parts = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
+        partitions = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
     except duckdb.Error:  # made by a version that wrote neither
-        return Former()
+        return PreviousPublication()
     if row[2] != layout or not set(row[:2]) & set(newest):
-        return Former()
+        return PreviousPublication()
     found = [
-        Part(**part) for part in parts.with_columns(pl.col("since", "until").dt.convert_time_zone("UTC")).to_dicts()
+        Partition(**part)
+        for part in partitions.with_columns(pl.col("since", "until").dt.convert_time_zone("UTC")).to_dicts()
     ]
-    return Former(
+    return PreviousPublication(
         row[0], {name: [part for part in found if part.table_name == name] for name in {p.table_name for p in found}}
     )
 
@@ -85,11 +86,11 @@ PUBLIC_TABLES = (
     "batches",
     "rejected_readings",
     "observation_versions",
-    "covariates",
+    "external_forecasts",
     "models",
     "promotions",
-    "judgements",
-    "substitutes",
+    "holdout_scores",
+    "fallbacks",
     "forecasts",
     "scores",
     "drifts",
@@ -98,7 +99,7 @@ PUBLIC_TABLES = (
 OWN_TABLES = ("history_files", "publication")  # of the published file alone
 PARQUET_ABOVE = 5_000_000  # rows: fewer are copied in seconds, and one file is easier to hand on than a folder
 
-Histories = Mapping[str, list[Part]]
+Histories = Mapping[str, list[Partition]]
 
 
 def publish(
@@ -133,33 +134,35 @@ def _replace(
     compact: bool,
 ) -> None:
     layout = str(read_frame(con, "select_layout").item())
-    with attach_former(con, path, layout) as former:
-        check_room(path.parent, _estimate_bytes(con, path, former), "publishing")
+    with attach_previous(con, path, layout) as previous:
+        check_room(path.parent, _estimate_bytes(con, path, previous), "publishing")
         histories = {
-            table: _write_history(con, path, table, former, touched.get(table, []), publication, compact)
-            for table in GROWING
+            table: _write_history(con, path, table, previous, touched.get(table, []), publication, compact)
+            for table in APPEND_ONLY
             if _rows(con, table) > parquet_above
         }
         with atomic_write(path) as draft:
             con.execute(f"attach {literal(str(draft))} as published")
             try:
-                _copy_tables(con, histories, (publication, former.publication_id, layout))
-                _create_latest(con, former if "forecasts" in histories else Former(), touched.get("forecasts", []))
+                _copy_tables(con, histories, (publication, previous.publication_id, layout))
+                _create_latest(
+                    con, previous if "forecasts" in histories else PreviousPublication(), touched.get("forecasts", [])
+                )
                 _complete(con, path, histories)
             finally:
                 con.execute("detach published")
             _check_no_wal(draft)
-            spare(path, _files(former.parts) - _files(histories) if former.publication_id else None)
+            spare(path, _files(previous.partitions) - _files(histories) if previous.publication_id else None)
 
 
-def _estimate_bytes(con: duckdb.DuckDBPyConnection, path: Path, former: Former) -> int:
+def _estimate_bytes(con: duckdb.DuckDBPyConnection, path: Path, previous: PreviousPublication) -> int:
     """About what will be written: as much as last time, or as the warehouse holds; the history only where all of it is."""
-    history = 0 if former.publication_id else sum(file.stat().st_size for file in folder_of(path).rglob("*.parquet"))
+    history = 0 if previous.publication_id else sum(file.stat().st_size for file in folder_of(path).rglob("*.parquet"))
     if path.is_file():
         return path.stat().st_size + history
     files = con.execute("select path from duckdb_databases() where database_name = current_database()").fetchall()
-    parts = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # of a lake it is no file
-    return history + sum(part.stat().st_size for part in parts if part.is_file())
+    partitions = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # of a lake it is no file
+    return history + sum(part.stat().st_size for part in partitions if part.is_file())
 
 
 def _touched(unpublished: pl.DataFrame) -> dict[str, list[Range]]:
@@ -177,23 +180,23 @@ def _write_history(
     con: duckdb.DuckDBPyConnection,
     path: Path,
     table: str,
-    former: Former,
+    previous: PreviousPublication,
     touched: list[Range],
     publication: str,
     compact: bool,
-) -> list[Part]:
-    parts = former.parts.get(table, [])
-    again = [*touched, *(compact_ranges(parts) if compact else [])]
-    return write_history(con, path, table, parts, again, publication)
+) -> list[Partition]:
+    partitions = previous.partitions.get(table, [])
+    again = [*touched, *(compact_ranges(partitions) if compact else [])]
+    return write_history(con, path, table, partitions, again, publication)
 
 
 def _files(histories: Histories) -> set[str]:
-    return {part.file for parts in histories.values() for part in parts}
+    return {part.file for partitions in histories.values() for part in partitions}
 
 
 def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tuple[str, str | None, str]) -> None:
     """What lies in the published file itself, and what it says of itself."""
-    files = [part for parts in histories.values() for part in parts]
+    files = [part for partitions in histories.values() for part in partitions]
     with transaction(con):
         for table in (name for name in PUBLIC_TABLES if name not in histories):
             con.execute(f"create table published.{quoted(table)} as from {quoted(table)}")
@@ -208,7 +211,7 @@ def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tu
                 con.execute("insert into published.history_files from files")
 
 
-def _create_latest(con: duckdb.DuckDBPyConnection, former: Former, touched: Iterable[Range]) -> None:
+def _create_latest(con: duckdb.DuckDBPyConnection, previous: PreviousPublication, touched: Iterable[Range]) -> None:
     """latest_forecasts as a table: read often, and read fast.
 
     Of a long history only what was written since is looked at, unless the publication before is damaged.
@@ -216,7 +219,7 @@ def _create_latest(con: duckdb.DuckDBPyConnection, former: Former, touched: Iter
     ranges = [within("forecasts", one) for one in joined(touched, adjacent=True)]
     kept = " and ".join(f"not ({one})" for one in ranges) or "true"
     new = [f"from forecasts where {one}" for one in ranges]
-    if former.parts.get("forecasts"):
+    if previous.partitions.get("forecasts"):
         try:
             _create_latest_from(con, [f"from former.latest_forecasts where {kept}", *new])
         except duckdb.IOException as error:
@@ -244,8 +247,8 @@ def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) 
     con.execute("use published")
     try:
         with transaction(con):  # hundreds of statements, each of which would wait for the disk by itself
-            for table, parts in histories.items():
-                create_history_view(con, path, table, parts)
+            for table, partitions in histories.items():
+                create_history_view(con, path, table, partitions)
             for table, column, comment in comments:
                 if table in PUBLIC_TABLES and column is None:
                     what = "view" if table in histories else "table"

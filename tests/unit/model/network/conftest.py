@@ -10,7 +10,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.network.seq2seq import Seq2Seq
 from daycast.model.windows import Batch
 
-SMALL = ModelConfig(hidden=8, dropout=0.0)
+SMALL = ModelConfig(hidden_size=8, dropout=0.0)
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def make_net() -> Callable[..., Seq2Seq]:
     def make(cell: str = "gru", seed: int = 5, targets: int = 1, **options: object) -> Seq2Seq:
         torch.manual_seed(seed)
         net = Seq2Seq(cell, 2, targets, replace(SMALL, **options)).double()
-        for parameter in (net.head.weight, net.head.bias, net.spread):
+        for parameter in (net.head.weight, net.head.bias, net.quantile_steps):
             torch.nn.init.normal_(parameter)
         return net.eval()
 

@@ -12,7 +12,7 @@ from daycast.model.windows import Batch
 
 def test_it_is_the_softmax_of_scaled_dot_products_merged_with_what_was_decoded() -> None:
     torch.manual_seed(1)
-    attention = Attention(hidden=3, width=4).double()
+    attention = Attention(hidden_size=3, width=4).double()
     decoded, outputs = torch.randn(2, 5, 3, dtype=torch.float64), torch.randn(2, 7, 4, dtype=torch.float64)
     got = attention(decoded, outputs).detach().numpy()
     query, merge, bias = (

@@ -9,7 +9,7 @@ import torch
 
 from daycast.model.config import MEDIAN
 from daycast.model.network.cells import CELLS
-from daycast.model.network.decoders import teacher_share
+from daycast.model.network.decoders import teacher_forcing_ratio
 from daycast.model.network.seq2seq import Seq2Seq, read_history
 from daycast.model.windows import Batch
 from unit.model.network import slow_cells
@@ -36,7 +36,9 @@ def medians_of(net: Seq2Seq, batch: Batch, linear: torch.Tensor) -> np.ndarray:
 
 
 def taught(make_net: MakeNet, cell: str, share: float) -> Seq2Seq:
-    return make_net(cell, decoder="autoregressive", teacher_share=share, teacher_share_at_end=share).train()
+    return make_net(
+        cell, decoder="autoregressive", teacher_forcing_ratio=share, final_teacher_forcing_ratio=share
+    ).train()
 
 
 @EACH
@@ -85,7 +87,9 @@ def test_half_the_share_shows_about_half_of_the_hours_and_all_targets_of_an_hour
     make_net: MakeNet, make_exact_batch: MakeBatch
 ) -> None:
     """Told apart by a truth so far away that the cell saturates where it is shown."""
-    net = make_net("rnn", targets=2, decoder="autoregressive", teacher_share=0.5, teacher_share_at_end=0.5).train()
+    net = make_net(
+        "rnn", targets=2, decoder="autoregressive", teacher_forcing_ratio=0.5, final_teacher_forcing_ratio=0.5
+    ).train()
     batch, seen = make_exact_batch(50), []
     net.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][..., -2:]))
     net(replace(batch, truth=torch.full_like(batch.truth, 1e6)), torch.zeros(50, 24, 2, dtype=torch.float64))
@@ -119,7 +123,7 @@ def test_a_forecast_never_reads_the_truth(decoder: str, make_net: MakeNet, make_
 
 
 def test_the_share_falls_in_a_straight_line_and_then_stays() -> None:
-    shares = [teacher_share(torch.tensor(float(step)), 4, 0.9, 0.1).item() for step in (0, 1, 2, 4, 9)]
+    shares = [teacher_forcing_ratio(torch.tensor(float(step)), 4, 0.9, 0.1).item() for step in (0, 1, 2, 4, 9)]
     assert shares == pytest.approx([0.9, 0.7, 0.5, 0.1, 0.1])
 
 
@@ -132,4 +136,4 @@ def test_a_network_counts_its_lessons_and_forecasts_are_none(make_net: MakeNet, 
         net(batch, linear)
     net.eval()(batch, linear)
     assert net.state_dict()["lessons"] == 2
-    assert net._next_teacher_share().item() == pytest.approx(2 / 3)
+    assert net._next_teacher_forcing_ratio().item() == pytest.approx(2 / 3)

@@ -18,8 +18,8 @@ def test_the_bridge_adds_up_both_directions_of_one_layer() -> None:
         torch.nn.init.constant_(part.bias, bias)
         part.weight.data = torch.tensor([[10.0, 1.0]])
     state = torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None]
-    hidden, cell = bridge((state, state))
-    assert hidden.flatten().tolist() == [12.0, 34.0]
+    hidden_size, cell = bridge((state, state))
+    assert hidden_size.flatten().tolist() == [12.0, 34.0]
     assert cell.flatten().tolist() == [112.0, 134.0]
 
 

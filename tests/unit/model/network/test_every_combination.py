@@ -28,7 +28,7 @@ def name_of(choice: object) -> str:
 
 
 EVERY = pytest.mark.parametrize(("cell", "options"), CHOICES, ids=name_of)
-CONFIG = ModelConfig(hidden=8, layers=2, dropout=0.0)
+CONFIG = ModelConfig(hidden_size=8, layers=2, dropout=0.0)
 
 
 def make(cell: str, options: dict[str, object], **more: object) -> Seq2Seq:
@@ -77,7 +77,7 @@ def test_four_windows_are_learnt_to_nearly_nothing(
     cell: str, options: dict[str, object], make_batch: Callable[..., Batch]
 ) -> None:
     steps = 100
-    net = make(cell, options, hidden=32, layers=1, epochs=1, steps_per_epoch=steps // 2)
+    net = make(cell, options, hidden_size=32, layers=1, epochs=1, steps_per_epoch=steps // 2)
     net.start_from(torch.full((24, 2, 7), 0.3))
     batch, linear = make_batch(4, truth_missing=0.1), torch.zeros(4, 24, 2)
 
@@ -99,7 +99,7 @@ def test_four_windows_are_learnt_to_nearly_nothing(
 
 def test_layer_norm_gives_the_head_numbers_of_mean_0_and_deviation_1(make_batch: Callable[..., Batch]) -> None:
     for normed in (True, False):
-        net, read = make("gru", {"layer_norm": normed}, hidden=32), []
+        net, read = make("gru", {"layer_norm": normed}, hidden_size=32), []
         net.head.register_forward_pre_hook(lambda _, inputs, read=read: read.append(inputs[0]))
         net(make_batch(3), torch.zeros(3, 24, 2))
         deviation = read[0].std(dim=2, correction=0)
@@ -110,6 +110,6 @@ def test_parameters_are_counted_as_the_formulas_say() -> None:
     """A cell of g gates with I inputs and D units: g · (D · I + D · D + 2 · D) weights; 11 and 4 inputs, 8 units, 1 target."""
     sizes = {"rnn": 1, "gru": 3, "lstm": 4}
     for cell, gates in sizes.items():
-        net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden=8))
+        net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden_size=8))
         cells = gates * ((8 * 11 + 64 + 16) + (8 * 4 + 64 + 16))
         assert count_parameters(net) == cells + 7 * 8 + 7 + 24 * 7

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from daycast.errors import ConfigError
-from daycast.model.network.cells import lengthen_memory, make_cell
+from daycast.model.network.cells import init_chrono, make_cell
 from daycast.model.network.seq2seq import Seq2Seq, read_history
 from daycast.model.windows import Batch
 
@@ -31,14 +31,14 @@ def first_hour_against_last(net: Seq2Seq, batch: Batch) -> float:
 def test_with_open_gates_the_first_of_168_hours_is_learnt_from(
     cell: str, make_net: Callable[..., Seq2Seq], make_exact_batch: Callable[..., Batch]
 ) -> None:
-    assert first_hour_against_last(make_net(cell, hidden=32, long_memory=True), make_exact_batch(4)) > 1e-3
+    assert first_hour_against_last(make_net(cell, hidden_size=32, chrono_init=True), make_exact_batch(4)) > 1e-3
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_without_gates_or_with_gates_half_open_the_gradient_vanishes(
     cell: str, make_net: Callable[..., Seq2Seq], make_exact_batch: Callable[..., Batch]
 ) -> None:
-    assert first_hour_against_last(make_net(cell, hidden=32), make_exact_batch(4)) < 1e-12
+    assert first_hour_against_last(make_net(cell, hidden_size=32), make_exact_batch(4)) < 1e-12
 
 
 @GATED
@@ -49,7 +49,9 @@ def test_even_half_open_gates_carry_thousands_of_times_more_of_it_than_none(
 
     def usual(name: str) -> float:
         batch = make_exact_batch(4)
-        return statistics.median(first_hour_against_last(make_net(name, seed, hidden=64), batch) for seed in range(7))
+        return statistics.median(
+            first_hour_against_last(make_net(name, seed, hidden_size=64), batch) for seed in range(7)
+        )
 
     assert usual(cell) > 1e3 * usual("rnn")
 
@@ -58,7 +60,7 @@ def test_even_half_open_gates_carry_thousands_of_times_more_of_it_than_none(
 def test_the_units_of_each_layer_remember_from_an_hour_to_the_whole_history(cell: str) -> None:
     """Nothing goes in but the gates' own biases: a unit of span n keeps n / (n + 1) of what it holds each hour."""
     module = make_cell(cell, 2, 5, layers=2)
-    lengthen_memory(module, 168)
+    init_chrono(module, 168)
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if name.startswith("weight"):
@@ -79,7 +81,7 @@ def _fresh(module: torch.nn.Module, cell: str) -> torch.Tensor:
 
 def test_what_an_lstm_unit_takes_in_is_what_it_lets_go() -> None:
     module = make_cell("lstm", 2, 5)
-    lengthen_memory(module, 168)
+    init_chrono(module, 168)
     enter, forget, _, _ = (module.bias_ih_l0 + module.bias_hh_l0).chunk(4)
     torch.testing.assert_close(enter.sigmoid() + forget.sigmoid(), torch.ones(5))
     assert forget[-1].item() == pytest.approx(math.log(167))
@@ -87,4 +89,4 @@ def test_what_an_lstm_unit_takes_in_is_what_it_lets_go() -> None:
 
 def test_a_plain_rnn_has_no_gates_to_open(make_net: Callable[..., Seq2Seq]) -> None:
     with pytest.raises(ConfigError, match="long_memory sets gates, and cell 'rnn' has none: choose gru or lstm"):
-        make_net("rnn", long_memory=True)
+        make_net("rnn", chrono_init=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from daycast.features.channels import Scale
-from daycast.features.panel import Network
+from daycast.features.panel import Panel
 from daycast.model.network.seq2seq import Seq2Seq, summarise_station, summary_width
 from daycast.model.windows import Batch, Windows
 
@@ -33,7 +33,7 @@ def test_an_unknown_elevation_is_not_taken_for_the_sea(
     assert summary[:, -2:].tolist() == [[0.0, 0.0], [0.0, 0.0 if elevation is None else 1.0]]
 
 
-def test_windows_tell_the_elevation_in_kilometres(make_plain_network: Callable[[np.ndarray], Network]) -> None:
+def test_windows_tell_the_elevation_in_kilometres(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
     network = make_plain_network(np.zeros((3, 200, 1)))
     stations = network.stations.with_columns(elevation_m=pl.Series([1500.0, None, -20.0]))
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))

@@ -16,7 +16,7 @@ from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import Stop, StoppedError, current_stop
 from daycast.sources.http import transport as http_answer
 from daycast.sources.http.client import Client, Credential, HttpSettings
-from daycast.sources.http.transport import LastingError
+from daycast.sources.http.transport import PermanentError
 from unit.sources.http_server import Answer, Request, serve
 
 SECRET = "pa ss/w0rd&x"  # noqa: S105 (made up, with characters that addresses escape)
@@ -269,7 +269,7 @@ def test_a_body_that_unpacks_to_far_more_than_is_read_takes_no_more_memory_than_
     monkeypatch.setattr(http_answer, "MOST_BYTES", 2**20)
     packed = gzip.compress(b" " * 100 * 2**20)
     tracemalloc.start()
-    with pytest.raises(LastingError):
+    with pytest.raises(PermanentError):
         http_answer.decode(packed, "gzip")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

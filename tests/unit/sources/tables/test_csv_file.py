@@ -7,7 +7,7 @@ import pytest
 from daycast.errors import SourceError
 from daycast.sources import streams as bounded
 from daycast.sources.files import csv_table as csv_file
-from daycast.sources.files.csv_table import beyond_columns, parse_table, read_pieces, survey
+from daycast.sources.files.csv_table import beyond_columns, parse_table, read_chunks, survey
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -108,7 +108,7 @@ def test_a_header_of_a_thousand_names_is_not_printed_in_full():
 
 def pieces_of(content: bytes, needed: tuple[str, ...] = ()):
     stream = io.BytesIO(content)
-    return list(read_pieces(stream, survey(stream, "a.csv"), ",", needed, "a.csv"))
+    return list(read_chunks(stream, survey(stream, "a.csv"), ",", needed, "a.csv"))
 
 
 def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and_take_no_memory():
@@ -132,21 +132,21 @@ def test_gzip_that_unpacks_to_more_than_is_ever_read_is_refused(monkeypatch):
 def test_a_large_text_is_read_in_pieces_that_are_all_of_it(monkeypatch, rows, pack):
     monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
     lines = [f"{row},{row % 7}" for row in range(rows)]
-    pieces = pieces_of(pack("\n".join(["a,b", *lines, ""]).encode()))
-    assert [row for piece in pieces for row in piece.table.rows()] == [tuple(line.split(",")) for line in lines]
-    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-    assert len(pieces) == max(-(-rows // 10), 1)
+    chunks = pieces_of(pack("\n".join(["a,b", *lines, ""]).encode()))
+    assert [row for chunk in chunks for row in chunk.table.rows()] == [tuple(line.split(",")) for line in lines]
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert len(chunks) == max(-(-rows // 10), 1)
 
 
 def test_a_wide_table_is_read_in_pieces_of_fewer_rows(monkeypatch):
     monkeypatch.setattr(csv_file, "_MOST_CELLS", 50)
-    assert [piece.table.height for piece in pieces_of(b"a,b,c,d\n" + b"1\n" * 25)] == [10, 10, 5]
+    assert [chunk.table.height for chunk in pieces_of(b"a,b,c,d\n" + b"1\n" * 25)] == [10, 10, 5]
 
 
 def test_a_field_that_goes_on_over_lines_is_not_cut(monkeypatch):
     monkeypatch.setattr(csv_file, "_MOST_ROWS", 3)
-    pieces = pieces_of(b'a,b\n1,2\n3,4\n5,"x\ny\nz"\n7,8\n')
-    assert [row for piece in pieces for row in piece.table.rows()] == [
+    chunks = pieces_of(b'a,b\n1,2\n3,4\n5,"x\ny\nz"\n7,8\n')
+    assert [row for chunk in chunks for row in chunk.table.rows()] == [
         ("1", "2"),
         ("3", "4"),
         ("5", "x\ny\nz"),

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from daycast.sources.batch import ISSUE_KEYS, Delivery
+from daycast.sources.batch import ISSUE_KEYS, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
 from daycast.sources.sql import SqlSource
@@ -28,14 +28,14 @@ a,2026-02-01T00:00Z,2026-02-01T02:00Z,2026-02-01T05:30Z,274.15
 """
 
 
-def deliver_csv(folder: Path, text: str, since=None, until=FOREVER, **settings) -> Delivery:
+def deliver_csv(folder: Path, text: str, since=None, until=FOREVER, **settings) -> SourceBatch:
     (folder / "a.csv").write_text(text)
     source = CsvSource.model_validate(MINIMAL | {"files": "*.csv"} | settings, context={"folder": folder})
     [delivery] = source.fetch(since, until, BUILT_IN, ())
     return delivery
 
 
-def deliver_parquet(folder: Path, text: str, since=None, until=FOREVER, **settings) -> Delivery:
+def deliver_parquet(folder: Path, text: str, since=None, until=FOREVER, **settings) -> SourceBatch:
     times = {name: pl.Datetime("us", "UTC") for name in ("run", "valid", "stored")}
     table = pl.read_csv(text.encode()).with_columns(pl.col(name).str.to_datetime(time_zone="UTC") for name in times)
     table.write_parquet(folder / "a.parquet")

@@ -1,2 +1,0 @@
-delete from batches
-where list_contains($batch_ids::varchar[], batch_id)

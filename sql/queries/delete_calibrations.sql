@@ -1,3 +1,0 @@
-delete from calibrations
-where model_id = $model_id
-    and calibrated_at = $calibrated_at

@@ -1,2 +1,0 @@
-delete from judgements
-where model_id = $model_id

@@ -1,2 +1,0 @@
-delete from models
-where model_id = $model_id

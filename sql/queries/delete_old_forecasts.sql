@@ -1,2 +1,0 @@
-delete from forecasts
-where issued_at < $until

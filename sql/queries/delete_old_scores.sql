@@ -1,2 +1,0 @@
-delete from scores
-where valid_on < $until::date

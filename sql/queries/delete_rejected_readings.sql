@@ -1,2 +1,0 @@
-delete from rejected_readings
-where list_contains($batch_ids::varchar[], batch_id)

@@ -1,2 +1,0 @@
-delete from stations
-where station_id in (select station_id from listed)

@@ -1,2 +1,0 @@
-delete from substitutes
-where model_id = $model_id

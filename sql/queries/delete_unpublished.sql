@@ -1,3 +1,0 @@
-delete from unpublished
-using written
-where written.touch_id::uuid = unpublished.touch_id

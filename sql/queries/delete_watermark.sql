@@ -1,2 +1,0 @@
-delete from watermarks
-where source = $source

@@ -1,0 +1,206 @@
+-- Forecasts of ours and of others, and how good they were.
+
+-- name: delete_forecasts
+delete from forecasts
+using (select distinct station_id, variable, issued_at from served) as replaced
+where replaced.station_id = forecasts.station_id
+    and replaced.variable = forecasts.variable
+    and replaced.issued_at = forecasts.issued_at;
+
+-- name: delete_scores
+delete from scores
+using (select distinct station_id, valid_on from scored) as replaced
+where replaced.station_id = scores.station_id
+    and replaced.valid_on = scores.valid_on;
+
+-- name: select_external_forecast_count
+select
+    count(*) as n,
+    count(distinct station_id) as stations,
+    max(issued_at) as newest
+from external_forecasts;
+
+-- name: select_external_forecasts
+select * exclude (batch_id, row_number)
+from external_forecasts
+where received_at <= $as_of
+    and issued_at between $since and $until
+order by
+    station_id,
+    issued_at,
+    valid_at,
+    received_at,
+    batch_id,
+    row_number;
+
+-- name: select_external_forecasts_of_ranges
+-- The rows of the issues [since, until] of each station in `ranges`.
+select external_forecasts.*
+from external_forecasts
+join ranges
+    on ranges.station_id = external_forecasts.station_id
+    and external_forecasts.issued_at between ranges.since and ranges.until
+where external_forecasts.issued_at between $earliest and $latest;
+
+-- name: select_forecast_count
+with newest as (
+    select
+        station_id,
+        variable,
+        max(issued_at) as issued_at
+    from forecasts
+    where issued_at <= $as_of
+    group by all
+)
+select
+    max(issued_at) as issued_at,
+    count(distinct station_id) as stations,
+    list_sort(list(distinct variable)) as variables,
+    (
+        select count(*)
+        from forecasts
+        join newest using (station_id, variable, issued_at)
+        where implausible
+    ) as implausible
+from newest;
+
+-- name: select_forecast_regimes
+-- What the model had to work with in the newest issue up to $as_of.
+select
+    input_regime,
+    count(distinct station_id) as stations
+from forecasts
+where issued_at = (select max(issued_at) from forecasts where issued_at <= $as_of)
+group by input_regime
+order by stations desc, input_regime;
+
+-- name: select_forecasts_of_first_stations
+-- The newest issue up to $as_of, for the first stations by id.
+with newest as (
+    select max(issued_at) as issued_at
+    from forecasts
+    where issued_at <= $as_of
+),
+shown as (
+    select distinct station_id
+    from forecasts
+    where issued_at = (select issued_at from newest)
+    order by station_id
+    limit $stations
+),
+final as (
+    select
+        forecasts.* exclude (value, model_id, created_at),
+        stations.name
+    from forecasts
+    left join stations using (station_id)
+    where issued_at = (select issued_at from newest)
+        and station_id in (select station_id from shown)
+)
+select * from final
+order by station_id, variable, lead_hours;
+
+-- name: select_forecasts_of_issue
+-- How many forecasts there are of an hour of issue, by station, and how many of them somebody was served.
+select
+    station_id,
+    count(*) as rows,
+    count(*) filter (not coalesce(backfilled, false)) as served
+from forecasts
+where issued_at = $issued_at
+group by station_id;
+
+-- name: select_forecasts_to_score
+-- Forecasts of hours up to $as_of whose day of validity saw a new reading, a correction, another flag or a new forecast since scores were last written.
+-- A reading that reached us later than it says gives values up to a day before and after it flags that date from then too.
+with last_scored as (
+    select coalesce(max(coalesce(as_of, scored_at)), '-infinity'::timestamptz) as scored_at
+    from scores
+    where scored_at <= $now  -- scores that a clock ahead of time wrote would keep all others away until then
+),
+changed as (
+    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
+    from readings
+    join batches using (batch_id)
+    cross join (values (-1), (0), (1)) as around (shift)
+    where batches.ingested_at > (select scored_at from last_scored)
+        and (shift = 0 or readings.received_at <= (select scored_at from last_scored))
+    union
+    select observed_at::date as day
+    from observation_versions
+    where known_from > (select scored_at from last_scored)
+    union
+    select valid_at::date as day
+    from forecasts
+    where created_at > (select scored_at from last_scored)
+),
+hours as (  -- not days: what is joined by a column as it stands finds its rows without reading all that ever were
+    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
+    from changed
+),
+final as (
+    select forecasts.*
+    from forecasts
+    semi join hours using (valid_at)
+    join observations
+        on observations.station_id = forecasts.station_id
+        and observations.observed_at = forecasts.valid_at
+    where forecasts.valid_at <= $as_of
+)
+select * from final
+order by model_id, station_id, variable, issued_at, lead_hours;
+
+-- name: select_hours_of_issue
+select distinct issued_at
+from forecasts
+where issued_at >= $since and issued_at < $until;
+
+-- name: select_served_forecasts
+-- Which forecasts of these hours of issue somebody was served.
+select distinct
+    station_id,
+    variable,
+    issued_at
+from forecasts
+where issued_at between $first and $last and not coalesce(backfilled, false);
+
+-- name: select_skill
+-- The skill table of the summary, all leads together: verified once there is a week of it, as judged before promotion until then.
+with days as (
+    select count(distinct valid_on) as verified
+    from scores
+    semi join champion using (model_id)
+),
+final as (
+    select
+        basis,
+        variable,
+        forecaster,
+        sum(n)::bigint as n,
+        sum(n * mae) / sum(n) as mae,
+        sqrt(sum(n * rmse * rmse) / sum(n)) as rmse,
+        sum(n * bias) / sum(n) as bias,
+        sum(n * crps) / sum(n) as crps,
+        sum(n * coverage_80) / sum(n) as coverage_80
+    from skill_by_lead
+    semi join champion using (model_id)
+    where basis = if((select verified from days) >= 7, 'verified', 'judged')
+    group by all
+)
+select * from final
+order by variable, crps;
+
+-- name: select_skill_by_lead
+-- The champion's rows of skill_by_lead, and those of what stands beside it, on one basis.
+select skill_by_lead.*
+from skill_by_lead
+semi join champion using (model_id)
+where basis = $basis
+order by variable, forecaster, lead_hours;
+
+-- name: select_skill_span
+-- What the scores of the champion rest on: the hours of issue it was judged on, and the days it was verified on.
+select
+    (select min(since) from holdout_scores semi join champion using (model_id)) as judged_since,
+    (select max(until) from holdout_scores semi join champion using (model_id)) as judged_until,
+    (select count(distinct valid_on) from scores semi join champion using (model_id)) as verified_days;

@@ -1,2 +1,0 @@
-insert into calibrations by name
-select * from calibrated

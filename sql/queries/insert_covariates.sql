@@ -1,2 +1,0 @@
-insert into covariates by name
-select * from issues

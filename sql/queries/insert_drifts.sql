@@ -1,2 +1,0 @@
-insert into drifts by name
-select * from drifted

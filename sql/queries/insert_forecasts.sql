@@ -1,2 +1,0 @@
-insert into forecasts by name
-select * from served

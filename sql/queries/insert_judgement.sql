@@ -1,2 +1,0 @@
-insert into judgements by name
-select * from judged

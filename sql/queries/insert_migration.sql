@@ -1,2 +1,0 @@
-insert into migrations
-values ($name, $checksum, $applied_at)

@@ -1,2 +1,0 @@
-insert into month_statistics by name
-select * from statistics

@@ -1,2 +1,0 @@
-insert into neighbours by name
-select * from nearest

@@ -1,2 +1,0 @@
-insert into observation_versions by name
-select * from versions

@@ -1,2 +1,0 @@
-insert into publications by name
-select $publication_id as publication_id

@@ -1,2 +1,0 @@
-insert into readings by name
-select * from news

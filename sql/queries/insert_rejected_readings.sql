@@ -1,2 +1,0 @@
-insert into rejected_readings by name
-select * from refusals

@@ -1,2 +1,0 @@
-insert into scores by name
-select * from scored

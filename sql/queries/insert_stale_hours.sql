@@ -1,2 +1,0 @@
-insert into stale_hours by name
-select * from ranges

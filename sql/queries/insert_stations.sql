@@ -1,2 +1,0 @@
-insert into stations by name
-select * from listed

@@ -1,2 +1,0 @@
-insert into substitutes by name
-select * from chosen

@@ -1,2 +1,0 @@
-insert into watermarks
-values ($source, $received_until)

@@ -1,0 +1,201 @@
+-- What is believed of each station and hour, what must be made again, and what past months were like.
+
+-- name: delete_month_statistics
+-- Of every month in which one of `ranges` lies.
+delete from month_statistics
+using ranges
+where ranges.station_id = month_statistics.station_id
+    and month_statistics.month between date_trunc('month', ranges.since) and ranges.until;
+
+-- name: delete_neighbours
+delete from neighbours;
+
+-- name: delete_observation_versions
+delete from observation_versions
+using hours
+where hours.station_id = observation_versions.station_id
+    and hours.observed_at = observation_versions.observed_at;
+
+-- name: delete_stale_hours
+delete from stale_hours
+using ranges
+where ranges.station_id = stale_hours.station_id
+    and stale_hours.since >= ranges.since
+    and stale_hours.until <= ranges.until;
+
+-- name: insert_stale_hours_after
+-- Hours that are there already and draw on the climatology of a month before them, from `boundary` on.
+insert into stale_hours by name
+select
+    station_id,
+    min(observed_at) as since,
+    max(observed_at) as until
+from observation_versions
+join later using (station_id)
+where observed_at >= later.boundary
+group by
+    station_id,
+    date_trunc('month', observed_at);
+
+-- name: insert_stale_hours_of_neighbours
+-- The same hours of every station that is compared with one of stale hours.
+insert into stale_hours by name
+select
+    neighbours.station_id,
+    stale_hours.since,
+    stale_hours.until
+from stale_hours
+join neighbours
+    on neighbours.neighbour_id = stale_hours.station_id;
+
+-- name: select_extent
+select
+    min(observed_at) as first_observed_at,
+    max(observed_at) as last_observed_at
+from observation_versions
+where known_from <= $as_of;
+
+-- name: select_first_month
+select date_trunc('month', min(observed_at))::date
+from observation_versions;
+
+-- name: select_month_statistics
+select month_statistics.*
+from month_statistics
+semi join months using (station_id, month);
+
+-- name: select_month_sums
+-- Some stations' months (all but those before $earliest) as they were known when each month ended: {sums} of every variable.
+-- Months are those of UTC, by make_timestamp: a calendar of time zones takes ten times as long.
+with believed as (
+    select
+        *,
+        date_trunc('month', make_timestamp(epoch_us(observed_at)))::date as month,
+        (date_trunc('month', make_timestamp(epoch_us(observed_at))) + interval 1 month)::timestamptz as month_end
+    from observation_versions
+    where observed_at >= $earliest
+        and observed_at < $latest
+)
+select
+    believed.station_id,
+    believed.month,
+    {sums}
+from believed
+semi join months
+    on months.station_id = believed.station_id
+    and months.month = believed.month
+where known_from < month_end
+    and (known_until is null or known_until >= month_end)
+group by
+    believed.station_id,
+    believed.month;
+
+-- name: select_neighbours
+select
+    station_id,
+    neighbour_id,
+    rank
+from neighbours
+order by
+    station_id,
+    rank;
+
+-- name: select_newly_silent_stations
+-- Stations of which, as known by $now, nothing was observed since $since, but something since $since_before.
+select
+    station_id,
+    max(observed_at) as last_observed_at
+from observation_versions
+where known_from <= $now
+group by station_id
+having max(observed_at) < $since
+    and max(observed_at) >= $since_before
+order by station_id;
+
+-- name: select_readings_of_ranges
+-- The readings that make up the hours [since, until] of each station in `ranges`.
+select readings.*
+from readings
+join ranges
+    on ranges.station_id = readings.station_id
+    and readings.observed_at > ranges.since - interval 1 hour
+    and readings.observed_at <= ranges.until
+where readings.observed_at between $earliest and $latest;
+
+-- name: select_recent_observations
+select *
+from observations
+where list_contains($stations::varchar[], station_id)
+    and observed_at between $since and $until
+order by station_id, observed_at;
+
+-- name: select_silent_stations
+-- Stations of which, as known by $now, nothing was observed since $since; null for never.
+with heard as (
+    select
+        station_id,
+        max(observed_at) as last_observed_at
+    from observation_versions
+    where known_from <= $now
+    group by station_id
+),
+final as (
+    select
+        station_id,
+        last_observed_at
+    from stations
+    left join heard using (station_id)
+    where last_observed_at is null
+        or last_observed_at < $since
+)
+select * from final
+order by last_observed_at nulls first, station_id;
+
+-- name: select_stale_hours
+-- One row a station and month.
+select
+    station_id,
+    min(since) as since,
+    max(until) as until
+from stale_hours
+group by
+    station_id,
+    date_trunc('month', since)
+order by
+    date_trunc('month', since),
+    station_id;
+
+-- name: select_station_coverage
+select *
+from station_coverage
+order by station_id;
+
+-- name: select_stations
+select
+    station_id,
+    latitude,
+    longitude,
+    elevation_m
+from stations
+order by station_id;
+
+-- name: select_versions
+select
+    * exclude (known_until),
+    case when known_until <= $as_of then known_until end as known_until
+from observation_versions
+where known_from <= $as_of
+    and observed_at between $since and $until
+order by
+    station_id,
+    observed_at,
+    known_from;
+
+-- name: select_versions_of_ranges
+-- The versions of the hours [since, until] of each station in `ranges`.
+select observation_versions.*
+from observation_versions
+join ranges
+    on ranges.station_id = observation_versions.station_id
+    and observation_versions.observed_at between ranges.since and ranges.until
+where observation_versions.observed_at between $earliest and $latest;

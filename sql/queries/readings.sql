@@ -1,0 +1,103 @@
+-- What sources delivered: batches, readings, rejections, stations and watermarks.
+
+-- name: delete_batches
+delete from batches
+where list_contains($batch_ids::varchar[], batch_id);
+
+-- name: delete_rejected_readings
+delete from rejected_readings
+where list_contains($batch_ids::varchar[], batch_id);
+
+-- name: delete_stations
+delete from stations
+where station_id in (select station_id from listed);
+
+-- name: delete_watermark
+delete from watermarks
+where source = $source;
+
+-- name: insert_batch
+insert into batches by name
+select
+    $batch_id as batch_id,
+    $source as source,
+    $origin as origin,
+    $fingerprint as fingerprint,
+    $complete as complete,
+    $received_until::timestamptz as received_until,
+    $rows_delivered as rows_delivered,
+    $rows_kept as rows_kept,
+    $rows_repeated as rows_repeated,
+    $rows_revised as rows_revised,
+    $rows_refused as rows_refused,
+    $ingested_at::timestamptz as ingested_at,
+    $reason as reason;
+
+-- name: insert_unlisted_stations
+insert into stations by name
+select * from unlisted
+where station_id not in (select station_id from stations);
+
+-- name: insert_watermark
+insert into watermarks
+values ($source, $received_until);
+
+-- name: select_batch_ids
+select batch_id
+from batches
+where source = $source
+    and reason is null;
+
+-- name: select_clock_suspects
+select
+    station_id,
+    offset_h
+from station_clock
+where suspect
+order by station_id;
+
+-- name: select_last_batches
+select
+    source,
+    origin,
+    rows_delivered,
+    rows_kept,
+    rows_repeated,
+    rows_refused,
+    ingested_at
+from batches
+where rows_delivered > 0
+order by ingested_at desc, received_until desc, batch_id
+limit $batches;
+
+-- name: select_rejected_batches
+select
+    batch_id,
+    source,
+    origin,
+    ingested_at
+from batches
+where reason is not null;
+
+-- name: select_rejections
+-- What was wrong with rows refused in a span of time, the commonest first; a row can have several things wrong with it.
+select
+    column_name,
+    reason,
+    count(*) as n,
+    min(value) as example
+from rejected_readings
+where rejected_at between $since and $until
+group by all
+order by n desc, column_name, reason;
+
+-- name: select_seen
+select distinct fingerprint
+from batches
+where source = $source
+    and complete;
+
+-- name: select_watermark
+select received_until
+from watermarks
+where source = $source;

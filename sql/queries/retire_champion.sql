@@ -1,3 +1,0 @@
-update models
-set role = 'retired'
-where role = 'champion'

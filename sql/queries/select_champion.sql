@@ -1,3 +1,0 @@
-select *
-from models
-where role = 'champion'

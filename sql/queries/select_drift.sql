@@ -1,2 +1,0 @@
-select * exclude (model_id, found_at)
-from drift

@@ -1,3 +1,0 @@
-select distinct issued_at
-from forecasts
-where issued_at > $latest

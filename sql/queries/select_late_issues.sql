@@ -1,3 +1,0 @@
-select distinct issued_at
-from covariates
-where received_at > $latest

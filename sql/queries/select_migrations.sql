@@ -1,5 +1,0 @@
-select
-    name,
-    checksum
-from migrations
-order by name

@@ -1,3 +1,0 @@
-select *
-from models
-order by registered_at, model_id

@@ -1,2 +1,0 @@
-select publication_id
-from publications

@@ -1,7 +1,0 @@
-select
-    batch_id,
-    source,
-    origin,
-    ingested_at
-from batches
-where reason is not null

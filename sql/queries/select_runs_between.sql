@@ -1,3 +1,0 @@
-select count(*) > 0 as any_run
-from runs
-where started_at between $since and $until

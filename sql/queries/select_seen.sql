@@ -1,4 +1,0 @@
-select distinct fingerprint
-from batches
-where source = $source
-    and complete

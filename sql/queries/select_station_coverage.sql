@@ -1,3 +1,0 @@
-select *
-from station_coverage
-order by station_id

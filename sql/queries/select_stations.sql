@@ -1,7 +1,0 @@
-select
-    station_id,
-    latitude,
-    longitude,
-    elevation_m
-from stations
-order by station_id

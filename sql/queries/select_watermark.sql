@@ -1,3 +1,0 @@
-select received_until
-from watermarks
-where source = $source

@@ -1,3 +1,0 @@
-update covariates
-set received_at = $now
-where received_at > $latest

@@ -1,3 +1,0 @@
-update readings
-set received_at = $now
-where received_at > $latest

@@ -1,6 +1,0 @@
-update runs
-set
-    finished_at = $finished_at,
-    status = $status,
-    message = $message
-where run_id = $run_id

@@ -1,0 +1,2 @@
+-- The former name of fallbacks, for one version: use fallbacks.
+create or replace view substitutes as from fallbacks;
