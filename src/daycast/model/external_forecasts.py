@@ -47,7 +47,7 @@ class ExternalForecast:
         age = (self.age / OLDEST_H)[:, None, None].expand(-1, linear.shape[1], 1)
         return torch.cat([self.departure(linear, last), (~self.values.isnan()).to(age.dtype), age], dim=2)
 
-    def hidden(self, where: Tensor) -> "ExternalForecast":
+    def masked(self, where: Tensor) -> "ExternalForecast":
         """The same with nothing in the windows of `where` (B,) bool, as if no forecast had come."""
         nothing = torch.where(where[:, None, None], torch.nan, self.values)
         return replace(self, values=nothing, age=torch.where(where, float(OLDEST_H), self.age))

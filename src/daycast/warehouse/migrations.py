@@ -76,7 +76,7 @@ def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
 def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
     con.execute("begin")
     try:
-        whole = _for_each_check(con, text)
+        whole = for_each_check(con, text)
         con.execute(strip_checks(whole) if is_lake(con) else whole)
         con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
         con.execute("commit")
@@ -85,7 +85,7 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) 
         raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
 
 
-def _for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
+def for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
     """A migration with its statements that say {check} repeated for the column of each variable's check."""
     if "{check}" not in text:
         return text

@@ -59,7 +59,7 @@ def test_a_bias_of_others_is_taken_off_and_their_absence_leaves_the_path_as_it_w
     for weights in (corrected.path.weights, corrected.refreshed, corrected.path.without[4]):
         torch.testing.assert_close(linear_forecast(weights, batch, 1, ridge_features), batch.truth, atol=0.2, rtol=0)
     absent = replace(
-        batch, external_forecasts=batch.external_forecasts.hidden(torch.ones(len(batch.last), dtype=torch.bool))
+        batch, external_forecasts=batch.external_forecasts.masked(torch.ones(len(batch.last), dtype=torch.bool))
     )
     for before, after in ((plain.path.weights, corrected.path.weights), (plain.refreshed, corrected.refreshed)):
         expected = linear_forecast(before, batch, 1, ridge_features)

@@ -122,7 +122,7 @@ def test_the_decoder_reads_the_forecasts_of_others(cell: str, decoder: str, make
     torch.nn.init.normal_(net.head.weight)
     external_forecast = ExternalForecast(torch.randn(4, 24, 1), torch.full((4,), 3.0), torch.tensor([1]))
     batch, linear = make_batch(4), torch.zeros(4, 24, 1)
-    blind = external_forecast.hidden_size(torch.tensor([True, False, False, False]))
+    blind = external_forecast.masked(torch.tensor([True, False, False, False]))
     older = replace(external_forecast, age=torch.tensor([3.0, 9.0, 3.0, 3.0]))
     first, second, third = (
         net(replace(batch, external_forecasts=part), linear) for part in (external_forecast, blind, older)

@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from daycast.warehouse.migrations import strip_checks
+from daycast.warehouse.migrations import for_each_check, strip_checks
 from daycast.warehouse.statements import sql_folder
 
 
@@ -29,7 +29,7 @@ def test_a_schema_without_checks_has_the_same_columns_and_takes_what_the_other_r
     for change in (str, strip_checks):
         with duckdb.connect() as con:
             for path in sorted((sql_folder() / "migrations").glob("*.sql")):
-                con.execute(change(path.read_text()))
+                con.execute(change(for_each_check(con, path.read_text())))
             columns = "table_name, column_name, data_type, is_nullable, column_default, comment"
             query = f"select {columns} from duckdb_columns() order by all"
             described.append(con.execute(query).fetchall())

@@ -104,7 +104,7 @@ class Seq2Seq(nn.Module):
         if config.chrono_init:
             init_chrono(self.encoder, HISTORY_HOURS)
         if config.decoder == "autoregressive":
-            self.register_buffer("lessons", torch.zeros(()))  # forward passes in training so far
+            self.register_buffer("step", torch.zeros(()))  # forward passes in training so far
         self.step: Tensor
 
     def start_from(self, steps: Tensor, alone: Tensor | None = None) -> None:

@@ -86,4 +86,4 @@ def drop_external(batch: Batch, share: float, rng: np.random.Generator) -> Batch
     if batch.external_forecasts is None:
         return batch
     struck = torch.from_numpy(rng.random(len(batch.filled)) < share).to(batch.filled.device)
-    return replace(batch, external_forecasts=batch.external_forecasts.hidden(struck))
+    return replace(batch, external_forecasts=batch.external_forecasts.masked(struck))

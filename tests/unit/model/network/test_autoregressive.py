@@ -135,5 +135,5 @@ def test_a_network_counts_its_lessons_and_forecasts_are_none(make_net: MakeNet, 
     for _ in range(2):
         net(batch, linear)
     net.eval()(batch, linear)
-    assert net.state_dict()["lessons"] == 2
+    assert net.state_dict()["step"] == 2
     assert net._next_teacher_forcing_ratio().item() == pytest.approx(2 / 3)

@@ -26,7 +26,7 @@ from integration.conftest import small_settings
 from integration.listener import listening
 from integration.place import Place
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOYMENTS = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())["deployments"]
 MISSED = 6  # hours
 UNSAID = "b2f1c0ffee"  # the secret in the addresses that are told what happened

@@ -11,7 +11,7 @@ import pytest
 
 from integration.place import Place
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", "flows", "sql", "infra")
 INFRA = {"daycast/infra/prefect.yaml", "daycast/infra/automations.json"}  # of that folder these alone
 SDIST = "import sys\nfrom setuptools import build_meta\nbuild_meta.build_sdist(sys.argv[1])"
