@@ -43,7 +43,7 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
         nullcontext() if dry_run else recorded(settings, "backfill", now, clock),
         nullcontext() if dry_run or not missing else mapping_blocks(settings) as map_blocks,
     ):
-        how = {"spread": map_blocks} if map_blocks else {}
+        how = {"map_blocks": map_blocks} if map_blocks else {}
         for hour in missing:
             model_id = links.attempt(find_model_of_hour, settings, hour, now)
             made = links.attempt(act, settings, now, hour, model_id=model_id, **how) if model_id else None

@@ -115,3 +115,31 @@ def test_nothing_is_pickled_or_evaluated():
         for forbidden in ("import pickle", "torch.load", "joblib", "eval(", "exec("):
             found = [line for line in text.splitlines() if forbidden in line and ".eval()" not in line]
             assert not found, f"{path.relative_to(ROOT)}: {found}"
+
+
+PLUG_INS = ("flows/", "src/daycast/cli/", "src/daycast/sources/")  # each registered in one place, however small
+
+
+def test_no_small_file_has_only_one_reader():
+    """What only one other file imports, and what has fewer than 60 lines, stands in that file."""
+    names = {path: module_name(path) for path in MODULES}
+    readers = {name: set() for name in names.values()}
+    for path in MODULES:
+        for name in {name.rpartition(".")[0] for name in imports_of(path)} | imports_of(path):
+            if name in readers and name != names[path]:
+                readers[name].add(path)
+    crumbs = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if path.name != "__init__.py"
+        and not str(path.relative_to(ROOT)).startswith(PLUG_INS)
+        and len(path.read_text().splitlines()) < 60
+        and len(readers[names[path]]) == 1
+    ]
+    assert not crumbs
+
+
+def module_name(path: Path) -> str:
+    if path.is_relative_to(ROOT / "flows"):
+        return f"daycast.flows.{path.stem}"
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")

@@ -193,7 +193,7 @@ def test_scores_drifts_and_calibration_are_brought_up_to_date_each_for_itself(mo
     monkeypatch.setattr(verifying, "load_settings", lambda _: settings)
     monkeypatch.setattr(verifying, "verify_forecasts", refuse)
     monkeypatch.setattr(verifying, "note_drifts", refuse)
-    monkeypatch.setattr(verifying, "recalibrate", lambda *_: done.append("calibrated") or True)
+    monkeypatch.setattr(verifying, "calibrate", lambda *_: done.append("calibrated") or True)
     with pytest.raises(StepError, match="KeyError: 'stage'"):
         verifying.verify.fn()
     assert done == ["calibrated"]

@@ -141,5 +141,5 @@ def _known_from(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> 
 
 def _join(parts: Sequence[Hindcasts]) -> Hindcasts:
     quantiles = {name: torch.cat([part.quantiles[name] for part in parts]) for name in parts[0].quantiles}
-    rest = ("truth", "known_from", "issued", "hour", "inputs", "disturbed", "former")
+    rest = ("truth", "known_from", "issued", "hour", "inputs", "masked", "superseded")
     return Hindcasts(quantiles, *(torch.cat([getattr(part, name) for part in parts]) for name in rest))
