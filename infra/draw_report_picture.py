@@ -36,12 +36,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PICTURE)
     args = parser.parse_args()
     file = args.data / "published.duckdb" if args.data.is_dir() else args.data
+    if not file.is_file():
+        raise SystemExit(f"there is no published file {file}: run `make run` first, or name its folder")
     with duckdb.connect(file, read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         station = args.station or choose_station(con, args.variable)
         forecast, observed = read_forecast(con, station, args.variable), read_observed(con, station, args.variable)
-        name = con.execute("select name from stations where station_id = ?", [station]).fetchall()[0][0]
-    chart = make_chart(forecast, observed, BUILT_IN[args.variable], name or station)
+        names = con.execute("select name from stations where station_id = ?", [station]).fetchall()
+    if forecast.is_empty():
+        raise SystemExit(f"there is no forecast of {args.variable} at {station}: name another --station")
+    name = next((name for (name,) in names if name), station)
+    chart = make_chart(forecast, observed, BUILT_IN[args.variable], name)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_bytes(vl_convert.vegalite_to_png(chart, scale=SCALE))
 
@@ -108,7 +113,7 @@ def make_chart(forecast: pl.DataFrame, observed: pl.DataFrame, variable: Variabl
         alt.Chart(rows(forecast.select(at="issued_at").head(1)))
         .mark_rule(color=SOFT, strokeDash=[4, 3], strokeWidth=1.2)
         .encode(x=x),
-        *make_labels(forecast),
+        *make_labels(forecast, observed),
     ]
     title = alt.TitleParams(
         f"{station}: {variable.label}, the next 24 hours",
@@ -124,11 +129,16 @@ def make_ticks(observed: pl.DataFrame, forecast: pl.DataFrame) -> list[int]:
     return hours.filter(hours.dt.hour() % 12 == 0).dt.epoch("ms").to_list()
 
 
-def make_labels(forecast: pl.DataFrame) -> list[alt.Chart]:
-    """What each line and border of a band is, written at its right end."""
-    names = {"q95": "95 %", "q75": "75 %", "q50": "median", "q25": "25 %", "q05": "5 %"}
-    last = forecast.row(-1, named=True)
-    ends = pl.DataFrame([{"at": last["valid_at"], "value": last[q], "text": text} for q, text in names.items()])
+def make_labels(forecast: pl.DataFrame, observed: pl.DataFrame) -> list[alt.Chart]:
+    """What each line and border of a band is, at its right end; the less important ones only where there is room."""
+    names = {"q50": "median", "q95": "95 %", "q05": "5 %", "q75": "75 %", "q25": "25 %"}
+    values = pl.concat([observed["value"].drop_nulls(), forecast["q05"], forecast["q95"]])
+    room = 0.06 * (values.max() - values.min())
+    last, shown = forecast.row(-1, named=True), dict[str, float]()
+    for q in names:
+        if all(abs(last[q] - other) > room for other in shown.values()):
+            shown[q] = last[q]
+    ends = pl.DataFrame([{"at": last["valid_at"], "value": at, "text": names[q]} for q, at in shown.items()])
     return [
         alt.Chart(rows(ends))
         .mark_text(align="left", dx=7, fontSize=11, color=CHAMPION_COLOR)
