@@ -214,11 +214,7 @@ def write_settings() -> str:
             "`DAYCAST_CONFIG` names the file to read."
         ),
         "## Top level",
-        listed(
-            _key(f"`{name}`", "", name, Settings, template)
-            for name in _names(Settings)
-            if not _is_section(Settings, name)
-        ),
+        bullet(_key("", "data", Settings, template)),
         "## `[warehouse.lake]`",
         *_section("warehouse.lake", LakeSettings, template),
         *_sources(template),
@@ -226,18 +222,17 @@ def write_settings() -> str:
         *_section("variables.soil_moisture_pct", DeclaredVariable, template),
     ]
     for name in _names(Settings):
-        kind = _type_of(Settings, name)
         if name == "quality":
             blocks += _quality(template)
         elif name not in {"data", "sources", "variables", "warehouse"}:
-            blocks += [f"## `[{name}]`", *_section(name, kind, template)]
+            blocks += [f"## `[{name}]`", *_section(name, _fields(Settings)[name].annotation, template)]
     return joined(blocks)
 
 
 def _section(name: str, kind: Any, template: Template) -> Iterator[str]:
     """The keys of a section: what its class says of itself, or the template, and a line for each key."""
     yield paragraph(sentence(template.intros.get(name) or _first_line(kind)))
-    yield listed(_key(f"`{key}`", name, key, kind, template) for key in _names(kind) if key != "kind")
+    yield listed(_key(name, key, kind, template) for key in _names(kind) if key != "kind")
 
 
 def _sources(template: Template) -> Iterator[str]:
@@ -282,20 +277,31 @@ def _quality(template: Template) -> Iterator[str]:
     )
 
 
-def _key(shown: str, section: str, name: str, kind: Any, template: Template) -> str:
+def _key(section: str, name: str, kind: Any, template: Template) -> str:
     """One line: the key, its default or that it is required, what it may be, what it means, and an example."""
     told = template.comments.get((section, name), "")
     value = template.values.get((section, name), "")
     if not told or told.endswith("as for csv"):
         told = _comments(kind).get(name, "")
     if not told and section.startswith("sources."):
-        told = template.comments.get(("sources.csv", name), "")
-        value = value or template.values.get(("sources.csv", name), "")
+        other = _kind_with_the_same(kind, name, template)
+        told, value = template.comments.get((other, name), ""), value or template.values.get((other, name), "")
     schema, default = _schema(kind), _default(kind, name)
     facts = [_type_text(schema["properties"][name], default)]
     facts += ["required"] if name in schema.get("required", ()) else []
-    head = f"{shown} = `{default}`" if default else shown
+    head = f"`{name}` = `{default}`" if default else f"`{name}`"
     return f"{head} ({', '.join(facts)}){_explained(told, value, default)}"
+
+
+def _kind_with_the_same(kind: Any, name: str, template: Template) -> str:
+    """The section of another kind of source whose key of this name is alike and explained; nothing where there is none."""
+    own = _schema(kind)["properties"][name]
+    for other in get_args(get_args(SourceSettings)[0]):
+        section = f"sources.{_fields(other)['kind'].default}"
+        comment = template.comments.get((section, name), "or ")
+        if comment and not comment.startswith("or ") and _schema(other)["properties"].get(name) == own:
+            return section
+    return ""
 
 
 def _explained(told: str, value: str, default: str) -> str:
@@ -355,7 +361,8 @@ def _type_text(schema: Mapping[str, Any], default: str = "", *, many: bool = Fal
     if "const" in schema:
         return f"`{schema['const']}`"
     if "$ref" in schema:
-        return f"table{'s' if many else ''}: {_title(schema['$ref'].rpartition('/')[2])}"
+        title = _title(schema["$ref"].rpartition("/")[2])
+        return f"table{'s' if many else ''}: [{title}](#{title.replace(' ', '-')})"
     if schema.get("type") == "array":
         return f"list{'s' if many else ''} of {_type_text(schema['items'], many=True)}"
     if schema.get("type") == "object":
@@ -393,14 +400,6 @@ def _fields(kind: Any) -> dict[str, Any]:
 
 def _default(kind: Any, name: str) -> str:
     return _toml(_fields(kind)[name].default)
-
-
-def _is_section(kind: Any, name: str) -> bool:
-    return name != "data" and name in _fields(kind)
-
-
-def _type_of(kind: Any, name: str) -> Any:
-    return _fields(kind)[name].annotation
 
 
 def _first_line(kind: Any) -> str:
