@@ -142,7 +142,7 @@ def _argument(action: argparse.Action) -> str:
     elif not action.required and not action.option_strings:
         shown += " (optional)"
     if action.default and "(default" not in told and isinstance(action.default, str):
-        told = f"{told} (default {action.default})".strip()
+        told = f"{told} (default {action.default})" if told else f"default {action.default}"
     return f"{shown}: {told}" if told else shown
 
 
