@@ -1,6 +1,6 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run up down test test-all test-slow soak check clean
+.PHONY: run up down test test-all test-slow soak check documents clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -38,6 +38,10 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What the code says of itself: commands and settings of the guide, sql/README.md, tests/benchmarks/README.md.
+documents: .venv/ready
+	$(BIN)/python infra/write_documents.py
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
