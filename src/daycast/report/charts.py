@@ -1,6 +1,10 @@
-"""One station's forecast as a picture that needs nothing else, for places that show images by their address."""
+"""The charts of the report page as Vega-Lite specifications, and one station's forecast as an SVG picture.
+
+Axes and text have the colour of the page around them, so a chart fits light and dark pages alike.
+"""
 
 import base64
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,10 +14,6 @@ from daycast.variables import Variable
 
 if TYPE_CHECKING:
     import altair as alt  # takes a second to load, so it is loaded where a chart is made
-
-
-# The charts of the page, as Vega-Lite specifications. Colours of axes and text are the page's own, light or dark.
-
 
 CHAMPION_COLOR = "#2f7fd1"
 BASELINE_COLORS = {
@@ -45,6 +45,57 @@ _CONFIG: dict[str, Any] = {
     "legend": {"labelColor": _INK, "labelLimit": 0},
     "title": {"color": _INK, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 8},
 }
+
+
+def make_charts(
+    forecasts: pl.DataFrame,
+    observations: pl.DataFrame,
+    by_lead: pl.DataFrame,
+    champion: str | None,
+    variables: Mapping[str, Variable],
+) -> dict[str, dict[str, Any]]:
+    """All charts of the page, by the id of the element they are drawn in: `fan-N`, `lead-N` and `calibration-N`.
+
+    forecasts: station_id, variable, issued_at, valid_at, quantiles. observations: station_id, observed_at, variables.
+    by_lead: variable, forecaster, lead_hours, n, mae, coverage_50, coverage_80, coverage_90. champion: the forecaster that
+    serves. Where there are no rows, there is no chart.
+    """
+    charts: dict[str, dict[str, Any]] = {}
+    for name, variable in variables.items():
+        of_variable = pl.col("variable") == name
+        forecast, errors = forecasts.filter(of_variable), by_lead.filter(of_variable)
+        if len(forecast):
+            charts[f"fan-{len(charts)}"] = make_fan_chart(forecast, observations, variable)
+        if len(errors) and champion:
+            charts[f"lead-{len(charts)}"] = make_lead_chart(errors, champion, variable)
+    coverage = _measure_coverage(by_lead.filter(pl.col("forecaster") == (champion or "")), variables)
+    if len(coverage):
+        charts["calibration-0"] = make_calibration_chart(coverage)
+    return charts
+
+
+def _measure_coverage(by_lead: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
+    """Share of observations in each interval over all leads, as make_calibration_chart wants it."""
+    shares = [
+        (100 * (pl.col(f"coverage_{nominal}") * pl.col("n")).sum() / pl.col("n").sum()).alias(str(nominal))
+        for nominal in (50, 80, 90)
+    ]
+    wide = (
+        by_lead.filter(pl.col("variable").is_in(list(variables))).group_by("variable", maintain_order=True).agg(shares)
+    )
+    long = wide.unpivot(index="variable", variable_name="nominal", value_name="observed").cast({"nominal": pl.Int64})
+    labels = {name: variable.label for name, variable in variables.items()}
+    return long.with_columns(pl.col("variable").replace(labels)).drop_nulls()
+
+
+def choose_line_colors(by_lead: pl.DataFrame, champion: str) -> dict[str, str]:
+    """The colour of each line of the lead charts, by forecaster, the champion's first.
+
+    by_lead: forecaster. Only the champion and the baselines have a line, challengers that do not serve have none.
+    """
+    baselines = {name: color for name, color in BASELINE_COLORS.items() if name != champion}
+    scored = set(by_lead["forecaster"])
+    return {name: color for name, color in {champion: CHAMPION_COLOR, **baselines}.items() if name in scored}
 
 
 def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> dict[str, Any]:
@@ -92,12 +143,11 @@ def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) 
     """
     import altair as alt  # noqa: PLC0415
 
-    colors = {**BASELINE_COLORS, forecaster: CHAMPION_COLOR}
-    names = [name for name in colors if name in set(by_lead["forecaster"])]
-    rows = by_lead.filter(pl.col("forecaster").is_in(names)).select(
-        "lead_hours", "mae", name=pl.col("forecaster").replace_strict({name: label(name) for name in names})
+    colors = choose_line_colors(by_lead, forecaster)
+    rows = by_lead.filter(pl.col("forecaster").is_in(list(colors))).select(
+        "lead_hours", "mae", name=pl.col("forecaster").replace_strict({name: label(name) for name in colors})
     )
-    ours = alt.condition(alt.datum.name == label(forecaster), alt.value(3), alt.value(1.4))
+    width = alt.condition(alt.datum.name == label(forecaster), alt.value(3), alt.value(1.4))
     chart = (
         alt.Chart(_rows(rows))
         .mark_line()
@@ -112,9 +162,9 @@ def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) 
             color=alt.Color(
                 "name:N",
                 legend=None,
-                scale=alt.Scale(domain=[label(n) for n in names], range=[colors[n] for n in names]),
+                scale=alt.Scale(domain=[label(name) for name in colors], range=list(colors.values())),
             ),
-            strokeWidth=ours,
+            strokeWidth=width,
             tooltip=[alt.Tooltip("name:N"), alt.Tooltip("lead_hours:Q"), alt.Tooltip("mae:Q", format=".2f")],
         )
     )
@@ -135,7 +185,7 @@ def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
     points = alt.Chart(_rows(coverage)).encode(
         x=x,
         y=y,
-        color=alt.Color("variable:N", title=None, sort=None),
+        color=alt.Color("variable:N", title=None, sort=None, legend=alt.Legend(orient="bottom", columns=2)),
         tooltip=["variable:N", "nominal:Q", alt.Tooltip("observed:Q", format=".1f")],
     )
     layers = [
