@@ -99,16 +99,17 @@ def choose_line_colors(by_lead: pl.DataFrame, champion: str) -> dict[str, str]:
 
 
 def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> dict[str, Any]:
-    """What was observed and what is forecast of one variable; the parameter `station` chooses the station.
+    """Observations and forecast quantiles of one variable over time; the chart's parameter `station` chooses the station.
 
-    forecasts: station_id, issued_at, valid_at and quantiles of this variable. observations: station_id, observed_at, and the
-    variable's own column; where an hour is missing the line is broken.
+    forecasts: station_id, issued_at, valid_at and quantiles of this variable. observations: station_id, observed_at and the
+    variable's column. Times are UTC, values in the variable's unit. The observed line has a gap where an hour is missing.
     """
     import altair as alt  # noqa: PLC0415
 
     fan = _rows(forecasts.select("station_id", "issued_at", at="valid_at", **{q: q for q in _QUANTILES}))
-    seen = observations.select("station_id", at="observed_at", value=variable.name).sort("station_id", "at")
-    came = _rows(seen.upsample("at", every="1h", group_by="station_id", maintain_order=True) if len(seen) else seen)
+    hours = observations.select("station_id", at="observed_at", value=variable.name).sort("station_id", "at")
+    if len(hours):  # a row without a value where an hour is missing
+        hours = hours.upsample("at", every="1h", group_by="station_id", maintain_order=True)
     station = alt.param("station", value=forecasts["station_id"][0])
     x = alt.X(
         "at:T",
@@ -117,7 +118,7 @@ def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable
     )
     title = f"{variable.label} ({variable.unit})"
     future = alt.Chart(fan).transform_filter("datum.station_id == station").encode(x=x)
-    past = alt.Chart(came).transform_filter("datum.station_id == station").encode(x=x)
+    past = alt.Chart(_rows(hours)).transform_filter("datum.station_id == station").encode(x=x)
     tooltip = [
         alt.Tooltip("at:T", format="%d %b %H:%M", title="UTC"),
         *(alt.Tooltip(f"{q}:Q", format=".1f") for q in _QUANTILES),
@@ -137,9 +138,9 @@ def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable
 
 
 def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) -> dict[str, Any]:
-    """Mean absolute error by lead of the champion's forecaster and the baselines.
+    """Mean absolute error by lead, one line for the champion and one for each baseline.
 
-    by_lead: forecaster, lead_hours, mae of this variable.
+    by_lead: forecaster, lead_hours, mae of this variable, in its unit. forecaster: the champion's.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -172,9 +173,9 @@ def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) 
 
 
 def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
-    """The share of observations inside each interval against the share that should be; on the diagonal the intervals are honest.
+    """Observed against nominal coverage of the intervals; on the diagonal the intervals are calibrated.
 
-    coverage: variable (as a reader calls it), nominal, observed, both in percent.
+    coverage: variable (its label), nominal and observed, both in percent.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -202,7 +203,7 @@ def _floor_ten(coverage: pl.DataFrame) -> float:
 
 
 def _rows(frame: pl.DataFrame) -> "alt.InlineData":
-    """The frame inside the specification: times as milliseconds since 1970, numbers short."""
+    """The frame as data inside the specification: times in milliseconds since 1970, numbers with 3 decimals."""
     import altair as alt  # noqa: PLC0415
     import polars.selectors as cs  # noqa: PLC0415
 
@@ -220,9 +221,9 @@ _WIDTH = 560  # pixels
 
 
 def draw_forecast(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> str:
-    """The fan chart of `report.charts` as a data URL of an SVG, black on white; some 30 kB, half of what a PNG takes.
+    """The fan chart of one station, black on white, as the data URL of an SVG: about 30 kB, half the size of a PNG.
 
-    forecasts: of one station, as make_fan_chart wants them; so are observations.
+    forecasts, observations: as for make_fan_chart, of this station and variable.
     """
     import vl_convert  # noqa: PLC0415 - holds a whole JavaScript engine
 
