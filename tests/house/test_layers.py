@@ -35,6 +35,7 @@ OWNERS = {
     "httpx": {"sources"},
     "altair": {"report"},
     "vl_convert": {"report"},
+    "jinja2": {"report"},
     "rich": {"report"},
     "argcomplete": {"cli"},
     "pydantic": {"sources", "settings"},

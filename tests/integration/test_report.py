@@ -182,6 +182,8 @@ def test_a_station_that_is_called_a_script_runs_nothing(settings):
     page = write_report(settings, NOW).read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(2)" in page
+    assert '<option value="&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;">' in page
+    assert "</script><script>alert(1)</script>" in json.dumps(_charts(page))  # in the charts' data as it is spelt
 
 
 def test_many_stations_are_summed_up(settings):
@@ -211,9 +213,8 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(settings, monkeypatch)
     assert render_page(kept[0]) == former
 
 
-def test_a_report_loads_no_torch_and_the_module_no_altair():
-    code = (
-        "import sys, daycast.steps.publish; print({'torch', 'altair', 'vl_convert', 'rich.table'} & set(sys.modules))"
-    )
+def test_a_report_loads_no_torch_and_the_module_no_altair_or_jinja():
+    heavy = {"torch", "altair", "jinja2", "vl_convert", "rich.table"}
+    code = f"import sys, daycast.steps.publish; print({heavy} & set(sys.modules))"
     done = run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

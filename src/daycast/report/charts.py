@@ -1,6 +1,10 @@
-"""One station's forecast as a picture that needs nothing else, for places that show images by their address."""
+"""The charts of the report page as Vega-Lite specifications, and one station's forecast as an SVG picture.
+
+Axes and text have the colour of the page around them, so a chart fits light and dark pages alike.
+"""
 
 import base64
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,10 +14,6 @@ from daycast.variables import Variable
 
 if TYPE_CHECKING:
     import altair as alt  # takes a second to load, so it is loaded where a chart is made
-
-
-# The charts of the page, as Vega-Lite specifications. Colours of axes and text are the page's own, light or dark.
-
 
 CHAMPION_COLOR = "#2f7fd1"
 BASELINE_COLORS = {
@@ -47,17 +47,69 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> dict[str, Any]:
-    """What was observed and what is forecast of one variable; the parameter `station` chooses the station.
+def make_charts(
+    forecasts: pl.DataFrame,
+    observations: pl.DataFrame,
+    by_lead: pl.DataFrame,
+    champion: str | None,
+    variables: Mapping[str, Variable],
+) -> dict[str, dict[str, Any]]:
+    """All charts of the page, by the id of the element they are drawn in: `fan-N`, `lead-N` and `calibration-N`.
 
-    forecasts: station_id, issued_at, valid_at and quantiles of this variable. observations: station_id, observed_at, and the
-    variable's own column; where an hour is missing the line is broken.
+    forecasts: station_id, variable, issued_at, valid_at, quantiles. observations: station_id, observed_at, variables.
+    by_lead: variable, forecaster, lead_hours, n, mae, coverage_50, coverage_80, coverage_90. champion: the forecaster that
+    serves. Where there are no rows, there is no chart.
+    """
+    charts: dict[str, dict[str, Any]] = {}
+    for name, variable in variables.items():
+        of_variable = pl.col("variable") == name
+        forecast, errors = forecasts.filter(of_variable), by_lead.filter(of_variable)
+        if len(forecast):
+            charts[f"fan-{len(charts)}"] = make_fan_chart(forecast, observations, variable)
+        if len(errors) and champion:
+            charts[f"lead-{len(charts)}"] = make_lead_chart(errors, champion, variable)
+    coverage = _measure_coverage(by_lead.filter(pl.col("forecaster") == (champion or "")), variables)
+    if len(coverage):
+        charts["calibration-0"] = make_calibration_chart(coverage)
+    return charts
+
+
+def _measure_coverage(by_lead: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
+    """Share of observations in each interval over all leads, as make_calibration_chart wants it."""
+    shares = [
+        (100 * (pl.col(f"coverage_{nominal}") * pl.col("n")).sum() / pl.col("n").sum()).alias(str(nominal))
+        for nominal in (50, 80, 90)
+    ]
+    wide = (
+        by_lead.filter(pl.col("variable").is_in(list(variables))).group_by("variable", maintain_order=True).agg(shares)
+    )
+    long = wide.unpivot(index="variable", variable_name="nominal", value_name="observed").cast({"nominal": pl.Int64})
+    labels = {name: variable.label for name, variable in variables.items()}
+    return long.with_columns(pl.col("variable").replace(labels)).drop_nulls()
+
+
+def choose_line_colors(by_lead: pl.DataFrame, champion: str) -> dict[str, str]:
+    """The colour of each line of the lead charts, by forecaster, the champion's first.
+
+    by_lead: forecaster. Only the champion and the baselines have a line, challengers that do not serve have none.
+    """
+    baselines = {name: color for name, color in BASELINE_COLORS.items() if name != champion}
+    scored = set(by_lead["forecaster"])
+    return {name: color for name, color in {champion: CHAMPION_COLOR, **baselines}.items() if name in scored}
+
+
+def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> dict[str, Any]:
+    """Observations and forecast quantiles of one variable over time; the chart's parameter `station` chooses the station.
+
+    forecasts: station_id, issued_at, valid_at and quantiles of this variable. observations: station_id, observed_at and the
+    variable's column. Times are UTC, values in the variable's unit. The observed line has a gap where an hour is missing.
     """
     import altair as alt  # noqa: PLC0415
 
     fan = _rows(forecasts.select("station_id", "issued_at", at="valid_at", **{q: q for q in _QUANTILES}))
-    seen = observations.select("station_id", at="observed_at", value=variable.name).sort("station_id", "at")
-    came = _rows(seen.upsample("at", every="1h", group_by="station_id", maintain_order=True) if len(seen) else seen)
+    hours = observations.select("station_id", at="observed_at", value=variable.name).sort("station_id", "at")
+    if len(hours):  # a row without a value where an hour is missing
+        hours = hours.upsample("at", every="1h", group_by="station_id", maintain_order=True)
     station = alt.param("station", value=forecasts["station_id"][0])
     x = alt.X(
         "at:T",
@@ -66,7 +118,7 @@ def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable
     )
     title = f"{variable.label} ({variable.unit})"
     future = alt.Chart(fan).transform_filter("datum.station_id == station").encode(x=x)
-    past = alt.Chart(came).transform_filter("datum.station_id == station").encode(x=x)
+    past = alt.Chart(_rows(hours)).transform_filter("datum.station_id == station").encode(x=x)
     tooltip = [
         alt.Tooltip("at:T", format="%d %b %H:%M", title="UTC"),
         *(alt.Tooltip(f"{q}:Q", format=".1f") for q in _QUANTILES),
@@ -86,18 +138,17 @@ def make_fan_chart(forecasts: pl.DataFrame, observations: pl.DataFrame, variable
 
 
 def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) -> dict[str, Any]:
-    """Mean absolute error by lead of the champion's forecaster and the baselines.
+    """Mean absolute error by lead, one line for the champion and one for each baseline.
 
-    by_lead: forecaster, lead_hours, mae of this variable.
+    by_lead: forecaster, lead_hours, mae of this variable, in its unit. forecaster: the champion's.
     """
     import altair as alt  # noqa: PLC0415
 
-    colors = {**BASELINE_COLORS, forecaster: CHAMPION_COLOR}
-    names = [name for name in colors if name in set(by_lead["forecaster"])]
-    rows = by_lead.filter(pl.col("forecaster").is_in(names)).select(
-        "lead_hours", "mae", name=pl.col("forecaster").replace_strict({name: label(name) for name in names})
+    colors = choose_line_colors(by_lead, forecaster)
+    rows = by_lead.filter(pl.col("forecaster").is_in(list(colors))).select(
+        "lead_hours", "mae", name=pl.col("forecaster").replace_strict({name: label(name) for name in colors})
     )
-    ours = alt.condition(alt.datum.name == label(forecaster), alt.value(3), alt.value(1.4))
+    width = alt.condition(alt.datum.name == label(forecaster), alt.value(3), alt.value(1.4))
     chart = (
         alt.Chart(_rows(rows))
         .mark_line()
@@ -112,9 +163,9 @@ def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) 
             color=alt.Color(
                 "name:N",
                 legend=None,
-                scale=alt.Scale(domain=[label(n) for n in names], range=[colors[n] for n in names]),
+                scale=alt.Scale(domain=[label(name) for name in colors], range=list(colors.values())),
             ),
-            strokeWidth=ours,
+            strokeWidth=width,
             tooltip=[alt.Tooltip("name:N"), alt.Tooltip("lead_hours:Q"), alt.Tooltip("mae:Q", format=".2f")],
         )
     )
@@ -122,9 +173,9 @@ def make_lead_chart(by_lead: pl.DataFrame, forecaster: str, variable: Variable) 
 
 
 def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
-    """The share of observations inside each interval against the share that should be; on the diagonal the intervals are honest.
+    """Observed against nominal coverage of the intervals; on the diagonal the intervals are calibrated.
 
-    coverage: variable (as a reader calls it), nominal, observed, both in percent.
+    coverage: variable (its label), nominal and observed, both in percent.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -135,7 +186,7 @@ def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
     points = alt.Chart(_rows(coverage)).encode(
         x=x,
         y=y,
-        color=alt.Color("variable:N", title=None, sort=None),
+        color=alt.Color("variable:N", title=None, sort=None, legend=alt.Legend(orient="bottom", columns=2)),
         tooltip=["variable:N", "nominal:Q", alt.Tooltip("observed:Q", format=".1f")],
     )
     layers = [
@@ -152,7 +203,7 @@ def _floor_ten(coverage: pl.DataFrame) -> float:
 
 
 def _rows(frame: pl.DataFrame) -> "alt.InlineData":
-    """The frame inside the specification: times as milliseconds since 1970, numbers short."""
+    """The frame as data inside the specification: times in milliseconds since 1970, numbers with 3 decimals."""
     import altair as alt  # noqa: PLC0415
     import polars.selectors as cs  # noqa: PLC0415
 
@@ -170,9 +221,9 @@ _WIDTH = 560  # pixels
 
 
 def draw_forecast(forecasts: pl.DataFrame, observations: pl.DataFrame, variable: Variable) -> str:
-    """The fan chart of `report.charts` as a data URL of an SVG, black on white; some 30 kB, half of what a PNG takes.
+    """The fan chart of one station, black on white, as the data URL of an SVG: about 30 kB, half the size of a PNG.
 
-    forecasts: of one station, as make_fan_chart wants them; so are observations.
+    forecasts, observations: as for make_fan_chart, of this station and variable.
     """
     import vl_convert  # noqa: PLC0415 - holds a whole JavaScript engine
 

@@ -8,8 +8,7 @@ import pytest
 
 from daycast.evaluation.serving import Fallback
 from daycast.report.model_card import LISTED_FALLBACKS, ModelCard, render_model, render_models
-from daycast.report.sections import render_champion
-from daycast.report.skill import Champion, HoldoutResult, Rival, name_servers, read_holdout_result
+from daycast.report.skill import HoldoutResult, Rival, name_servers, read_holdout_result
 from daycast.variables import BUILT_IN
 
 NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
@@ -123,17 +122,6 @@ def test_who_serves_each_variable_is_counted_by_station() -> None:
     fallbacks = [Fallback(variable, station, name, 0.9, 0.01, 50) for variable, station, name in places]
     served = name_servers("gru", fallbacks, ["rain", "warmth", "wind"])
     assert served == {"rain": ("ridge", 1), "warmth": ("gru", 2), "wind": ("gru", 0)}
-
-
-def test_the_section_of_the_page_has_the_same_numbers() -> None:
-    champion = Champion("gru-1", "gru", NOW, NOW, "gru is <better>", "rollback")
-    html = render_champion(champion, read_holdout_result(DECISION, "gru"), [SUBSTITUTE], BUILT_IN)
-    assert '<span class="bad">×1.100 (0.95)</span>' in html
-    assert '<span class="good">×0.600 (&lt; 0.001)</span>' in html
-    assert "gru is &lt;better&gt;" in html
-    assert ", by a rollback" in html
-    assert "precipitation is served by climatology (CRPS ×0.910, p 0.004, 58 days)" in html
-    assert "No model serves yet" in render_champion(None, None, (), BUILT_IN)
 
 
 def models() -> pl.DataFrame:
