@@ -3,10 +3,8 @@
 import argparse
 import importlib.util
 import json
-import os
 import re
 import shlex
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,12 +121,17 @@ def test_a_topic_fits_the_width_of_the_terminal(topic: str, width: int) -> None:
     assert "\x1b[" in render_markdown((GUIDE / f"{topic}.md").read_text(), width, color=True)
 
 
-def test_on_a_pipe_a_topic_is_plain_text() -> None:
-    command = [sys.executable, "-m", "daycast", "guide", "quality"]
-    done = subprocess.run(command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True)
-    assert "can a value be trusted?" in done.stdout
-    assert "\x1b" not in done.stdout
-    assert not done.stderr
+def test_on_a_pipe_a_topic_is_the_plain_text_of_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    run_guide("quality")
+    assert capsys.readouterr().out == (GUIDE / "quality.md").read_text()
+
+
+def test_on_a_terminal_a_topic_is_laid_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    run_guide("quality")
+    assert capsys.readouterr().out == render_markdown((GUIDE / "quality.md").read_text(), 60, color=False)
 
 
 # The examples of extending.md.

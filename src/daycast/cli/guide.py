@@ -37,10 +37,12 @@ def _guide(args: argparse.Namespace) -> None:
     if args.topic not in topics:
         near = did_you_mean(args.topic, topics) or f": there are {', '.join(topics)}"
         raise ConfigError(f"the guide has no topic {args.topic!r}{near}")
-    from daycast.report.markdown import render_markdown
+    text = topics[args.topic].read_text(encoding="utf-8")
+    if sys.stdout.isatty():
+        from daycast.report.markdown import render_markdown
 
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print(render_markdown(topics[args.topic].read_text(encoding="utf-8"), terminal_width(), color=color), end="")
+        text = render_markdown(text, terminal_width(), color=not os.environ.get("NO_COLOR"))
+    print(text, end="")  # on a pipe as it is, so that code can be copied from it
 
 
 def _title(path: Path) -> str:

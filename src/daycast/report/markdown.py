@@ -1,6 +1,7 @@
 """Markdown for a terminal: headings, tables and code as a reader of text sees them."""
 
 from io import StringIO
+from typing import Literal
 
 
 def render_markdown(text: str, width: int, *, color: bool) -> str:
@@ -10,8 +11,11 @@ def render_markdown(text: str, width: int, *, color: bool) -> str:
     """
     from rich.console import Console  # noqa: PLC0415 - with its Markdown a tenth of a second
     from rich.markdown import Markdown  # noqa: PLC0415
+    from rich.theme import Theme  # noqa: PLC0415
 
     page = StringIO()
-    console = Console(file=page, width=width, force_terminal=color, color_system="standard" if color else None)
+    theme = Theme({"markdown.code": "cyan"})  # no background, so that it suits light and dark terminals
+    system: Literal["standard"] | None = "standard" if color else None
+    console = Console(file=page, width=width, force_terminal=color, color_system=system, theme=theme)
     console.print(Markdown(text, code_theme="ansi_light", hyperlinks=False))
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
