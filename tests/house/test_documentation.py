@@ -11,6 +11,7 @@ from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, SourceSettings
+from daycast.settings.load import _RENAMED
 from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,13 @@ def test_the_names_of_settings_that_the_guide_mentions_exist():
             kind = sections[part]
             keys = {field.name for field in fields(kind)} if is_dataclass(kind) else set(kind.model_fields)
             assert key in keys, f"{path.name}: {part}.{key}"
+
+
+def test_the_changelog_tells_the_new_name_of_every_setting_that_was_renamed():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    rows = section(text, "0.1.0 (unreleased)").split("### New names")[1].split("###")[0].splitlines()
+    for old, new in _RENAMED.items():
+        assert any(old in words and new in words for words in (re.findall(r"\w+", row) for row in rows)), old
 
 
 def test_the_template_is_the_defaults_it_claims_to_show():
