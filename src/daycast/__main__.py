@@ -14,6 +14,7 @@ from pathlib import Path
 from daycast.cli.arguments import Arguments, complete
 from daycast.cli.chain import add_chain
 from daycast.cli.error_log import tell_unexpected
+from daycast.cli.guide import add_guide
 from daycast.cli.history import add_history
 from daycast.cli.service import add_service
 from daycast.cli.start import add_init, add_sql
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands, in the order of `daycast --help`."""
     arguments = Arguments()
-    for add in (add_init, add_chain, add_history, add_service, add_sql):
+    for add in (add_init, add_chain, add_history, add_service, add_sql, add_guide):
         add(arguments)
     return arguments.parser
 

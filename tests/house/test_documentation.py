@@ -1,8 +1,9 @@
 """The documentation is true: commands, tables, settings and files are those of the code."""
 
+import argparse
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -10,41 +11,82 @@ from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, SourceSettings
+from daycast.settings.load import _RENAMED
 from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def commands() -> set[str]:
-    actions = next(action for action in build_parser()._actions if isinstance(action.choices, dict))
-    return set(actions.choices)
+def guide(topic: str) -> str:
+    return (ROOT / "src" / "daycast" / "guide" / f"{topic}.md").read_text()
 
 
-def test_the_readme_lists_exactly_the_commands_there_are():
-    assert set(re.findall(r"^\| `daycast ([\w-]+)` \|", README, re.MULTILINE)) == commands()
+def section(text: str, heading: str) -> str:
+    """What stands below a heading of the second level, up to the next one."""
+    return text.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
-def test_every_option_the_readme_shows_exists():
-    actions = next(action for action in build_parser()._actions if isinstance(action.choices, dict))
-    for name, text in re.findall(r"^\| `daycast ([\w-]+)` \| (.*) \|$", README, re.MULTILINE):
-        known = {option for action in actions.choices[name]._actions for option in action.option_strings}
+def commands() -> dict[str, argparse.ArgumentParser]:
+    return next(action for action in build_parser()._actions if isinstance(action.choices, dict)).choices
+
+
+def names_in_first_column(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)(?:\([\w, ]+\))?`", "".join(re.findall(r"^\|(.*?)\|", text, re.MULTILINE))))
+
+
+def public_names() -> set[str]:
+    views = {path.stem for path in (ROOT / "sql" / "views").glob("*.sql")}
+    macros = {path.stem for path in (ROOT / "sql" / "macros").glob("*.sql")}
+    return {*PUBLIC_TABLES, *OWN_TABLES} | views | macros
+
+
+def test_the_readme_is_a_screen_and_a_half():
+    assert len(README.splitlines()) <= 150
+    assert len(README.encode()) <= 8192
+
+
+def test_the_guide_lists_exactly_the_commands_there_are():
+    assert set(re.findall(r"^\| `daycast ([\w-]+)` \|", guide("service"), re.MULTILINE)) == set(commands())
+
+
+def test_every_option_the_guide_shows_of_a_command_exists():
+    for name, text in re.findall(r"^\| `daycast ([\w-]+)` \| (.*) \|$", guide("service"), re.MULTILINE):
+        known = {option for action in commands()[name]._actions for option in action.option_strings}
         assert set(re.findall(r"--[a-z-]+", text)) <= known, name
 
 
-def test_every_table_and_view_the_readme_names_exists_and_none_is_missing():
-    section = README.split("## Tables")[1].split("## ")[0]
-    named = set(re.findall(r"`(\w+)(?:\([\w, ]+\))?`", "".join(re.findall(r"^\|(.*?)\|", section, re.MULTILINE))))
-    views = {path.stem for path in (ROOT / "sql" / "views").glob("*.sql")}
-    macros = {path.stem for path in (ROOT / "sql" / "macros").glob("*.sql")}
-    tables = {*PUBLIC_TABLES, *OWN_TABLES} - {"stations", "observation_versions", "publication"}
-    assert named == tables | views | macros
+def test_every_table_and_view_the_guide_names_exists_and_none_is_missing():
+    named = names_in_first_column(section(guide("forecasts"), "Tables"))
+    assert named == public_names() - {"stations", "observation_versions", "publication"}
 
 
-def test_the_cookbook_of_the_readme_lists_every_file_there_is():
-    section = README.split("## Cookbook")[1].split("## ")[0]
+def test_the_tables_that_the_readme_shows_exist():
+    shown = names_in_first_column(section(README, "What you get"))
+    assert len(shown) == 5
+    assert shown <= public_names()
+
+
+def test_the_cookbook_of_the_guide_lists_every_file_there_is():
     files = {path.name for path in (ROOT / "sql" / "cookbook").glob("*.sql")}
-    assert set(re.findall(r"^\| `(\w+\.sql)` \|", section, re.MULTILINE)) == files
+    assert set(re.findall(r"^\| `(\w+\.sql)` \|", guide("forecasts"), re.MULTILINE)) == files
+
+
+def test_the_names_of_settings_that_the_guide_mentions_exist():
+    sections = {field.alias or name: field.annotation for name, field in Settings.model_fields.items()}
+    for path in (ROOT / "src" / "daycast" / "guide").glob("*.md"):
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for part, key in re.findall(r"`(ingest|model|retrain|publish|live|compute|drift|retention)\.(\w+)`", text):
+            kind = sections[part]
+            keys = {field.name for field in fields(kind)} if is_dataclass(kind) else set(kind.model_fields)
+            assert key in keys, f"{path.name}: {part}.{key}"
+
+
+def test_the_changelog_tells_the_new_name_of_every_setting_that_was_renamed():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    rows = section(text, "0.1.0 (unreleased)").split("### New names")[1].split("###")[0].splitlines()
+    for old, new in _RENAMED.items():
+        assert any(old in words and new in words for words in (re.findall(r"\w+", row) for row in rows)), old
 
 
 def test_the_template_is_the_defaults_it_claims_to_show():
@@ -66,9 +108,8 @@ def test_every_source_and_setting_of_the_template_is_accepted_when_uncommented(t
     settings = Settings.model_validate(tomllib.loads(uncommented), context={"folder": tmp_path})
     kinds = {get_args(source.model_fields["kind"].annotation)[0] for source in get_args(get_args(SourceSettings)[0])}
     assert {source.kind for source in settings.sources} == kinds
-    assert (
-        set(re.findall(r"^\| `(\w+)` \|", README.split("| kind | reads |")[1].split("\n\n")[0], re.MULTILINE)) == kinds
-    )
+    table = guide("sources").split("| kind | reads |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == kinds
     assert settings.limits["air_temperature_c"] == DEFAULTS["air_temperature_c"]
     assert settings.glossary["soil_moisture_pct"].unit == "%"
 

@@ -1,4 +1,4 @@
-"""README's promises, and the tests that hold each of them: a promise without a test is a wish."""
+"""The guide's promises, and the tests that hold each of them: a promise without a test is a wish."""
 
 import ast
 import re
@@ -55,16 +55,15 @@ PROMISES = {
 }
 
 
-def promises_of_readme() -> list[str]:
+def promises_of_the_guide() -> list[str]:
     """The bold beginnings of the list below "What it promises"."""
-    section = (
-        (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it promises\n")[2].partition("\n## ")[0]
-    )
+    page = (ROOT / "src" / "daycast" / "guide" / "promises.md").read_text(encoding="utf-8")
+    section = page.partition("## What it promises\n")[2].partition("\n## ")[0]
     return re.findall(r"^- \*\*(.+?)\*\*", section, flags=re.MULTILINE)
 
 
-def test_every_promise_of_readme_has_tests_and_no_other_has():
-    assert promises_of_readme() == list(PROMISES)
+def test_every_promise_of_the_guide_has_tests_and_no_other_has():
+    assert promises_of_the_guide() == list(PROMISES)
 
 
 @pytest.mark.parametrize("test", [test for tests in PROMISES.values() for test in tests])

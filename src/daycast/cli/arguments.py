@@ -9,7 +9,7 @@ from daycast import __version__
 
 GROUPS = {
     "first steps, in this order": ("init", "doctor", "run", "up"),
-    "look": ("sql", "report", "models"),
+    "look": ("sql", "report", "models", "guide"),
     "the chain step by step, all of which `run` does": ("ingest", "retrain", "forecast", "verify", "publish"),
     "the past": ("backtest", "backfill"),
     "running by itself": ("down", "trigger", "deploy"),
