@@ -10,7 +10,7 @@ from daycast.errors import WorkerError, tolerated
 from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.map_blocks import mapping_blocks
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.service.alerts import beat
+from daycast.service.alerts import send_heartbeat
 from daycast.settings import Moment, Settings, as_of, clock, load_settings
 from daycast.steps import backfill as past
 from daycast.steps import forecast as steps
@@ -71,7 +71,7 @@ def forecast(
             return 0  # all of it was served, which is said
         if hour is None and not until and not stations:
             with tolerated("no heartbeat"):
-                beat(settings, rows["issued_at"][0], len(rows), clock())
+                send_heartbeat(settings, rows["issued_at"][0], len(rows), clock())
         with tolerated("no summary"):
             _show(settings, moment, rows)
     return len(rows)

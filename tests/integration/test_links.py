@@ -106,7 +106,9 @@ def forecast(trained, monkeypatch) -> Callable[[], int]:
     return forecasting.forecast.fn
 
 
-@pytest.mark.parametrize("part", ["beat", "show_summary", "show_image", "draw_forecast", "finish_run", "start_run"])
+@pytest.mark.parametrize(
+    "part", ["send_heartbeat", "show_summary", "show_image", "draw_forecast", "finish_run", "start_run"]
+)
 def test_nothing_that_follows_a_forecast_takes_it_back(forecast, trained, monkeypatch, caplog, part) -> None:
     monkeypatch.setattr(record_run if part.endswith("_run") else forecasting, part, refuse)
     caplog.set_level(logging.WARNING, "daycast")
