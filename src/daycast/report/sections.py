@@ -16,8 +16,8 @@ from daycast.report.skill import (
     SkillLine,
     better,
     label,
-    tell_chance,
     tell_fallback,
+    tell_p_value,
     tell_ratio,
 )
 from daycast.variables import Variable
@@ -115,7 +115,7 @@ def _render_rivals(result: HoldoutResult, variables: Mapping[str, Variable]) -> 
 
 def _cell(result: HoldoutResult, rival: Rival) -> Markup:
     css = {"better": "good", "worse": "bad"}.get(result.tell(rival), "")
-    return tag("span", f"{tell_ratio(rival.crps_ratio)} ({tell_chance(rival.p_value)})", css=css)
+    return tag("span", f"{tell_ratio(rival.crps_ratio)} ({tell_p_value(rival.p_value)})", css=css)
 
 
 def _render_fallbacks(fallbacks: Sequence[Fallback], variables: Mapping[str, Variable]) -> Markup:
