@@ -49,7 +49,7 @@ def test_an_address_that_does_not_answer_is_a_warning_without_the_address(tmp_pa
 
 def test_an_address_that_drips_is_given_up_in_time_and_not_shown(tmp_path, caplog, monkeypatch):
     """The test's own patience is an hour: the server would drip for days."""
-    monkeypatch.setattr(heartbeat, "_WHOLE", timedelta(seconds=1))
+    monkeypatch.setattr(heartbeat, "_TIMEOUT", timedelta(seconds=1))
     for answer in (Answer(drip_head_s=0.2), Answer(body=b"x" * 10**6, drip_s=0.2)):
         with serve(lambda _, answer=answer: answer) as server, caplog.at_level("DEBUG"):
             assert send_heartbeat(settings_with(tmp_path, f"{server.url}/s3cret"), NOW, 1, NOW)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from daycast.__main__ import main
-from daycast.cli import chain
+from daycast.cli import pipeline
 from daycast.cli.error_log import LOG, log_unexpected
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
@@ -233,7 +233,7 @@ DSN = "postgresql:/me:hush@db/weather"  # as a path shows it
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_what_nobody_has_foreseen_is_one_line_and_its_traceback_is_in_a_log(place, tell, monkeypatch, error, said):
-    monkeypatch.setattr(chain, "_publish", fail(error))
+    monkeypatch.setattr(pipeline, "_publish", fail(error))
     line = tell("publish")
     log = place / "data" / LOG
     assert said in line
@@ -250,7 +250,7 @@ def test_a_thread_that_fails_prints_no_traceback(place, monkeypatch, capfd):
         thread.start()
         thread.join()
 
-    monkeypatch.setattr(chain, "_publish", command)
+    monkeypatch.setattr(pipeline, "_publish", command)
     assert main(["publish"]) == 0
     assert capfd.readouterr().err == ""
     assert "ValueError: in a thread" in (place / "data" / LOG).read_text()
