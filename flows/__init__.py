@@ -1,12 +1,15 @@
-"""The Prefect flows: thin, each task one call of the library.
+"""The Prefect flows, one a file. They are thin: each task is one call of the library.
 
-Times are ISO 8601. With `until` a flow uses nothing that was received, registered or issued after that moment; what it writes
-bears the time of now all the same (see daycast.settings.load).
+Start with `pipeline`, which runs the others in turn. `stages`, `warehouse_task`, `map_blocks` and `artifacts` are shared by
+the flows.
+
+Times are ISO 8601. With `until` a flow uses nothing that was received, registered or issued after that time; whatever it writes
+still bears the present time (see daycast.settings.load).
 """
 
 import logging
 
 from daycast.redact import Redacting
 
-for _name in ("prefect.flow_runs", "prefect.task_runs"):  # which log the traceback of a run that failed
+for _name in ("prefect.flow_runs", "prefect.task_runs"):  # they log the tracebacks of failed runs
     logging.getLogger(_name).addFilter(Redacting())

@@ -1,6 +1,6 @@
-"""What a run came to, where operators look: artifacts of the orchestrator, which its pages show beside the run.
+"""Prefect artifacts: summaries, tables and pictures that Prefect's pages show beside a run.
 
-They are courtesy: one that cannot be made costs a line in the log, and never the run.
+If an artifact cannot be made, that is a warning in the log and never fails the run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ from daycast.redact import redact
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from daycast.model.training.trainer import Progress  # loads torch, which a run that only ingests does not need
+    from daycast.model.training.trainer import Progress  # imports torch, which a run that only ingests does not need
 
 _NONE = "no artifact"
 
 
 def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] = ()) -> None:
-    """Show what a run of `flow` did, or would do, as text and, where there are rows, as a table."""
+    """Show what a run of `flow` did, or would do, as Markdown and, if there are rows, as a table."""
     with tolerated(_NONE):
         create_markdown_artifact(redact(markdown), key=f"{flow}-summary")
         if rows:
@@ -37,14 +37,14 @@ def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] 
 
 
 def show_image(key: str, draw: Callable[[], str], description: str) -> None:
-    """Show a picture; draw: gives its address."""
+    """Show a picture under `key`; draw: returns the picture's URL, which may be a data URL."""
     with tolerated(_NONE):
         create_image_artifact(draw(), key=key, description=description)
 
 
 @contextmanager
 def showing_training(watch: "Callable[[Progress], None]") -> "Iterator[Callable[[Progress], None]]":
-    """A `watch` for the training loop that tells this one, and moves a bar on the run's page; the bar is full at the end."""
+    """Yield a `watch` for the training loop that calls the given one and moves a bar on the run's page, full at the end."""
     bar: UUID | None = None
     with tolerated(_NONE):
         bar = create_progress_artifact(0.0, key="training", description="Epochs of all networks; some may stop early.")
@@ -66,5 +66,5 @@ def showing_training(watch: "Callable[[Progress], None]") -> "Iterator[Callable[
 
 
 def _plain(value: object) -> Any:
-    """As JSON and people understand it."""
+    """The value as a JSON scalar; anything except numbers, booleans and None becomes text."""
     return value if isinstance(value, bool | int | float | type(None)) else redact(str(value))

@@ -10,20 +10,19 @@ from daycast.errors import WorkerError, tolerated
 from daycast.flows.artifacts import show_image, show_summary
 from daycast.flows.map_blocks import mapping_blocks
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.service.alerts import beat
+from daycast.service.alerts import send_heartbeat
 from daycast.settings import Moment, Settings, as_of, clock, load_settings
-from daycast.steps import backfill as past
-from daycast.steps import forecast as steps
-from daycast.steps import publish as drawing
+from daycast.steps import backfill, publish
+from daycast.steps import forecast as forecast_steps
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
-find_model_of_hour = warehouse_task(past.find_model_of_hour)
-find_model_as_of = warehouse_task(past.find_model_as_of)
-issue_forecasts = warehouse_task(steps.issue_forecasts)
-draw_forecast = warehouse_task(drawing.draw_forecast)
-plan_forecasts = warehouse_task(steps.plan_forecasts)
+find_model_of_hour = warehouse_task(backfill.find_model_of_hour)
+find_model_as_of = warehouse_task(backfill.find_model_as_of)
+issue_forecasts = warehouse_task(forecast_steps.issue_forecasts)
+draw_forecast = warehouse_task(publish.draw_forecast)
+plan_forecasts = warehouse_task(forecast_steps.plan_forecasts)
 
 
 @flow
@@ -36,15 +35,15 @@ def forecast(
 ) -> int:
     """Forecast from `issued_at` (by default the last full hour); returns the number of rows written.
 
-    The champion makes them; of a past hour, whoever was champion then. Once they are written, nothing that follows takes them
-    back: what cannot be told or drawn is a warning.
+    The champion makes them; for a past hour, the champion of that hour. Once they are written, nothing can undo them: a summary
+    or a chart that fails is only a warning.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         issued_at: A past full hour to forecast from, as things were known then (ISO 8601).
         stations: Only these stations.
-        until: Forecast from the last full hour before this moment (ISO 8601), with what was known and with the model that served
-            then; by default now. What nobody was served in time is marked backfilled, and never scored.
+        until: Forecast from the last full hour before this time (ISO 8601), with what was known and with the model that served
+            then; by default now. Forecasts that come too late for anybody are marked as backfilled, and never scored.
         dry_run: Only say what would be forecast, by which model, and how many rows it would replace.
     """
     settings, now = load_settings(config), clock()
@@ -53,36 +52,36 @@ def forecast(
     model_id = None
     if hour or until:
         model_id = find_model_of_hour(settings, hour, now) if hour else find_model_as_of(settings, moment, now)
-    what = (settings, now, hour, stations or [], model_id)
-    how = {"until": moment} if until else {}
+    arguments = (settings, now, hour, stations or [], model_id)
+    options = {"until": moment} if until else {}
     if dry_run:
-        plan = plan_forecasts(*what, **how)
+        plan = plan_forecasts(*arguments, **options)
         _log.info("would forecast %s", plan)
         show_summary("forecast", f"Would forecast {plan}.")
         return plan.rows
     with recorded(settings, "forecast", moment, clock):
         try:
             with mapping_blocks(settings) as map_blocks:
-                rows = issue_forecasts(*what, map_blocks, **how)
+                rows = issue_forecasts(*arguments, map_blocks, **options)
         except WorkerError as error:
             _log.warning("%s; forecast in this process instead", error)
-            rows = issue_forecasts(*what, **how)
+            rows = issue_forecasts(*arguments, **options)
         if rows.is_empty():
-            return 0  # all of it was served, which is said
+            return 0  # forecasts of this hour were served already, and the step has logged that
         if hour is None and not until and not stations:
             with tolerated("no heartbeat"):
-                beat(settings, rows["issued_at"][0], len(rows), clock())
+                send_heartbeat(settings, rows["issued_at"][0], len(rows), clock())
         with tolerated("no summary"):
             _show(settings, moment, rows)
     return len(rows)
 
 
 def _show(settings: Settings, now: datetime, rows: pl.DataFrame) -> None:
-    """Say what was forecast, in the log and on the run's page."""
-    said = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
-    _log.info("%s", said)
-    who = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
-    table = who.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
-    show_summary("forecast", f"{said} by {rows['model_id'][0]}.", table)
-    first = f"{rows['variable'][0]} at {rows['station_id'][0]}"
-    show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), first)
+    """Log what was forecast, and show it on the run's page with a chart of the first station and variable."""
+    text = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
+    _log.info("%s", text)
+    groups = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
+    table = groups.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
+    show_summary("forecast", f"{text} by {rows['model_id'][0]}.", table)
+    description = f"{rows['variable'][0]} at {rows['station_id'][0]}"
+    show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), description)

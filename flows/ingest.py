@@ -1,4 +1,4 @@
-"""Take in what every source has."""
+"""Ingest new readings from every source."""
 
 import logging
 from time import monotonic
@@ -8,59 +8,60 @@ from prefect.events import emit_event
 
 from daycast.errors import tolerated
 from daycast.flows.artifacts import show_summary
-from daycast.flows.links import Links
 from daycast.flows.map_blocks import mapping_blocks
+from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.progress import show_ingest
 from daycast.settings import Moment, as_of, clock, load_settings
-from daycast.steps import doctor as warnings
-from daycast.steps import ingest as steps
+from daycast.steps import doctor
+from daycast.steps import ingest as ingest_steps
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
-ingest_source = warehouse_task(steps.ingest_source)
-find_warnings = warehouse_task(warnings.find_warnings)
+ingest_source = warehouse_task(ingest_steps.ingest_source)
+find_warnings = warehouse_task(doctor.find_warnings)
 
 
 @flow
 def ingest(
     config: str | None = None, source: str | None = None, since: Moment | None = None, until: Moment | None = None
-) -> list[steps.Ingested]:
-    """Ingest every source, or the one named: from `since`, else from where the last run ended.
+) -> list[ingest_steps.Ingested]:
+    """Ingest every source, or only `source`, from `since` or from the end of the last run; returns what each source brought.
 
-    A source that fails does not stop the others; what failed is raised at the end, as one error. All together are waited for
-    up to `ingest.max_minutes`, of which each has an equal share and what those before it left. A station that is silent, or
-    whose clock is not UTC, is an event of the orchestrator.
+    If a source fails, the others are still read, and all errors are raised at the end as one. Together the sources may take
+    `ingest.max_minutes`: each gets an equal share of the time that is left. A silent station, or one whose clock is not UTC,
+    becomes a Prefect event.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         source: Only the source of this name.
-        since: From this moment instead of where the last run ended (ISO 8601).
-        until: Only what was received up to this moment (ISO 8601); by default now.
+        since: From this time on, instead of from the end of the last run (ISO 8601).
+        until: Only what was received up to this time (ISO 8601); by default now.
     """
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", moment, clock):
-        ingested, links = [], Links()
-        sources, most = steps.choose_sources(settings, source), settings.ingest.max_minutes
-        deadline = monotonic() + 60 * most
+        ingested, stages = [], Stages()
+        sources, max_minutes = ingest_steps.choose_sources(settings, source), settings.ingest.max_minutes
+        deadline = monotonic() + 60 * max_minutes
         with show_ingest() as watch, mapping_blocks(settings) as map_blocks:
             for left, one in zip(range(len(sources), 0, -1), sources, strict=True):
-                minutes = max((deadline - monotonic()) / 60 / left, most / len(sources))  # to store takes time, too
-                done = links.attempt(ingest_source, settings, one, now, start, watch, map_blocks, moment, minutes)
+                # at least an equal share of the whole, because storing earlier sources took time as well
+                minutes = max((deadline - monotonic()) / 60 / left, max_minutes / len(sources))
+                done = stages.run(ingest_source, settings, one, now, start, watch, map_blocks, moment, minutes)
                 if done is not None:
                     ingested.append(done)
                     _log.info("%s", done)
-        warned = links.attempt(find_warnings, settings, moment) or []
-        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in links.errors), *warned]]
+        warnings = stages.run(find_warnings, settings, moment) or []
+        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in stages.errors), *warnings]]
         show_summary(
             "ingest",
             "\n".join(lines) or "There is no source.",
             [vars(one) | {"flagged": one.flagged.total()} for one in ingested],
         )
-        for warning in warned:
+        for warning in warnings:
             _log.warning("%s", warning)
             with tolerated("no event"):
                 emit_event(
@@ -68,5 +69,5 @@ def ingest(
                     {"prefect.resource.id": f"daycast.station.{warning.station_id}"},
                     payload=warning.payload(),
                 )
-        links.raise_failures()
+        stages.raise_errors()
     return ingested

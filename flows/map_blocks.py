@@ -1,4 +1,4 @@
-"""The blocks of a step on the workers that `compute.task_runner` asks for, each as a task of the orchestrator."""
+"""Compute the blocks of a step on several workers, each block as a Prefect task; `compute.task_runner` chooses the workers."""
 
 import sys
 from collections import deque
@@ -20,7 +20,7 @@ from daycast.errors import WorkerError, tolerated
 from daycast.settings import Settings
 from daycast.steps.map_blocks import MapBlocks
 
-_AHEAD = 2  # blocks a worker that are under way, to bound memory
+_BLOCKS_PER_WORKER = 2  # submitted at a time, to bound memory
 A = TypeVar("A")
 B = TypeVar("B")
 Lost = tuple[type[Exception], ...]
@@ -32,29 +32,29 @@ class Workers:
 
     runner: TaskRunner[Any]
     count: int
-    lost: Lost = ()  # what it raises where a worker is gone
+    lost: Lost = ()  # the exceptions it raises if a worker is gone
 
 
 @contextmanager
 def mapping_blocks(settings: Settings) -> Iterator[MapBlocks]:
-    """What a step computes its blocks with. Workers are started when there are several blocks, and stopped in the end.
+    """Yield a `map_blocks` for a step. It starts workers when it gets more than one block; they stop at the end.
 
-    The same blocks give the same bits on machines of one kind, whoever computes them; other blocks agree to rounding.
-    Where no dask scheduler answers, or workers are lost again and again, what is computed with it raises WorkerError.
+    On machines of one kind, the same blocks give bit-equal results, whichever worker computes them; differently cut blocks
+    agree to rounding. `map_blocks` raises WorkerError if no dask scheduler answers or workers are lost repeatedly.
     """
-    asked = settings.compute
-    if asked.task_runner == "process":
+    compute = settings.compute
+    if compute.task_runner == "process":
         yield map
         return
-    flow = copy_context()  # whose tasks the blocks are; not of the task that asks for them: its arguments cannot travel
-    workers = asked.workers or cpu_count() or 1
+    flow = copy_context()  # blocks are tasks of the flow, not of the calling task, whose arguments cannot be pickled
+    workers = compute.workers or cpu_count() or 1
     stack = ExitStack()
 
     @cache
     def started() -> Workers:
-        if asked.task_runner == "thread":
+        if compute.task_runner == "thread":
             return Workers(stack.enter_context(ThreadPoolTaskRunner(max_workers=workers)), workers)
-        return stack.enter_context(_dask(asked.dask_address, workers))
+        return stack.enter_context(_dask(compute.dask_address, workers))
 
     def map_blocks(compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]:
         blocks = iter(blocks)
@@ -64,7 +64,7 @@ def mapping_blocks(settings: Settings) -> Iterator[MapBlocks]:
     try:
         yield map_blocks
     finally:
-        with tolerated("the workers did not end in order"):  # what they computed stays computed
+        with tolerated("the workers did not stop cleanly"):  # their results are complete
             stack.__exit__(*sys.exc_info())
 
 
@@ -75,32 +75,33 @@ def _dask(address: str | None, workers: int) -> Iterator[Workers]:
     quietly = {
         "logging.distributed": "error",
         "distributed.admin.large-graph-warning-threshold": "1GB",
-        "distributed.scheduler.allowed-failures": 1,  # a block that its second worker does not survive is at fault itself
+        "distributed.scheduler.allowed-failures": 1,  # a block that kills a second worker is itself the cause
     }
-    here = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    dask.config.set(quietly)  # for good: what is imported now adds its own
+    local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    dask.config.set(quietly)  # not as a context: the imports below add settings of their own
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
     from prefect_dask import DaskTaskRunner
 
-    with DaskTaskRunner(address=address, cluster_kwargs=None if address else here) as runner:
+    with DaskTaskRunner(address=address, cluster_kwargs=None if address else local) as runner:
         try:
-            there = len(runner.client.nthreads())
+            count = len(runner.client.nthreads())
         except OSError as error:
-            said = f"no dask scheduler answers at {address}: start it, or leave dask_address out"
-            raise WorkerError(f"{said} ({error})") from None
-        yield Workers(runner, max(there, 1), (KilledWorker, FutureCancelledError, OSError))
+            message = f"no dask scheduler answers at {address}: start it, or leave dask_address out"
+            raise WorkerError(f"{message} ({error})") from None
+        yield Workers(runner, max(count, 1), (KilledWorker, FutureCancelledError, OSError))
 
 
 def _in_order(workers: Workers, flow: Context, compute: Callable[[A], B], blocks: Iterable[A]) -> Iterator[B]:
+    """The results of the blocks, in the order of the blocks."""
     block_task = task(compute, cache_policy=NO_CACHE)
-    under_way: deque[Any] = deque()
+    pending: deque[Any] = deque()
     for block in blocks:
-        if len(under_way) == _AHEAD * workers.count:
-            yield _result(under_way.popleft(), workers.lost)
-        under_way.append(flow.run(workers.runner.submit, block_task, get_call_parameters(compute, (block,), {})))
-    while under_way:
-        yield _result(under_way.popleft(), workers.lost)
+        if len(pending) == _BLOCKS_PER_WORKER * workers.count:
+            yield _result(pending.popleft(), workers.lost)
+        pending.append(flow.run(workers.runner.submit, block_task, get_call_parameters(compute, (block,), {})))
+    while pending:
+        yield _result(pending.popleft(), workers.lost)
 
 
 def _result(future: Any, lost: Lost) -> Any:
@@ -108,5 +109,5 @@ def _result(future: Any, lost: Lost) -> Any:
         return future.result()
     except lost as error:
         raise WorkerError(
-            f"a block was lost with its worker, more than once ({error}): see the log of the workers"
+            f"a block was lost with its worker more than once ({error}): see the log of the workers"
         ) from error

@@ -1,4 +1,4 @@
-"""Let a model of the register serve."""
+"""Make a registered model the champion."""
 
 import logging
 
@@ -7,20 +7,20 @@ from prefect import flow
 from daycast.flows.artifacts import show_summary
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
-from daycast.steps import registry as steps
+from daycast.steps import registry
 
 _log = logging.getLogger("daycast")
-promote_model = warehouse_task(steps.promote)
+promote_model = warehouse_task(registry.promote)
 
 
 @flow
 def promote(model_id: str, config: str | None = None, dry_run: bool = False) -> str:
-    """Make a registered model the champion, whatever its judgement says; returns what that changed, in words.
+    """Make a registered model the champion, whatever its holdout scores; returns a line that says what changed.
 
     Args:
         model_id: The model, as `daycast models list` names it.
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        dry_run: Only find out whether it can serve, and in whose place it would.
+        dry_run: Only check whether it can serve, and say which model it would replace.
     """
     change = str(promote_model(load_settings(config), model_id, clock(), dry_run=dry_run))
     _log.info("%s", change)

@@ -1,4 +1,8 @@
-"""Train a challenger on a snapshot, judge it, and let the better one serve."""
+"""Train a challenger on a snapshot, evaluate it on the holdout, and promote it if it is better.
+
+`retrain` is the whole flow. `fit` is the part that trains; it touches no warehouse, so it can run on another machine, where
+`fit_by_worker` starts it.
+"""
 
 import logging
 from dataclasses import asdict, replace
@@ -15,21 +19,19 @@ from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import Epochs, Minutes, Moment, as_of, clock, load_settings
-from daycast.steps import calibrate as calibrating
-from daycast.steps import evaluate as judging
-from daycast.steps import train as planning
-from daycast.steps import train as steps
+from daycast.steps import calibrate as calibrate_steps
+from daycast.steps import evaluate, train
 from daycast.steps.record_run import recorded
 from daycast.variables import Variable
 
 _log = logging.getLogger("daycast")
-plan_retraining = warehouse_task(planning.plan_retraining)
-write_snapshot = warehouse_task(steps.write_snapshot)
-find_champion = warehouse_task(steps.find_champion)
-fit_snapshot = task(steps.fit_snapshot, name="fit_snapshot", tags=["gpu"])
-evaluate_holdout = warehouse_task(judging.evaluate_holdout)
-register = warehouse_task(steps.register)
-calibrate = warehouse_task(calibrating.calibrate)
+plan_retraining = warehouse_task(train.plan_retraining)
+write_snapshot = warehouse_task(train.write_snapshot)
+find_champion = warehouse_task(train.find_champion)
+fit_snapshot = task(train.fit_snapshot, name="fit_snapshot", tags=["gpu"])
+evaluate_holdout = warehouse_task(evaluate.evaluate_holdout)
+register = warehouse_task(train.register)
+calibrate = warehouse_task(calibrate_steps.calibrate)
 
 
 @flow
@@ -40,14 +42,14 @@ def fit(
     model: ModelConfig,
     champion: str | None = None,
 ) -> Path:
-    """Fit a challenger: a Parquet snapshot in, a checkpoint out; touches nothing else, so it can run on any machine.
+    """Fit a challenger: a Parquet snapshot in, a checkpoint out. It touches nothing else, so it can run on any machine.
 
     Args:
         snapshot: The folder with the Parquet files.
         checkpoints: The folder the checkpoint is written to.
-        variables: Every variable of the network by name.
+        variables: Every configured variable by name.
         model: The section [model] of the configuration.
-        champion: The checkpoint, in the same folder, whose networks the new ones begin with.
+        champion: The name of a checkpoint in the same folder from whose weights training starts.
     """
     with show_training() as line, showing_training(line) as watch:
         return fit_snapshot(snapshot, checkpoints, variables, model, watch, champion)
@@ -61,7 +63,10 @@ def fit_by_worker(
     model: ModelConfig,
     champion: str | None = None,
 ) -> Path:
-    """Have a worker of `pool` run `fit`, and return the checkpoint, which both sides find in the same folder."""
+    """Let a worker of `pool` run `fit`; returns the checkpoint. Both machines must see the same folders.
+
+    Raises ConfigError if `fit` is not deployed for the pool, ModelError if the run fails.
+    """
     glossary = {name: asdict(variable) for name, variable in variables.items()}
     parameters = {
         "snapshot": str(snapshot),
@@ -76,7 +81,7 @@ def fit_by_worker(
         raise ConfigError(
             f'retrain.fit_on is "{pool}", and fit/{pool} is not deployed: `daycast up`, or "here"'
         ) from None
-    checkpoint = steps.place_checkpoint(snapshot, checkpoints, variables, model, champion)
+    checkpoint = train.place_checkpoint(snapshot, checkpoints, variables, model, champion)
     if not run.state or not run.state.is_completed() or not checkpoint.exists():
         state = run.state.name if run.state else "unknown"
         raise ModelError(f"fit/{pool} ended {state} and left no {checkpoint}: see the run {run.name!r}")
@@ -93,43 +98,45 @@ def retrain(
     minutes: Minutes | None = None,
     dry_run: bool = False,
     baselines_only: bool = False,
-) -> steps.Outcome | None:
-    """Snapshot what is known, fit a challenger, judge it on the newest weeks, register it and promote it if it is better.
+) -> train.Outcome | None:
+    """Snapshot the data, fit a challenger, evaluate it on the newest weeks, register it and promote it if it is better.
 
-    Returns what it came to; nothing of a dry run.
+    Returns the model and the decision; None for a dry run.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: Train and judge with what was known at this moment (ISO 8601); by default now. The model is registered as of now.
+        until: Train and evaluate with what was known at this time (ISO 8601); by default now. The model is registered as of now.
         cell: The recurrent cell instead of the configured one; auto trains GRU and LSTM.
-        warm_start: Whether the networks begin with the champion's.
-        epochs: The most epochs of each network instead of the configured ones (model.epochs).
-        minutes: How long the fit may take, instead of the configured minutes (model.max_minutes): epochs are planned by it.
-        dry_run: Only say what would be trained, on what, where and for how long at most, and whom it would have to beat.
-        baselines_only: Fit ridge and the naive baselines alone, which takes seconds, and no networks.
+        warm_start: Start from the champion's weights.
+        epochs: At most so many epochs for each network, instead of the configured number (model.epochs).
+        minutes: Train for at most so many minutes, instead of the configured ones (model.max_minutes); sets the epochs.
+        dry_run: Only say what would be trained, on what, where and for how long at most, and which models it would have to beat.
+        baselines_only: Fit only ridge and the naive baselines, which takes seconds, and no networks.
     """
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
     model = settings.with_cell(cell, epochs, minutes)
     model = replace(model, warm_start=warm_start or model.warm_start)
-    if baselines_only and not plan_retraining(settings, model, moment).too_little:  # else there are no networks anyway
+    if (
+        baselines_only and not plan_retraining(settings, model, moment).too_little
+    ):  # with too little data there are no networks anyway
         model = replace(model, ensemble_size=0)
     if dry_run:
-        said = f"would train {plan_retraining(settings, model, moment)}"
-        _log.info("%s", said)
-        show_summary("retrain", said)
+        text = f"would train {plan_retraining(settings, model, moment)}"
+        _log.info("%s", text)
+        show_summary("retrain", text)
         return None
     with recorded(settings, "retrain", moment, clock):
         snapshot = write_snapshot(settings, moment)
         champion = find_champion(settings, now) if model.warm_start and model.ensemble_size else None
-        what = (snapshot, settings.checkpoints, settings.glossary, model, champion)
+        arguments = (snapshot, settings.checkpoints, settings.glossary, model, champion)
         where = settings.retrain.fit_on if model.ensemble_size else "here"
-        checkpoint = fit(*what) if where == "here" else fit_by_worker(where, *what)
+        checkpoint = fit(*arguments) if where == "here" else fit_by_worker(where, *arguments)
         decision, scores = evaluate_holdout(settings, checkpoint, moment)
         outcome = register(settings, checkpoint, decision, scores, clock())
         with tolerated("not calibrated yet; `verify` does it"):
             calibrate(settings, moment)
-        _log.info("judged %s: %s", outcome.model_id, decision.reason)
+        _log.info("evaluated %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
         result = "promoted" if decision.promoted else "not promoted"
         show_summary("retrain", f"{outcome.model_id} {result}: {decision.reason}", rivals)

@@ -1,4 +1,4 @@
-"""Score past forecasts against what came."""
+"""Score past forecasts against the observations, detect drift, and calibrate the champion once a week."""
 
 import logging
 
@@ -6,50 +6,49 @@ from prefect import flow
 from prefect.events import emit_event
 
 from daycast.flows.artifacts import show_summary
-from daycast.flows.links import Links
+from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
-from daycast.steps import calibrate as calibrating
-from daycast.steps import verify as drifting
-from daycast.steps import verify as steps
+from daycast.steps import calibrate as calibrate_steps
+from daycast.steps import verify as verify_steps
 from daycast.steps.record_run import recorded
 
 _log = logging.getLogger("daycast")
-verify_forecasts = warehouse_task(steps.verify_forecasts)
-note_drifts = warehouse_task(drifting.note_drifts)
-calibrate = warehouse_task(calibrating.calibrate)
+verify_forecasts = warehouse_task(verify_steps.verify_forecasts)
+note_drifts = warehouse_task(verify_steps.note_drifts)
+calibrate = warehouse_task(calibrate_steps.calibrate)
 
 
 @flow
 def verify(config: str | None = None, until: Moment | None = None) -> int:
-    """Bring the scores up to date, and once a week the champion's calibration; returns how many forecasts were scored.
+    """Bring the scores up to date, and once a week the champion's calibration; returns the number of scored forecasts.
 
-    Where the champion's forecasts have drifted, that is an event of the orchestrator, once, which calls for a retraining. Scores,
-    drifts and calibration are links of their own: what failed is raised at the end, as one error.
+    If the champion's forecasts have drifted, one Prefect event asks for a retraining. Scores, drift and calibration are separate
+    stages: if one fails, the others still run, and all errors are raised at the end as one.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
-        until: Only with what was observed and received up to this moment (ISO 8601); by default now.
+        until: Use only what was observed and received up to this time (ISO 8601); by default now.
     """
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
     with recorded(settings, "verify", moment, clock):
-        links = Links()
-        scored = links.attempt(verify_forecasts, settings, now, moment if until else None)
+        stages = Stages()
+        scored = stages.run(verify_forecasts, settings, now, moment if until else None)
         if scored is not None:
-            _log.info("%d forecasts scored against what came", scored)
-        model_id, drifts = links.attempt(note_drifts, settings, now, moment) or (None, [])
-        told = [drift.tell(drift.variable) for drift in drifts]
-        for line in told:
+            _log.info("%d forecasts scored against the observations", scored)
+        model_id, drifts = stages.run(note_drifts, settings, now, moment) or (None, [])
+        lines = [drift.tell(drift.variable) for drift in drifts]
+        for line in lines:
             _log.warning("drift of %s", line)
         if drifts:
             variables = ", ".join(sorted({drift.variable for drift in drifts}))
             resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
-            links.attempt(emit_event, "daycast.drift", resource, payload={"drifts": told})
-        due = links.attempt(calibrate, settings, moment)
-        learnt = "The champion's calibration was renewed." if due else "No calibration was due."
-        rest = "".join(f"\n\nDrift of {line}" for line in told)
-        rest += "".join(f"\n\nFailed: {error}" for error in links.errors)
-        show_summary("verify", f"{scored or 'No'} forecasts scored against what came. {learnt}{rest}")
-        links.raise_failures()
+            stages.run(emit_event, "daycast.drift", resource, payload={"drifts": lines})
+        calibrated = stages.run(calibrate, settings, moment)
+        calibration = "The champion's calibration was renewed." if calibrated else "No calibration was due."
+        rest = "".join(f"\n\nDrift of {line}" for line in lines)
+        rest += "".join(f"\n\nFailed: {error}" for error in stages.errors)
+        show_summary("verify", f"{scored or 'No'} forecasts scored against the observations. {calibration}{rest}")
+        stages.raise_errors()
     return scored or 0

@@ -1,8 +1,8 @@
-"""One writer: while a task has the warehouse open it holds the one slot for that, so that runs wait for their turn.
+"""Tasks that take the warehouse slot: runs of workers wait for each other before they open the warehouse.
 
-Downloads, passes of the model and drawing hold no slot: what is slow delays nobody else. The slot is a global concurrency limit
-of the Prefect server, made with the deployments; a run that is killed has it for another minute. The file's own lock stays the
-real mutex: it also keeps apart what no server knows of.
+A task holds the slot only while it has the warehouse open. Downloads, model passes and drawing hold no slot, so that a slow
+source delays nobody else. The slot is a global concurrency limit of the Prefect server, created with the deployments; a killed
+run keeps it for one more minute. The lock of the file remains the real mutex: it also separates processes that no server knows.
 """
 
 import os
@@ -20,34 +20,37 @@ from daycast.service.server import WAREHOUSE_SLOT
 from daycast.warehouse.warehouse import taking_turns
 
 _LEASE_S = 60  # the shortest that Prefect grants
-_RUN_OF_A_WORKER = "PREFECT__FLOW_RUN_ID"  # Prefect sets it where a run has a process of its own
+_RUN_OF_A_WORKER = "PREFECT__FLOW_RUN_ID"  # Prefect sets it in the process of a run that a worker started
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def warehouse_task(step: Callable[P, R]) -> Task[P, R]:
-    """A task that calls `step`, which takes the slot whenever it opens the warehouse. Without a slot on the server it fails."""
+    """A task that calls `step` and takes the slot whenever the step opens the warehouse.
+
+    It fails if a worker runs it and the server has no such slot.
+    """
 
     @wraps(step)
     def take_turns(*args: P.args, **named: P.kwargs) -> R:
         with taking_turns(_slot):
             return step(*args, **named)
 
-    return task(take_turns, name=step.__name__, cache_policy=NO_CACHE)  # what it reads is not among its arguments
+    return task(take_turns, name=step.__name__, cache_policy=NO_CACHE)  # the arguments do not determine the result
 
 
 @contextmanager
 def _slot() -> Iterator[None]:
-    if _RUN_OF_A_WORKER not in os.environ:  # a command that somebody waits for may be killed and started again at once
+    if _RUN_OF_A_WORKER not in os.environ:  # a killed command must be able to start again at once
         yield
         return
     held = ExitStack()
-    # what is at work when the server cannot be asked for longer goes on: the file is locked anyway
+    # if the lease cannot be renewed, the task goes on: the file is locked anyway
     held.enter_context(
         concurrency(WAREHOUSE_SLOT, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False)
     )
     try:
         yield
     finally:
-        with tolerated("the slot of the warehouse is free only in a minute"):  # what was written is written
+        with tolerated("the warehouse slot becomes free only in a minute"):  # the writes are committed
             held.close()

@@ -201,6 +201,6 @@ order by variable, forecaster, lead_hours;
 -- name: select_skill_span
 -- What the scores of the champion rest on: the hours of issue it was judged on, and the days it was verified on.
 select
-    (select min(since) from holdout_scores semi join champion using (model_id)) as judged_since,
-    (select max(until) from holdout_scores semi join champion using (model_id)) as judged_until,
+    (select min(since) from holdout_scores semi join champion using (model_id)) as holdout_since,
+    (select max(until) from holdout_scores semi join champion using (model_id)) as holdout_until,
     (select count(distinct valid_on) from scores semi join champion using (model_id)) as verified_days;

@@ -1,4 +1,8 @@
-"""The command line: `daycast COMMAND …`, or `python -m daycast`."""
+"""The entry point of the command line: `daycast COMMAND …`, or `python -m daycast`.
+
+`main` runs one command and turns every error into one line; `build_parser` collects the commands of `daycast.cli`. The rest
+prepares streams, signals and logging.
+"""
 
 import argparse
 import logging
@@ -12,12 +16,13 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from daycast.cli.arguments import Arguments, complete
-from daycast.cli.chain import add_chain
-from daycast.cli.error_log import tell_unexpected
+from daycast.cli.error_log import log_unexpected
+from daycast.cli.first_steps import add_first_steps
 from daycast.cli.guide import add_guide
-from daycast.cli.history import add_history
-from daycast.cli.service import add_service
-from daycast.cli.start import add_init, add_sql
+from daycast.cli.operation import add_operation
+from daycast.cli.past_hours import add_past_hours
+from daycast.cli.pipeline import add_pipeline
+from daycast.cli.results import add_results
 from daycast.errors import DaycastError, StepError
 from daycast.interrupt import ending_on_signals, tell_interrupted
 from daycast.loopback import exempt_loopback
@@ -25,11 +30,14 @@ from daycast.redact import one_line
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 only when the work was done. Whatever goes wrong is one line on stderr."""
+    """Run one command; returns the exit status, which is 0 only if the work was done. Every error is one line on stderr.
+
+    arguments: the words after `daycast`; None for those of this process. Raises SystemExit as argparse does.
+    """
     exempt_loopback(os.environ)
     _open_streams()
     args = argparse.Namespace()
-    _speak(args)
+    _set_up_logging(args)
     try:
         parser = build_parser()
         complete(parser)
@@ -40,23 +48,23 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt as error:
         return tell_interrupted(error)
-    except StepError as error:  # what is behind it nobody has foreseen either
-        return _fail(tell_unexpected(error, _data_folder(args)))
+    except StepError as error:  # behind it is an unexpected error
+        return _fail(log_unexpected(error, _data_folder(args)))
     except DaycastError as error:
         return _fail(str(error))
     except SystemExit:
         raise
-    except BaseException as error:  # noqa: BLE001 - the one place for all that nobody has foreseen, polars' panics too
-        return _fail("" if _has_no_reader(error) else tell_unexpected(error, _data_folder(args)))
+    except BaseException as error:  # noqa: BLE001 - the one place for unexpected errors, including panics of polars
+        return _fail("" if _has_no_reader(error) else log_unexpected(error, _data_folder(args)))
     finally:
         _flush_or_discard()
     return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands, in the order of `daycast --help`."""
+    """The parser of all commands."""
     arguments = Arguments()
-    for add in (add_init, add_chain, add_history, add_service, add_sql, add_guide):
+    for add in (add_first_steps, add_results, add_pipeline, add_past_hours, add_operation, add_guide):
         add(arguments)
     return arguments.parser
 
@@ -68,12 +76,12 @@ def _fail(line: str) -> int:
 
 
 def _print_error(line: str) -> None:
-    with suppress(OSError):  # nobody reads it
+    with suppress(OSError):  # nobody reads stderr
         print(line, file=sys.stderr, flush=True)
 
 
 def _has_no_reader(error: BaseException) -> bool:
-    """Whether whoever read our output has seen enough, as head and less have."""
+    """Whether the program that reads standard output has closed it, as `head` and `less` do."""
     if not isinstance(error, BrokenPipeError):
         return False
     poll = select.poll()
@@ -82,15 +90,15 @@ def _has_no_reader(error: BaseException) -> bool:
 
 
 def _open_streams() -> None:
-    """Have somewhere to write, where the shell closed it, and escape what a terminal has no character for."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - else print would turn to stdout
+    """Replace streams that the shell closed, and escape characters that standard output cannot encode."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open until the process ends
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - without it, print would use stdout
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _flush_or_discard() -> None:
-    """Write what is left; where that is impossible, keep the interpreter from trying, and complaining, at exit."""
+    """Flush standard output. If that fails, discard the rest, so that the interpreter does not try again at exit and complain."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -98,17 +106,17 @@ def _flush_or_discard() -> None:
 
 
 def _data_folder(args: argparse.Namespace) -> Path | None:
-    """The data folder, where the settings are not what is wrong."""
-    from daycast.settings import load_settings  # noqa: PLC0415 - only where something went wrong
+    """The data folder; None if the settings cannot be read."""
+    from daycast.settings import load_settings  # noqa: PLC0415 - only needed after an error
 
     try:
         return load_settings(getattr(args, "config", None)).data
-    except Exception:  # noqa: BLE001 - this is no time for another error
+    except Exception:  # noqa: BLE001 - another error is being reported
         return None
 
 
 class _OneLine(logging.Formatter):
-    """Leaves tracebacks to logs that are files."""
+    """Formats a record without its traceback, which only the log file gets."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The time and the message."""
@@ -116,29 +124,32 @@ class _OneLine(logging.Formatter):
 
 
 class _Stderr(logging.Handler):
-    """Writes to what sys.stderr is at the time: a progress bar takes its place, and has lines appear above it."""
+    """Writes to the present sys.stderr: a progress bar replaces it, so that lines appear above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the record as a line."""
+        """Print the record on one line."""
         _print_error(self.format(record))
 
 
-def _speak(args: argparse.Namespace) -> None:
-    """Send daycast's own log to stderr, and nobody else's: what threads and finalizers die of goes to the log of errors."""
+def _set_up_logging(args: argparse.Namespace) -> None:
+    """Send daycast's own log to stderr, and no other; errors of threads and finalizers go to the error log."""
     handler = _Stderr()
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log = logging.getLogger("daycast")
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     logging.getLogger().addHandler(logging.NullHandler())
-    for worker in ("EventsWorker", "APILogWorker"):  # Prefect's, which say at exit that they are not done yet
+    for worker in (
+        "EventsWorker",
+        "APILogWorker",
+    ):  # threads of Prefect that complain at exit that they are not finished
         logging.getLogger(worker).setLevel(logging.CRITICAL)
 
-    def note(ended: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:
-        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
-            tell_unexpected(ended.exc_value, _data_folder(args))
+    def log_uncaught(uncaught: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:
+        if uncaught.exc_value is not None and not isinstance(uncaught.exc_value, SystemExit):
+            log_unexpected(uncaught.exc_value, _data_folder(args))
 
-    threading.excepthook, sys.unraisablehook = note, note
+    threading.excepthook, sys.unraisablehook = log_uncaught, log_uncaught
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""One way to write a file that others read: beside its place, and moved there when it is whole."""
+"""Write files that others read, and explain in one line why a file cannot be read or written.
+
+`atomic_write` comes first: it writes a draft beside the file and moves the draft into place when it is complete. `explained`,
+`explain` and `check_room` turn what the operating system says into an error that names the way out.
+"""
 
 import errno
 import os
@@ -13,11 +17,12 @@ from uuid import uuid4
 
 from daycast.errors import DaycastError, StorageError
 
-# What stands in the way where a file cannot be read or written, in one line that names the way out.
+_DRAFT = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.draft")
+_ORPHANED_AFTER_S = 86_400.0  # a draft untouched for so long is orphaned, even if its process number is in use again
+_own_drafts: set[Path] = set()  # of this process: in a container the process before it may have had the same number
 
-
-_OF_RUST = re.compile(r"\(os error (\d+)\)")  # polars and safetensors pass the number on, in their message
-_OF_DUCKDB = re.compile(r'^[^\n]*": ([^"\n]+)(?:\n|$)')  # …"FILE": what strerror says
+_RUST_ERRNO = re.compile(r"\(os error (\d+)\)")  # polars and safetensors quote the number in their message
+_DUCKDB_TEXT = re.compile(r'^[^\n]*": ([^"\n]+)(?:\n|$)')  # …"FILE": the text of strerror
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WRONG_KIND = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
@@ -33,21 +38,56 @@ _WAYS_OUT = {
 }
 
 
-def errno_of(error: BaseException) -> int | None:
-    """What the operating system answered, as errno numbers it; None where an error is not about that."""
-    if isinstance(error, OSError):
-        return error.errno
-    if match := _OF_RUST.search(str(error)):
-        return int(match[1])
-    match = _OF_DUCKDB.match(str(error))
-    return _NUMBERS.get(match[1].strip()) if match else None
+@contextmanager
+def atomic_write(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
+    """Yield a draft beside `path` to write to; when the block ends, the draft replaces `path`.
+
+    The draft does not exist yet. Its name is unique, so two processes can write at once: the later one wins, or with
+    `exclusive` the earlier one. Readers see the old file or the new one, never a part, even after a crash of the machine. If the
+    block raises, `path` is unchanged and the draft is removed. Drafts of killed processes in the same folder are removed first.
+    Raises StorageError if the disk is full or not writable.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(path.parent)
+        draft = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid4().hex[:8]}.draft")
+        _own_drafts.add(draft)
+        try:
+            yield draft
+            _flush(draft)
+            _move(draft, path, exclusive=exclusive)
+        finally:
+            _remove(draft)
+            _own_drafts.discard(draft)
+        with suppress(OSError):  # not every file system can flush a folder
+            _flush(path.parent)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the drafts in `folder` whose writers are dead."""
+    for draft in folder.glob(".*.draft"):
+        match = _DRAFT.fullmatch(draft.name)
+        with suppress(OSError):  # the draft belongs to another user, or its writer has just finished
+            if match and _is_orphaned(draft, match["host"], int(match["pid"])):
+                _remove(draft)
+
+
+@contextmanager
+def explained(path: Path, kind: type[DaycastError] = StorageError) -> Iterator[None]:
+    """Within the block, raise every refusal of the operating system about `path` as an error of class `kind`, in one line."""
+    try:
+        yield
+    except Exception as error:
+        if (explanation := explain(error, path)) is None or isinstance(error, kind):
+            raise
+        raise kind(explanation) from error
 
 
 def explain(error: BaseException, path: Path) -> str | None:
-    """Why `path` could not be read or written, and what to do; None where the operating system was not in the way."""
+    """Why `path` could not be read or written, and what to do; None if the operating system is not the reason."""
     if isinstance(error, DaycastError):
         return str(error) if isinstance(error, StorageError) else None
-    named = str(_place_of(error) or "")
+    named = str(_path_of(error) or "")
     place, number = Path(named) if Path(named).is_absolute() else path, errno_of(error)
     if number in _NO_ROOM:
         folder = _nearest_folder(place)
@@ -58,33 +98,32 @@ def explain(error: BaseException, path: Path) -> str | None:
     return None if number not in _WAYS_OUT else f"{place} {_WAYS_OUT[number].format(user=os.geteuid())}"
 
 
-def _place_of(error: BaseException) -> str | bytes | None:
-    """The file that an error of the operating system is about: of a move the one that stands in the way."""
-    if not isinstance(error, OSError):
-        return None
-    place: str | bytes | None = error.filename2 if error.errno in _WRONG_KIND and error.filename2 else error.filename
-    return place
-
-
-@contextmanager
-def explained(path: Path, kind: type[DaycastError] = StorageError) -> Iterator[None]:
-    """Within the block whatever the operating system refuses about `path` is raised as `kind`, in one line."""
-    try:
-        yield
-    except Exception as error:
-        if (told := explain(error, path)) is None or isinstance(error, kind):
-            raise
-        raise kind(told) from error
+def errno_of(error: BaseException) -> int | None:
+    """The errno behind an error of Python, polars, safetensors or DuckDB; None if there is none."""
+    if isinstance(error, OSError):
+        return error.errno
+    if match := _RUST_ERRNO.search(str(error)):
+        return int(match[1])
+    match = _DUCKDB_TEXT.match(str(error))
+    return _NUMBERS.get(match[1].strip()) if match else None
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
-    """Raise StorageError where fewer than `needed` bytes are free for `what` in a folder, which need not be there yet."""
+    """Raise StorageError if fewer than `needed` bytes are free for `what` in `folder`, which need not exist yet."""
     folder = _nearest_folder(folder)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StorageError(
             f"{what} needs about {_size(needed)} in {folder}, and {_size(free)} are free: make room first"
         )
+
+
+def _path_of(error: BaseException) -> str | bytes | None:
+    """The file that an OSError names; for a failed move, the file that is in the way."""
+    if not isinstance(error, OSError):
+        return None
+    path: str | bytes | None = error.filename2 if error.errno in _WRONG_KIND and error.filename2 else error.filename
+    return path
 
 
 def _explain_kind(place: Path) -> str:
@@ -103,45 +142,6 @@ def _size(count: float) -> str:
     return f"{count / of:.1f} {unit}"
 
 
-_DRAFT = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.[0-9a-f]{8}\.draft")
-_LEFT_AFTER_S = 86_400.0  # not written to for so long, a draft is left behind, whoever may have its number now
-_in_work: set[Path] = set()  # drafts of this process: in a container the one before it had the same number
-
-
-@contextmanager
-def atomic_write(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
-    """Yield a draft beside `path` to write to; when the block ends, the draft takes the place of `path`.
-
-    The draft does not exist yet, and its name is this call's own, so that two processes can write at once: the later one
-    wins, or with `exclusive` the earlier one. Readers see the old file or the new one, whole, and a crash of the machine leaves
-    one of them. If the block raises, `path` stays as it was and the draft is removed. Drafts that killed processes left in the
-    folder are removed first. Raises StorageError where the disk is full or may not be written.
-    """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_drafts(path.parent)
-        draft = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid4().hex[:8]}.draft")
-        _in_work.add(draft)
-        try:
-            yield draft
-            _flush(draft)
-            _move(draft, path, exclusive=exclusive)
-        finally:
-            _remove(draft)
-            _in_work.discard(draft)
-        with suppress(OSError):  # not every file system can flush a folder
-            _flush(path.parent)
-
-
-def remove_drafts(folder: Path) -> None:
-    """Remove the drafts in a folder whose writers are dead."""
-    for draft in folder.glob(".*.draft"):
-        match = _DRAFT.fullmatch(draft.name)
-        with suppress(OSError):  # somebody else's, or its writer has just finished
-            if match and _is_left_behind(draft, match["host"], int(match["pid"])):
-                _remove(draft)
-
-
 def _move(draft: Path, path: Path, *, exclusive: bool) -> None:
     if exclusive:
         try:
@@ -155,12 +155,12 @@ def _move(draft: Path, path: Path, *, exclusive: bool) -> None:
     draft.replace(path)
 
 
-def _is_left_behind(draft: Path, host: str, pid: int) -> bool:
+def _is_orphaned(draft: Path, host: str, pid: int) -> bool:
     if host == _host() and pid == os.getpid():
-        return draft not in _in_work
+        return draft not in _own_drafts
     if host == _host() and not _is_alive(pid):
         return True
-    return time.time() - draft.stat().st_mtime > _LEFT_AFTER_S  # of another machine nobody here can see the processes
+    return time.time() - draft.stat().st_mtime > _ORPHANED_AFTER_S  # processes of another machine are invisible here
 
 
 def _is_alive(pid: int) -> bool:
@@ -168,7 +168,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it belongs to another user
         return True
     return True
 
@@ -178,13 +178,13 @@ def _host() -> str:
 
 
 def _remove(draft: Path) -> None:
-    """With the write-ahead log that DuckDB puts beside a database."""
+    """Remove the draft, and the write-ahead log that DuckDB puts beside a database."""
     draft.unlink(missing_ok=True)
     draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold what was written."""
+    """Wait until the disk holds what was written."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,8 +1,10 @@
-"""Keep secrets out of what daycast says: errors, log lines, `runs.message`, reasons and artifacts all go through `redact`.
+"""Mask secrets in everything daycast says: errors, log lines, `runs.message`, reasons and artifacts all go through `redact`.
 
-Messages quote what they were given, and people put secrets where none belong: a DSN where the name of a variable is wanted, a
-key inside an address. Nobody can list these places, so `redact` knows a secret by its shape. What it has to leave alone: station
-ids, paths, times, ids and hashes of models and batches, names of variables and settings.
+Messages quote their input, and people put secrets in unexpected places: a DSN where the name of a variable is wanted, a key
+inside an address. Nobody can list these places, so `redact` recognises a secret by its shape. It must leave alone: station ids,
+paths, times, ids and hashes of models and batches, names of variables and settings.
+
+`redact` and `one_line` are for texts, `Redacting` is the filter for logs.
 """
 
 import logging
@@ -10,18 +12,20 @@ import re
 import traceback
 
 MASK = "…"
-_LEAST = 20  # characters of a random word that count as a secret; ids of models, batches and stations are shorter
-_LEAST_HEX = 32  # openSenseMap's ids of stations are 24 hexadecimal digits
+_MIN_LENGTH = 20  # a random word of so many characters is a secret; ids of models, batches and stations are shorter
+_MIN_HEX_LENGTH = 32  # station ids of openSenseMap are 24 hexadecimal digits
 
-# Every repetition has a bound, so that a long text takes time in proportion to its length.
+# Every repetition is bounded, so that the time grows linearly with the length of the text.
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}-----|\Z)", re.DOTALL)
 _USERINFO = re.compile(
-    r"(?P<before>\b[a-z][a-z0-9+.-]{1,20}:/{1,2})"  # paths that are made of an address have a single slash
+    r"(?P<before>\b[a-z][a-z0-9+.-]{1,20}:/{1,2})"  # a path made from an address has a single slash
     r"(?:[^\s<>:]{0,100}:[^\s<>]{0,300}@"
     r"|[^\s/:@]{0,100}:(?!\d{1,5}(?:[/\s?#'\",;)\]]|$)|\s)[^\n@]{0,200}@)",  # a password with a space; not a port
     re.IGNORECASE,
 )
-_WEB_USERINFO = re.compile(r"(?P<before>\b(?:https?|wss?):/{1,2})[^\s<>]{0,300}@", re.IGNORECASE)  # a token is a user
+_WEB_USERINFO = re.compile(
+    r"(?P<before>\b(?:https?|wss?):/{1,2})[^\s<>]{0,300}@", re.IGNORECASE
+)  # a token may stand as the user
 _BARE_USERINFO = re.compile(r"(?<![\w/.:-])[A-Za-z][\w.+-]{0,60}:[^\s:@/'\"]{1,100}@(?=\w)")
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s'\"<>]{1,2000}", re.IGNORECASE)
 _VALUE = r"(?:'[^'\n]{0,500}'?|\"[^\"\n]{0,500}\"?|[^\s,;&)'\"\]}{(\[][^\s,;&)'\"\]}]{0,500})"
@@ -45,11 +49,11 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\s'\"`,;()<>\[\]{}|=:?&#@…]{20,}")
-_CHUNK = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[A-Za-z]")  # what a reader sees as one thing
+_CHUNK = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[A-Za-z]")  # what a reader perceives as one unit
 
 
 def redact(text: str) -> str:
-    """The text with an ellipsis in place of whatever looks like a secret; a second time changes nothing."""
+    """The text with an ellipsis in place of everything that looks like a secret. Redacting twice changes nothing more."""
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _USERINFO.sub(rf"\g<before>{MASK}@", text)
     text = _WEB_USERINFO.sub(rf"\g<before>{MASK}@", text)
@@ -61,28 +65,28 @@ def redact(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The redacted text on one line, with escapes for what a terminal would obey."""
+    """The redacted text on one line, with control characters written as escapes."""
     line = " ".join(part for part in map(str.strip, redact(text).splitlines()) if part)
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
 class Redacting(logging.Filter):
-    """Redacts the records of a logger, with their tracebacks, before any handler sees them."""
+    """A log filter that redacts records and their tracebacks before any handler sees them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the record, without secrets."""
         try:
-            said = record.getMessage()
-        except (TypeError, ValueError):  # arguments that do not fit; a line of the log must not end the run
-            said = f"{record.msg} {record.args}"
-        record.msg, record.args = redact(said), ()
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the arguments do not fit the format; that must not end the run
+            message = f"{record.msg} {record.args}"
+        record.msg, record.args = redact(message), ()
         if record.exc_info and record.exc_info[0]:
             record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
         return True
 
 
 def _redact_address(match: re.Match[str]) -> str:
-    """A web address without its query, and without what is random in its path, for there webhooks have their key."""
+    """A web address without its query and without the random parts of its path, where webhooks have their key."""
     address = match[0].rstrip(").,;:]}!")
     place, mark, _ = re.split(r"([?#]|\Z)", address, maxsplit=1)
     parts = [MASK if _is_random(part) or _is_random(re.sub("[_-]", "", part)) else part for part in place.split("/")]
@@ -91,9 +95,9 @@ def _redact_address(match: re.Match[str]) -> str:
 
 
 def _redact_word(match: re.Match[str]) -> str:
-    """A word, a relative path or base64. In an absolute path only what no program would call a file is masked."""
+    """Mask the random parts of a word, a relative path or base64. In an absolute path, parts of one case are file names."""
     word = match[0]
-    if not word.startswith(("/", "~", ".")) and re.fullmatch(r"[A-Za-z0-9+/]{32,}", word) and _chunk(word) < 2.2:
+    if not word.startswith(("/", "~", ".")) and re.fullmatch(r"[A-Za-z0-9+/]{32,}", word) and _mean_chunk(word) < 2.2:
         return MASK
     absolute = word.startswith(("/", "~", "."))
     parts = [
@@ -103,24 +107,24 @@ def _redact_word(match: re.Match[str]) -> str:
 
 
 def _is_random(part: str) -> bool:
-    return any(_is_random_piece(piece) for piece in re.findall(rf"[A-Za-z0-9]{{{_LEAST},}}", part))
+    return any(_is_random_piece(piece) for piece in re.findall(rf"[A-Za-z0-9]{{{_MIN_LENGTH},}}", part))
 
 
 def _is_random_piece(piece: str) -> bool:
-    """Whether its chunks are as short as chance makes them. Of 24 random characters 95 in 100 pass, of names in use none."""
+    """Whether its chunks are as short as in random text. 95 % of words of 24 random characters pass, no name in use does."""
     if piece.isdigit():
         return False
     if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", piece):
-        return len(piece) >= _LEAST_HEX
+        return len(piece) >= _MIN_HEX_LENGTH
     if not re.search(r"\d", piece):
-        return _chunk(piece) < 2.5
-    return _chunk(piece) <= (4.0 if _is_of_one_case(piece) else 3.2)
+        return _mean_chunk(piece) < 2.5
+    return _mean_chunk(piece) <= (4.0 if _is_of_one_case(piece) else 3.2)
 
 
 def _is_of_one_case(text: str) -> bool:
     return text == text.lower() or text == text.upper()
 
 
-def _chunk(text: str) -> float:
-    """Characters of a chunk, on average."""
+def _mean_chunk(text: str) -> float:
+    """The mean number of characters of a chunk."""
     return len(text) / max(len(_CHUNK.findall(text)), 1)

@@ -1,4 +1,4 @@
-"""The station list: who measures, and where."""
+"""The columns of the station list: who measures, and where."""
 
 import polars as pl
 
@@ -12,7 +12,7 @@ STATION_SCHEMA: dict[str, pl.DataType] = {
 
 
 def unplaced_stations(station_ids: pl.Series) -> pl.DataFrame:
-    """A station list of ids alone, for networks that give no positions."""
+    """A station list with ids only, for networks without positions: one row for each different id, sorted, the rest null."""
     ids = station_ids.drop_nulls().unique().sort()
     empty = [pl.lit(None, dtype).alias(name) for name, dtype in STATION_SCHEMA.items() if name != "station_id"]
     return pl.DataFrame({"station_id": ids}, schema={"station_id": pl.String()}).with_columns(empty)

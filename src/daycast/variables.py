@@ -1,7 +1,7 @@
-"""The glossary of measured quantities: names with their unit, limits, and how they add up over an hour.
+"""The glossary of measured quantities: name, unit, physical limits, and how readings become an hourly value.
 
-Limits are what no working sensor on Earth's surface reports; a value beyond them is an encoding or unit error, not weather.
-They stand outside the records kept by the WMO World Weather & Climate Extremes Archive (https://wmo.asu.edu/content/world-meteorological-organization-global-weather-climate-extremes-archive).
+The limits are beyond anything a working sensor on Earth's surface reports: a value outside them is an encoding or unit error,
+not weather. They lie outside the records kept by the WMO World Weather & Climate Extremes Archive (https://wmo.asu.edu/content/world-meteorological-organization-global-weather-climate-extremes-archive).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One measured quantity; `name` ends in its unit."""
+    """One measured quantity; `name` ends in its unit. See `BUILT_IN` for those that need no configuration."""
 
     name: str
     label: str
@@ -18,16 +18,16 @@ class Variable:
     valid_min: float  # in `unit`; a reading below is an error, not weather
     valid_max: float  # in `unit`; a reading above is an error, not weather
     cell_method: Literal["point", "sum", "maximum"] = (
-        "point"  # at the hour, or the total or highest of the hour ending there
+        "point"  # CF: the value at the hour, or the sum or maximum of the hour that ends there
     )
     circular: bool = False  # a direction: 359° and 1° are neighbours
-    target: bool = True  # forecast it, or only learn from it
-    saturates_at: float | None = None  # no forecast lies above this, though a sensor may report it
-    trace: float = 0.0  # a forecast that is less than this is none at all
+    target: bool = True  # False: an input of the model that is not forecast
+    saturates_at: float | None = None  # forecasts are capped here, though a sensor may report more
+    trace: float = 0.0  # forecasts below this become zero
 
     @property
     def outside(self) -> str:
-        """What is wrong with a value beyond the limits, in words."""
+        """The words for a value beyond the limits, such as `outside -95 to 65 °C`."""
         return f"outside {self.valid_min:g} to {self.valid_max:g} {self.unit}"
 
 
@@ -51,5 +51,5 @@ def flag_column(variable: str) -> str:
 
 
 def check_column(variable: str) -> str:
-    """The column of `observations` that names the check which decided the flag of `variable`; null where none found fault."""
+    """The column of `observations` that names the check which set the flag of `variable`; null if no check objected."""
     return f"{variable}_check"

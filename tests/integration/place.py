@@ -92,7 +92,7 @@ class Place:
         return found
 
     def service(self, name: str) -> int:
-        """The process of `server`, `worker-cpu` or `worker-gpu`, below its guard."""
+        """The process of `server`, `worker-cpu` or `worker-gpu`, below its reaper."""
         words = {
             "server": b"daycast.service.prefect_server",
             "worker-cpu": b"--pool\0cpu",

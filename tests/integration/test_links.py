@@ -14,7 +14,7 @@ from daycast.flows import ingest as ingesting
 from daycast.flows import pipeline as chain
 from daycast.flows import publish as publishing
 from daycast.flows import verify as verifying
-from daycast.flows.links import Links
+from daycast.flows.stages import Stages
 from daycast.settings import Settings
 from daycast.steps import backfill, record_run
 from daycast.steps import forecast as steps
@@ -42,25 +42,25 @@ def refuse(*_: object, **__: object) -> None:
 
 
 def test_any_failure_is_told_in_a_line_with_its_kind_and_all_are_raised_in_the_end(caplog) -> None:
-    links = Links()
-    assert links.attempt(refuse) is None
-    assert links.attempt(int, "x") is None
-    assert links.attempt(int, "3") == 3
+    stages = Stages()
+    assert stages.run(refuse) is None
+    assert stages.run(int, "x") is None
+    assert stages.run(int, "3") == 3
     assert [record.getMessage() for record in caplog.records] == [
         "refuse failed: KeyError: 'stage'",
         "int failed: ValueError: invalid literal for int() with base 10: 'x'",
     ]
     with pytest.raises(StepError, match="refuse failed: KeyError: 'stage'"):
-        links.raise_failures()
+        stages.raise_errors()
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_is_no_failure_of_a_link(interrupt) -> None:
+def test_an_interrupt_is_no_failure_of_a_stage(interrupt) -> None:
     def stop() -> None:
         raise interrupt
 
     with pytest.raises(interrupt):
-        Links().attempt(stop)
+        Stages().run(stop)
 
 
 CHAIN = ["ingest", "has_champion", "minutes_due", "retrain", "forecast", "verify", "publish_tables", "write_report"]
@@ -68,7 +68,7 @@ CHAIN = ["ingest", "has_champion", "minutes_due", "retrain", "forecast", "verify
 
 @pytest.fixture
 def carried_out(monkeypatch, tmp_path) -> list[str]:
-    """The links of the pipeline that were carried out, each of which only says so."""
+    """The stages of the pipeline that ran, each of which only says so."""
     done: list[str] = []
     given = {"has_champion": True, "minutes_due": 1.0}
     settings = Settings.model_validate({}, context={"folder": tmp_path})
@@ -80,7 +80,7 @@ def carried_out(monkeypatch, tmp_path) -> list[str]:
 
 @pytest.mark.parametrize("broken", CHAIN)
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), ModelError("it is damaged")])
-def test_a_link_that_fails_in_whatever_way_stops_no_other(carried_out, monkeypatch, broken, error) -> None:
+def test_a_stage_that_fails_in_whatever_way_stops_no_other(carried_out, monkeypatch, broken, error) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
@@ -106,7 +106,9 @@ def forecast(trained, monkeypatch) -> Callable[[], int]:
     return forecasting.forecast.fn
 
 
-@pytest.mark.parametrize("part", ["beat", "show_summary", "show_image", "draw_forecast", "finish_run", "start_run"])
+@pytest.mark.parametrize(
+    "part", ["send_heartbeat", "show_summary", "show_image", "draw_forecast", "finish_run", "start_run"]
+)
 def test_nothing_that_follows_a_forecast_takes_it_back(forecast, trained, monkeypatch, caplog, part) -> None:
     monkeypatch.setattr(record_run if part.endswith("_run") else forecasting, part, refuse)
     caplog.set_level(logging.WARNING, "daycast")

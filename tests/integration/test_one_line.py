@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from daycast.__main__ import main
-from daycast.cli import chain
-from daycast.cli.error_log import LOG, tell_unexpected
+from daycast.cli import pipeline
+from daycast.cli.error_log import LOG, log_unexpected
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.warehouse import Warehouse
@@ -233,7 +233,7 @@ DSN = "postgresql:/me:hush@db/weather"  # as a path shows it
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_what_nobody_has_foreseen_is_one_line_and_its_traceback_is_in_a_log(place, tell, monkeypatch, error, said):
-    monkeypatch.setattr(chain, "_publish", fail(error))
+    monkeypatch.setattr(pipeline, "_publish", fail(error))
     line = tell("publish")
     log = place / "data" / LOG
     assert said in line
@@ -250,7 +250,7 @@ def test_a_thread_that_fails_prints_no_traceback(place, monkeypatch, capfd):
         thread.start()
         thread.join()
 
-    monkeypatch.setattr(chain, "_publish", command)
+    monkeypatch.setattr(pipeline, "_publish", command)
     assert main(["publish"]) == 0
     assert capfd.readouterr().err == ""
     assert "ValueError: in a thread" in (place / "data" / LOG).read_text()
@@ -259,23 +259,23 @@ def test_a_thread_that_fails_prints_no_traceback(place, monkeypatch, capfd):
 def test_where_the_data_folder_is_no_place_for_a_log_it_is_in_the_temporary_folder(place):
     (place / "data" / LOG).mkdir()
     for folder in (None, place / "nowhere", place / "data"):
-        assert str(place / "tmp" / "daycast-") in tell_unexpected(ValueError("x"), folder)
+        assert str(place / "tmp" / "daycast-") in log_unexpected(ValueError("x"), folder)
     shutil.rmtree(place / "tmp")
-    assert tell_unexpected(ValueError("x"), None) == "ValueError: x; its traceback could not be written anywhere"
+    assert log_unexpected(ValueError("x"), None) == "ValueError: x; its traceback could not be written anywhere"
 
 
 def test_the_log_of_errors_is_no_link_to_a_file_of_somebody_else(place):
     other = place / "other"
     other.write_text("precious")
     (place / "data" / LOG).symlink_to(other)
-    assert str(place / "tmp") in tell_unexpected(ValueError("x"), place / "data")
+    assert str(place / "tmp") in log_unexpected(ValueError("x"), place / "data")
     assert other.read_text() == "precious"
 
 
 @pytest.mark.slow
 def test_the_log_of_errors_keeps_the_newest_and_stays_small(place):
     for number in range(60):
-        tell_unexpected(ValueError(f"number {number} " + "x " * 20_000), place / "data")
+        log_unexpected(ValueError(f"number {number} " + "x " * 20_000), place / "data")
     text = (place / "data" / LOG).read_text()
     assert len(text) < 1_100_000
     assert "number 59 " in text

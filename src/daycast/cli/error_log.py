@@ -1,4 +1,4 @@
-"""Errors that nobody has foreseen: one line for the user, and the whole of it in a log."""
+"""Unexpected errors: one line for the user, and the traceback in a log file."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ from daycast import __version__
 from daycast.redact import one_line, redact
 
 LOG = "errors.log"  # in the data folder
-_MOST = 1_000_000  # bytes of the log, of which the newest half stays
-_MOST_OF_ONE = 50_000  # characters of one error: a recursion has many frames
-_MOST_SHOWN = 400  # characters of a message of others
+_LARGEST_LOG = 1_000_000  # bytes; a larger log keeps its newer half
+_LONGEST_ENTRY = 50_000  # characters; the traceback of a recursion has many frames
+_LONGEST_LINE = 400  # characters of the message in the user's line
 _WAYS_OUT = {
     "no space left": "make room there",
     "disk quota exceeded": "make room there",
@@ -28,26 +28,26 @@ _WAYS_OUT = {
 }
 
 
-def tell_unexpected(error: BaseException, folder: Path | None) -> str:
-    """The error in one line: its kind, what it says, the way out where one is known, and where its traceback is.
+def log_unexpected(error: BaseException, folder: Path | None) -> str:
+    """The error in one line: its class, its message, the way out if one is known, and the file with its traceback.
 
-    The traceback goes to the log of errors in `folder`, else to one in the temporary folder; neither holds a secret.
+    Writes the traceback, with secrets masked, to the error log in `folder`, or to one in the temporary folder.
     """
-    said = one_line(str(error))
-    line = f"{type(error).__name__}: {said[:_MOST_SHOWN]}" if said else type(error).__name__
-    way_out = next((way for sign, way in _WAYS_OUT.items() if sign in said.lower()), "")
+    message = one_line(str(error))
+    line = f"{type(error).__name__}: {message[:_LONGEST_LINE]}" if message else type(error).__name__
+    way_out = next((way for sign, way in _WAYS_OUT.items() if sign in message.lower()), "")
     log = _write_log(error, folder)
     where = f"the traceback is in {log}" if log else "its traceback could not be written anywhere"
     return "; ".join(part for part in (line, way_out, where) if part)
 
 
 def _write_log(error: BaseException, folder: Path | None) -> Path | None:
-    """Append the traceback to the first log that can be written; returns which."""
+    """Append the traceback to the first log that can be written; returns its path."""
     text = "".join(traceback.format_exception(error))
-    if len(text) > _MOST_OF_ONE:
-        text = f"{text[: _MOST_OF_ONE // 2]}\n[…]\n{text[-_MOST_OF_ONE // 2 :]}"
-    about = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} daycast {__version__}: {' '.join(sys.argv)}"
-    entry = redact(f"{about}\n{text}\n").encode(errors="backslashreplace")
+    if len(text) > _LONGEST_ENTRY:
+        text = f"{text[: _LONGEST_ENTRY // 2]}\n[…]\n{text[-_LONGEST_ENTRY // 2 :]}"
+    heading = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} daycast {__version__}: {' '.join(sys.argv)}"
+    entry = redact(f"{heading}\n{text}\n").encode(errors="backslashreplace")
     elsewhere = Path(tempfile.gettempdir()) / f"daycast-{os.geteuid()}-{LOG}"
     for path in ([folder / LOG] if folder and folder.is_dir() else []) + [elsewhere]:
         try:
@@ -59,16 +59,16 @@ def _write_log(error: BaseException, folder: Path | None) -> Path | None:
 
 
 def _append(path: Path, entry: bytes) -> None:
-    """Append to a file of ours that nobody else reads, whole or not at all; the older half of a long one goes."""
+    """Append the whole entry or nothing to a private file of this user; a file that grows too large loses its older half."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(handle, "r+b", buffering=0) as file:  # noqa: PTH123 - a name in a folder of everybody's is not to be trusted
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid():
-            raise OSError(errno.EPERM, "somebody else's file", str(path))
+    with open(handle, "r+b", buffering=0) as file:  # noqa: PTH123 - by handle: others can replace a name in the temporary folder
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "the file belongs to another user", str(path))
         os.fchmod(handle, 0o600)
         end = file.seek(0, os.SEEK_END)
-        if end + len(entry) > _MOST:
-            file.seek(-_MOST // 2, os.SEEK_END)
+        if end + len(entry) > _LARGEST_LOG:
+            file.seek(-_LARGEST_LOG // 2, os.SEEK_END)
             kept = file.read().partition(b"\n")[2]
             file.seek(0)
             end = file.write(kept)

@@ -1,4 +1,4 @@
-"""A table on the terminal, or for another program; polars is imported only then, because --help needs none."""
+"""Print a table for the terminal or for another program. polars is imported only when a table is printed."""
 
 import json
 import math
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-WIDTH = 100  # of a table that goes into a file or another program
-ROWS = 200  # of such a table
-LEAST_ROWS = 24  # of a table on a terminal, however low: a day has as many hours
-BELOW = 6  # lines of a screen that are not rows: heading, notes, prompt
+WIDTH = 100  # cells of a line if there is no terminal
+ROWS = 200  # rows of a table if there is no terminal
+LEAST_ROWS = 24  # rows of a table on any terminal, even a low one: the hours of a day
+OTHER_LINES = 6  # lines of a screen that are not rows: heading, notes, prompt
 
 
 def terminal_width(most: int = 120) -> int:
-    """Cells of a line, as COLUMNS or the terminal says; text is not wider than `most`, because long lines are hard to read."""
+    """The width of a line in cells, from COLUMNS or the terminal, at least 20 and at most `most`: long lines are hard to read."""
     return min(max(shutil.get_terminal_size((WIDTH, 0)).columns, 20), most)
 
 
 def print_frame(frame: "pl.DataFrame", form: str, complete: str = "--format csv") -> None:
-    """Print a frame as `table`, which fits the terminal, or whole and unrounded as `csv` or `json`.
+    """Print a frame; form: `table`, which fits the terminal and rounds, or `csv` or `json`, complete and unrounded.
 
-    complete: the option that shows what a table leaves out.
+    complete: the option that shows everything, for the note below a table that leaves something out.
     """
     if form == "json":
         from daycast.report.plain_values import plain_values
@@ -34,12 +34,12 @@ def print_frame(frame: "pl.DataFrame", form: str, complete: str = "--format csv"
     else:
         from daycast.report.table import render_frame
 
-        height = max(shutil.get_terminal_size((WIDTH, ROWS + BELOW)).lines - BELOW, LEAST_ROWS)
+        height = max(shutil.get_terminal_size((WIDTH, ROWS + OTHER_LINES)).lines - OTHER_LINES, LEAST_ROWS)
         print(render_frame(frame, terminal_width(most=10_000), height, complete))
 
 
 def to_json(value: object, indent: int | None = None) -> str:
-    """The value as JSON, and nothing that only Python takes for it: what is no finite number is null."""
+    """The value as standard JSON: NaN and infinity, which only Python accepts in JSON, become null."""
     from daycast.report.plain_values import plain
 
     try:
@@ -57,7 +57,7 @@ def _finite(value: object) -> object:
 
 
 def _flatten(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """What CSV has no form for as text: lists and the like as JSON, bytes in hexadecimal, infinite times by that name."""
+    """The frame with text for types that CSV lacks: nested types as JSON, bytes as hexadecimal, infinite times as `infinity`."""
     import polars as pl
 
     from daycast.report.plain_values import has_no_end, plain_values

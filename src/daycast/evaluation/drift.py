@@ -1,4 +1,8 @@
-"""Do served forecasts still keep to what they were promoted for? Told from noise by tests over days, not by a bare mean."""
+"""Detect drift: served forecasts have become worse than the scores they were promoted for.
+
+`find_drifts` tests each variable over rolling windows of days with a paired test, so that noise is not taken for drift as a bare
+mean would be. A skill drift compares the CRPS with the best baseline, a coverage drift compares the coverage with a fixed bound.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,42 +15,42 @@ import polars as pl
 from daycast.evaluation.promotion import tell_p
 from daycast.evaluation.significance import paired_test
 
-_LEAST_SHARE = 0.75  # of the days of a window that must have been scored
-_FULL_DAY = 0.5  # of the rows of the fullest day: with fewer, most stations were silent, and the day says little
+_MIN_SCORED_DAYS = 0.75  # share of the days of a window that must have scores
+_MIN_ROWS = 0.5  # share of the rows of the fullest day; on a day with fewer, most stations were silent
 
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """From when on forecasts have drifted."""
+    """When forecasts count as drifted (settings section [drift])."""
 
-    days: int  # of the rolling window
-    lasting: int  # windows, one a day, in a row that must all prove it
-    loss: float  # of skill since the judgement: 0.2 allows a CRPS ratio a fifth above the judged one, never above 1
-    coverage: float  # of the 80 % interval, below which it is not honest
-    significance: float
+    days: int  # length of the rolling window
+    lasting: int  # so many windows, one ending each day, must all show the drift
+    loss: float  # allowed loss of skill: 0.2 allows a CRPS ratio a fifth above that of the holdout, but never above 1
+    coverage: float  # lower bound for the coverage of the 80 % interval
+    significance: float  # level of the test of each window
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One variable of which the forecasts have become worse than their bound."""
+    """One variable whose forecasts have become worse than their bound."""
 
     variable: str
     measure: Literal["skill", "coverage"]
-    rival: str | None  # the baseline of `skill`
-    observed: float
+    rival: str | None  # the best baseline; None for coverage
+    observed: float  # CRPS ratio to the rival, or coverage
     bound: float
-    p_value: float
-    days: int
+    p_value: float  # of the last window
+    days: int  # with scores in the last window
     since: date
     until: date
 
     def tell(self, label: str) -> str:
-        """The drift in one line, of a variable of this name."""
+        """The drift in one line. label: the name of the variable for the reader."""
         if self.measure == "skill":
             numbers = f"CRPS ×{self.observed:.2f} that of {self.rival}, bound ×{self.bound:.2f}"
         else:
             numbers = (
-                f"{self.observed * 100:.0f} % of what came lay in the 80 % interval, bound {self.bound * 100:.0f} %"
+                f"{self.observed * 100:.0f} % of observations lay in the 80 % interval, bound {self.bound * 100:.0f} %"
             )
         return f"{label}: {numbers} ({tell_p(self.p_value)}, {self.days} days up to {self.until})"
 
@@ -54,33 +58,35 @@ class Drift:
 def find_drifts(
     daily: pl.DataFrame,
     forecaster: str,
-    judged: Mapping[tuple[str, str], float],
+    holdout_crps: Mapping[tuple[str, str], float],
     fallbacks: Mapping[str, str],
     limits: DriftLimits,
     until: date,
 ) -> list[Drift]:
-    """Every variable and measure that is beyond its bound in each of the windows that end on the last days up to `until`.
+    """Every variable and measure that is beyond its bound in all of the last `limits.lasting` windows up to `until`.
 
-    daily: variable, forecaster, valid_on, n, crps, coverage_80, pooled over stations; those of what was served stand under
-    `forecaster`, of which `judged` has the CRPS (by variable and forecaster) that it was promoted for. substitutes: by
-    variable the baseline that serves in its place. A window in which more than a quarter of the days has no score, or less than
-    half the rows of the fullest day, proves nothing: neither the first weeks nor the silence of stations are a drift.
+    daily: columns variable, forecaster, valid_on, n, crps, coverage_80, means over all stations; the rows of `forecaster` are
+    the served forecasts. holdout_crps: the CRPS at promotion, by variable and forecaster. fallbacks: the baseline that serves
+    in the model's place, by variable.
+
+    A day with less than half the rows of the fullest day does not count. If more than a quarter of a window's days do not
+    count, the window proves nothing: neither the first weeks after a promotion nor silent stations are a drift.
     """
     first = until - timedelta(days=limits.days + limits.lasting - 2)
     found = []
     for variable in daily["variable"].unique().sort():
         series = _by_forecaster(daily.filter(pl.col("variable") == variable), first, until)
         if forecaster in series:
-            reference = {name: judged[variable, name] for name in series if (variable, name) in judged}
-            served = judged.get((variable, fallbacks.get(variable, forecaster)))
-            found += [_find_skill(variable, series, forecaster, reference, served, limits, until)]
-            found += [_find_coverage(variable, series[forecaster][1], limits, until)]
+            expected = {name: holdout_crps[variable, name] for name in series if (variable, name) in holdout_crps}
+            served = holdout_crps.get((variable, fallbacks.get(variable, forecaster)))
+            found += [_find_skill_drift(variable, series, forecaster, expected, served, limits, until)]
+            found += [_find_coverage_drift(variable, series[forecaster][1], limits, until)]
     return [one for one in found if one is not None]
 
 
 def _by_forecaster(rows: pl.DataFrame, first: date, until: date) -> dict[str, np.ndarray]:
-    """CRPS and coverage by day, (2, D) from first to until, NaN on days without scores or with few."""
-    rows = rows.filter(pl.col("valid_on").is_between(first, until), pl.col("n") >= _FULL_DAY * pl.col("n").max())
+    """CRPS and coverage of each forecaster by day, (2, D) from `first` to `until`; NaN on days with no or few scores."""
+    rows = rows.filter(pl.col("valid_on").is_between(first, until), pl.col("n") >= _MIN_ROWS * pl.col("n").max())
     series = {}
     for (name,), one in rows.group_by("forecaster"):
         values = np.full((2, (until - first).days + 1), np.nan)
@@ -89,40 +95,41 @@ def _by_forecaster(rows: pl.DataFrame, first: date, until: date) -> dict[str, np
     return series
 
 
-def _find_skill(
+def _find_skill_drift(
     variable: str,
     series: Mapping[str, np.ndarray],
     forecaster: str,
-    reference: Mapping[str, float],
-    judged: float | None,
+    expected: Mapping[str, float],
+    served: float | None,
     limits: DriftLimits,
     until: date,
 ) -> Drift | None:
-    ours = series[forecaster][0]
+    """Compare with the best baseline of these days. expected, served: CRPS on the holdout of all, and of who serves."""
+    model = series[forecaster][0]
     rivals = {name: values[0] for name, values in series.items() if name != forecaster}
-    means = {name: np.mean(both) for name, one in rivals.items() if len(both := one[~np.isnan(one + ours)])}
+    means = {name: np.mean(both) for name, one in rivals.items() if len(both := one[~np.isnan(one + model)])}
     if not means:
         return None
     rival = min(means, key=lambda name: (means[name], name))
-    best = min((crps for name, crps in reference.items() if name != forecaster), default=0.0)
-    bound = _bound(judged / best if judged is not None and best > 0 else None, limits.loss)
-    p_value = _proof(bound * rivals[rival], ours, limits)
+    best = min((crps for name, crps in expected.items() if name != forecaster), default=0.0)
+    bound = _bound(served / best if served is not None and best > 0 else None, limits.loss)
+    p_value = _p_value_of_all(bound * rivals[rival], model, limits)
     if p_value is None:
         return None
     last = slice(limits.lasting - 1, None)
-    both = ~np.isnan(ours[last] + rivals[rival][last])
-    ratio = float(ours[last][both].mean() / rivals[rival][last][both].mean())
+    both = ~np.isnan(model[last] + rivals[rival][last])
+    ratio = float(model[last][both].mean() / rivals[rival][last][both].mean())
     since = until - timedelta(days=limits.days - 1)
     return Drift(variable, "skill", rival, ratio, bound, p_value, int(both.sum()), since, until)
 
 
-def _bound(judged_ratio: float | None, loss: float) -> float:
-    """The CRPS ratio to keep below: the judged one and the loss allowed, at most 1; what was judged worse may stay as bad."""
-    return 1.0 if judged_ratio is None else max(judged_ratio, min(1.0, judged_ratio * (1 + loss)))
+def _bound(holdout_ratio: float | None, loss: float) -> float:
+    """The upper bound of the CRPS ratio: that of the holdout plus the allowed loss, at most 1; a ratio above 1 may stay."""
+    return 1.0 if holdout_ratio is None else max(holdout_ratio, min(1.0, holdout_ratio * (1 + loss)))
 
 
-def _find_coverage(variable: str, coverage: np.ndarray, limits: DriftLimits, until: date) -> Drift | None:
-    p_value = _proof(coverage, np.full_like(coverage, limits.coverage), limits)
+def _find_coverage_drift(variable: str, coverage: np.ndarray, limits: DriftLimits, until: date) -> Drift | None:
+    p_value = _p_value_of_all(coverage, np.full_like(coverage, limits.coverage), limits)
     if p_value is None:
         return None
     window = coverage[limits.lasting - 1 :]
@@ -130,11 +137,11 @@ def _find_coverage(variable: str, coverage: np.ndarray, limits: DriftLimits, unt
     return Drift(variable, "coverage", None, float(np.nanmean(window)), limits.coverage, p_value, days, since, until)
 
 
-def _proof(lower: np.ndarray, higher: np.ndarray, limits: DriftLimits) -> float | None:
-    """The p value, in the last window, of `lower` (D,) being lower by luck; None unless every window proves that it is lower."""
+def _p_value_of_all(lower: np.ndarray, higher: np.ndarray, limits: DriftLimits) -> float | None:
+    """The p-value in the last window of `lower` (D,) being below `higher`; None unless it is significant in every window."""
     windows = [slice(k, k + limits.days) for k in range(limits.lasting)]
     tests = [paired_test(lower[window, None], higher[window, None]) for window in windows]
     proven = all(
-        test.days >= _LEAST_SHARE * limits.days and float(test.p_value) < limits.significance for test in tests
+        test.days >= _MIN_SCORED_DAYS * limits.days and float(test.p_value) < limits.significance for test in tests
     )
     return float(tests[-1].p_value) if proven else None

@@ -1,4 +1,8 @@
-"""Where a baseline serves in a model's place: for a variable, or for a variable at a station, if the judgement proves it."""
+"""Choose fallbacks: baselines that serve in a model's place where the holdout proves them better.
+
+`choose_fallbacks` chooses them for whole variables and for single stations, `score_as_served` scores the model together with
+its fallbacks, and `holm` corrects for many tests at once.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,29 +20,29 @@ def choose_fallbacks(
     stations: Sequence[str],
     significance: float,
 ) -> tuple[Fallback, ...]:
-    """The baselines that are better than the model, by a paired test over days of one variable's CRPS.
+    """The baselines that are better than the model, by a paired test over the days of one variable's CRPS.
 
-    First for each variable over the whole network, at this level; then for each station and variable against whoever serves it,
-    with Holm's correction over all that are tried (Holm 1979, https://www.jstor.org/stable/4615733). Of several the lowest CRPS.
+    daily: scores by forecaster. First each variable over all stations is tested at this level. Then each station and variable
+    is tested against whoever serves it, with Holm's correction over all these tests (Holm 1979,
+    https://www.jstor.org/stable/4615733). If several baselines are better, the one with the lowest CRPS is chosen.
     """
-    others = [name for name in baselines if name != model and name in daily]
-    if not others:
+    candidates = [name for name in baselines if name != model and name in daily]
+    if not candidates:
         return ()
-    ours = daily[model].of_network.T[..., None]  # (V, D, 1)
-    tests = [paired_test(daily[name].of_network.T[..., None], ours) for name in others]
+    model_crps = daily[model].of_network.T[..., None]  # (V, D, 1)
+    tests = [paired_test(daily[name].of_network.T[..., None], model_crps) for name in candidates]
     better = [test.p_value < significance for test in tests]
-    by_variable = [Fallback(variables[v], None, others[i], *_numbers(tests[i], v)) for i, v in _lowest(tests, better)]
-    who = assign(model, by_variable, stations, variables)
-    serving = pick_daily(daily, who)
-    tests = [_test_stations(daily[name], serving) for name in others]
+    by_variable = [
+        Fallback(variables[v], None, candidates[i], *_numbers(tests[i], v)) for i, v in _lowest(tests, better)
+    ]
+    serving = pick_daily(daily, assign(model, by_variable, stations, variables))
+    tests = [_test_stations(daily[name], serving) for name in candidates]
     better = list(holm(np.stack([test.p_value for test in tests]), significance))
-    return (
-        *by_variable,
-        *(
-            Fallback(variables[v], stations[s], others[i], *_numbers(tests[i], (s, v)))
-            for i, s, v in _lowest(tests, better)
-        ),
-    )
+    by_station = [
+        Fallback(variables[v], stations[s], candidates[i], *_numbers(tests[i], (s, v)))
+        for i, s, v in _lowest(tests, better)
+    ]
+    return (*by_variable, *by_station)
 
 
 def score_as_served(
@@ -49,22 +53,26 @@ def score_as_served(
     stations: Sequence[str],
     significance: float,
 ) -> DailyCrps:
-    """The model's daily scores with fallbacks in place.
+    """The daily scores of the model with its fallbacks in place.
 
-    Those that serve in one half of the days are chosen on the other half, so that the choice cannot flatter the model.
+    The fallbacks of each half of the days are chosen on the other half, so that the choice does not favour the model.
     """
     middle = daily[model].total.shape[1] // 2
+    first, second = slice(0, middle), slice(middle, None)
     parts = []
-    for scored, chosen in ((slice(0, middle), slice(middle, None)), (slice(middle, None), slice(0, middle))):
-        elsewhere = {name: one.days(chosen) for name, one in daily.items()}
-        fallbacks = choose_fallbacks(elsewhere, model, baselines, variables, stations, significance)
-        who = assign(model, fallbacks, stations, variables)
-        parts.append(pick_daily({name: one.days(scored) for name, one in daily.items()}, who))
+    for scored, chosen_on in ((first, second), (second, first)):
+        other_half = {name: one.days(chosen_on) for name, one in daily.items()}
+        fallbacks = choose_fallbacks(other_half, model, baselines, variables, stations, significance)
+        servers = assign(model, fallbacks, stations, variables)
+        parts.append(pick_daily({name: one.days(scored) for name, one in daily.items()}, servers))
     return join_days(parts)
 
 
 def holm(p_values: np.ndarray, significance: float) -> np.ndarray:
-    """Which of the hypotheses are rejected at this level, all together; NaN is none. As p_values, bool."""
+    """Holm's correction: True where a hypothesis is rejected at this level among all of them. NaN counts as no hypothesis.
+
+    Returns an array of bool with the shape of `p_values`. Holm (1979), https://www.jstor.org/stable/4615733.
+    """
     flat = p_values.ravel()
     order = np.argsort(flat)  # NaN last
     count = int((~np.isnan(flat)).sum())
@@ -75,13 +83,13 @@ def holm(p_values: np.ndarray, significance: float) -> np.ndarray:
     return result.reshape(p_values.shape)
 
 
-def _test_stations(ours: DailyCrps, theirs: DailyCrps) -> PairedTest:
-    """Of each station and variable by itself, (S, V)."""
-    return paired_test(*(part.of_stations.transpose(0, 2, 1)[..., None] for part in (ours, theirs)))
+def _test_stations(candidate: DailyCrps, serving: DailyCrps) -> PairedTest:
+    """The test for each station and variable separately, (S, V)."""
+    return paired_test(*(part.of_stations.transpose(0, 2, 1)[..., None] for part in (candidate, serving)))
 
 
 def _lowest(tests: Sequence[PairedTest], better: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
-    """The index of the best test among those that are better, and the place, wherever there is one."""
+    """For each place where some test says better: the index of the test with the lowest CRPS ratio, and the place."""
     ratio = np.stack([np.where(wins, test.crps_ratio, np.inf) for test, wins in zip(tests, better, strict=True)])
     best = ratio.argmin(axis=0)
     places = np.argwhere(np.isfinite(ratio.min(axis=0)))

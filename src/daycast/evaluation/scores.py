@@ -1,6 +1,7 @@
-"""How good quantile forecasts are, element by element, and the mean over many of them.
+"""Scores of quantile forecasts: MAE, MSE, bias, CRPS, coverage, pinball loss and interval width.
 
-Quantile levels are those of every daycast forecast: 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95.
+`score_elements` and `sharpness_elements` score every single forecast, `Tally` averages arrays of windows, `score_rows` averages
+the rows of a long table. All forecasts of daycast have the same quantile levels (`LEVELS`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,19 +10,19 @@ import numpy as np
 import polars as pl
 
 LEVELS = np.array([0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95])
-_MEDIAN = 3
-_INTERVALS = {"coverage_50": (2, 4), "coverage_80": (1, 5), "coverage_90": (0, 6)}
+_MEDIAN = 3  # index of the level 0.50
+_INTERVALS = {"coverage_50": (2, 4), "coverage_80": (1, 5), "coverage_90": (0, 6)}  # indices of their edges
 _EDGES = np.concatenate([[0.0], (LEVELS[1:] + LEVELS[:-1]) / 2, [1.0]])
 CRPS_WEIGHTS = np.diff(_EDGES)  # the share of (0, 1) nearest to each level
 MEANS = ("mae", "mse", "bias", "crps", *_INTERVALS)
 
 
 def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of each forecast (..., Q) against its truth (...): arrays (...), NaN where the truth is missing.
+    """Score each forecast (..., Q) against its truth (...); returns arrays (...) by name, NaN where the truth is missing.
 
-    mae, mse and bias (forecast minus truth) of the median; crps as twice the pinball loss integrated over the levels,
-    each standing for the part of (0, 1) nearest to it (Gneiting & Ranjan 2011,
-    doi:10.1198/jbes.2010.08110); coverage as 1 inside, 0 outside.
+    mae, mse and bias (forecast minus truth) are those of the median. crps is twice the pinball loss integrated over the levels,
+    where each level stands for the part of (0, 1) that is nearest to it (Gneiting & Ranjan 2011, doi:10.1198/jbes.2010.08110).
+    coverage_50, _80, _90 are 1 if the truth is inside the interval, else 0.
     """
     error = quantiles[..., _MEDIAN] - truth
     above = truth[..., None] - quantiles
@@ -35,9 +36,9 @@ def score_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.nda
 
 
 def sharpness_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """What is kept of forecasts (..., Q) that were served beside their scores, for truths (...): arrays (...).
+    """Further scores of served forecasts (..., Q) with truths (...); returns arrays (...) by name.
 
-    pinball as its mean over the levels, each counting alike; width_50, _80 and _90 of the central intervals.
+    pinball is the mean pinball loss over the levels, equally weighted; width_50, _80 and _90 are those of the central intervals.
     """
     above = truth[..., None] - quantiles
     pinball = np.maximum(LEVELS * above, (LEVELS - 1) * above).mean(axis=-1)
@@ -49,14 +50,14 @@ def sharpness_elements(quantiles: np.ndarray, truth: np.ndarray) -> dict[str, np
 
 
 class Tally:
-    """The scores of one forecaster, summed over windows that arrive in parts."""
+    """The mean scores of one forecaster over windows that arrive in parts."""
 
     def __init__(self) -> None:
         self.count: np.ndarray | None = None  # (H, V)
         self.sums: dict[str, np.ndarray] = {}  # each (H, V)
 
     def add(self, quantiles: np.ndarray, truth: np.ndarray) -> None:
-        """Add windows: quantiles (N, H, V, Q), truth (N, H, V) with NaN where missing."""
+        """Add windows: quantiles (N, H, V, Q), truth (N, H, V) with NaN where it is missing."""
         self.add_scores(score_elements(quantiles, truth))
 
     def add_scores(self, scores: Mapping[str, np.ndarray]) -> None:
@@ -85,14 +86,15 @@ class Tally:
 
 
 def with_rmse(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with rmse in place of mse."""
+    """The frame with the column rmse in place of mse."""
     return frame.with_columns(pl.col("mse").sqrt()).rename({"mse": "rmse"})
 
 
 def score_rows(forecasts: pl.DataFrame, quantiles: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
-    """Mean scores of long rows that have a column `observed`, for each group of `by`.
+    """The mean scores of forecasts in long form, for each group of `by`; rows without an observation are left out.
 
-    Columns: by, n, mae, rmse, bias, crps, coverage_50, _80, _90, pinball, width_50, _80, _90.
+    forecasts: the columns of `by`, those named by `quantiles` and `observed`. Returns the columns of `by`, n, mae, rmse, bias,
+    crps, coverage_50, _80, _90, pinball, width_50, _80, _90, sorted by `by`.
     """
     rows = forecasts.filter(pl.col("observed").is_not_null())
     values, truth = rows.select(quantiles).to_numpy(), rows["observed"].to_numpy()

@@ -1,9 +1,11 @@
-"""Is one forecaster better than another, or was it luck? A paired test over days.
+"""A paired test over days: is one forecaster significantly better than another?
 
-The test of Diebold & Mariano (1995), doi:10.1080/07350015.1995.10524599, of the mean of daily differences. Neighbouring days are
-alike, and forecasts issued on them overlap, so the variance of the mean is taken from the lowest frequencies of the
-periodogram, and the statistic compared with Student's t: Coroneo & Iacone (2020), doi:10.1002/jae.2756, which keeps the level in
-samples of this size where the classical estimates reject too often. It needs no choice of lags.
+This is the test of Diebold & Mariano (1995), doi:10.1080/07350015.1995.10524599, for the mean of the daily score differences.
+Neighbouring days are correlated and their forecasts overlap, so the variance of the mean is estimated from the lowest
+frequencies of the periodogram, and the statistic is compared with Student's t (Coroneo & Iacone 2020, doi:10.1002/jae.2756). In
+samples of this size that keeps the level, where classical estimates reject too often, and no lag has to be chosen.
+
+`paired_test` is the test, `student_t_below` the distribution it needs.
 """
 
 import math
@@ -11,33 +13,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_DAYS = 8  # with fewer there is a single frequency to take the variance from, and nothing is ever proven
-_TINY = 1e-6  # what single precision gives by itself; so a CRPS that is zero in every unit (no rain for weeks) compares as equal
+LEAST_DAYS = 8  # with fewer days there is only one frequency for the variance, and no test is ever significant
+_TINY = 1e-6  # rounding of single precision; it makes two CRPS of zero (no rain for weeks) compare as equal
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One forecaster against another, for each of the leading axes (…) of what was compared."""
+    """The comparison of a candidate with a rival; each array has the shape (…) of the leading axes of the scores."""
 
-    crps_ratio: np.ndarray  # ours over theirs, geometric mean over variables: below 1 ours is better; NaN without a day
-    difference: np.ndarray  # mean of the daily relative differences, ours minus theirs: below 0 ours is better
-    standard_error: np.ndarray  # of that mean; NaN where there are fewer than LEAST_DAYS
-    p_value: np.ndarray  # of a mean so low or lower if neither were better; NaN likewise
-    days: np.ndarray  # that both were scored on
+    crps_ratio: (
+        np.ndarray
+    )  # candidate / rival, geometric mean over variables; below 1 the candidate is better; NaN without a day
+    difference: np.ndarray  # mean of the daily relative differences, candidate − rival; below 0 the candidate is better
+    standard_error: np.ndarray  # of that mean; NaN with fewer than LEAST_DAYS
+    p_value: np.ndarray  # one-sided: of a mean so low or lower if neither were better; NaN with fewer than LEAST_DAYS
+    days: np.ndarray  # on which both have scores
 
 
-def paired_test(ours: np.ndarray, theirs: np.ndarray) -> PairedTest:
-    """Compare daily mean scores (…, D, V), NaN where there is none; the lower the better.
+def paired_test(candidate: np.ndarray, rival: np.ndarray) -> PairedTest:
+    """Compare daily mean scores (…, D, V), for which lower is better; NaN where there is no score.
 
-    Each variable's differences are taken relative to its mean score over the days, so that units do not matter, then
-    averaged over the variables of the day.
+    The difference of each variable is divided by its mean score over the days, so that units do not matter. Then the variables
+    of each day are averaged.
     """
-    both = ~(np.isnan(ours) | np.isnan(theirs))
-    ours, theirs = np.where(both, ours, np.nan), np.where(both, theirs, np.nan)
-    our_mean, their_mean = _mean(ours, -2), _mean(theirs, -2)  # (…, V)
-    scale = (our_mean + their_mean) / 2 + _TINY
-    daily = _mean((ours - theirs) / scale[..., None, :], -1)  # (…, D)
-    ratio = np.exp(_mean(np.log((our_mean + _TINY) / (their_mean + _TINY)), -1))
+    both = ~(np.isnan(candidate) | np.isnan(rival))
+    candidate, rival = np.where(both, candidate, np.nan), np.where(both, rival, np.nan)
+    candidate_mean, rival_mean = _mean(candidate, -2), _mean(rival, -2)  # (…, V)
+    scale = (candidate_mean + rival_mean) / 2 + _TINY
+    daily = _mean((candidate - rival) / scale[..., None, :], -1)  # (…, D)
+    ratio = np.exp(_mean(np.log((candidate_mean + _TINY) / (rival_mean + _TINY)), -1))
     days = both.any(axis=-1).sum(axis=-1)
     difference = _mean(daily, -1)
     error, half_freedom = _standard_error(daily, difference, days)
@@ -45,17 +49,18 @@ def paired_test(ours: np.ndarray, theirs: np.ndarray) -> PairedTest:
 
 
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Mean over what is there; NaN where nothing is."""
+    """The mean of the values that are not NaN; NaN if all are."""
     count = (~np.isnan(values)).sum(axis=axis)
     return np.divide(np.nansum(values, axis=axis), count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
 def _standard_error(daily: np.ndarray, mean: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the mean of the series (…, D), from the ⌊∛n⌋ lowest frequencies, and that number: half the degrees of freedom.
+    """The standard error of the mean of a series (…, D), and the number of frequencies used: half the degrees of freedom.
 
-    A day without a score counts as an average one in the periodogram, so that the others keep their distance in time.
+    Uses the ⌊∛n⌋ lowest frequencies of the periodogram. A day without a score counts as an average day there, so that the
+    other days keep their distance in time.
     """
-    frequencies = np.floor(np.cbrt(days) + 1e-9).astype(np.int64)  # (…), the cube root of 27 being 3
+    frequencies = np.floor(np.cbrt(days) + 1e-9).astype(np.int64)  # (…); 1e-9 makes the cube root of 27 exactly 3
     spectrum = np.fft.rfft(np.nan_to_num(daily - mean[..., None]), axis=-1)[..., 1:]
     power = np.cumsum(np.abs(spectrum) ** 2, axis=-1)  # (…, D // 2)
     enough = days >= LEAST_DAYS
@@ -74,7 +79,7 @@ def _p_value(mean: np.ndarray, error: np.ndarray, half_freedom: np.ndarray) -> n
 
 
 def student_t_below(t: np.ndarray, half_freedom: int) -> np.ndarray:
-    """The probability that Student's t with 2·half_freedom degrees of freedom is below t: Abramowitz & Stegun (1964), 26.7.4."""
+    """The probability that Student's t with 2·half_freedom degrees of freedom is below t. Abramowitz & Stegun (1964), 26.7.4."""
     angle = np.arctan(t / math.sqrt(2 * half_freedom))
     cosine2, term, series = np.cos(angle) ** 2, np.ones_like(angle), np.ones_like(angle)
     for k in range(1, half_freedom):

@@ -1,4 +1,4 @@
-"""Models on a terminal: all of them in a list; and one on a page, what it is, what it was judged by, and what it serves."""
+"""Models on the terminal: `render_models` lists all of them, `render_model` shows one with its holdout scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from datetime import datetime
 import polars as pl
 
 from daycast.evaluation.serving import Fallback
-from daycast.report.skill import HoldoutResult, label, name_servers, tell_chance, tell_fallback, tell_ratio
+from daycast.report.skill import HoldoutResult, label, name_servers, tell_fallback, tell_p_value, tell_ratio
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
 SHOWN_LEADS = (1, 3, 6, 12, 18, 24)
 LISTED_FALLBACKS = 20
-_BY = {
+_PROMOTED_BY = {
     "hand": "by hand, whatever the holdout says",
     "rollback": "by a rollback",
     "holdout": "by its scores on the holdout",
@@ -22,26 +22,26 @@ _BY = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that is known of a model; times UTC."""
+    """Everything that is known about a model; times are UTC."""
 
     model_id: str
-    forecaster: str
-    role: str
+    forecaster: str  # gru, lstm, rnn, ridge or another baseline
+    role: str  # champion, challenger or retired
     registered_at: datetime
     promoted_at: datetime | None
     promoted_by: str | None
     reason: str
-    fit: Mapping[str, str]  # what it was made from, by name; or why that cannot be told
+    fit: Mapping[str, str]  # how it was fitted, as lines of name and text; or why that is unknown
     result: HoldoutResult
-    scores: pl.DataFrame  # of `holdout_scores`
+    scores: pl.DataFrame  # rows of `holdout_scores`
     fallbacks: tuple[Fallback, ...]
     variables: Mapping[str, Variable]
 
 
 def render_models(models: pl.DataFrame, width: int) -> str:
-    """Every model on a line, and below it the reason for its role, in lines up to `width` long.
+    """Every model on a line, with the reason for its role below it; lines have at most `width` cells.
 
-    models: model_id, role, trained_until, promoted_at, promoted_by and reason.
+    models: columns model_id, role, trained_until, promoted_at, promoted_by and reason.
     """
     if models.is_empty():
         return "no models yet: `daycast retrain` trains the first\n"
@@ -63,12 +63,12 @@ def render_models(models: pl.DataFrame, width: int) -> str:
         for row in models.iter_rows(named=True)
     ]
     table = render_table(columns, rows, width, below=models["reason"].to_list())
-    note = "times in UTC; `daycast models show ID` tells more of one"
+    note = "times in UTC; `daycast models show ID` shows one in full"
     return f"{table}\n\n{wrap_text(note, width)}\n"
 
 
 def render_model(card: ModelCard, width: int) -> str:
-    """The card as plain text, in lines up to `width` long."""
+    """The card as plain text; lines have at most `width` cells."""
     parts = [_head(card, width), _rivals(card, width), _by_variable(card, width), _by_lead(card, width)]
     return "\n\n".join(part for part in [*parts, _fallbacks(card, width)] if part) + "\n"
 
@@ -76,11 +76,11 @@ def render_model(card: ModelCard, width: int) -> str:
 def _head(card: ModelCard, width: int) -> str:
     role = card.role
     if card.promoted_at:
-        role += f"; last promoted {_time(card.promoted_at)} {_BY.get(card.promoted_by or '', '')}".rstrip()
+        role += f"; last promoted {_time(card.promoted_at)} {_PROMOTED_BY.get(card.promoted_by or '', '')}".rstrip()
     lines = [
         ("Model", f"{card.model_id} ({label(card.forecaster)}), registered {_time(card.registered_at)}"),
         ("Role", role),
-        ("Judgement", card.reason),
+        ("Holdout", card.reason),
         *card.fit.items(),
     ]
     return render_pairs(lines, width)
@@ -92,7 +92,7 @@ def _rivals(card: ModelCard, width: int) -> str:
     columns: list[Column] = [
         ("rival", "left"),
         ("CRPS ratio", "right"),
-        ("luck", "right"),
+        ("p", "right"),
         ("days", "right"),
         ("", "left"),
     ]
@@ -100,29 +100,29 @@ def _rivals(card: ModelCard, width: int) -> str:
         [
             rival.label,
             tell_ratio(rival.crps_ratio),
-            tell_chance(rival.p_value),
+            tell_p_value(rival.p_value),
             "–" if rival.days is None else str(rival.days),
             card.result.tell(rival),
         ]
         for rival in card.result.rivals
     ]
-    judged, level = label(card.result.judged), card.result.significance
-    heading = f"{judged} against each rival: below 1 it is better, proven where the chance of luck is below {level:g}"
+    forecaster, level = label(card.result.judged), card.result.significance
+    heading = f"{forecaster} against each rival: a ratio below 1 is better, and proven if p is below {level:g}"
     return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
 
 def _by_variable(card: ModelCard, width: int) -> str:
-    ours = card.scores.filter(pl.col("forecaster") == card.forecaster)
-    if ours.is_empty():
+    scores = card.scores.filter(pl.col("forecaster") == card.forecaster)
+    if scores.is_empty():
         return ""
-    numbers = {row["variable"]: row for row in _over_leads(ours).to_dicts()}
+    numbers = {row["variable"]: row for row in _over_leads(scores).to_dicts()}
     servers = name_servers(card.forecaster, card.fallbacks, list(numbers))
     columns: list[Column] = [
         ("variable", "left"),
         ("error", "right"),
         ("hardest rival", "left"),
         ("ratio", "right"),
-        ("luck", "right"),
+        ("p", "right"),
         ("in 50", "right"),
         ("80", "right"),
         ("90 %", "right"),
@@ -138,33 +138,35 @@ def _by_variable(card: ModelCard, width: int) -> str:
         ]
         for name, row in numbers.items()
     ]
-    span = f"{_time(ours['since'][0])} to {_time(ours['until'][0])}"
-    heading = f"By variable, issued {span}; error: mean absolute over leads 1 to 24 h; in 50, 80, 90 %: what came inside, in %"
+    span = f"{_time(scores['since'][0])} to {_time(scores['until'][0])}"
+    heading = (
+        f"By variable, issued {span}; error: mean absolute, leads 1 to 24 h; in 50, 80, 90 %: observations inside, in %"
+    )
     return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
 
-def _server(card: ModelCard, forecaster: str, apart: int) -> str:
-    own = "itself" if forecaster == card.forecaster else label(forecaster)
-    return own + (f", {apart} stations apart" if apart > 1 else ", 1 station apart" if apart else "")
+def _server(card: ModelCard, forecaster: str, exceptions: int) -> str:
+    name = "itself" if forecaster == card.forecaster else label(forecaster)
+    return name + (f", except {exceptions} stations" if exceptions > 1 else ", except 1 station" if exceptions else "")
 
 
 def _hardest(card: ModelCard, variable: str) -> tuple[str, str, str]:
     rivals = card.result.by_variable.get(variable, ()) if card.result.judged == card.forecaster else ()
     if not rivals:
         return "–", "–", "–"
-    first = rivals[0]
-    return first.label, tell_ratio(first.crps_ratio), tell_chance(first.p_value)
+    hardest = rivals[0]
+    return hardest.label, tell_ratio(hardest.crps_ratio), tell_p_value(hardest.p_value)
 
 
 def _by_lead(card: ModelCard, width: int) -> str:
-    ours = card.scores.filter(pl.col("forecaster") == card.forecaster)
-    if ours.is_empty():
+    scores = card.scores.filter(pl.col("forecaster") == card.forecaster)
+    if scores.is_empty():
         return ""
-    mae = {(row["variable"], row["lead_hours"]): row["mae"] for row in ours.to_dicts()}
+    mae = {(row["variable"], row["lead_hours"]): row["mae"] for row in scores.to_dicts()}
     columns: list[Column] = [("variable", "left"), *((f"{lead} h", "right") for lead in SHOWN_LEADS)]
     rows = [
         [_label(name, card), *(_number(mae.get((name, lead))) for lead in SHOWN_LEADS)]
-        for name in ours["variable"].unique(maintain_order=True)
+        for name in scores["variable"].unique(maintain_order=True)
     ]
     return f"Mean absolute error by hours ahead\n{render_table(columns, rows, width)}"
 
@@ -172,14 +174,14 @@ def _by_lead(card: ModelCard, width: int) -> str:
 def _fallbacks(card: ModelCard, width: int) -> str:
     if not card.fallbacks:
         return ""
-    told = [tell_fallback(one, card.variables) for one in card.fallbacks]
-    more = len(told) - LISTED_FALLBACKS
-    shown = told[:LISTED_FALLBACKS] + ([f"and {more:,} more: see the table fallbacks"] if more > 0 else [])
-    return render_pairs([("In place", line) for line in shown], width)
+    lines = [tell_fallback(one, card.variables) for one in card.fallbacks]
+    more = len(lines) - LISTED_FALLBACKS
+    shown = lines[:LISTED_FALLBACKS] + ([f"and {more:,} more: see the table fallbacks"] if more > 0 else [])
+    return render_pairs([("Fallbacks", line) for line in shown], width)
 
 
 def _over_leads(scores: pl.DataFrame) -> pl.DataFrame:
-    """Means over all leads, by variable."""
+    """The means over all leads by variable, weighted by the number of forecasts."""
     means = ("mae", "coverage_50", "coverage_80", "coverage_90")
     weighted = [((pl.col(name) * pl.col("n")).sum() / pl.col("n").sum()).alias(name) for name in means]
     return scores.group_by("variable", maintain_order=True).agg(weighted)

@@ -25,8 +25,8 @@ from daycast.report.skill import (
     compare_with_naive,
     describe_basis,
     label,
-    tell_chance,
     tell_fallback,
+    tell_p_value,
     tell_ratio,
 )
 from daycast.variables import Variable
@@ -178,7 +178,7 @@ def _compare(result: HoldoutResult, title: str, rivals: Sequence[Rival]) -> dict
     css = {"better": "good", "worse": "bad"}
     cells = {
         rival.name: {
-            "text": f"{tell_ratio(rival.crps_ratio)} ({tell_chance(rival.p_value)})",
+            "text": f"{tell_ratio(rival.crps_ratio)} ({tell_p_value(rival.p_value)})",
             "css": css.get(result.tell(rival)),
         }
         for rival in rivals

@@ -1,4 +1,4 @@
-"""The values of a frame as plain Python: numbers, ISO 8601 texts, lists and dicts, whatever a query made of them."""
+"""The values of a polars frame as plain Python: numbers, ISO 8601 texts, lists and dicts, for every type a query can return."""
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-_AFTER, _BEFORE = "infinity", "-infinity"  # as DuckDB calls times without end
+_AFTER, _BEFORE = "infinity", "-infinity"  # DuckDB's names for infinite times
 
 
 def plain_values(series: pl.Series) -> list[Any]:
-    """None, bool, int, float, str, and lists and dicts of these: times as ISO 8601, bytes as hexadecimal digits.
+    """The values as None, bool, int, float, str, and lists and dicts of these; times as ISO 8601, bytes as hexadecimal digits.
 
-    Python's own types have no room for years after 9999 or before 1, nor for infinity; polars panics where it meets them.
+    Times after the year 9999, before the year 1 or infinite become texts too: Python's own types cannot hold them, and polars
+    panics when it converts them.
     """
     match series.dtype:
         case pl.Date() | pl.Datetime():
@@ -34,12 +35,12 @@ def plain_values(series: pl.Series) -> list[Any]:
 
 
 def has_no_end(series: pl.Series) -> bool:
-    """Whether one of its times is infinity, for which polars has no calendar."""
+    """Whether one of its times is infinite, or so far away that polars has no calendar for it."""
     return isinstance(series.dtype, pl.Date | pl.Datetime) and series.dt.year().null_count() > series.null_count()
 
 
 def plain(value: object) -> Any:
-    """One value of Python's, as `plain_values` has it; anything unknown as text."""
+    """One Python value in the form of `plain_values`; unknown types become text."""
     match value:
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)

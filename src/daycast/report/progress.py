@@ -1,4 +1,8 @@
-"""The progress of training: a bar over all epochs of all networks on a terminal, lines elsewhere, at least two a minute."""
+"""Progress of long work: `show_training` and `show_ingest` yield a `watch` to call as the work goes on.
+
+Training shows a bar over all epochs of all networks on a terminal, and log lines elsewhere, at least two a minute. An ingest
+shows a bar on a terminal, and nothing elsewhere.
+"""
 
 import logging
 import sys
@@ -11,15 +15,16 @@ from typing import Protocol
 from daycast.model.training.plan import minutes_and_seconds
 from daycast.model.training.trainer import Progress
 
-# The progress of an ingest: a bar on a terminal, nothing elsewhere.
+_QUIET_S = 25.0  # after so many seconds without a line, one says that training goes on
+_log = logging.getLogger("daycast")
 
 
 class IngestState(Protocol):
-    """How far an ingest has come: rows are stored first, then observations are made of them, piece by piece."""
+    """How far an ingest has come: first it stores rows, then it makes observations of them, piece by piece."""
 
     @property
     def source(self) -> str:
-        """Whose rows they are."""
+        """The name of the source."""
 
     @property
     def rows(self) -> int:
@@ -27,16 +32,16 @@ class IngestState(Protocol):
 
     @property
     def pieces_done(self) -> int:
-        """Pieces of the observations that are made."""
+        """Pieces of the observations that are done."""
 
     @property
     def pieces(self) -> int:
-        """How many there will be; 0 while rows are still coming."""
+        """The number of pieces; 0 while rows are still being stored."""
 
 
 @contextmanager
 def show_ingest() -> Iterator[Callable[[IngestState], None]]:
-    """What to hand to an ingest as `watch`: a bar on a terminal, nothing elsewhere."""
+    """Yield a `watch` for an ingest: it moves a bar on a terminal, and does nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -55,21 +60,20 @@ def show_ingest() -> Iterator[Callable[[IngestState], None]]:
         def watch(state: IngestState) -> None:
             if state.source not in tasks:
                 tasks[state.source] = bar.add_task(state.source, total=None, state="")
-            said = f"{state.rows:,} rows" + (
+            text = f"{state.rows:,} rows" + (
                 f", observations {state.pieces_done}/{state.pieces}" if state.pieces else ""
             )
-            bar.update(tasks[state.source], completed=state.pieces_done, total=state.pieces or None, state=said)
+            bar.update(tasks[state.source], completed=state.pieces_done, total=state.pieces or None, state=text)
 
         yield watch
 
 
-_SILENT_S = 25.0  # after which a line says that training goes on
-_log = logging.getLogger("daycast")
-
-
 @contextmanager
-def show_training(silent_s: float = _SILENT_S) -> Iterator[Callable[[Progress], None]]:
-    """What to hand to the training loop as `watch`. silent_s: seconds without a line after which there is one, off a terminal."""
+def show_training(silent_s: float = _QUIET_S) -> Iterator[Callable[[Progress], None]]:
+    """Yield a `watch` for the training loop: it moves a bar on a terminal, and writes log lines elsewhere.
+
+    silent_s: without a terminal, a line says that training goes on after so many seconds without another line.
+    """
     if sys.stderr.isatty():
         with _bar() as watch:
             yield watch
@@ -79,7 +83,7 @@ def show_training(silent_s: float = _SILENT_S) -> Iterator[Callable[[Progress], 
 
 
 def describe(progress: Progress, seconds_left: float) -> str:
-    """The progress in a line."""
+    """The progress in one line. seconds_left: an upper bound for the rest of the training."""
     return (
         f"training {progress.cell} ({progress.member} of {progress.members}): "
         f"epoch {progress.epoch} of at most {progress.epochs}, "
@@ -89,9 +93,9 @@ def describe(progress: Progress, seconds_left: float) -> str:
 
 
 def time_left() -> Callable[[Progress], float]:
-    """A function to call after each epoch: the seconds until all networks are trained, if none stops early.
+    """A function to call after each epoch; it returns the seconds until all networks are trained, if none stops early.
 
-    It takes the epochs to come for as long as the mean of those it was told of.
+    It assumes that each epoch to come takes as long as the mean of the epochs so far.
     """
     seconds: list[float] = []
 
@@ -104,21 +108,21 @@ def time_left() -> Callable[[Progress], float]:
 
 @contextmanager
 def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
-    """A line an epoch, and one where an epoch, or what comes before and after the epochs, takes long."""
+    """Log a line for each epoch, and further lines while an epoch, or the work before and after the epochs, takes long."""
     started, left, ended = time.monotonic(), time_left(), threading.Event()
-    spoken = threading.Event()
+    logged = threading.Event()
 
     def watch(progress: Progress) -> None:
-        spoken.set()
+        logged.set()
         _log.info("%s", describe(progress, left(progress)))
 
-    def go_on() -> None:
+    def log_while_quiet() -> None:
         while not ended.wait(silent_s):
-            if not spoken.is_set():
+            if not logged.is_set():
                 _log.info("the fit goes on, for %s so far", minutes_and_seconds(time.monotonic() - started))
-            spoken.clear()
+            logged.clear()
 
-    ticker = threading.Thread(target=go_on, name="training progress", daemon=True)
+    ticker = threading.Thread(target=log_while_quiet, name="training progress", daemon=True)
     ticker.start()
     try:
         yield watch

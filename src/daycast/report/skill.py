@@ -1,4 +1,8 @@
-"""The numbers of a judgement, as they are kept with the model, for people to read."""
+"""How good the champion is, as numbers and words for people.
+
+First its skill against naive forecasts (`compare_with_naive`, `describe_basis`), then the result of its holdout against all
+rivals (`read_holdout_result`), last its fallbacks (`tell_fallback`, `name_servers`). Report page and terminal both use these.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +15,7 @@ from daycast.evaluation.promotion import CHAMPION, tell_p
 from daycast.evaluation.serving import Fallback
 from daycast.variables import Variable
 
-# How much better the champion is than the best naive alternative: the numbers of every skill table.
-
-
-NAIVE = ("persistence", "same_hour_yesterday", "climatology")  # what costs nothing; spelt as in the tables
+NAIVE = ("persistence", "same_hour_yesterday", "climatology")  # forecasts without a model, named as in the tables
 LABELS = {
     "persistence": "persistence",
     "same_hour_yesterday": "same hour yesterday",
@@ -28,7 +29,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Champion:
-    """Who serves, and why."""
+    """The model that serves, and why."""
 
     model_id: str
     forecaster: str
@@ -40,34 +41,34 @@ class Champion:
 
 @dataclass(frozen=True)
 class SkillSpan:
-    """What the champion's scores rest on; without a judgement there is no since and until."""
+    """The time that the champion's scores cover; holdout_since and holdout_until are None without a holdout."""
 
-    judged_since: datetime | None
-    judged_until: datetime | None
+    holdout_since: datetime | None
+    holdout_until: datetime | None
     verified_days: int
 
 
 @dataclass(frozen=True)
 class SkillLine:
-    """The champion's errors of one variable, all leads together, beside the best naive alternative's."""
+    """The champion's errors for one variable, over all leads, beside those of the best naive forecast."""
 
     variable: Variable
     mae: float  # in the variable's unit
     bias: float  # forecast minus observation, in the variable's unit
     coverage_80: float  # share of observations inside the 80 % interval
-    rival: str | None  # the naive forecaster with the lowest MAE that is not the champion itself
+    rival: str | None  # the naive forecaster with the lowest MAE, except the champion itself
     rival_mae: float | None
-    saving: float | None  # share of the rival's MAE that is saved; below 0 the champion is worse
-    crps_saving: float | None  # likewise of the lowest naive CRPS
+    saving: float | None  # 1 − mae / rival_mae; below 0 the champion is worse
+    crps_saving: float | None  # the same for the CRPS, against the lowest naive CRPS
 
 
 def label(forecaster: str) -> str:
-    """The forecaster as a reader would call it."""
+    """The name of the forecaster for readers."""
     return LABELS.get(forecaster, forecaster)
 
 
 def better(saving: float | None) -> str:
-    """A saving in words: `28 % better`, `3 % worse`, or a dash where there is nothing to compare with."""
+    """A saving in words: `28 % better`, `3 % worse`, `equal`, or a dash for None."""
     if saving is None:
         return "–"
     share = round(abs(saving) * 100)
@@ -77,48 +78,48 @@ def better(saving: float | None) -> str:
 def compare_with_naive(
     skill: pl.DataFrame, forecaster: str, variables: Mapping[str, Variable]
 ) -> tuple[SkillLine, ...]:
-    """One line for each variable on which `forecaster` was scored, in the order of `variables`.
+    """One line for each variable for which `forecaster` has scores, in the order of `variables`.
 
-    skill: variable, forecaster, mae, bias, crps, coverage_80, one row for each variable and forecaster.
+    skill: columns variable, forecaster, mae, bias, crps, coverage_80; one row for each variable and forecaster.
     """
-    ours = {row["variable"]: row for row in skill.filter(pl.col("forecaster") == forecaster).iter_rows(named=True)}
+    scores = {row["variable"]: row for row in skill.filter(pl.col("forecaster") == forecaster).iter_rows(named=True)}
     naive = skill.filter(pl.col("forecaster").is_in(NAIVE), pl.col("forecaster") != forecaster)
     return tuple(
-        _compare(variable, ours[name], naive.filter(pl.col("variable") == name))
+        _compare(variable, scores[name], naive.filter(pl.col("variable") == name))
         for name, variable in variables.items()
-        if name in ours
+        if name in scores
     )
 
 
-def _compare(variable: Variable, ours: dict[str, float], naive: pl.DataFrame) -> SkillLine:
+def _compare(variable: Variable, scores: dict[str, float], naive: pl.DataFrame) -> SkillLine:
     best = naive.sort("mae", "forecaster").row(0, named=True) if len(naive) else None
     lowest_crps: float | None = naive["crps"].min()  # type: ignore[assignment]
     return SkillLine(
         variable=variable,
-        mae=ours["mae"],
-        bias=ours["bias"],
-        coverage_80=ours["coverage_80"],
+        mae=scores["mae"],
+        bias=scores["bias"],
+        coverage_80=scores["coverage_80"],
         rival=best["forecaster"] if best else None,
         rival_mae=best["mae"] if best else None,
-        saving=_saving(ours["mae"], best["mae"] if best else None),
-        crps_saving=_saving(ours["crps"], lowest_crps),
+        saving=_saving(scores["mae"], best["mae"] if best else None),
+        crps_saving=_saving(scores["crps"], lowest_crps),
     )
 
 
-def _saving(ours: float, theirs: float | None) -> float | None:
-    return 1 - ours / theirs if theirs else None
+def _saving(score: float, rival: float | None) -> float | None:
+    return 1 - score / rival if rival else None
 
 
 def describe_basis(basis: str, span: SkillSpan, trained_until: datetime) -> str:
-    """What the scores were measured on, as the end of a sentence; basis: judged or verified."""
+    """What the scores were measured on, as the end of a sentence. basis: `judged` (on the holdout) or `verified` (as served)."""
     if basis == "verified":
-        return f"verified against what came on {_days(span.verified_days)}"
-    if span.judged_since is None or span.judged_until is None:
-        return "not judged yet"
-    days = _days(max(1, round((span.judged_until - span.judged_since).total_seconds() / 86400)))
-    if trained_until > span.judged_since:
-        return f"judged on {days} that it was also fitted on: too little history yet for an independent holdout"
-    return f"judged on the newest {days} to {span.judged_until:%Y-%m-%d}, never trained on"
+        return f"verified against the observations of {_days(span.verified_days)}"
+    if span.holdout_since is None or span.holdout_until is None:
+        return "not evaluated yet"
+    days = _days(max(1, round((span.holdout_until - span.holdout_since).total_seconds() / 86400)))
+    if trained_until > span.holdout_since:
+        return f"evaluated on {days} that it was also fitted on: too little history yet for an independent holdout"
+    return f"evaluated on the newest {days} to {span.holdout_until:%Y-%m-%d}, never trained on"
 
 
 def _days(count: int) -> str:
@@ -127,30 +128,30 @@ def _days(count: int) -> str:
 
 @dataclass(frozen=True)
 class Rival:
-    """Whom the judged forecaster was compared with, and what came of it."""
+    """One rival in a holdout, with the comparison."""
 
     name: str
-    crps_ratio: float | None  # below 1 the judged one is better
-    p_value: float | None  # of such an advantage by luck; None where there were too few days
+    crps_ratio: float | None  # below 1 the evaluated forecaster is better than the rival
+    p_value: float | None  # of such an advantage if neither were better; None with too few days
     days: int | None
 
     @property
     def label(self) -> str:
-        """The rival as a reader would call it."""
+        """The name of the rival for readers."""
         return "the champion of that day" if self.name == CHAMPION else label(self.name)
 
 
 @dataclass(frozen=True)
 class HoldoutResult:
-    """A judgement: one forecaster against its rivals, over all variables and by each."""
+    """The result of a holdout: one forecaster against its rivals, over all variables and for each variable."""
 
-    judged: str
+    judged: str  # the evaluated forecaster
     significance: float
     rivals: tuple[Rival, ...]  # the hardest first
     by_variable: Mapping[str, tuple[Rival, ...]]
 
     def tell(self, rival: Rival) -> str:
-        """What the comparison proves."""
+        """What the comparison with this rival proves: better, worse, not proven or not tested."""
         if rival.p_value is None:
             return "not tested"
         if rival.p_value < self.significance:
@@ -159,9 +160,9 @@ class HoldoutResult:
 
 
 def read_holdout_result(decision: Mapping[str, Any], forecaster: str) -> HoldoutResult:
-    """From the decision of a row of `models`; one of before there were tests has the ratios alone.
+    """The result from the JSON in `models.decision`. Decisions of early versions have CRPS ratios only, and no tests.
 
-    forecaster: the model's, which is whom a decision that does not say so is about.
+    forecaster: that of the model, for early decisions that do not name the evaluated forecaster.
     """
     ratios = {name: {"crps_ratio": ratio} for name, ratio in decision.get("crps_ratio", {}).items()}
     by_variable = {name: _rivals(found) for name, found in decision.get("by_variable", {}).items()}
@@ -179,17 +180,17 @@ def _rivals(found: Mapping[str, Mapping[str, Any]]) -> tuple[Rival, ...]:
 
 
 def tell_ratio(ratio: float | None) -> str:
-    """A CRPS ratio, or a dash."""
+    """A CRPS ratio as `×0.912`, or a dash for None."""
     return "–" if ratio is None else f"×{ratio:.3f}"
 
 
-def tell_chance(p_value: float | None) -> str:
-    """A p value in a column of its own, or a dash."""
+def tell_p_value(p_value: float | None) -> str:
+    """A p-value without its letter, for a column of p-values, or a dash for None."""
     return "–" if p_value is None else tell_p(p_value).removeprefix("p ")
 
 
 def tell_fallback(one: Fallback, variables: Mapping[str, Variable]) -> str:
-    """Where a baseline serves, and why."""
+    """Where a fallback serves, and why, in one line."""
     name = variables[one.variable].label if one.variable in variables else one.variable
     place = "" if one.station_id is None else f" at {one.station_id}"
     numbers = f"CRPS ×{one.crps_ratio:.3f}, {tell_p(one.p_value)}, {one.days} days"
@@ -199,7 +200,7 @@ def tell_fallback(one: Fallback, variables: Mapping[str, Variable]) -> str:
 def name_servers(
     forecaster: str, fallbacks: Sequence[Fallback], variables: Sequence[str]
 ) -> dict[str, tuple[str, int]]:
-    """By variable, who serves it at most stations, and at how many somebody else does."""
+    """By variable: the forecaster that serves most stations, and the number of stations that another one serves."""
     everywhere = {one.variable: one.forecaster for one in fallbacks if one.station_id is None}
-    apart = [one.variable for one in fallbacks if one.station_id is not None]
-    return {name: (everywhere.get(name, forecaster), apart.count(name)) for name in variables}
+    exceptions = [one.variable for one in fallbacks if one.station_id is not None]
+    return {name: (everywhere.get(name, forecaster), exceptions.count(name)) for name in variables}

@@ -1,4 +1,8 @@
-"""What a run did and what it left behind, on one screen of a terminal."""
+"""The summary that `daycast run` prints: what the run did and what there is now, on one screen.
+
+First the data it needs (`Summary` and its parts), then `render_summary` and its sections from top to bottom, last
+`example_query`, the command it suggests.
+"""
 
 import re
 import shlex
@@ -16,49 +20,49 @@ from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
-BEST_KNOWN = ("air_temperature_c", "wind_speed_m_s", "precipitation_mm")  # shown first by the example of a query
-FEW = 3  # refusal reasons and silent stations named; the rest is counted
+BEST_KNOWN = ("air_temperature_c", "wind_speed_m_s", "precipitation_mm")  # first columns of the example query
+FEW = 3  # rejection reasons and silent stations that are named; the rest is counted
 
 
 class Account(Protocol):
-    """What one source brought; delivered = kept + refused, and repeated rows are kept ones that brought no news."""
+    """What one source delivered, in numbers of rows; delivered = kept + refused. Kept rows may be repeats or corrections."""
 
     @property
     def source(self) -> str:
-        """Its name."""
+        """The name of the source."""
 
     @property
     def delivered(self) -> int:
-        """Rows it brought."""
+        """Rows the source delivered."""
 
     @property
     def kept(self) -> int:
-        """Rows that were taken in."""
+        """Rows that were stored."""
 
     @property
     def repeated(self) -> int:
-        """Kept rows that brought no news."""
+        """Kept rows that were known already."""
 
     @property
     def revised(self) -> int:
-        """Kept rows that say something new of an instant that was known already."""
+        """Kept rows that correct a reading of the same time."""
 
     @property
     def refused(self) -> int:
-        """Rows that were not taken in."""
+        """Rows that were quarantined."""
 
     @property
     def waiting(self) -> int:
-        """Rows stamped later than the moment of the run, which stay with the source until then."""
+        """Rows with a time later than the run; they are read again when their time has come."""
 
     @property
     def flagged(self) -> Mapping[str, int]:
-        """Hourly values in which each check newly found fault."""
+        """The number of hourly values that each check newly flagged."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """One thing that was wrong with rows, and how many of them."""
+    """One reason why rows were refused, and the number of rows."""
 
     column: str
     reason: str
@@ -67,7 +71,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Silence:
-    """A station that has not been heard of, and when it last was; None for never."""
+    """A station that has sent nothing for long, and its last observation; None for never."""
 
     station_id: str
     last_observed_at: datetime | None
@@ -75,25 +79,25 @@ class Silence:
 
 @dataclass(frozen=True)
 class Issue:
-    """The newest forecasts there are."""
+    """The newest forecasts."""
 
     issued_at: datetime
     stations: int
     variables: Sequence[str]
     example_station: str
-    implausible: int = 0  # values far outside anything observed at their station
+    implausible: int = 0  # forecast values far outside anything observed at their station
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything the summary tells; all times UTC."""
+    """Everything the summary shows; all times are UTC."""
 
     now: datetime
     ingested: Sequence[Account]
-    rejections: tuple[Rejection, ...]  # of this run, the commonest first
+    rejections: tuple[Rejection, ...]  # of this run, the most frequent first
     silent: tuple[Silence, ...]  # longest first
-    silent_after: str  # for how long a station is, as configured
-    retraining: str | None  # this run's decision; None where none was due
+    silent_after: str  # the configured duration after which a station counts as silent
+    retraining: str | None  # the reason of this run's decision; None if no retraining was due
     next_due: datetime | None
     champion: Champion | None
     skill: pl.DataFrame  # basis, variable, forecaster, n, mae, rmse, bias, crps, coverage_80
@@ -106,13 +110,13 @@ class Summary:
 
 
 def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql") -> str:
-    """The summary as plain text, in lines up to `width` long; paths and commands are never broken, so that they can be copied.
+    """The summary as plain text in lines of at most `width` cells; paths and commands are never wrapped, so they can be copied.
 
-    sql_command: how whoever reads it calls `daycast sql`.
+    sql_command: how the reader calls `daycast sql`.
     """
     parts = [
         f"daycast, as of {_time(summary.now)}",
-        _render_intakes(summary, width),
+        _render_ingested(summary, width),
         _render_champion(summary, width),
         _render_skill(summary, width),
         _render_issue(summary, sql_command),
@@ -120,14 +124,12 @@ def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _render_intakes(summary: Summary, width: int) -> str:
-    lines = [("Rows", _count(intake)) for intake in summary.ingested]
-    if summary.rejections and any(intake.refused for intake in summary.ingested):
-        reasons = [
-            f"{_label(refusal.column, summary)} {refusal.reason} ({refusal.n:,}×)" for refusal in summary.rejections
-        ]
+def _render_ingested(summary: Summary, width: int) -> str:
+    lines = [("Rows", _count(ingested)) for ingested in summary.ingested]
+    if summary.rejections and any(ingested.refused for ingested in summary.ingested):
+        reasons = [f"{_label(one.column, summary)} {one.reason} ({one.n:,}×)" for one in summary.rejections]
         lines.append(("  refused", _few(reasons, "; ")))
-    flagged = sum((Counter(intake.flagged) for intake in summary.ingested), Counter())
+    flagged = sum((Counter(ingested.flagged) for ingested in summary.ingested), Counter())
     if flagged:
         checks = [f"{check} {count:,}" for check, count in flagged.most_common()]
         lines.append(("  flagged", f"{_plural(flagged.total(), 'value')}: {', '.join(checks)}"))
@@ -141,12 +143,12 @@ def _render_intakes(summary: Summary, width: int) -> str:
     return render_pairs(lines, width)
 
 
-def _count(intake: Account) -> str:
-    repeated = f", {intake.repeated:,} of them repeats" if intake.repeated else ""
-    revised = f", {intake.revised:,} corrections" if intake.revised else ""
-    waiting = f", {intake.waiting:,} wait (stamped later than now)" if intake.waiting else ""
-    kept = f"{intake.kept:,} kept{repeated}{revised}"
-    return f"{intake.source}: {intake.delivered:,} in, {kept}, {intake.refused:,} refused{waiting}"
+def _count(ingested: Account) -> str:
+    repeated = f", {ingested.repeated:,} of them repeats" if ingested.repeated else ""
+    revised = f", {ingested.revised:,} corrections" if ingested.revised else ""
+    waiting = f", {ingested.waiting:,} wait (stamped later than now)" if ingested.waiting else ""
+    kept = f"{ingested.kept:,} kept{repeated}{revised}"
+    return f"{ingested.source}: {ingested.delivered:,} in, {kept}, {ingested.refused:,} refused{waiting}"
 
 
 def _render_champion(summary: Summary, width: int) -> str:
@@ -177,7 +179,7 @@ def _render_skill(summary: Summary, width: int) -> str:
         return ""
     lines = compare_with_naive(summary.skill, champion.forecaster, summary.variables)
     if not lines:
-        return "Skill       not judged yet"
+        return "Skill       not evaluated yet"
     basis = describe_basis(summary.skill["basis"][0], summary.span, champion.trained_until)
     return render_pairs([("Skill", basis)], width) + "\n" + _render_table(lines, width)
 
@@ -192,8 +194,8 @@ _HEADINGS: tuple[Column, ...] = (
     ("in 80 %", "right"),
 )
 _LEGEND = (
-    "error: mean absolute, leads 1 to 24 h; than, at: the best naive forecast and its error; CRPS: saving where intervals count "
-    "too; in 80 %: share of what came inside that interval"
+    "error: mean absolute, leads 1 to 24 h; than, at: the best naive forecast and its error; CRPS: saving if intervals count "
+    "too; in 80 %: share of observations inside that interval"
 )
 
 
@@ -228,9 +230,9 @@ def _render_issue(summary: Summary, sql_command: str) -> str:
 
 
 def example_query(station_id: str, variables: Sequence[str], sql_command: str = "daycast sql") -> str:
-    """A command for a POSIX shell that shows a station's next hours: the best known variables, as many as 80 cells hold.
+    """A command for a POSIX shell that shows the next hours of a station: the best known variables, as many as fit into 80 cells.
 
-    No station is named where its id has characters that a terminal would obey or hide.
+    If the station's id has control characters, the command names no station.
     """
     room = 80 - len("2026-06-01 03:00")  # beside valid_at
     columns = ["valid_at"]
@@ -249,7 +251,7 @@ def _as_sql(text: str, quote: str) -> str:
 
 
 def _as_shell_word(text: str) -> str:
-    """In double quotes, which are easier to read, unless it has what an interactive bash replaces there."""
+    """The text in double quotes, which are easier to read, or in single ones if it has a `!`, which interactive bash replaces."""
     if "!" in text:
         return shlex.quote(text)
     escaped = re.sub(r'[\\"$`]', r"\\\g<0>", text)

@@ -1,9 +1,9 @@
-"""A polars frame as a table for people: it fits the terminal, rounds by unit, and says what it leaves out.
+"""`render_frame`: a polars frame as a table that fits the terminal, rounds by unit, and says what it leaves out.
 
-A frame that fits is shown whole. One that does not gives way in this order, so that the least is lost:
+A frame that fits is shown completely. A frame that is too wide is shortened in this order, so that as little as possible is lost:
 
-1. a single row stands as lines of name and value;
-2. columns that say the same in every row are told once, below the table;
+1. a single row becomes lines of name and value;
+2. columns with the same value in every row are noted once, below the table;
 3. long texts are cut;
 4. columns are dropped from the right, and named below the table.
 """
@@ -19,25 +19,25 @@ import polars as pl
 from daycast.report.plain_values import plain_values
 from daycast.report.terminal import CUT, GAP, Side, cells, cut, line_up, printable, render_pairs, wrap
 
-NOTHING = "–"  # stands for null
+NOTHING = "–"  # shown for null
 DECIMALS = {"c": 1, "hpa": 1, "m_s": 1, "pct": 1, "mm": 1, "h": 1, "deg": 0, "m": 0}  # by the unit a name ends in
-POSITIONS = {"latitude": 4, "longitude": 4}  # 10 m
-DIGITS = 3  # significant ones where the unit is unknown: skill, probabilities, errors
+POSITIONS = {"latitude": 4, "longitude": 4}  # decimals; about 10 m
+DIGITS = 3  # significant digits where the unit is unknown: skill, probabilities, errors
 IN_THE_UNIT = re.compile(r"value|observed|error|q\d\d")  # columns in the unit that `variable` names
 UNKNOWN_TO_PYTHON = (
     TypeError,
     ValueError,
     OverflowError,
     pl.exceptions.PanicException,
-)  # times that no clock shows, as 24:00
-LONGEST = 1000  # characters of a text that are looked at; a terminal shows fewer
-MOST_LINES = 4  # of one value, where a single row stands as lines
-MOST_NOTES = 3  # lines of one note
+)  # raised for values that Python cannot represent, such as the time 24:00
+LONGEST = 1000  # characters of a text that are read; a terminal shows fewer
+MOST_LINES = 4  # lines for one value of a single row
+MOST_NOTES = 3  # lines for one note
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column as text; `cuts` where it may be cut."""
+    """A column as text; `cuts` says whether its texts may be cut."""
 
     name: str
     texts: Sequence[str]
@@ -50,10 +50,10 @@ class _Column:
 
 
 def render_frame(frame: pl.DataFrame, width: int, rows: int, complete: str = "--format csv") -> str:
-    """The frame in lines of at most `width` cells, of the first `rows` rows; what is left out is said below.
+    """The first `rows` rows of the frame in lines of at most `width` cells; notes below say what is left out.
 
-    Numbers are rounded by the unit that the column's name ends in, or by that of the row's `variable`; without a unit they keep
-    three significant digits. Times that have a zone are shown in UTC. complete: how to see everything.
+    Numbers are rounded by the unit at the end of the column's name, or by that of the row's `variable`; without a unit they keep
+    three significant digits. Times with a zone are shown in UTC. complete: the option that shows everything, for the notes.
     """
     if not frame.width:
         return "done: there is nothing to show"
@@ -81,7 +81,7 @@ def _table(columns: Sequence[_Column], widths: Sequence[int]) -> list[str]:
 
 
 def _record(columns: Sequence[_Column], width: int) -> list[str]:
-    """A single row, a line or a few for each column."""
+    """A single row as lines: one or a few for each column."""
     names = min(max(cells(column.name) for column in columns), width // 2)
     room = width - names - len(GAP)
     pairs = [(column.name, line) for column in columns for line in _cut_lines(column.texts[0], room, MOST_LINES)]
@@ -89,7 +89,7 @@ def _record(columns: Sequence[_Column], width: int) -> list[str]:
 
 
 def _fit(columns: Sequence[_Column], width: int, complete: str) -> tuple[list[str], list[str]]:
-    """The table of any number of rows but one that does not fit as it is, and what to say below it."""
+    """The shortened table of a frame that is too wide and has no or several rows, and the notes below it."""
     repeated, varying = _split_repeated(columns, width)
     kept, widths = _narrow(varying, width)
     notes = [_tell_repeated(repeated)] if repeated else []
@@ -99,7 +99,7 @@ def _fit(columns: Sequence[_Column], width: int, complete: str) -> tuple[list[st
 
 
 def _split_repeated(columns: Sequence[_Column], width: int) -> tuple[list[_Column], list[_Column]]:
-    """The columns that say the same in every row, as many as a short note can hold; and the others, one at least."""
+    """The columns with the same text in every row, as many as fit into a note; and the others, at least one."""
     repeated: list[_Column] = []
     varying: list[_Column] = []
     for i, column in enumerate(columns):
@@ -125,9 +125,9 @@ def _tell_dropped(names: Sequence[str], width: int, complete: str) -> str:
 
 
 def _narrow(columns: Sequence[_Column], width: int) -> tuple[Sequence[_Column], list[int]]:
-    """The columns from the left that fit once long texts are cut, one at least, and their widths."""
+    """The columns from the left that fit after long texts are cut, at least one, and their widths."""
     wanted = [column.width for column in columns]
-    longest = max(width // 3, 24)  # of a text, as long as others need the room
+    longest = max(width // 3, 24)  # cells of a text while other columns need the room
     widths = [
         max(cells(column.name), min(most, longest)) if column.cuts else most
         for column, most in zip(columns, wanted, strict=True)
@@ -141,7 +141,7 @@ def _narrow(columns: Sequence[_Column], width: int) -> tuple[Sequence[_Column], 
 
 
 def _count(frame: pl.DataFrame, shown: int, complete: str) -> str:
-    """How many rows there are, and how to read the times in them."""
+    """The number of rows, and the time zone if there are times."""
     count = f"{frame.height:,} row" + ("" if frame.height == 1 else "s") if frame.height else "no rows"
     if shown < frame.height:
         count = f"the first {shown:,} of {count} ({complete} gives all)"
@@ -167,7 +167,7 @@ def _column(series: pl.Series, frame: pl.DataFrame) -> _Column:
 
 
 def _simplify(series: pl.Series) -> pl.Series:
-    """Durations and categories as the text that polars has for them."""
+    """The series with durations and categories as text."""
     if isinstance(series.dtype, pl.Duration):
         return series.dt.to_string("polars")
     return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
@@ -202,9 +202,9 @@ def _tell(value: object) -> str:
 
 
 def _times(series: pl.Series) -> list[str]:
-    """Dates, or times without what is nothing in all of them: seconds. A time that has a zone is brought to UTC."""
+    """Dates and times; seconds are left out if they are zero everywhere. Times with a zone are converted to UTC."""
     form = "%Y-%m-%d"
-    year = series.dt.year()  # null where polars has no calendar for it, as for DuckDB's infinity
+    year = series.dt.year()  # null where polars has no calendar, as for DuckDB's infinity
     readable = series.zip_with(year.is_between(1, 9999).fill_null(value=False), pl.Series([None], dtype=series.dtype))
     if isinstance(series.dtype, pl.Datetime):
         readable = readable.dt.convert_time_zone("UTC") if series.dtype.time_zone else readable
@@ -216,7 +216,7 @@ def _times(series: pl.Series) -> list[str]:
 
 
 def _numbers(series: pl.Series, frame: pl.DataFrame) -> list[str]:
-    """Floats, rounded by their unit; where each row has its `variable`, by that of the row."""
+    """Floats rounded by the unit of their column, or of the row's `variable` if there is such a column."""
     values = series.to_list()
     variables = [""] * len(values)
     if frame.schema.get("variable") == pl.String:
@@ -229,7 +229,7 @@ def _numbers(series: pl.Series, frame: pl.DataFrame) -> list[str]:
 
 
 def _decimals(name: str, variable: str) -> int | None:
-    """How many a column has by the unit in its name, or in that of the variable; None where neither says it."""
+    """The decimals for the unit in the name of the column or of the variable; None if there is no known unit."""
     if name in POSITIONS:
         return POSITIONS[name]
     named = variable if variable and IN_THE_UNIT.fullmatch(name) else name
@@ -238,7 +238,7 @@ def _decimals(name: str, variable: str) -> int | None:
 
 
 def _round(values: Sequence[float | None], decimals: int | None) -> list[str]:
-    """With so many decimals; None: as many as leave the largest its three significant digits, and none where all are whole."""
+    """The values as text. decimals None: so that the largest keeps three significant digits, and none if all are whole."""
     finite = [abs(value) for value in values if value is not None and math.isfinite(value)]
     largest = max(finite, default=0.0)
     exponential = largest >= 1e15 or (decimals is None and 0 < largest < 1e-4)

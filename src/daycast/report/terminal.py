@@ -1,6 +1,6 @@
-"""Plain text for a terminal of some width: paragraphs, named lines and tables, measured in the cells that a terminal draws.
+"""Plain text for a terminal: paragraphs, lines with names, and tables, measured in terminal cells.
 
-Wide characters (漢) take two cells and combining ones none, so `len` does not say how long a line is.
+Wide characters (漢) take two cells and combining characters none, so `len` is not the width of a line.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,28 +13,28 @@ Side = Literal["left", "right"]
 Column = tuple[str, Side]
 
 GAP = "  "  # between columns
-CUT = "…"  # stands at the end of what was cut
+CUT = "…"  # the end of a text that was cut
 
 
 def printable(text: str) -> str:
-    """The text with everything that a terminal would obey or hide (control and format characters) written as an escape."""
+    """The text with control and format characters, which a terminal would obey or hide, written as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def cells(text: str) -> int:
-    """How many cells of a line the text takes."""
+    """The width of the text in cells."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def cut(text: str, width: int) -> str:
-    """The text, or its beginning with an ellipsis where it takes more than `width` cells."""
+    """The text, or its beginning with an ellipsis if it is wider than `width` cells."""
     return text if cells(text) <= width else set_cell_size(text, width - 1).rstrip() + CUT
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in printable lines of at most `width` cells, broken between words, and inside words longer than a line."""
+    """The text in printable lines of at most `width` cells, broken between words, or inside words longer than a line."""
     lines = [""]
     for word in printable(text).split():
         if not lines[-1]:
@@ -46,14 +46,14 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def wrap_text(text: str, width: int) -> str:
-    """A paragraph of at most `width` cells a line."""
+    """The text as one paragraph with lines of at most `width` cells; see `wrap`."""
     return "\n".join(wrap(text, width))
 
 
 def render_pairs(pairs: Sequence[tuple[str, str]], width: int, names: int = 10) -> str:
-    """Names with what belongs to each, wrapped beside it; a name that repeats the one above is left out.
+    """Lines of name and text, with the text wrapped beside the name; a name equal to the one above is left out.
 
-    names: the cells that names have; what belongs to them begins after those.
+    names: the width of the column of names, in cells.
     """
     lines = []
     for i, (name, text) in enumerate(pairs):
@@ -67,9 +67,9 @@ def render_pairs(pairs: Sequence[tuple[str, str]], width: int, names: int = 10) 
 def render_table(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, below: Sequence[str] | None = None
 ) -> str:
-    """A table without rules, in lines of at most `width` cells. Where it must be, texts wrap between words; numbers never do.
+    """A table without rules in lines of at most `width` cells. If it is too wide, texts wrap between words; numbers never wrap.
 
-    columns: heading and side, `left` for texts and `right` for numbers. below: a text under each row, indented.
+    columns: heading and alignment, `left` for texts and `right` for numbers. below: one text for each row, indented under it.
     """
     table = [[heading for heading, _ in columns], *map(list, rows)]
     sides = [side for _, side in columns]
@@ -84,7 +84,7 @@ def render_table(
 
 
 def _squeeze(columns: Sequence[Sequence[str]], sides: Sequence[Side], width: int) -> tuple[list[int], str]:
-    """Widths that fit, and the gap between them: a narrower gap first, then narrower texts from the right, but no broken word."""
+    """Widths that fit, and the gap: first the gap shrinks, then text columns from the right, but never below a word's width."""
     widths = [max(map(cells, column)) for column in columns]
     if sum(widths) + len(GAP) * (len(widths) - 1) <= width:
         return widths, GAP
@@ -97,7 +97,7 @@ def _squeeze(columns: Sequence[Sequence[str]], sides: Sequence[Side], width: int
 
 
 def line_up(parts: Sequence[str], widths: Sequence[int], sides: Sequence[Side], gap: str = GAP) -> str:
-    """One line of a table: each part in its width, on its side."""
+    """One line of a table: each part padded to its width, aligned to its side."""
     padded = [_pad(part, width, side) for part, width, side in zip(parts, widths, sides, strict=True)]
     return gap.join(padded).rstrip()
 

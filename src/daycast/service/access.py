@@ -1,4 +1,7 @@
-"""Who gets into a Prefect server that daycast starts: whoever knows its password, which nobody but the user can read."""
+"""The password of a Prefect server that daycast starts, in a file that only the user can read.
+
+`keep_auth` makes and reads it for a server that stays, `new_auth` for one that serves a single command.
+"""
 
 import base64
 import secrets
@@ -11,12 +14,12 @@ _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 
 
 def new_auth() -> str:
-    """A password that nobody can guess, as `user:password`."""
+    """A random password, as `user:password`."""
     return f"{_USER}:{secrets.token_urlsafe(32)}"
 
 
 def keep_auth(home: Path) -> str:
-    """The password of the server whose state lies in `home`, made on the first call; only the user can read it."""
+    """The password of the server with its state in `home`; the first call makes it."""
     make_private(home)
     path = _auth_file(home)
     if not path.exists():
@@ -28,7 +31,7 @@ def keep_auth(home: Path) -> str:
 
 
 def read_auth(home: Path) -> str | None:
-    """The password that `keep_auth` made there, if it did."""
+    """The password that `keep_auth` made in `home`; None if it made none."""
     try:
         return _auth_file(home).read_text()
     except FileNotFoundError:
@@ -36,18 +39,18 @@ def read_auth(home: Path) -> str | None:
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder that only the user can enter, or close one that is there to all others."""
+    """Create a folder that only the user can enter, or close an existing one to all others."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(_PRIVATE_FOLDER)
 
 
 def access_settings(auth: str) -> dict[str, str]:
-    """The environment of a server that asks for this password, and of those who know it."""
+    """The environment variables of a server that asks for this password, and of its clients."""
     return {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
 
 
 def entry_address(url: str, auth: str) -> str:
-    """What to open in a browser, which is then known to the server at `url` (…/api). What follows the # is not sent to it."""
+    """The address that signs a browser in to the server at `url` (…/api). Browsers do not send the part after the #."""
     return f"{url.removesuffix('/api')}/enter#{base64.b64encode(auth.encode()).decode()}"
 
 

@@ -1,4 +1,8 @@
-"""Bring a Prefect server of somebody's own up to date with what daycast runs on it."""
+"""Bring a Prefect server up to date: pools, the warehouse slot, automations and deployments.
+
+`deploy` does it all for a server that somebody else runs; `daycast up` calls `create_server_objects` and `deploy_command`
+separately. All of it can be repeated.
+"""
 
 import hashlib
 import json
@@ -13,59 +17,20 @@ from daycast.errors import ConfigError
 from daycast.service.alerts import write_webhook
 from daycast.service.server import WAREHOUSE_SLOT, RefusedError, Server
 
-# What the deployments need on a server, made unless it is there: pools, the one writer's slot, automations.
-
-
 POOLS = ("cpu", "gpu")
-# nothing of a job can be set for one run: not its command, not its environment
-_LOCKED = {
+# a single run cannot set anything of its job, neither command nor environment
+_LOCKED_TEMPLATE = {
     "job_configuration": {"stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
 
 
-def create_what_deployments_need(server: Server, alert_url: str | None) -> None:
-    """Create them on the server; automations that tell somebody are there only with an `alert_url`."""
-    for pool in POOLS:
-        _create_pool(server, pool)
-    server.create_unless_there("/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
-    block = write_webhook(server, alert_url) if alert_url else None
-    wanted = json.loads((daycast.resource_folder("infra") / "automations.json").read_text(encoding="utf-8"))
-    there = {automation["name"]: automation for automation in server.call("/automations/filter", {})}
-    for automation in wanted:
-        _bring_up_to_date(server, automation, there.get(automation["name"]), block)
-
-
-def _create_pool(server: Server, name: str) -> None:
-    """A pool whose workers run flows as daycast installed them, whatever command or environment a run asks for."""
-    try:
-        server.call("/work_pools/", {"name": name, "type": "process", "base_job_template": _LOCKED})
-    except RefusedError as error:
-        if error.status != HTTPStatus.CONFLICT:
-            raise
-        server.call(f"/work_pools/{name}", {"base_job_template": _LOCKED}, "PATCH")
-
-
-def _bring_up_to_date(server: Server, wanted: dict[str, Any], there: dict[str, Any] | None, block: str | None) -> None:
-    """Make the automation what is wanted; one that is that already goes on, with what it has been waiting for."""
-    tells = [action for action in wanted["actions"] if action["type"] == "call-webhook"]
-    for action in tells:
-        action["block_document_id"] = block
-    needless = bool(tells) and block is None
-    wanted["description"] += f" ({hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:8]})"
-    if there and (needless or there["description"] != wanted["description"]):
-        server.call(f"/automations/{there['id']}", method="DELETE")
-        there = None
-    if not there and not needless:
-        server.call("/automations/", wanted)
-
-
 def deploy(server: Server, alert_url: str | None = None) -> None:
-    """Create pools, the writer's slot and automations on the server, and deploy every flow; again and again as well.
+    """Create pools, the warehouse slot and automations on the server, and deploy every flow. Failures are sent to `alert_url`.
 
-    Workers need the same daycast installed, wherever they are. Failures are told to `alert_url`. Raises ConfigError.
+    The workers need the same daycast installed. Raises ConfigError if the flows could not be deployed.
     """
-    create_what_deployments_need(server, alert_url)
+    create_server_objects(server, alert_url)
     password = {"PREFECT_API_AUTH_STRING": server.auth} if server.auth else {}
     environment = {**os.environ, "PREFECT_API_URL": server.url, **password}
     done = subprocess.run(deploy_command(), env=environment, cwd=daycast.resource_folder("infra"), check=False)  # noqa: S603 - our own interpreter
@@ -74,6 +39,47 @@ def deploy(server: Server, alert_url: str | None = None) -> None:
 
 
 def deploy_command() -> list[str]:
-    """The command that deploys every flow of infra/prefect.yaml onto the server that PREFECT_API_URL names."""
+    """The command that deploys every flow of infra/prefect.yaml to the server at PREFECT_API_URL."""
     file = daycast.resource_folder("infra") / "prefect.yaml"
     return [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+
+
+def create_server_objects(server: Server, alert_url: str | None) -> None:
+    """Create what the deployments need on the server, unless it exists: pools, the warehouse slot, automations.
+
+    Automations that call a webhook are created only with an `alert_url`.
+    """
+    for pool in POOLS:
+        _create_pool(server, pool)
+    server.create_unless_there("/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
+    block = write_webhook(server, alert_url) if alert_url else None
+    wanted = json.loads((daycast.resource_folder("infra") / "automations.json").read_text(encoding="utf-8"))
+    existing = {automation["name"]: automation for automation in server.call("/automations/filter", {})}
+    for automation in wanted:
+        _update_automation(server, automation, existing.get(automation["name"]), block)
+
+
+def _create_pool(server: Server, name: str) -> None:
+    """Create a pool whose workers run flows as installed, whatever command or environment a run asks for."""
+    try:
+        server.call("/work_pools/", {"name": name, "type": "process", "base_job_template": _LOCKED_TEMPLATE})
+    except RefusedError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        server.call(f"/work_pools/{name}", {"base_job_template": _LOCKED_TEMPLATE}, "PATCH")
+
+
+def _update_automation(
+    server: Server, wanted: dict[str, Any], existing: dict[str, Any] | None, block: str | None
+) -> None:
+    """Replace an automation that differs from `wanted`; an equal one stays, with the events it has counted so far."""
+    webhooks = [action for action in wanted["actions"] if action["type"] == "call-webhook"]
+    for action in webhooks:
+        action["block_document_id"] = block
+    is_needless = bool(webhooks) and block is None
+    wanted["description"] += f" ({hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:8]})"
+    if existing and (is_needless or existing["description"] != wanted["description"]):
+        server.call(f"/automations/{existing['id']}", method="DELETE")
+        existing = None
+    if not existing and not is_needless:
+        server.call("/automations/", wanted)

@@ -1,8 +1,10 @@
 """Prefect's server, closed to other web pages: `python -m daycast.service.prefect_server [--host H] [--port N] [--name NAME …]`.
 
-Any page in a browser can send requests to a server on loopback, and a page that has its own name resolve to 127.0.0.1 reads the
-answers too. So this server asks for a password (PREFECT_SERVER_API_AUTH_STRING), answers only under its own names, and only
-requests from its own pages or from programs. It does not start without a password.
+Any page in a browser can send requests to a server on loopback, and a page whose own name resolves to 127.0.0.1 (DNS rebinding)
+can read the answers too. So this server asks for a password (PREFECT_SERVER_API_AUTH_STRING), answers only under its own names,
+and only requests from its own pages or from programs. It does not start without a password.
+
+`SameOriginOnly` checks each request, `main` serves.
 """
 
 import argparse
@@ -18,8 +20,8 @@ from urllib.parse import urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENTRY = "/enter"
-_OPEN = ("/api/health", "/api/ready")  # which say nothing but that it runs, to whoever watches over it
-_PATIENCE_S = 5.0  # for the server to end in order, once its starter has ended
+_OPEN = ("/api/health", "/api/ready")  # answered to everybody; they only say that the server runs
+_STOP_S = 5.0  # the server may take so long to end after its starter has ended
 _FRAMING = [(b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'")]
 _ENTRY_PAGE = b"""<!doctype html><meta charset="utf-8"><title>daycast</title><p id="said">&hellip;</p><script>
 const auth = location.hash.slice(1)
@@ -36,10 +38,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that a server can listen at; nobody else can take its port from now on. Raises OSError."""
+    """A listening socket for a server; from now on nobody else can take its port. Raises OSError if the port is not free."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a former server may linger
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may linger
         bound.bind((host, port))
         bound.listen()
     except OSError:
@@ -49,13 +51,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class SameOriginOnly:
-    """An ASGI application that answers only under its own names, and only requests of its own pages or of programs."""
+    """An ASGI application that answers only under its own names, and only requests from its own pages or from programs."""
 
     def __init__(self, app: App, names: Iterable[str]) -> None:
         self._app, self._names = app, frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on what is allowed, answer 403 to what is not, and the page of entry to who asks for it."""
+        """Pass an allowed request on, answer 403 to all others, and serve the page that signs a browser in."""
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in _OPEN):
             await self._app(scope, receive, send)
         elif not self._is_allowed(_header(scope, b"host"), _header(scope, b"origin")):
@@ -66,19 +68,19 @@ class SameOriginOnly:
             await self._app(scope, receive, _with_headers(send))
 
     def _is_allowed(self, host: str | None, origin: str | None) -> bool:
-        """Whether the host is one of ours, and the origin, which browsers name for pages, is that host."""
-        ours = _name_and_port(f"//{host}")
-        if ours is None or ours[0] not in self._names:
+        """Whether the host is a name of this server, and the origin, which browsers send for pages, is the same host."""
+        asked = _name_and_port(f"//{host}")
+        if asked is None or asked[0] not in self._names:
             return False
         if origin is None:
             return True
-        theirs = _name_and_port(origin)
-        both_here = theirs is not None and theirs[0] in LOOPBACK and ours[0] in LOOPBACK
-        return theirs == ours or (both_here and theirs is not None and theirs[1] == ours[1])
+        page = _name_and_port(origin)
+        both_loopback = page is not None and page[0] in LOOPBACK and asked[0] in LOOPBACK
+        return page == asked or (both_loopback and page is not None and page[1] == asked[1])
 
 
 def _name_and_port(url: str) -> tuple[str, int | None] | None:
-    """Without the port where it is the usual one: browsers leave that out of both headers."""
+    """Host name and port of a URL. The port is None if the URL has none; browsers leave the usual port out of both headers."""
     try:
         parts = urlsplit(url)
         name, port = parts.hostname, parts.port
@@ -89,7 +91,7 @@ def _name_and_port(url: str) -> tuple[str, int | None] | None:
 
 def _header(scope: Scope, name: bytes) -> str | None:
     values = [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
-    return ",".join(values) if values else None  # two of them are none of ours
+    return ",".join(values) if values else None  # two values joined match no name of this server
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
@@ -113,7 +115,7 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
 
 
 def _with_headers(send: Send) -> Send:
-    """No page of others may show ours in a frame, where a click could be stolen."""
+    """Add headers to each response that forbid other pages to show it in a frame (clickjacking)."""
 
     async def add(message: Scope) -> None:
         if message["type"] == "http.response.start":
@@ -124,7 +126,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, or with --end-with-stdin until whoever holds that open is gone."""
+    """Serve until SIGTERM or SIGINT, or with --end-with-stdin until standard input closes. Exits if there is no password."""
     args = _parse(arguments)
     if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         sys.exit("daycast: the server has no password: set PREFECT_SERVER_API_AUTH_STRING to user:password")
@@ -135,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins)
     if args.end_with_stdin:
         threading.Thread(target=_end_with_starter, daemon=True).start()
-    import uvicorn  # after the environment is set: Prefect reads it when it is imported
+    import uvicorn  # only now: Prefect reads the environment when it is imported
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
@@ -154,14 +156,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen at (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=4200, metavar="N", help="port to listen at (default 4200)")
-    parser.add_argument("--socket", type=int, metavar="FD", help="inherited socket to listen at instead, bound already")
-    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
+    parser.add_argument("--socket", type=int, metavar="FD", help="inherited and bound socket to listen at instead")
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input closes")
     parser.add_argument(
         "--name",
         action="append",
         default=[],
         metavar="NAME",
-        help="host name by which it is reached, beside loopback's",
+        help="host name under which clients reach it, beside those of loopback; may be repeated",
     )
     return parser.parse_args(arguments)
 
@@ -176,7 +178,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _end_with_starter() -> None:
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_PATIENCE_S)
+    time.sleep(_STOP_S)
     os._exit(1)
 
 

@@ -1,4 +1,8 @@
-"""What killed processes leave behind on the server: runs that seem to run, and slots that seem to be held."""
+"""A client of the Prefect server's HTTP interface that does not import Prefect, which takes seconds.
+
+`Server` makes the calls. `find_server` finds the password. `crash_orphaned_runs` and `free_slots` clear what killed processes
+leave behind: runs that seem to run, and slots that seem to be taken.
+"""
 
 import base64
 import json
@@ -16,13 +20,11 @@ from daycast.loopback import open_url
 from daycast.service.access import read_auth
 from daycast.service.supervisor import read_state
 
-# Talk to a Prefect server over its HTTP interface, without importing Prefect.
-
-
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
+_ACTIVE = ["RUNNING", "PENDING", "CANCELLING"]  # states of runs that seem to run
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
 _TRIES = 20
-_PAUSE_S = 1.0  # between tries
+_BACKOFF_S = 1.0  # between tries
 
 
 class RefusedError(Exception):
@@ -44,12 +46,13 @@ class Server:
             self._headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
 
     def call(self, path: str, body: object = None, method: str | None = None) -> Any:
-        """GET `path` below the server's url, or POST `body` to it, or what `method` names; returns the JSON answer.
+        """GET `path` below the server's url, or POST `body` to it, or use `method`; returns the JSON answer.
 
-        A server on SQLite is often locked for a while. One that says it is busy (503) did nothing and is asked again, a limited
-        number of times; after any other 5xx only reading is repeated, because the change may have been made.
+        A server on SQLite is often locked for a while. If it says that it is busy (503), it did nothing, and the call is
+        repeated a limited number of times. After any other 5xx only calls that read are repeated, because a change may have
+        been made.
 
-        Raises RefusedError for an error status, ConfigError where nobody answers or the password is wrong.
+        Raises RefusedError for an error status, ConfigError if nobody answers or the password is wrong.
         """
         reads = method is None and (body is None or path.endswith("/filter"))
         for _ in range(_TRIES - 1):
@@ -59,11 +62,11 @@ class Server:
                 is_fault = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
                 if error.status != HTTPStatus.SERVICE_UNAVAILABLE and not (reads and is_fault):
                     raise
-                time.sleep(_PAUSE_S)
+                time.sleep(_BACKOFF_S)
         return self._call_once(path, body, method)
 
     def is_up(self, timeout_s: float = 5.0) -> bool:
-        """Whether it answers by then."""
+        """Whether the server answers within `timeout_s` seconds."""
         try:
             open_url(urllib.request.Request(f"{self.url}/health"), timeout_s).close()  # noqa: S310 - as configured
         except OSError:
@@ -71,7 +74,7 @@ class Server:
         return True
 
     def create_unless_there(self, path: str, body: object) -> None:
-        """POST `body`; that it exists already is as good."""
+        """POST `body`; does nothing if the object exists already (409)."""
         try:
             self.call(path, body)
         except RefusedError as error:
@@ -79,7 +82,7 @@ class Server:
                 raise
 
     def _call_once(self, path: str, body: object, method: str | None) -> Any:
-        """The answer. What the server refuses for want of a fresh CSRF token was not carried out, and is sent again with one."""
+        """The answer. If the server refuses for lack of a fresh CSRF token, it did nothing: fetch a token and send again."""
         try:
             return self._send(path, body, method)
         except RefusedError as error:
@@ -110,23 +113,20 @@ class Server:
 
 
 def find_server(home: Path, url: str) -> Server:
-    """The server at `url`, with the password that `home` holds where its supervisor runs that server, else the environment's."""
-    is_here = (read_state(home) or {}).get("url") == url
-    return Server(url, read_auth(home) if is_here else os.environ.get("PREFECT_API_AUTH_STRING"))
-
-
-_AT_WORK = ["RUNNING", "PENDING", "CANCELLING"]
+    """The server at `url` with its password: from the folder `home` if `daycast up` runs it there, else from the environment."""
+    is_local = (read_state(home) or {}).get("url") == url
+    return Server(url, read_auth(home) if is_local else os.environ.get("PREFECT_API_AUTH_STRING"))
 
 
 def crash_orphaned_runs(server: Server, pool: str | None = None) -> int:
-    """Say of every run that seems to be at work (of `pool`) that it crashed, which frees what it holds; returns how many.
+    """Set every active run (of `pool`, or of all pools) to crashed, which frees its slots; returns the number of runs.
 
-    Call it only where no worker (of that pool) can be at work.
+    Call it only while no worker (of that pool) can run anything.
     """
-    active: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": _AT_WORK}}}}
+    active: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": _ACTIVE}}}}
     if pool is not None:
         active["work_pools"] = {"name": {"any_": [pool]}}
-    crashed = {"type": "CRASHED", "name": "Crashed", "message": "What ran it was killed."}
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "The process that ran it was killed."}
     runs = server.call("/flow_runs/filter", active)
     for run in runs:
         server.call(f"/flow_runs/{run['id']}/set_state", {"state": crashed})
@@ -134,9 +134,9 @@ def crash_orphaned_runs(server: Server, pool: str | None = None) -> int:
 
 
 def free_slots(server: Server) -> None:
-    """Give back every slot; call it only where nobody is at work.
+    """Free every slot; call it only while nothing runs.
 
-    A server killed between taking a slot and noting until when would otherwise never give it back.
+    A server that is killed after it granted a slot and before it stored the lease would never free that slot.
     """
     for limit in server.call("/v2/concurrency_limits/filter", {}):
         if limit["active_slots"]:

@@ -1,4 +1,9 @@
-"""One process that is kept running: started under a guard, and started again, ever more patiently, when it ends."""
+"""One supervisor per data folder, and the processes it keeps running.
+
+First the supervisor itself: a lock that a killed process cannot leave behind, a state file that says where the server is, and
+`stop`, which ends it. Then the processes: `start_reaped` starts one that cannot outlive the supervisor, and `Service` restarts
+one when it ends, after a growing wait.
+"""
 
 import fcntl
 import json
@@ -17,17 +22,16 @@ from daycast.errors import ConfigError
 from daycast.files import atomic_write, explained
 from daycast.service.access import entry_address, keep_auth, make_private
 
-# Who keeps daycast running here: a lock that cannot be left behind, and a file that says where to find it.
-
-
-_PATIENCE_S = 90
+_SUPERVISOR_STOP_S = 90
+_SERVICE_STOP_S = 30.0
+_LONGEST_WAIT_S = 60.0  # before a process that ended is started again
 
 
 @contextmanager
-def holding(home: Path) -> Iterator[Path]:
-    """Be the only supervisor with its state in `home`; gives the state file, which is gone afterwards.
+def supervisor_lock(home: Path) -> Iterator[Path]:
+    """Be the only supervisor with its state in `home`; yields the path of the state file, which is removed at the end.
 
-    Raises ConfigError where another one is.
+    Raises ConfigError if another supervisor runs there.
     """
     with explained(home):
         make_private(home)
@@ -45,41 +49,44 @@ def holding(home: Path) -> Iterator[Path]:
 
 
 def write_state(state: Path, url: str, *, ready: bool) -> None:
-    """Note that this process is the supervisor, its server's address, and whether all is up."""
+    """Write the state file: this process, the address of its server, and whether everything is up."""
     with atomic_write(state) as draft:
         draft.write_text(json.dumps({"pid": os.getpid(), "url": url, "ready": ready}))
 
 
 def read_state(home: Path) -> dict[str, Any] | None:
-    """What the supervisor noted; None where none runs."""
+    """The state of the running supervisor (pid, url, ready), empty while it starts; None if none runs."""
     try:
         with (home / "up.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return read_note(home)
+        return read_last_state(home)
     except FileNotFoundError:
         pass
     return None
 
 
-def read_note(home: Path) -> dict[str, Any]:
-    """The last note of a supervisor, which may be gone; empty where there is none, because it is only just starting."""
+def read_last_state(home: Path) -> dict[str, Any]:
+    """The newest state file, whose supervisor may be gone; empty if there is none, as while a supervisor starts."""
     try:
-        note: dict[str, Any] = json.loads((home / "up.json").read_text())
+        state: dict[str, Any] = json.loads((home / "up.json").read_text())
     except FileNotFoundError:
         return {}
-    return note
+    return state
 
 
 def stop(home: Path) -> bool:
-    """End the supervisor and all it started; returns False where none was running."""
+    """End the supervisor and everything it started; returns False if none runs.
+
+    Raises ConfigError if it has only just started, or does not end in time.
+    """
     state = read_state(home)
     if state is None:
         return False
     if "pid" not in state:
         raise ConfigError("daycast is only just starting: try again in a moment")
     os.kill(state["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _SUPERVISOR_STOP_S
     while read_state(home) is not None:
         if time.monotonic() > deadline:
             raise ConfigError(f"the supervisor {state['pid']} does not end: see the logs in {home}")
@@ -87,34 +94,24 @@ def stop(home: Path) -> bool:
     return True
 
 
-def _describe(home: Path) -> str:
-    state = read_state(home) or {}
-    if not state:
-        return "just starting"
-    return f"process {state['pid']}, {entry_address(state['url'], keep_auth(home))}"
-
-
-_LONGEST_WAIT_S = 60.0
-_STOP_S = 30.0
-
-
 def start_reaped(
     command: Sequence[str], environment: Mapping[str, str], log: Path, sockets: Sequence[socket.socket] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a command that ends with us, however we end; what it says goes to the end of `log`, and it inherits the sockets.
+    """Start a command under the reaper, so that it ends when this process ends, however that happens.
 
-    It works in the folder of its log: Python looks for modules there, and files of the user would be taken for them.
+    Its output is appended to `log`, and it inherits `sockets`. It works in the folder of the log: Python looks for modules in
+    the working folder, and files of the user there could replace them.
     """
     with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "daycast.service.reaper", *command],
             env=environment,
             cwd=log.parent,
-            stdin=subprocess.PIPE,  # never written to: its end is the signal
+            stdin=subprocess.PIPE,  # never written to: the reaper ends the command when the pipe closes
             stdout=sink,
             stderr=sink,
             pass_fds=[each.fileno() for each in sockets],
-            start_new_session=True,  # an interrupt is for the supervisor, which stops the others in order
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
         )
 
 
@@ -136,20 +133,20 @@ class Service:
         self.start()
 
     def start(self) -> None:
-        """Start it, and remember when."""
+        """Start the command, and remember when."""
         self.process = start_reaped(self._command, self._environment, self.log, self._sockets)
         self._started = time.monotonic()
 
-    def revive(self) -> bool:
-        """Start it again if it ended and its time has come; returns whether that was done.
+    def restart_if_ended(self) -> bool:
+        """Start the command again if it ended and its wait is over; returns whether it was started.
 
-        The wait doubles from one second to a minute, and is one second again for a process that ran for a minute.
+        The wait doubles from one second up to a minute. After a run of more than a minute it is one second again.
         """
         if self.process is not None:
             if self.process.poll() is None:
                 return False
-            lived = time.monotonic() - self._started
-            self._wait_s = 1.0 if lived > _LONGEST_WAIT_S else min(2 * self._wait_s, _LONGEST_WAIT_S)
+            ran_s = time.monotonic() - self._started
+            self._wait_s = 1.0 if ran_s > _LONGEST_WAIT_S else min(2 * self._wait_s, _LONGEST_WAIT_S)
             self.process, self._due = None, time.monotonic() + self._wait_s
         if time.monotonic() < self._due:
             return False
@@ -157,12 +154,19 @@ class Service:
         return True
 
     def stop(self) -> None:
-        """Ask it to end, and return once it has; kill it where it takes too long."""
+        """Ask the command to end and wait until it has; kill it if it takes too long."""
         if self.process is None:
             return
         self.process.terminate()
         try:
-            self.process.wait(_STOP_S)
+            self.process.wait(_SERVICE_STOP_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _describe(home: Path) -> str:
+    state = read_state(home) or {}
+    if not state:
+        return "just starting"
+    return f"process {state['pid']}, {entry_address(state['url'], keep_auth(home))}"

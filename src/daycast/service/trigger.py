@@ -1,4 +1,4 @@
-"""Run a flow now, by hand: `key=value` as the deployment's own parameters, checked before anything is started."""
+"""Start a run of a deployed flow by hand. Parameters are given as `key=value` and checked before anything starts."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from daycast.times import parse_time
 
 
 def trigger(server: Server, flow: str, pairs: Sequence[str], *, dry_run: bool) -> str:
-    """Have a worker run `flow` with these parameters; returns what was, or with dry_run would be, started, in words.
+    """Let a worker run `flow` with the parameters `pairs`; returns a line that says what was started, or with dry_run would be.
 
-    Raises ConfigError naming the flow, the parameter or the value that is not accepted.
+    Raises ConfigError that names the unknown flow, the unknown parameter or the refused value.
     """
     deployment = _find(server, flow)
     schema = deployment["parameter_openapi_schema"]
@@ -23,7 +23,7 @@ def trigger(server: Server, flow: str, pairs: Sequence[str], *, dry_run: bool) -
         parameters["config"] = str(Path(config).resolve())
     if missing := sorted(set(schema.get("required", [])) - set(parameters) - set(deployment["parameters"])):
         raise ConfigError(f"{flow} needs {missing[0]}=…: {_describe(schema['properties'][missing[0]])}")
-    what = f"{flow} in pool {deployment['work_pool_name']} with {_say(deployment['parameters'] | parameters)}"
+    what = f"{flow} in pool {deployment['work_pool_name']} with {_join(deployment['parameters'] | parameters)}"
     if dry_run:
         return f"would run {what}"
     try:
@@ -34,9 +34,9 @@ def trigger(server: Server, flow: str, pairs: Sequence[str], *, dry_run: bool) -
 
 
 def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any]:
-    """A parameter and its value, which is text where the schema allows that, else JSON.
+    """The name and the value of `key=value`; the value is text if the JSON schema allows text, else it is read as JSON.
 
-    Raises ConfigError for a name that is no parameter, and a value of the wrong kind.
+    Raises ConfigError for an unknown name or a value of the wrong type.
     """
     name, equals, text = pair.partition("=")
     properties = schema.get("properties", {})
@@ -97,8 +97,8 @@ def _describe(property_: Mapping[str, Any]) -> str:
     return str(property_.get("description") or property_.get("title", "")).strip().rstrip(".")
 
 
-def _say(parameters: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items()) or "its defaults"
+def _join(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items()) or "default parameters"
 
 
 def _reason(text: str) -> str:

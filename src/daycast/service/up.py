@@ -1,4 +1,7 @@
-"""Keep a Prefect server, its two workers and the deployments running, as one process."""
+"""`daycast up`: keep a Prefect server, its two workers and the deployments running, as one process.
+
+`up` does it in the foreground. `up_detached` starts that in the background and returns once everything is up.
+"""
 
 import logging
 import os
@@ -16,83 +19,39 @@ from typing import NoReturn
 
 from daycast.errors import ConfigError
 from daycast.service.access import access_settings, entry_address, keep_auth, make_private
-from daycast.service.deploy import POOLS, create_what_deployments_need, deploy_command
+from daycast.service.deploy import POOLS, create_server_objects, deploy_command
 from daycast.service.prefect_server import bind
 from daycast.service.server import RefusedError, Server, crash_orphaned_runs, free_slots
-from daycast.service.supervisor import Service, holding, read_note, start_reaped, write_state
+from daycast.service.supervisor import Service, read_last_state, start_reaped, supervisor_lock, write_state
 from daycast.service.trigger import trigger
 from daycast.settings import Settings
 
-# Start `daycast up` in the background, and return once all is up.
-
-
-_DETACHED_PATIENCE_S = 300
-_NOTE_EVERY_S = 0.1
-
-
-def up_detached(arguments: Sequence[str], home: Path) -> str:
-    """Run `daycast up` with these arguments in a session of its own; returns its server's address and where it says what it does.
-
-    Raises ConfigError with its last words where it ends instead; an interrupt, or too long a wait, ends it.
-    """
-    make_private(home)
-    log = home / "up.log"
-    with log.open("ab") as sink:
-        told = sink.tell()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", "-m", "daycast", "up", *arguments],  # not from a daycast.py of the user
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-        )
-    try:
-        url = _wait_for_note(process, home)
-    except BaseException:
-        process.terminate()
-        raise
-    if url is None:
-        words = log.read_bytes()[told:].decode(errors="replace").strip().splitlines() or [f"it ended: see {log}"]
-        raise ConfigError(words[-1].removeprefix("daycast: "))
-    return f"up: open {entry_address(url, keep_auth(home))}\n`daycast down` stops it; what it says goes to {log}"
-
-
-def _wait_for_note(process: subprocess.Popen[bytes], home: Path) -> str | None:
-    """The server's address once all is up; None where the process ended."""
-    deadline = time.monotonic() + _DETACHED_PATIENCE_S
-    while time.monotonic() < deadline:
-        note = read_note(home)  # not read_state, whose look at the lock could come in between
-        if note.get("pid") == process.pid and note["ready"]:
-            return str(note["url"])
-        if process.poll() is not None:
-            return None
-        time.sleep(_NOTE_EVERY_S)
-    raise ConfigError(f"daycast is not up after {_PATIENCE_S} s: see the logs in {home}")
-
-
-USUAL_PORT = 4200
-_PATIENCE_S = 120
-_LOOK_EVERY_S = 0.5
+USUAL_PORT = 4200  # of Prefect
+_SERVER_START_S = 120
+_CHECK_EVERY_S = 0.5
+_DETACHED_START_S = 300
+_DETACHED_CHECK_EVERY_S = 0.1
 _log = logging.getLogger("daycast")
 
 
 class _Ended(Exception):  # noqa: N818 - no error
-    """SIGTERM or SIGINT came."""
+    """SIGTERM or SIGINT arrived."""
 
 
 def up(settings: Settings, config: Path | None, port: int | None, announce: Callable[[str], None]) -> None:
     """Start everything, restart what dies, and stop everything on SIGINT or SIGTERM.
 
-    announce: shows the address that lets a browser in, and so holds the password.
+    config: the configuration file of the runs, if there is one. port: the port on 127.0.0.1; None for Prefect's usual one, or
+    any other if that is taken. announce: shows a line with the address for the browser, which contains the password.
 
-    Raises ConfigError where the server or the deployments do not come up, or a supervisor with the same data folder runs.
+    Raises ConfigError if the server or the deployments do not come up, or another supervisor uses the same data folder.
     """
     home = settings.data / "prefect"
-    with holding(home) as state, ExitStack() as stack:
+    with supervisor_lock(home) as state, ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
         try:
-            # held as long as we live, so that a server that is started again finds its port
+            # kept open until the end, so that a restarted server finds its port free
             bound = stack.enter_context(_bind(port))
             url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
             auth = keep_auth(home)
@@ -104,12 +63,12 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
                 stack.callback(service.stop)
                 return service
 
-            shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nobody is at work yet
+            shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nothing runs yet
             process = keep("server", "daycast.service.prefect_server", "--socket", str(bound.fileno()), sockets=[bound])
             server = Server(url, auth)
             _wait(process, server)
             alert = settings.live.alert_url
-            create_what_deployments_need(server, alert.get_secret_value() if alert else None)
+            create_server_objects(server, alert.get_secret_value() if alert else None)
             crash_orphaned_runs(server)
             free_slots(server)
             workers = {pool: keep(f"worker-{pool}", "prefect", "worker", "start", "--pool", pool) for pool in POOLS}
@@ -127,23 +86,70 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
     _log.info("down")
 
 
+def up_detached(arguments: Sequence[str], home: Path) -> str:
+    """Run `daycast up` with these arguments in its own session; returns what to print: the server's address and the log file.
+
+    Raises ConfigError with its last line if it ends instead of coming up. An interrupt, or too long a wait, ends it.
+    """
+    make_private(home)
+    log = home / "up.log"
+    with log.open("ab") as sink:
+        log_start = sink.tell()
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "daycast",
+                "up",
+                *arguments,
+            ],  # -P: not from a daycast.py in the working folder
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    try:
+        url = _wait_for_state(process, home)
+    except BaseException:
+        process.terminate()
+        raise
+    if url is None:
+        output = log.read_bytes()[log_start:].decode(errors="replace").strip().splitlines()
+        raise ConfigError((output or [f"it ended: see {log}"])[-1].removeprefix("daycast: "))
+    return f"up: open {entry_address(url, keep_auth(home))}\n`daycast down` stops it; its output goes to {log}"
+
+
+def _wait_for_state(process: subprocess.Popen[bytes], home: Path) -> str | None:
+    """The server's address once everything is up; None if the process ended."""
+    deadline = time.monotonic() + _DETACHED_START_S
+    while time.monotonic() < deadline:
+        state = read_last_state(home)  # not read_state, which takes the lock for a moment and could get in the way
+        if state.get("pid") == process.pid and state["ready"]:
+            return str(state["url"])
+        if process.poll() is not None:
+            return None
+        time.sleep(_DETACHED_CHECK_EVERY_S)
+    raise ConfigError(f"daycast is not up after {_DETACHED_START_S} s: see the logs in {home}")
+
+
 def _keep_running(server: Server, process: Service, workers: Mapping[str, Service]) -> NoReturn:
     while True:
-        _revive(server, process, workers)
-        time.sleep(_LOOK_EVERY_S)
+        _restart(server, process, workers)
+        time.sleep(_CHECK_EVERY_S)
 
 
-def _revive(server: Server, process: Service, workers: Mapping[str, Service]) -> None:
-    again = "%s had ended and was started again: see %s"
-    if process.revive():
-        _log.warning(again, process.name, process.log)
+def _restart(server: Server, process: Service, workers: Mapping[str, Service]) -> None:
+    message = "%s ended and was started again: see %s"
+    if process.restart_if_ended():
+        _log.warning(message, process.name, process.log)
     for pool, worker in workers.items():
-        if worker.revive():
-            _log.warning(again, worker.name, worker.log)
-            try:  # its guard ended what it ran
+        if worker.restart_if_ended():
+            _log.warning(message, worker.name, worker.log)
+            try:  # its reaper ended the runs of the old worker
                 crash_orphaned_runs(server, pool)
             except (ConfigError, RefusedError):
-                _log.warning("what it ran will be known as crashed by its missing heartbeats")
+                _log.warning("its runs will be marked as crashed later, because their heartbeats are missing")
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -151,7 +157,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _bind(port: int | None) -> socket.socket:
-    """At this port of loopback; by default at Prefect's usual one, or any."""
+    """A socket at this port of loopback; without a port at Prefect's usual one, or any other."""
     for choice in (USUAL_PORT, 0) if port is None else (port,):
         with suppress(OSError, OverflowError):
             return bind("127.0.0.1", choice)
@@ -160,28 +166,30 @@ def _bind(port: int | None) -> socket.socket:
 
 
 def _environment(settings: Settings, config: Path | None, home: Path, url: str) -> dict[str, str]:
-    ours = {
+    """The environment of the server, the workers and their runs."""
+    own = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        # on disk, so that a server that was killed still knows who holds which slot, and until when
+        # on disk, so that a killed server still knows who holds which slot, and until when
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
-        # This service marks all late runs at once, in transactions that lock each other out of SQLite. When the garbage of these
-        # errors is collected, the event loop waits for a connection that waits for the lock: the server stands still a minute.
+        # This Prefect service marks all late runs at once, in transactions that lock each other out of SQLite. When the garbage
+        # of these errors is collected, the event loop waits for a connection that waits for the lock, and the server stops
+        # answering for a minute.
         "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # runs older than
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # delete old ones
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
         "DO_NOT_TRACK": "1",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # by which runs that lost their process are known
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; a run without heartbeats has lost its process
         "DAYCAST_DATA": str(settings.data),
     }
-    ours |= {"DAYCAST_CONFIG": str(config)} if config else {"DAYCAST_FOLDER": str(Path.cwd())}
-    return os.environ | ours
+    own |= {"DAYCAST_CONFIG": str(config)} if config else {"DAYCAST_FOLDER": str(Path.cwd())}
+    return os.environ | own
 
 
 def _wait(service: Service, server: Server) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _SERVER_START_S
     while time.monotonic() < deadline and service.process is not None and service.process.poll() is None:
         if server.is_up():
             return

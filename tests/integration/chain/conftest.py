@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from daycast.__main__ import main
-from daycast.cli.chain import QUIET
+from daycast.cli.flows import QUIET
 from daycast.service.ephemeral_server import EphemeralServer
 from daycast.settings import load as present
 from daycast.times import parse_time

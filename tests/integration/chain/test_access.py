@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from daycast.service.access import access_settings, entry_address, keep_auth, read_auth
-from daycast.service.deploy import create_what_deployments_need
+from daycast.service.deploy import create_server_objects
 from daycast.service.ephemeral_server import EphemeralServer
 from daycast.service.server import RefusedError, Server
 
@@ -126,7 +126,7 @@ def test_its_own_pages_and_programs_get_in(caller):
 
 def test_no_run_sets_the_command_or_the_environment_of_its_worker(server):
     server.create_unless_there("/work_pools/", {"name": "gpu", "type": "process"})  # as an earlier version made it
-    create_what_deployments_need(server, None)
+    create_server_objects(server, None)
     flow = server.call("/flows/", {"name": "any"})["id"]
     deployment = {"name": "any", "flow_id": flow, "work_pool_name": "gpu", "entrypoint": "any.any", "path": "."}
     deployed = server.call("/deployments/", deployment)["id"]

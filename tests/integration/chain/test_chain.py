@@ -102,8 +102,8 @@ def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chai
     assert {row[4] for row in after["scores"]} == {"1", "2"}
 
 
-# the fit of baselines is judged before the network is trained, which is judged then
-POINTS = ("data/warehouse.duckdb", "rows delivered", "judged", "training lstm", "judged", "forecasts issued")
+# the fit of baselines is evaluated before the network is trained, which is evaluated then
+POINTS = ("data/warehouse.duckdb", "rows delivered", "evaluated", "training lstm", "evaluated", "forecasts issued")
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_while_the_warehouse_is_waited_for(start, chain, tmp_path, number):
 
 STUCK = """
 import sys, threading, time, numpy as np
-from daycast.cli import chain
+from daycast.cli import first_steps
 from daycast.__main__ import main
 
 def stuck(args):
@@ -134,7 +134,7 @@ def stuck(args):
     while True:
         np.linalg.svd(a)  # many seconds in which no line of Python runs
 
-chain._doctor = stuck
+first_steps._doctor = stuck
 sys.exit(main(["doctor"]))
 """
 

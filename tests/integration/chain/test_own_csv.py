@@ -169,4 +169,4 @@ def test_init_writes_a_file_once(daycast, tmp_path):
     assert tomllib.loads((tmp_path / "daycast.toml").read_text())["data"] == "data"
     again = daycast(tmp_path, "init")
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr

@@ -12,7 +12,7 @@ UNTIL = date(2026, 3, 31)
 LIMITS = DriftLimits(days=14, lasting=3, loss=0.25, coverage=0.7, significance=0.01)
 SPAN = 16  # days that three windows of 14 cover
 WARMTH, PERSISTENCE = "air_temperature_c", "persistence"
-JUDGED = {(WARMTH, "gru"): 0.6, (WARMTH, "ridge"): 0.7, (WARMTH, PERSISTENCE): 1.0, (WARMTH, "climatology"): 2.0}
+HOLDOUT = {(WARMTH, "gru"): 0.6, (WARMTH, "ridge"): 0.7, (WARMTH, PERSISTENCE): 1.0, (WARMTH, "climatology"): 2.0}
 WEATHER = 1 + 0.5 * np.sin(np.arange(SPAN))  # hard days and easy ones, the same for all
 
 
@@ -27,20 +27,20 @@ def noise(seed: int, days: int = SPAN) -> np.ndarray:
     return np.random.default_rng(seed).normal(1, 0.05, days)
 
 
-def found(*tables: pl.DataFrame, judged=JUDGED, limits=LIMITS, fallbacks=None) -> list[Drift]:
-    return find_drifts(pl.concat(tables), "gru", judged, fallbacks or {}, limits, UNTIL)
+def found(*tables: pl.DataFrame, holdout=HOLDOUT, limits=LIMITS, fallbacks=None) -> list[Drift]:
+    return find_drifts(pl.concat(tables), "gru", holdout, fallbacks or {}, limits, UNTIL)
 
 
 def test_forecasts_as_good_as_at_promotion_have_not_drifted() -> None:
     assert found(series("gru", 0.6 * WEATHER * noise(1)), series("ridge", 0.7 * WEATHER * noise(2))) == []
 
 
-def test_a_ratio_beyond_the_judged_one_and_its_allowance_is_a_drift_with_its_numbers() -> None:
+def test_a_ratio_beyond_that_of_the_holdout_and_its_allowance_is_a_drift_with_its_numbers() -> None:
     """Judged 0.6 against 0.8 of persistence: 0.75, so that 0.75 × 1.2 = 0.9 is the bound; now it is 0.99 on every day."""
-    judged = {(WARMTH, "gru"): 0.6, (WARMTH, PERSISTENCE): 0.8}
+    holdout = {(WARMTH, "gru"): 0.6, (WARMTH, PERSISTENCE): 0.8}
     limits = DriftLimits(**{**vars(LIMITS), "loss": 0.2})
     ours, theirs = 0.99 * WEATHER, WEATHER
-    (drift,) = found(series("gru", ours), series(PERSISTENCE, theirs), judged=judged, limits=limits)
+    (drift,) = found(series("gru", ours), series(PERSISTENCE, theirs), holdout=holdout, limits=limits)
     assert (drift.variable, drift.measure, drift.rival, drift.days) == (WARMTH, "skill", PERSISTENCE, 14)
     assert (drift.observed, drift.bound) == (pytest.approx(0.99), pytest.approx(0.9))
     assert (drift.since, drift.until) == (date(2026, 3, 18), UNTIL)
@@ -48,33 +48,33 @@ def test_a_ratio_beyond_the_judged_one_and_its_allowance_is_a_drift_with_its_num
 
 
 @pytest.mark.parametrize(("ratio", "drifted"), [(0.96, False), (1.04, True)])
-def test_without_a_judgement_and_with_a_generous_loss_the_bound_is_the_baseline_itself(
+def test_without_holdout_scores_and_with_a_generous_loss_the_bound_is_the_baseline_itself(
     ratio: float, drifted: bool
 ) -> None:
     tables = series("gru", ratio * WEATHER), series("ridge", WEATHER)
-    assert bool(found(*tables, judged={})) is drifted
+    assert bool(found(*tables, holdout={})) is drifted
     assert bool(found(*tables, limits=DriftLimits(**{**vars(LIMITS), "loss": 9}))) is drifted
 
 
-def test_the_rival_is_the_best_baseline_of_these_days_and_not_of_the_judgement() -> None:
+def test_the_rival_is_the_best_baseline_of_these_days_and_not_of_the_holdout() -> None:
     tables = series("gru", WEATHER), series("ridge", 1.5 * WEATHER), series(PERSISTENCE, 0.5 * WEATHER)
     (drift,) = found(*tables)
     assert drift.rival == PERSISTENCE
     assert drift.observed == pytest.approx(2)
 
 
-def test_what_was_judged_worse_than_a_baseline_may_stay_as_bad() -> None:
-    judged = {(WARMTH, "gru"): 1.2, (WARMTH, "ridge"): 1.0}
-    assert found(series("gru", 1.15 * WEATHER), series("ridge", WEATHER), judged=judged) == []
-    assert found(series("gru", 1.25 * WEATHER), series("ridge", WEATHER), judged=judged)
+def test_what_was_worse_than_a_baseline_on_the_holdout_may_stay_as_bad() -> None:
+    holdout = {(WARMTH, "gru"): 1.2, (WARMTH, "ridge"): 1.0}
+    assert found(series("gru", 1.15 * WEATHER), series("ridge", WEATHER), holdout=holdout) == []
+    assert found(series("gru", 1.25 * WEATHER), series("ridge", WEATHER), holdout=holdout)
 
 
-def test_a_variable_that_a_baseline_serves_is_held_to_the_baseline_s_judgement() -> None:
-    """The judged ratio of ridge to itself is 1: served by it, the scores are its own, and nothing drifts."""
+def test_a_variable_that_a_baseline_serves_is_held_to_the_holdout_scores_of_the_baseline() -> None:
+    """The holdout ratio of ridge to itself is 1: served by it, the scores are its own, and nothing drifts."""
     tables = series("gru", WEATHER), series("ridge", WEATHER)
-    judged = {(WARMTH, "gru"): 0.5, (WARMTH, "ridge"): 1.0}
-    assert found(*tables, judged=judged, fallbacks={WARMTH: "ridge"}) == []
-    assert found(*tables, judged=judged)
+    holdout = {(WARMTH, "gru"): 0.5, (WARMTH, "ridge"): 1.0}
+    assert found(*tables, holdout=holdout, fallbacks={WARMTH: "ridge"}) == []
+    assert found(*tables, holdout=holdout)
 
 
 def test_a_few_terrible_days_prove_nothing() -> None:
@@ -96,7 +96,7 @@ def test_intervals_that_stop_covering_are_a_drift() -> None:
     (drift,) = found(series("gru", 0.6 * WEATHER, level), series("ridge", 0.7 * WEATHER))
     assert (drift.measure, drift.rival, drift.bound, drift.days) == ("coverage", None, 0.7, 14)
     assert drift.observed == pytest.approx(level[2:].mean())
-    assert "60 % of what came lay" in drift.tell("x")
+    assert "60 % of observations lay" in drift.tell("x")
 
 
 @pytest.mark.parametrize("coverage", [0.72, 1.0])
@@ -123,5 +123,5 @@ def test_noise_alone_hardly_ever_is_a_drift() -> None:
     drifts = 0
     for _ in range(300):
         ours, theirs = rng.normal(1, 0.1, (2, SPAN))
-        drifts += len(found(series("gru", ours), series("ridge", theirs), judged={}))
+        drifts += len(found(series("gru", ours), series("ridge", theirs), holdout={}))
     assert drifts <= 6

@@ -1,4 +1,4 @@
-"""A judgement as people read it."""
+"""A model with its holdout result, as people read it."""
 
 import re
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ DECISION = {
     },
     "by_variable": {"air_temperature_c": {"ridge": {"crps_ratio": 0.9, "p_value": 0.02, "days": 58}}},
 }
-SUBSTITUTE = Fallback("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
+FALLBACK = Fallback("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
 
 
 def scores() -> pl.DataFrame:
@@ -56,7 +56,7 @@ def cells(text: str, start: str) -> list[str]:
     return re.split(r"\s{2,}", next(one for one in text.splitlines() if one.startswith(start)))
 
 
-def test_each_rival_stands_with_its_ratio_its_chance_its_days_and_the_verdict() -> None:
+def test_each_rival_stands_with_its_ratio_its_p_value_its_days_and_the_result() -> None:
     text = render_model(card(), 120)
     table = [one for one in text.splitlines() if "×" in one][:4]
     assert [one.split() for one in table] == [
@@ -83,10 +83,10 @@ def test_a_variable_stands_with_its_error_its_hardest_rival_and_who_serves_it() 
 
 
 @pytest.mark.parametrize(
-    ("by", "told"), [("hand", "by hand"), ("rollback", "by a rollback"), ("holdout", "by its scores on the holdout")]
+    ("by", "text"), [("hand", "by hand"), ("rollback", "by a rollback"), ("holdout", "by its scores on the holdout")]
 )
-def test_how_a_model_came_to_serve_is_told(by: str, told: str) -> None:
-    assert f"champion; last promoted 2026-03-20 10:03 UTC {told}" in render_model(card(promoted_by=by), 120)
+def test_how_a_model_was_promoted_is_said(by: str, text: str) -> None:
+    assert f"champion; last promoted 2026-03-20 10:03 UTC {text}" in render_model(card(promoted_by=by), 120)
 
 
 def test_a_model_that_never_served_says_no_more_than_its_role() -> None:
@@ -106,11 +106,11 @@ def test_a_card_of_a_model_from_before_there_were_tests_has_the_ratios() -> None
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_longer_than_the_terminal_is_wide(width: int) -> None:
-    text = render_model(card(fallbacks=(SUBSTITUTE,)), width)
+    text = render_model(card(fallbacks=(FALLBACK,)), width)
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_many_substitutes_are_counted() -> None:
+def test_many_fallbacks_are_counted() -> None:
     many = tuple(Fallback("precipitation_mm", f"S{i}", "ridge", 0.9, 0.01, 50) for i in range(LISTED_FALLBACKS + 7))
     text = render_model(card(fallbacks=many), 120)
     assert "and 7 more: see the table fallbacks" in text

@@ -1,15 +1,15 @@
-"""How training shows where it is."""
+"""The progress of training and of an ingest: a bar on a terminal; in a log, lines for training and nothing for an ingest."""
 
 import io
 import logging
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from daycast.model.training.trainer import Progress
-from daycast.report.progress import show_training, time_left
+from daycast.report.progress import show_ingest, show_training, time_left
 
 EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, epochs_done=13, member=2, members=4)
 
@@ -55,3 +55,32 @@ def test_a_terminal_gets_a_bar_that_fits_it(monkeypatch, width):
     shown = terminal.getvalue()
     assert "gru 2/4" in shown
     assert "epoch 3/10  loss 0.0745  1,703 windows/s  ≤ 4:03 left" in shown
+
+
+@dataclass(frozen=True)
+class State:
+    source: str
+    rows: int
+    pieces_done: int = 0
+    pieces: int = 0
+
+
+STATES = (State("roofs", 1_200_000), State("roofs", 1_200_000, 1, 4), State("roofs", 1_200_000, 4, 4))
+
+
+def test_a_log_is_spared(capsys):
+    with show_ingest() as watch:
+        for state in STATES:
+            watch(state)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_on_a_terminal_rows_and_pieces_are_told(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with show_ingest() as watch:
+        for state in STATES:
+            watch(state)
+    assert "1,200,000 rows" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_a_saving_is_said_in_words(saving, text):
 def test_the_basis_says_how_many_days_and_whether_they_were_trained_on():
     since, until = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC)
     span = SkillSpan(since, until, 9)
-    assert describe_basis("judged", span, since) == "judged on the newest 14 days to 2026-03-15, never trained on"
+    assert describe_basis("judged", span, since) == "evaluated on the newest 14 days to 2026-03-15, never trained on"
     assert "that it was also fitted on" in describe_basis("judged", span, until)
-    assert describe_basis("verified", span, since) == "verified against what came on 9 days"
-    assert describe_basis("judged", SkillSpan(None, None, 0), since) == "not judged yet"
+    assert describe_basis("verified", span, since) == "verified against the observations of 9 days"
+    assert describe_basis("judged", SkillSpan(None, None, 0), since) == "not evaluated yet"

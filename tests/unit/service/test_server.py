@@ -12,8 +12,8 @@ CHANGES += [("DELETE", "/automations/1", None)]
 
 
 @pytest.fixture(autouse=True)
-def without_pause(monkeypatch):
-    monkeypatch.setattr(server, "_PAUSE_S", 0)
+def without_backoff(monkeypatch):
+    monkeypatch.setattr(server, "_BACKOFF_S", 0)
 
 
 def failing(times: int, status: int):

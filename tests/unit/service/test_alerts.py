@@ -3,7 +3,7 @@
 import pytest
 
 from daycast.errors import ConfigError
-from daycast.service import alerts as alert
+from daycast.service.alerts import write_webhook
 from daycast.service.server import RefusedError, Server
 
 
@@ -13,6 +13,6 @@ def test_an_alert_address_that_the_server_does_not_take_is_a_warning_without_it(
         raise error
 
     monkeypatch.setattr(Server, "call", refuse)
-    assert alert.write_webhook(Server("http://server/api"), "https://s3cret") is None
+    assert write_webhook(Server("http://server/api"), "https://s3cret") is None
     assert "did not take alert_url" in caplog.text
     assert "s3cret" not in caplog.text

@@ -35,13 +35,13 @@ def test_the_best_of_the_baselines_that_beat_the_model_serves_that_variable() ->
     assert one.days == D
 
 
-def test_a_baseline_serves_by_luck_as_rarely_as_the_level_says() -> None:
+def test_a_baseline_serves_by_chance_as_rarely_as_the_level_says() -> None:
     """Two variables at 5 %: 4 of 40 networks with equal forecasters are to be expected."""
     found = [chosen(daily(seed, gru=1.0, persistence=2.0, ridge=1.0)) for seed in range(40)]
     assert 1 <= sum(bool(one) for one in found) <= 8
 
 
-def test_a_baseline_has_substitutes_among_the_other_baselines() -> None:
+def test_a_baseline_has_fallbacks_among_the_other_baselines() -> None:
     scores = daily(gru=[1.0, 1.0], persistence=[2.0, 0.8], ridge=[1.5, 1.5])
     assert chosen(scores, "ridge") == [("rain", None, "persistence")]
 
@@ -64,7 +64,7 @@ def test_at_a_single_station_another_serves_than_elsewhere_where_that_is_better_
 
 
 def test_a_level_that_one_station_would_pass_alone_is_not_enough_among_many() -> None:
-    """Of 40 networks with equal forecasters a few find a substitute for some station, not most of them."""
+    """Of 40 networks with equal forecasters a few find a fallback for some station, not most of them."""
     networks = [chosen(daily(seed, gru=1.0, persistence=1.0, ridge=1.0)) for seed in range(40)]
     assert sum(any(station for _, station, _ in found) for found in networks) <= 6
 
@@ -77,7 +77,7 @@ def test_holms_correction_is_that_of_the_worked_example() -> None:
     assert holm(np.array([np.nan]), 0.05).tolist() == [False]
 
 
-def test_a_model_is_scored_with_the_substitutes_that_the_other_half_of_the_days_chose() -> None:
+def test_a_model_is_scored_with_the_fallbacks_that_the_other_half_of_the_days_chose() -> None:
     scores = daily(gru=[1.0, 1.0], persistence=[2.0, 9.0], ridge=[1.5, 0.6])
     served = score_as_served(scores, "gru", BASELINES, VARIABLES, STATIONS, 0.05)
     np.testing.assert_array_equal(served.total[..., 0], scores["gru"].total[..., 0])
@@ -93,13 +93,13 @@ def test_a_baseline_that_is_better_in_one_half_only_is_scored_in_the_other() -> 
     np.testing.assert_array_equal(served.total[:, : D // 2], scores["gru"].total[:, : D // 2])
 
 
-def judged(**levels: object) -> tuple:
+def decision_of(**levels: object) -> tuple:
     return decide_on_holdout(daily(**levels), "gru", BASELINES, VARIABLES, STATIONS, 0.05)
 
 
-def test_a_challenger_that_loses_one_variable_is_promoted_with_a_substitute_for_it() -> None:
+def test_a_challenger_that_loses_one_variable_is_promoted_with_a_fallback_for_it() -> None:
     """By itself √(0.8 · 1.3) = 1.02 times ridge's CRPS; with ridge's rain √0.8 = 0.89."""
-    decision = judged(gru=[0.8, 1.3], persistence=2.0, ridge=1.0)
+    decision = decision_of(gru=[0.8, 1.3], persistence=2.0, ridge=1.0)
     assert decision.winner == "gru"
     assert decision.rivals["ridge"].crps_ratio == pytest.approx(0.8**0.5, rel=0.02)
     assert [(one.variable, one.forecaster) for one in decision.fallbacks["gru"]] == [("rain", "ridge")]
@@ -107,16 +107,16 @@ def test_a_challenger_that_loses_one_variable_is_promoted_with_a_substitute_for_
     assert decision.by_variable["warmth"]["ridge"].p_value < 0.001
 
 
-def test_a_challenger_whose_place_is_taken_everywhere_is_no_better_than_its_substitute() -> None:
-    decision = judged(gru=1.5, persistence=[3.0, 0.5], ridge=1.0)
+def test_a_challenger_whose_place_is_taken_everywhere_is_no_better_than_its_fallback() -> None:
+    decision = decision_of(gru=1.5, persistence=[3.0, 0.5], ridge=1.0)
     assert (decision.winner, decision.promoted) == ("ridge", True)
     assert decision.rivals["ridge"].crps_ratio == pytest.approx(1.0)
     assert [(one.variable, one.forecaster) for one in decision.fallbacks["ridge"]] == [("rain", "persistence")]
 
 
-def test_substitutes_are_chosen_for_whoever_may_be_registered() -> None:
-    assert set(judged(gru=1.5, persistence=2.0, ridge=1.0).fallbacks) == {"gru", "ridge"}
-    kept = judged(gru=1.0, champion=0.5, persistence=2.0, ridge=1.5)
+def test_fallbacks_are_chosen_for_whoever_may_be_registered() -> None:
+    assert set(decision_of(gru=1.5, persistence=2.0, ridge=1.0).fallbacks) == {"gru", "ridge"}
+    kept = decision_of(gru=1.0, champion=0.5, persistence=2.0, ridge=1.5)
     assert kept.winner == CHAMPION
     assert set(kept.fallbacks) == {"gru"}
     assert all(isinstance(one, Fallback) for found in kept.fallbacks.values() for one in found)

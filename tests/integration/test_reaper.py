@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the guard")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the reaper")
 PATIENCE_S = 300.0  # on a busy machine
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
-from daycast.service.supervisor import start_guarded
+from daycast.service.supervisor import start_reaped
 folder = Path(sys.argv[1])
-start_guarded(["setsid", "sh", "-c", "sleep 3600 & echo $! > pid; wait"], os.environ, folder / "log")
+start_reaped(["setsid", "sh", "-c", "sleep 3600 & echo $! > pid; wait"], os.environ, folder / "log")
 time.sleep(3600)
 """
 

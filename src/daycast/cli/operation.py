@@ -1,0 +1,94 @@
+"""Commands of operation: `down`, `trigger` and `deploy` (the service), `maintain` and `migrate-warehouse` (the tables)."""
+
+import argparse
+import os
+
+from daycast.cli.arguments import FLOWS, Arguments
+from daycast.cli.flows import load_flow
+from daycast.errors import ConfigError
+
+
+def add_operation(arguments: Arguments) -> None:
+    """Add `down`, `trigger`, `deploy`, `maintain` and `migrate-warehouse`."""
+    arguments.add("down", _down, "stop what `daycast up` started", more="Waits until every process has ended.")
+    trigger = arguments.add(
+        "trigger",
+        _trigger,
+        "let a worker run a flow now",
+        "retrain cell=lstm --dry-run",
+        more="Parameters are checked first. Prints the address of the run.",
+    )
+    trigger.add_argument("flow", metavar="FLOW", help=f"{', '.join(FLOWS[:-1])} or {FLOWS[-1]}")
+    trigger.add_argument("parameters", nargs="*", metavar="key=value", help="parameters of the flow")
+    trigger.add_argument("--dry-run", action="store_true", help="only say what would be started")
+    arguments.add(
+        "deploy",
+        _deploy,
+        "deploy all flows to the server at PREFECT_API_URL",
+        more="Creates or updates work pools, the warehouse slot, automations and deployments, as often as you like. "
+        "`daycast up` does this for its own server.",
+    )
+    maintain = arguments.add(
+        "maintain",
+        _maintain,
+        "delete what [retention] no longer keeps, compact history",
+        "--dry-run",
+        more="Publishes the tables afterwards.",
+        until="count the days of retention back from T",
+    )
+    maintain.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    migrate = arguments.add(
+        "migrate-warehouse",
+        _migrate_warehouse,
+        "copy every table from the file to the lake, or back",
+        "--to lake",
+        more="Compares both copies, and leaves the original as it is.",
+    )
+    migrate.add_argument("--to", choices=["lake", "file"], required=True, help="where to copy the tables")
+
+
+def _down(args: argparse.Namespace) -> None:
+    from daycast.service.supervisor import stop
+    from daycast.settings import load_settings
+
+    print("down" if stop(load_settings(args.config).data / "prefect") else "daycast was not up")
+
+
+def _trigger(args: argparse.Namespace) -> None:
+    from daycast.service.server import find_server
+    from daycast.service.supervisor import read_state
+    from daycast.service.trigger import trigger
+    from daycast.settings import load_settings
+
+    home = load_settings(args.config).data / "prefect"
+    state = read_state(home) or {}
+    url = state.get("url") or os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ConfigError("no Prefect server is known here: start one with `daycast up`, or set PREFECT_API_URL")
+    print(trigger(find_server(home, url), args.flow, args.parameters, dry_run=args.dry_run))
+
+
+def _deploy(args: argparse.Namespace) -> None:
+    from daycast.service.deploy import deploy
+    from daycast.service.server import find_server
+    from daycast.settings import load_settings
+
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
+    settings = load_settings(args.config)
+    alert = settings.live.alert_url
+    deploy(find_server(settings.data / "prefect", url), alert.get_secret_value() if alert else None)
+
+
+def _maintain(args: argparse.Namespace) -> None:
+    maintain = load_flow(args, "maintain")
+    print(f"{'would remove' if args.dry_run else 'removed'} {maintain(args.config, args.until, args.dry_run)}")
+
+
+def _migrate_warehouse(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps.maintain import migrate_warehouse
+
+    for table, rows in migrate_warehouse(load_settings(args.config), args.to, clock()).items():
+        print(f"{table}: {rows:,} rows, the same in both")
