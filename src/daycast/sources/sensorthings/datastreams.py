@@ -1,4 +1,4 @@
-"""Which Datastream of a Thing brings which variable, and in which unit."""
+"""Which Datastream of a Thing holds which variable, and in which unit."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _UCUM = {
 
 
 class DatastreamColumn(BaseModel):
-    """How the Datastream of one variable is found at each Thing: by what is given, and by both if both are."""
+    """How the Datastream of one variable is found at each Thing: by its property, its name, or both if both are given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +66,7 @@ class Channel:
 
 
 def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping[str, Variable]) -> None:
-    """Raise ConfigError for a variable that does not exist, or a unit given for it that it cannot have."""
+    """Raise ConfigError for a variable that does not exist, or for a unit that the variable cannot have."""
     for name, column in columns.items():
         if name not in variables:
             raise ConfigError(
@@ -78,9 +78,9 @@ def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping
 def choose_channels(
     thing: Thing, columns: Mapping[str, DatastreamColumn], variables: Mapping[str, Variable], missing: tuple[str, ...]
 ) -> list[Channel]:
-    """The Channels of the variables that the Thing has, perhaps none.
+    """The Channels of the variables that the Thing has, possibly none.
 
-    Raises SourceError where two Datastreams would do for one variable, or where one declares a unit that cannot be converted.
+    Raises SourceError if two Datastreams match one variable, or if one declares a unit that cannot be converted.
     """
     channels = []
     for name, column in columns.items():
@@ -95,18 +95,18 @@ def choose_channels(
 
 
 def unfound_columns(columns: Mapping[str, DatastreamColumn], things: Collection[Thing]) -> list[str]:
-    """A line for each column that no Thing has, with what there is."""
-    there = [datastream for thing in things for datastream in thing.datastreams]
+    """A line for each column that no Thing has, with what exists instead."""
+    datastreams = [datastream for thing in things for datastream in thing.datastreams]
     lines = []
     for name, column in columns.items():
-        if not any(column.finds(datastream) for datastream in there):
-            choices = sorted({_what_is_there(datastream, column) for datastream in there} - {""})
+        if not any(column.finds(datastream) for datastream in datastreams):
+            choices = sorted({_choice(datastream, column) for datastream in datastreams} - {""})
             meant = did_you_mean(column.observed_property or column.datastream or "", choices)
             lines.append(f"no Datastream for {name} ({column}){meant}; there are: {listed(choices)}")
     return lines
 
 
-def _what_is_there(datastream: Datastream, column: DatastreamColumn) -> str:
+def _choice(datastream: Datastream, column: DatastreamColumn) -> str:
     if column.observed_property is None:
         return datastream.name
     return datastream.observed_property.name if datastream.observed_property else ""

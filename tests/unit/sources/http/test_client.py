@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import Stop, StoppedError, current_stop
-from daycast.sources.http import transport as http_answer
+from daycast.sources.http import transport
 from daycast.sources.http.client import Client, Credential, HttpSettings
 from daycast.sources.http.transport import PermanentError
 from unit.sources.http_server import Answer, Request, serve
@@ -125,7 +125,7 @@ def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
 @pytest.fixture
 def brief(monkeypatch):
     """A time-out is a minute, and a whole request may take a second."""
-    monkeypatch.setattr("daycast.sources.http.transport._WHOLE_IN_TIMEOUTS", 1 / 60)
+    monkeypatch.setattr("daycast.sources.http.transport._TIMEOUTS_PER_REQUEST", 1 / 60)
     return QUICK
 
 
@@ -256,7 +256,7 @@ def test_compressed_json_of_several_members_is_read(client):
 
 
 def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client, monkeypatch):
-    monkeypatch.setattr(http_answer, "MOST_BYTES", 1000)
+    monkeypatch.setattr(transport, "MAX_BYTES", 1000)
     packed = gzip.compress(b" " * 100_000)
     assert len(packed) < 1000
     with serve(in_turn(Answer(body=b" " * 1001), Answer(body=packed, headers={"Content-Encoding": "gzip"}))) as server:
@@ -266,11 +266,11 @@ def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client
 
 
 def test_a_body_that_unpacks_to_far_more_than_is_read_takes_no_more_memory_than_that(monkeypatch):
-    monkeypatch.setattr(http_answer, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(transport, "MAX_BYTES", 2**20)
     packed = gzip.compress(b" " * 100 * 2**20)
     tracemalloc.start()
     with pytest.raises(PermanentError):
-        http_answer.decode(packed, "gzip")
+        transport.decode(packed, "gzip")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20
