@@ -70,10 +70,7 @@ def test_gzip_of_300_megabytes_of_digits_is_refused_in_one_line_and_little_memor
             file.write(b"1" * 10**6)
     told, peak = read_in_a_process(path)
     assert peak < 0.5 * GIGABYTE
-    assert (
-        told
-        == f"{path} has a line of more than 1,048,576 bytes, the most that is read: is it a table with a row a line?"
-    )
+    assert told == f"{path} has a line of more than 1,048,576 bytes, the limit: is it a table with one row per line?"
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ READING_KEYS: dict[str, pl.DataType] = {
     "observed_at": UTC_TIME,  # the instant the sensor stamped; null if it cannot be read
     "received_at": UTC_TIME,  # when we could first have known it; null if observed_at is
 }
-EXTERNAL_FORECAST_KEYS: dict[str, pl.DataType] = {  # of a row of an external forecast
+EXTERNAL_FORECAST_KEYS: dict[str, pl.DataType] = {  # of an external forecast
     "station_id": pl.String(),
     "issued_at": UTC_TIME,  # when it was made; null if it cannot be read, like the times below
     "valid_at": UTC_TIME,  # the full hour it is about

@@ -40,16 +40,15 @@ MOMENTS = {"since", "until"}
 
 
 def validate_query(query: str) -> str:
-    """Return the query if it is a single select statement with no parameters except $since and $until; raise ValueError if not.
-    """
+    """Return the query if it is one select statement with no parameters except $since and $until; raise ValueError if not."""
     try:
         statements = _statements(query)
     except duckdb.Error as error:
         raise ValueError(f"the query cannot be read: {first_line(str(error))}") from None
     if len(statements) != 1:
-        raise ValueError(f"the query must be one select statement, and it has {len(statements)} statements")
+        raise ValueError(f"the query must be one select statement, but it has {len(statements)} statements")
     if statements[0].type != duckdb.StatementType.SELECT:
-        raise ValueError(f"the query must be a select statement, and it is {statements[0].type.name}")
+        raise ValueError(f"the query must be a select statement, but it is {statements[0].type.name}")
     unknown = sorted(parameters_of(query) - MOMENTS)
     if unknown:
         raise ValueError(f"the query has the parameter ${unknown[0]}: there are only $since and $until")
@@ -82,7 +81,7 @@ class Attachment(BaseModel):
 
     file: str | None = None  # relative to the configuration's folder
     postgres_env: VariableName | None = (
-        None  # libpq's connection string or URI: it holds the password, so it is never shown
+        None  # holds libpq's connection string or URI, with the password, so it is never shown
     )
 
     @model_validator(mode="after")
@@ -134,7 +133,7 @@ def _secret(variable: str, environment: Mapping[str, str], where: str) -> str:
 
 def _attach_file(con: duckdb.DuckDBPyConnection, alias: str, path: Path, where: str) -> None:
     if not path.is_file():
-        raise SourceError(f"{where} is the file {path}, and there is none")
+        raise SourceError(f"{where} is the file {path}, which does not exist")
     try:
         con.execute(f'attach {_quoted(str(path))} as "{alias}" (read_only)')
     except duckdb.Error as error:
@@ -166,12 +165,12 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-CHUNK_ROWS = 1_000_000  # what is held in memory at once
+CHUNK_ROWS = 1_000_000  # that are held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-_READER_VERSION = 1  # raise it when the same rows and configuration give other readings: then they are taken in again
+_READER_VERSION = 1  # raise it if equal rows and settings give other readings: they are ingested again
 _EARLIEST_SINCE = datetime(
     1800, 1, 1, tzinfo=UTC
-)  # $since at the first ingest: before all measured weather, within nanoseconds' reach
+)  # $since at the first ingest: before all measured weather, and in the range of nanosecond timestamps
 _NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list"}
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -249,7 +248,7 @@ class SqlSource(TypedTable):
             batch_fingerprint = self._fingerprint(table, variables)
             if batch_fingerprint in seen:
                 continue
-            # a receipt that is assumed tells nothing of what the query left out, so nothing more is left out here
+            # an assumed receipt does not tell what the query left out, so no further row is left out here
             span = (None if self.resumes and self.received is None else since, until)
             rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
             yield SourceBatch(
@@ -302,7 +301,7 @@ class SqlSource(TypedTable):
 
 
 def _as_frame(chunk: pa.RecordBatch) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(chunk))  # a record batch never becomes a series
+    return cast(pl.DataFrame, pl.from_arrow(chunk))  # a record batch is always a frame, never a series
 
 
 def find_reason(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, datetime]) -> str:

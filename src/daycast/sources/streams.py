@@ -25,9 +25,9 @@ from pydantic import AfterValidator
 
 from daycast.errors import SourceError
 
-MAX_BYTES = 16 * 2**30  # of one file, unpacked: as it is read piece by piece, a matter of time and not of memory
-MAX_LINE_BYTES = 2**20  # bytes of one line: no row of readings comes near it
-MAX_IN_MEMORY_BYTES = 64 * 2**20  # bytes that are held at once
+MAX_BYTES = 16 * 2**30  # of one file, decompressed; it is read in blocks, so this limits time, not memory
+MAX_LINE_BYTES = 2**20  # of one line; no row of readings comes near it
+MAX_IN_MEMORY_BYTES = 64 * 2**20  # that are held at once
 _BLOCK = 2**20
 _GZIP = b"\x1f\x8b"
 
@@ -94,9 +94,7 @@ def limited(blocks: Iterable[bytes], origin: str, max_bytes: int = MAX_BYTES) ->
     for block in blocks:
         size += len(block)
         if size > max_bytes:
-            raise SourceError(
-                f"{origin} holds more than {max_bytes:,} bytes, the most that is read: cut it into smaller files"
-            )
+            raise SourceError(f"{origin} holds more than {max_bytes:,} bytes, the limit: split it into smaller files")
         yield block
 
 
@@ -105,13 +103,13 @@ def whole_lines(blocks: Iterable[bytes], origin: str) -> Iterator[bytes]:
 
     Raises SourceError naming `origin` for a line of more than MAX_LINE_BYTES.
     """
-    pending = b""  # a line whose end has not come
+    pending = b""  # a line whose end is in a later block
     for block in blocks:
         mark = b"\n" if b"\n" in block else b"\r"
         first, last = block.find(mark), block.rfind(mark) + 1
         if len(pending) + (first if last else len(block)) > MAX_LINE_BYTES:
             raise SourceError(
-                f"{origin} has a line of more than {MAX_LINE_BYTES:,} bytes, the most that is read: is it a table with a row a line?"
+                f"{origin} has a line of more than {MAX_LINE_BYTES:,} bytes, the limit: is it a table with one row per line?"
             )
         if last:
             yield pending + block[:last]
@@ -125,7 +123,7 @@ def whole_lines(blocks: Iterable[bytes], origin: str) -> Iterator[bytes]:
 UNREADABLE = "\ufffd"
 WESTERN = "cp1252"
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-# letters and the signs of loggers and names; Western words never have three such letters in a row, and Cyrillic ones have
+# letters, and the signs that occur in units and names; unlike Cyrillic words, Western ones never have three of them in a row
 _WESTERN = rb"\x80\x85\x89\x8a\x8c\x8e\x91-\x97\x9a\x9c\x9e\x9f\xa0\xa7\xaa\xab\xb0-\xb5\xb7\xb9-\xbe\xc0-\xd6\xd8-\xf6\xf8-\xfe"
 _NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}|[^\x00-\x7f" + _WESTERN + rb"]")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
@@ -138,7 +136,7 @@ def _validate_encoding(name: str) -> str:
         codecs.getincrementaldecoder(name)
     except (LookupError, UnicodeError, TypeError, ValueError):
         raise ValueError(
-            f"{name!r} is no encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'"
+            f"{name!r} is not an encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'"
         ) from None
     return name
 

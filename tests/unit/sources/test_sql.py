@@ -261,7 +261,7 @@ def test_a_column_of_nulls_is_missing_whatever_its_type(tmp_path):
         ("1 as t", r"the query's answer has no column 'seen'; it has: t"),
         ("now() as seen, 1 as t, 2 as t", "more than one column 't'"),
         ("current_date as seen, 1 as t", "column 'seen' is of type Date"),
-        ("now() as seen, [1] as t", r"column 't' is of type List\(Int32\), and air_temperature_c needs numbers"),
+        ("now() as seen, [1] as t", r"column 't' is of type List\(Int32\), but air_temperature_c needs numbers"),
         ("now() as seen, true as t", "column 't' is of type Boolean"),
         ("now() as seen, interval 1 day as t", "source 'plant': .*interval"),
         ("now() as seen, t from nowhere", "source 'plant': Catalog Error: Table with name nowhere does not exist"),
@@ -283,12 +283,12 @@ def test_an_answer_that_cannot_be_read_is_refused_in_one_line(tmp_path, select, 
         ("", "it has 0 statements"),
         ("select 1; select 2", "it has 2 statements"),
         ("selec 1", "the query cannot be read: Parser Error: syntax error at or near"),
-        ("copy (select 1) to 'x.csv'", "must be a select statement, and it is COPY"),
-        ("insert into plant.log values (1)", "and it is INSERT"),
-        ("create table x as select 1", "and it is CREATE"),
-        ("attach 'x.duckdb'", "and it is ATTACH"),
-        ("install httpfs", "and it is LOAD"),
-        ("set threads = 1", "and it is SET"),
+        ("copy (select 1) to 'x.csv'", "must be a select statement, but it is COPY"),
+        ("insert into plant.log values (1)", "but it is INSERT"),
+        ("create table x as select 1", "but it is CREATE"),
+        ("attach 'x.duckdb'", "but it is ATTACH"),
+        ("install httpfs", "but it is LOAD"),
+        ("set threads = 1", "but it is SET"),
         ("select $from", r"the query has the parameter \$from: there are only \$since and \$until"),
         ("select ?", r"the query has the parameter \$1"),
     ],
@@ -340,7 +340,7 @@ def test_an_attached_file_is_let_go_when_the_reader_stops_early(tmp_path, monkey
 
 def test_a_file_that_is_not_there_or_no_database_is_named(tmp_path):
     with pytest.raises(
-        SourceError, match=r"source 'plant': database 'p' is the file .*missing\.duckdb, and there is none"
+        SourceError, match=r"source 'plant': database 'p' is the file .*missing\.duckdb, which does not exist"
     ):
         fetch(tmp_path, "from p.log", attach={"p": "missing.duckdb"})
     (tmp_path / "text.duckdb").write_text("no database" * 1000)
@@ -409,7 +409,7 @@ def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message)
 
 
 def test_an_unknown_variable_is_refused_before_anything_is_asked(tmp_path):
-    with pytest.raises(ConfigError, match="'plant': 'air_temp' is no variable"):
+    with pytest.raises(ConfigError, match="'plant': 'air_temp' is not a variable"):
         source(tmp_path, "select 1", columns={"air_temp": "t"}).fetch(None, FOREVER, BUILT_IN, ())
 
 

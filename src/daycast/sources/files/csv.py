@@ -57,7 +57,7 @@ from daycast.stations import STATION_SCHEMA
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it when the same file and configuration give other readings: then files are read again
+_READER_VERSION = 1  # raise it if equal files and settings give other readings: they are ingested again
 
 
 def _time_tag(value: Any) -> str:
@@ -81,15 +81,17 @@ class CsvSource(Inbox):
 
     kind: Literal["csv"] = "csv"
     separator: Separator = ","
-    encoding: Encoding | None = None  # None: as text_encoding.py says
+    encoding: Encoding | None = None  # None: detected, see streams.py
     decimal: Literal[".", ","] = "."
-    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # markers beside the empty field
-    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times that name no offset
+    missing: Annotated[
+        tuple[Text, ...], BeforeValidator(list_if_bare)
+    ] = ()  # markers of missing values, besides the empty field
+    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times without an offset
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Time
     forecast: ForecastTextColumns | None = (
-        None  # the rows are somebody's forecast; `time` is then the hour it speaks of
+        None  # the rows are an external forecast; `time` is then the hour it is about
     )
     columns: MappedColumns
     station_list: StationList | None = None
@@ -186,7 +188,7 @@ class CsvSource(Inbox):
     ) -> pl.DataFrame:
         """Station and instant (`observed_at`) of every row, as `time` says, and the steps to it."""
         keys = table.select(
-            row=pl.int_range(pl.len()),  # a constant station alone would make one row
+            row=pl.int_range(pl.len()),  # a constant station alone would make a single row
             station_id=self.station.read(file_name, self.missing),
             written=time.as_written(),
         ).with_columns(text=strip_missing(pl.col("written"), self.missing))

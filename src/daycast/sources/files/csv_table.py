@@ -32,20 +32,20 @@ from daycast.sources.streams import (
 )
 from daycast.sources.tables.values import ValueReader
 
-EXTRA = "(beyond the header"  # how the columns begin that hold what stands behind the last named one
+EXTRA = "(beyond the header"  # begins the names of the columns after the last one in the header
 _MAX_EXTRA_COLUMNS = 1000  # a line of garbage must not become a million columns
 _MAX_COLUMNS = 20_000
-_MAX_ROWS = 500_000  # of a piece
-_MAX_CELLS = 20_000_000  # of a piece; each takes 16 bytes, even an empty one
+_MAX_ROWS = 500_000  # of a chunk
+_MAX_CELLS = 20_000_000  # of a chunk; each takes 16 bytes, even an empty one
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-_HEAD = 1024  # bytes by which text is told from anything else
-_TAIL = 4  # bytes that hold a line break in any encoding
+_HEAD = 1024  # bytes at the beginning that tell text from anything else
+_TAIL = 4  # bytes at the end, enough for a line break in any encoding
 _CUT_OFF = "is a damaged or incomplete gzip file"
 
 
 def _validate_separator(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in '"\r\n':
-        raise ValueError(f"{text!r} is no separator: write one ASCII character such as ',', ';' or a tab")
+        raise ValueError(f"{text!r} is not a separator: write one ASCII character such as ',', ';' or a tab")
     return text
 
 
@@ -58,10 +58,10 @@ class Survey:
 
     encoding: str
     declared: bool  # by the configuration or by a byte order mark
-    is_utf8: bool  # to the last byte
-    quoted: bool  # a quotation mark stands anywhere in it
-    newlines: bool  # lines end in a line feed, not as on old Macintoshes
-    ends_mid_line: bool  # as plain text does while it is being copied
+    is_utf8: bool  # every byte of it
+    quoted: bool  # it has a quotation mark anywhere
+    newlines: bool  # lines end in line feeds, not in carriage returns as on old Macintoshes
+    ends_mid_line: bool  # plain text does while it is being copied
 
     @property
     def doubt(self) -> str:
@@ -79,7 +79,7 @@ class Chunk:
 
     table: pl.DataFrame
     first_line: int  # in the file, from 1
-    unreadable: bool  # there are bytes in it that are no text, or might be
+    unreadable: bool  # it may have bytes that are not text
     last: bool
 
 
@@ -91,7 +91,7 @@ def ends_mid_line(content: bytes) -> bool:
 def survey_text(stream: BinaryIO, origin: str, encoding: str | None = None) -> Survey:
     """Look at a whole text, plain or gzip; `encoding` None means to detect it.
 
-    Raises SourceError naming `origin` for what is no text, and for more bytes or a longer line than the limits allow. Raises
+    Raises SourceError naming `origin` for what is not text, and for more bytes or a longer line than the limits allow. Raises
     UnfinishedFileError for an empty file, or a gzip file that ends too early.
     """
     head, tail, detector = b"", b"", EncodingDetector()
@@ -110,7 +110,7 @@ def survey_text(stream: BinaryIO, origin: str, encoding: str | None = None) -> S
         raise UnfinishedFileError(f"{origin} is empty: a header was expected")
     if known is None and _BINARY.search(head):
         wide = " or is it UTF-16? Then set encoding = 'utf-16-le' or 'utf-16-be'" if b"\x00" in head[:4] else ""
-        raise SourceError(f"{origin} is no text (it begins with {head[:8]!r}){wide}")
+        raise SourceError(f"{origin} is not text (it begins with {head[:8]!r}){wide}")
     return Survey(
         encoding=known or detector.encoding,
         declared=known is not None,
@@ -198,7 +198,7 @@ def _group_blocks(blocks: Iterable[bytes], max_lines: int) -> Iterator[tuple[byt
     size = lines = quotes = 0
     for block in chain.from_iterable(_split_block(block, max_lines) for block in blocks):
         full = max(lines / max_lines, size / MAX_IN_MEMORY_BYTES)
-        if full >= 1 and (quotes % 2 == 0 or full >= 2):  # at twice a piece the mark is never closed
+        if full >= 1 and (quotes % 2 == 0 or full >= 2):  # at twice the size, assume that the mark is never closed
             yield b"".join(held), False
             held, size, lines, quotes = [], 0, 0, 0
         held.append(block)
@@ -221,7 +221,7 @@ def _parse_header(line: str, separator: str, origin: str) -> list[str]:
     try:
         names = [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
     except csv.Error as error:
-        raise SourceError(f"{origin} has no header that can be read: {error}") from None
+        raise SourceError(f"{origin} has an unreadable header: {error}") from None
     if len(names) > _MAX_COLUMNS:
         raise SourceError(
             f"{origin} has {len(names):,} columns, and at most {_MAX_COLUMNS:,} are read: is the separator right?"
@@ -248,7 +248,7 @@ def _validate_columns(header: list[str], needed: Collection[str], origin: str, s
         raise SourceError(f"{origin} has no column {wanted}; it has: {listed(header)}{hint}{survey.doubt}")
     repeated = [name for name in needed if header.count(name) > 1]
     if repeated:
-        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
+        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant")
 
 
 def _parse_body(body: bytes, header: list[str], separator: str, origin: str, lines_before: int) -> pl.DataFrame:
@@ -277,7 +277,7 @@ def _read_strings(body: bytes, separator: str, width: int, origin: str, lines_be
         if quoted is None or at < 0:
             marks = "; are quotation marks out of place?" if b'"' in body else ""
             reason = str(error).splitlines()[0][:120]
-            raise SourceError(f"{origin} is no table of separated values: {reason}{marks}") from None
+            raise SourceError(f"{origin} is not a table of separated values: {reason}{marks}") from None
         line = body[:at].count(b"\n") + lines_before + 1
         raise SourceError(
             f"{origin} line {line}: a quotation mark is out of place or never closed at {quoted[1][:40]!r}"

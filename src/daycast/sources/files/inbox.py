@@ -42,7 +42,7 @@ def matched_files(globs: Iterable[str], folder: Path, may_be_empty: bool = False
 def _expand(glob: str, folder: Path) -> Iterator[Path]:
     pattern = Path(glob).expanduser()
     literal = folder / pattern
-    if literal.exists():  # a name with brackets in it is a name first
+    if literal.exists():  # a file whose name has brackets
         return iter([literal])
     if pattern.is_absolute():
         return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
@@ -94,15 +94,13 @@ def age_of(path: Path) -> float:
 
 
 def _time_in(folder: Path) -> float:
-    for place in (folder, None):  # a folder that is only read has the clock of this machine
+    for place in (folder, None):  # if the folder cannot be written, use the clock of this machine
         try:
             with tempfile.TemporaryFile(dir=place) as nameless:
                 return os.fstat(nameless.fileno()).st_mtime
         except OSError:
             continue
-    raise SourceError(
-        f"no temporary file can be made, neither in {folder} nor elsewhere: set TMPDIR to a folder that can be written"
-    )
+    raise SourceError(f"cannot make a temporary file in {folder} or elsewhere: set TMPDIR to a writable folder")
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class InboxFile:
     origin: str  # its short name
     path: Path
     stamp: Stamp
-    young: bool  # written to so recently that it may be unfinished
+    young: bool  # written to less than `settle` ago
     destination: Path | None = None
 
     def has_changed(self) -> bool:
@@ -143,8 +141,8 @@ class InboxFile:
             return
         except OSError as error:
             raise SourceError(
-                f"{self.origin} was taken in but cannot be moved to {self.destination}: {error.strerror}; "
-                "after.move_to must be a folder on the same file system that can be written"
+                f"{self.origin} was ingested but cannot be moved to {self.destination}: {error.strerror}; "
+                "after.move_to must be a writable folder on the same file system"
             ) from None
 
 
@@ -217,7 +215,7 @@ def _validate_inside(text: str) -> str:
     """Return the folder if it is inside the configuration's folder; raise ValueError if not."""
     path = PurePath(os.path.normpath(text))
     if path.is_absolute() or path.parts[:1] in [(), ("..",), ("~",)]:
-        raise ValueError(f"{text!r} does not lie in the folder of the configuration: write for example 'done'")
+        raise ValueError(f"{text!r} is not inside the configuration's folder: write for example 'done'")
     return str(path)
 
 

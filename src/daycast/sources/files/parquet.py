@@ -19,9 +19,9 @@ from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it when the same file and configuration give other readings: then files are read again
+_READER_VERSION = 1  # raise it if equal files and settings give other readings: they are ingested again
 _MAX_ROWS = 1_000_000_000  # of a file: a few kilobytes can announce any number of equal rows
-CHUNK_ROWS = 500_000  # what is held in memory at once
+CHUNK_ROWS = 500_000  # that are held in memory at once
 _MAGIC = b"PAR1"  # the first and the last four bytes, https://parquet.apache.org/docs/file-format/
 
 
@@ -98,21 +98,23 @@ def read_chunks(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
     """The `needed` columns of a Parquet file, CHUNK_ROWS rows at a time; at least one chunk.
 
     Each is (number of its first row, from 0; the rows; whether they are the last). Raises SourceError naming `origin` for a
-    file that is no Parquet file, is damaged, or lacks a column. Raises UnfinishedFileError for a file without the footer,
+    file that is not a Parquet file, is damaged, or lacks a column. Raises UnfinishedFileError for a file without the footer,
     which is written last.
     """
     _validate_frame(stream, origin)
-    # of a stream on the disk polars would read all into memory
+    # given a stream of a file on the disk, polars would read all of it into memory
     file = stream.getvalue() if isinstance(stream, BytesIO) else Path(stream.name)
     try:
         validate_columns(needed, list(pl.read_parquet_schema(file)), origin)
         count = pl.scan_parquet(file).select(pl.len()).collect().item()
         if count > _MAX_ROWS:
-            raise SourceError(f"{origin} announces {count:,} rows, and at most {_MAX_ROWS:,} are read: cut it up")
+            raise SourceError(
+                f"{origin} announces {count:,} rows, and the limit is {_MAX_ROWS:,}: split it into smaller files"
+            )
         for first in range(0, max(count, 1), CHUNK_ROWS):
             chunk = pl.scan_parquet(file).select(needed).slice(first, CHUNK_ROWS)
             yield first, chunk.collect(), first + CHUNK_ROWS >= count
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # it panics at some damaged footers
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # polars panics at some damaged footers
         raise SourceError(f"{origin} is a damaged Parquet file: {str(error).splitlines()[0][:120]}") from None
 
 
@@ -129,6 +131,6 @@ def _validate_frame(stream: BinaryIO, origin: str) -> None:
     if not begin:
         raise UnfinishedFileError(f"{origin} is empty: a Parquet file was expected")
     if not begin.startswith(_MAGIC[: len(begin)]):
-        raise SourceError(f"{origin} is no Parquet file (it begins with {begin!r})")
+        raise SourceError(f"{origin} is not a Parquet file (it begins with {begin!r})")
     if end != _MAGIC or size < 3 * len(_MAGIC):
-        raise UnfinishedFileError(f"{origin} has no footer as a Parquet file has: it was cut off")
+        raise UnfinishedFileError(f"{origin} lacks the footer of a Parquet file: it was cut off")

@@ -21,7 +21,7 @@ class StationList(BaseModel):
 
     file: str
     separator: Separator = ","
-    encoding: Encoding | None = None  # None: as text_encoding.py says
+    encoding: Encoding | None = None  # None: detected, see streams.py
     station: str = "station_id"
     name: str = "name"
     latitude: str = "latitude"  # degrees north
@@ -57,7 +57,7 @@ class StationList(BaseModel):
         garbled = ids.filter(ids.str.contains(UNREADABLE, literal=True))
         if not garbled.is_empty():
             raise SourceError(
-                f"{self.file} lists station {garbled[0]!r}, which has bytes that are no text: "
+                f"{self.file} lists station {garbled[0]!r}, which has bytes that are not text: "
                 "correct them, or set station_list.encoding"
             )
         repeated = ids.filter(ids.is_duplicated())
@@ -70,6 +70,6 @@ class StationList(BaseModel):
         if not wrong.is_empty():
             row = wrong.row(0, named=True)
             raise SourceError(
-                f"{self.file}: station {row['station_id']!r} has {field} {row[field]!r}, which is no such number"
+                f"{self.file}: station {row['station_id']!r} has {field} {row[field]!r}, which is not a valid number"
             )
         return values

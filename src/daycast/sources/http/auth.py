@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from daycast.errors import ConfigError
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 
-_TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105 (what a header's name is made of: RFC 9110, section 5.6.2)
+_TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105 (the characters of a header's name: RFC 9110, section 5.6.2)
 
 
 class Credential(BaseModel):
@@ -50,7 +50,7 @@ _LOGGERS = (
     "httpcore.connection",
     "httpcore.http11",
     "httpcore.proxy",
-)  # which write down addresses and headers
+)  # they log addresses and headers
 
 
 @dataclass(frozen=True)

@@ -40,14 +40,14 @@ class Client:
     def __init__(
         self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
-        from daycast.sources.http.transport import Transport, public_url  # noqa: PLC0415 (httpx only once something is asked)
+        from daycast.sources.http.transport import Transport, public_url  # noqa: PLC0415 (imports httpx only when something is requested)
 
         self._settings = settings
         self._auth = read_auth(settings.credential, environment)
         self._transport = Transport(settings.timeout, self._auth)
         self._shown = public_url
         self._sleep = find_stop().sleep if sleep is None else sleep
-        self._last_request_s = float("-inf")  # [s] of the monotonic clock, which only tells spans
+        self._last_request_s = float("-inf")  # of the monotonic clock, which only measures spans
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Client:
             response.require_success()
             return Body(response.content, response.headers.get("etag") or response.headers.get("last-modified"))
 
-        # some servers give a compressed body another ETag, and then never see that it is unchanged
+        # some servers give compressed bodies another ETag, and then never answer that they are unchanged
         return self._request(url, None, {"Accept-Encoding": "identity", **_condition(validator)}, read)
 
     def _request(

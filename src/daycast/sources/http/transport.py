@@ -33,7 +33,7 @@ class TransientError(Exception):
     def __init__(self, message: str, wait_s: float | None = None, *, overloaded: bool = False) -> None:
         super().__init__(message)
         self.wait_s = wait_s
-        self.overloaded = overloaded  # we asked for too much, so wait longer than after a mere hiccup
+        self.overloaded = overloaded  # we sent too many requests, so wait longer than after other failures
 
 
 class PermanentError(Exception):
@@ -79,13 +79,13 @@ class Deadline:
         self.has_expired = True
         for connection in self._sockets:
             with suppress(OSError):  # closed meanwhile
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes a blocked read, as closing would not
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes a blocked read; closing does not
 
 
 FIRST_BACKOFF_S = 1.0  # doubled with each attempt
-FIRST_OVERLOAD_BACKOFF_S = 15.0  # limits are mostly counted by the minute: 15 + 30 + 60 s sit one out
+FIRST_OVERLOAD_BACKOFF_S = 15.0  # most limits are per minute: 15 + 30 + 60 s wait for the next one
 MAX_BACKOFF_S = 60.0
-MAX_RETRY_AFTER_S = 300.0  # a server that wants us to wait longer is asked again by the next run
+MAX_RETRY_AFTER_S = 300.0  # if a server asks for more, the next run asks it again
 
 
 def backoff_s(error: TransientError, attempt: int, seed: str) -> float:
@@ -120,16 +120,16 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(wait.total_seconds(), 0.0)
 
 
-MAX_BYTES = 128 * 2**20  # of one body, packed or not: JSON takes up to twenty times as much when it is read
-_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # all others stay as they are, however often we ask
-_SHOWN_CHARACTERS = 120  # characters of a strange body that are shown
+MAX_BYTES = 128 * 2**20  # of one body, compressed or not; parsed JSON takes up to twenty times as much memory
+_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # another attempt changes no other status
+_SHOWN_CHARACTERS = 120  # of an unexpected body, in messages
 _REASON_FIELDS = (
     "reason",
     "message",
     "detail",
     "errorMessage",
     "error",
-)  # where servers that speak JSON say what is wrong
+)  # where servers say in JSON what is wrong
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Response:
                 return json.loads(self.content)
             except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
                 pass
-        raise TransientError(f"answers with no proper JSON ({kind}), which begins with {_shortened(self.content)!r}")
+        raise TransientError(f"answers with invalid JSON ({kind}), which begins with {_shortened(self.content)!r}")
 
     def _reason(self) -> str:
         """What the server says is wrong, after a colon; empty if it only sends a page for people."""
@@ -178,7 +178,7 @@ def decode(content: bytes, encoding: str) -> bytes:
     if encoding in {"", "identity"}:
         return content
     if encoding not in {"gzip", "x-gzip"}:
-        raise PermanentError(f"encodes its answer as {encoding!r}, which was not asked for")
+        raise PermanentError(f"encodes its response as {encoding!r}, which was not asked for")
     body = BytesIO(content)
     damage = TransientError("sends a compressed body that is damaged or cut off")
     if content and not is_gzip(body):
@@ -195,9 +195,7 @@ def limited_body(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         content += part
         if len(content) > MAX_BYTES:
-            raise PermanentError(
-                f"answers with more than {MAX_BYTES:,} bytes, the most that is read; ask for less at once"
-            )
+            raise PermanentError(f"answers with more than {MAX_BYTES:,} bytes, the limit; ask for less at once")
     return bytes(content)
 
 
@@ -206,7 +204,7 @@ def _reason_in_json(content: bytes) -> str:
         content_json = json.loads(content)
     except (ValueError, RecursionError):
         return ""
-    for _ in range(2):  # {"error": {"message": "…"}} is the deepest in use
+    for _ in range(2):  # {"error": {"message": "…"}} is the deepest form in use
         found = (
             [content_json[auth] for auth in _REASON_FIELDS if auth in content_json]
             if isinstance(content_json, dict)
@@ -226,7 +224,7 @@ def _shortened(content: bytes) -> str:
     return printable if len(printable) <= _SHOWN_CHARACTERS else printable[:_SHOWN_CHARACTERS] + "…"
 
 
-_TIMEOUTS_PER_REQUEST = 10  # how many time-outs a request may take in all, unless told otherwise: a server may drip
+_TIMEOUTS_PER_REQUEST = 10  # the default limit for a whole request
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 
@@ -244,7 +242,7 @@ class Transport:
         self._client = httpx.Client(
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
-            follow_redirects=False,  # followed here, where it is known what may go to another host
+            follow_redirects=False,  # `_follow` does it, because the secret must not go to another host
         )
 
     def close(self) -> None:
@@ -259,8 +257,8 @@ class Transport:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             if not self._deadline.has_expired:
                 raise self._classify(error) from None
-        if self._deadline.has_expired:  # without an announced length the cut looks like a proper end
-            raise TransientError(f"was not done after {self._deadline.limit_s:g} s, the most that a request gets")
+        if self._deadline.has_expired:  # without a Content-Length the cut looks like a regular end
+            raise TransientError(f"was not finished after {self._deadline.limit_s:g} s, the limit for a request")
         return response
 
     def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Response:
@@ -286,10 +284,10 @@ class Transport:
     def _classify(self, error: httpx.TransportError | httpx.InvalidURL) -> TransientError | PermanentError:
         if isinstance(error, httpx.TimeoutException):
             seconds = self._client.timeout.read
-            return TransientError(f"gave no sign for {seconds:g} s, the time-out ({type(error).__name__})")
+            return TransientError(f"sent nothing for {seconds:g} s, the time-out ({type(error).__name__})")
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-            return PermanentError(f"is no address that can be asked ({error})")
-        return TransientError(f"broke off: {error or type(error).__name__}")
+            return PermanentError(f"is not a valid address ({error})")
+        return TransientError(f"lost the connection: {error or type(error).__name__}")
 
 
 def public_url(url: str) -> str:
@@ -316,7 +314,7 @@ def with_query(url: httpx.URL, params: Mapping[str, str | None]) -> httpx.URL:
         return url
     others = [(name, value) for name, value in url.params.multi_items() if name not in params]
     given = [(name, value) for name, value in params.items() if value is not None]
-    # a space as %20 is read by every server, as + only by those that take the query for a form
+    # every server reads a space as %20, but only some as +
     query = urlencode([*others, *given], quote_via=quote, safe=",:$()'")
     return url.copy_with(query=query.encode() if query else None)
 

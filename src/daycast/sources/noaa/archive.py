@@ -83,7 +83,7 @@ def _renumber(problems: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
     return problems.filter(kept.gather(row)).with_columns(row_number=numbers.gather(row.filter(kept.gather(row))) - 1)
 
 
-_MAX_FAILURES_IN_A_ROW = 3  # station-years in a row that cannot be had before the archive is taken to be down
+_MAX_FAILURES_IN_A_ROW = 3  # after so many station-years the archive counts as down
 # settings that change no reading
 _NOT_IN_FINGERPRINT = {"name", "folder", "archive", "station_ids", "station_list", "http"}
 
@@ -103,17 +103,17 @@ class NoaaArchive(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     resumes: ClassVar[bool] = False
-    reader_version: ClassVar[int]  # raised when the same file and configuration give other readings
-    file_name: ClassVar[re.Pattern[str]]  # with the groups station and year
+    reader_version: ClassVar[int]  # raise it if equal files and settings give other readings: they are ingested again
+    file_name: ClassVar[re.Pattern[str]]  # has the groups station and year
     station_form: ClassVar[re.Pattern[str]]
 
     name: str
-    folder: str | None = None  # relative to the configuration's; files may lie deeper in it
+    folder: str | None = None  # relative to the configuration's; its subfolders are searched too
     archive: str
     station_ids: Annotated[tuple[str, ...], BeforeValidator(list_if_bare)] = Field(
         default=(), alias="stations"
-    )  # none: all that the folder has
-    start: Annotated[datetime | None, AfterValidator(_in_utc)] = None  # reports before are left out
+    )  # empty: all in the folder
+    start: Annotated[datetime | None, AfterValidator(_in_utc)] = None  # earlier reports are left out
     reporting_delay: Duration = HOUR
     station_list: str | None = None  # file or address
     http: HttpSettings = HttpSettings()
@@ -130,11 +130,13 @@ class NoaaArchive(BaseModel):
     def _validate_where(self) -> "NoaaArchive":
         for station in self.station_ids:
             if not self.station_form.fullmatch(station):
-                raise ValueError(f"{station!r} is no station of this archive: they match {self.station_form.pattern}")
+                raise ValueError(
+                    f"{station!r} is not a station of this archive: stations match {self.station_form.pattern}"
+                )
         if self.folder is not None and "archive" in self.model_fields_set:
             raise ValueError(f"give folder ({self.folder!r}) or archive ({self.archive!r}), not both")
         if self.folder is None and not self.station_ids:
-            raise ValueError("give the stations to fetch from the archive, or a folder where files lie")
+            raise ValueError("give the stations to fetch from the archive, or a folder with files")
         if self.folder is None and self.start is None:
             raise ValueError("give start, the first day to fetch from the archive, for example 2015-01-01")
         return self

@@ -35,7 +35,7 @@ _ROW_COLUMNS = {
     "longitude": "longitude",
     "elevation_m": "elevation",
 }
-_NO_ELEVATION = -999.0  # and below: NOAA writes -999.9 where it is unknown
+_NO_ELEVATION = -999.0  # and below; NOAA writes -999.9 if it is unknown
 
 
 def read_station_list(content: bytes, origin: str) -> pl.DataFrame:
@@ -57,7 +57,7 @@ def _header_and_row(path: Path) -> tuple[list[str], list[str]] | None:
     try:
         with reader(path, "rt", encoding="utf-8-sig", errors="replace") as file:
             header, row = file.readline(MAX_LINE_BYTES), file.readline(MAX_LINE_BYTES)
-    except (OSError, EOFError, zlib.error):  # the same file is read for its reports, and complained about then
+    except (OSError, EOFError, zlib.error):  # reading the reports of the same file reports the problem
         return None
     return (column_names(header), split_fields(row)) if row.strip() else None
 

@@ -25,7 +25,7 @@ from daycast.sources.tables.units import says_no_direction
 from daycast.sources.tables.values import parse_number, strip_missing
 
 _SEPARATOR = "|"
-_ALSO = {"station_id": "station"}  # format 1.0 against 1.1, in any case
+_ALSO = {"station_id": "station"}  # the name in format 1.0: the name in format 1.1
 
 
 def split_fields(line: str) -> list[str]:
@@ -50,11 +50,11 @@ def read_columns(lines: pl.Series, needed: Collection[str], wanted: Collection[s
     lacking = [name for name in needed if name not in header]
     if lacking:
         raise SourceError(
-            f"{origin} is no GHCNh file: no column {lacking[0]!r} in its header {listed(split_fields(lines[0]))}"
+            f"{origin} is not a GHCNh file: it has no column {lacking[0]!r} in its header {listed(split_fields(lines[0]))}"
         )
     repeated = [name for name in names if header.count(name) > 1]
     if repeated:
-        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
+        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant")
     table = _table(lines, [header.index(name) for name in names if name in header], len(header))
     absent = [pl.lit(None, pl.String).alias(name) for name in names if name not in header]
     there = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
@@ -102,14 +102,14 @@ def observed_at() -> pl.Expr:
 
 ANY_SOURCE = "any"
 _SUSPECT_OR_ERRONEOUS = "2367"
-_FAILED_A_CHECK = ascii_lowercase  # a letter for each of the checks that are made of all sources alike
+_FAILED_A_CHECK = ascii_lowercase  # a letter for each check that is applied to all sources
 _FAILED_A_CHECK_BEFORE = (
-    "DEFHKLNSTVW"  # as format 1.0 called them; its C and U mean good values in older codes, and are none here
+    "DEFHKLNSTVW"  # in format 1.0; its C and U are not listed, because they mean good values in older codes
 )
 _OLD_NETWORKS = ("220", "221", "222", "223", "347", "348")
-_REMOVED = "5"  # there; elsewhere it says that every check was passed
+_REMOVED = "5"  # in old networks; elsewhere it means that every check was passed
 _HOURLY_PRECIPITATION = "382"
-_NOT_OF_ONE_HOUR = "XNYKOZMDQRA"  # there: beyond extremes, or a total of several hours
+_NOT_OF_ONE_HOUR = "XNYKOZMDQRA"  # in that network: beyond extremes, or a total of several hours
 
 Codes = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]$")], ...], BeforeValidator(list_if_bare)
@@ -179,9 +179,9 @@ COLUMNS = {  # by variable
     "sea_level_pressure_hpa": "sea_level_pressure",
     "station_pressure_hpa": "station_level_pressure",
     "wind_speed_m_s": "wind_speed",
-    "wind_gust_m_s": "wind_gust",  # missing where no gust was worth a word
+    "wind_gust_m_s": "wind_gust",  # missing if no gust was worth reporting
     "wind_from_deg": "wind_direction",
-    "precipitation_mm": "precipitation",  # of the past hour; those of 3 to 24 hours would count hours again
+    "precipitation_mm": "precipitation",  # of the past hour; totals of 3 to 24 hours would count hours again
 }
 _DIRECTION, _RAIN = COLUMNS["wind_from_deg"], COLUMNS["precipitation_mm"]
 _CODES = ("measurement_code", "quality_code", "report_type", "source_code")
@@ -195,7 +195,7 @@ class _Table:
     """The rows of a file in columns: `text` as written, `number` with the text that is a number."""
 
     line: pl.Series
-    misshapen: pl.Series  # has not as many fields as the header, so that any of them may be another's
+    misshapen: pl.Series  # has more or fewer fields than the header, so any value may be of another column
     text: pl.DataFrame
     number: pl.DataFrame
 

@@ -21,18 +21,18 @@ from daycast.stations import STATION_SCHEMA
 _LENGTH = 61  # characters of a line
 _MISSING = -9999
 _TRACE = -1
-_CALM = 0  # the direction of calm air; wind from the north is 360
+_CALM = 0  # as a direction; wind from the north is 360
 _TIME_LENGTH = 13  # "2024 01 31 23"
 _WIDTH = 6  # characters of every further field
 _FIELDS = (
-    "air_temperature_c",  # in tenths, as all but the direction
+    "air_temperature_c",  # in tenths, as all except the direction
     "dew_point_c",
     "sea_level_pressure_hpa",
     "wind_from_deg",
     "wind_speed_m_s",
     "sky condition",  # not used
     "precipitation_mm",  # of the hour that ends then
-    "precipitation of 6 h",  # not used: it counts hours again
+    "precipitation of 6 h",  # not used: it counts the same hours again
 )
 
 
@@ -143,7 +143,7 @@ class IsdLiteSource(NoaaArchive):
         return f"{self.archive.rstrip('/')}/{year}/{station}-{year}.gz"
 
     def read(self, content: bytes, station_year: StationYear) -> Reports:
-        """The reports in the file of a station-year. Raises SourceError if it is no text."""
+        """The reports in the file of a station-year. Raises SourceError if it is not text."""
         return read_isd_lite(read_lines(content, station_year.origin), station_year.year)
 
     def stations(self) -> pl.DataFrame:

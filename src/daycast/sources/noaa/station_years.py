@@ -22,9 +22,9 @@ from daycast.sources.http.client import Client
 from daycast.sources.streams import DamagedError, decompressed, limited, read_bytes, whole_lines
 from daycast.times import FIRST_TIME, LAST_TIME, UTC_TIME
 
-# rain too little to measure: daycast counts anything below 0.05 mm as none (variables.py)
+# precipitation too small to measure; daycast counts anything below 0.05 mm as none (variables.py)
 TRACE_MM = 0.0
-MAX_BYTES = 512 * 2**20  # of one file, unpacked; a busy station of a century has as much
+MAX_BYTES = 512 * 2**20  # of one file, decompressed; as much as a busy station reports in a century
 _MAX_LINES = 5_000_000  # a report every ten minutes for 95 years
 
 
@@ -87,13 +87,11 @@ def read_lines(content: bytes, origin: str) -> pl.Series:
     """
     plain = _decompressed(content, origin)
     if plain.count(b"\n") > _MAX_LINES:
-        raise SourceError(
-            f"{origin} has more than {_MAX_LINES:,} lines, the most that is read: get the files of single years"
-        )
+        raise SourceError(f"{origin} has more than {_MAX_LINES:,} lines, the limit: get the files of single years")
     if not plain.strip():
         raise SourceError(f"{origin} is empty: a line for each report was expected")
     if b"\x00" in plain[:1024]:
-        raise SourceError(f"{origin} is no text (it begins with {plain[:8]!r})")
+        raise SourceError(f"{origin} is not text (it begins with {plain[:8]!r})")
     text = plain.decode("utf-8-sig", errors="replace")
     lines = pl.Series("line", [text]).str.split("\n").explode().str.strip_chars_end("\r")
     return lines.filter(lines.str.strip_chars() != "")
@@ -137,7 +135,7 @@ class FolderStore:
         station_years = self.files()
         if not station_years:
             raise SourceError(
-                f"no station-year lies in {self.folder.resolve()}: their names match {self._file_name.pattern}"
+                f"no station-year is in {self.folder.resolve()}: their names match {self._file_name.pattern}"
             )
         present = {station_year.station for station_year in station_years}
         self._missing = [station for station in self._stations if station not in present]
@@ -169,15 +167,15 @@ class FolderStore:
 
     def describe_missing(self) -> str | None:
         """The configured stations that have no file."""
-        return f"no file in {self.folder.resolve()} is of {listed(self._missing)}" if self._missing else None
+        return f"no file in {self.folder.resolve()} belongs to {listed(self._missing)}" if self._missing else None
 
 
-# NOAA appends to the file of a year daily and has the last reports within days; what comes later is a correction, which
-# `daycast ingest --since` asks for
-CLOSED_AFTER = timedelta(weeks=6)  # the end of a year
-RETRY_ABSENT_AFTER = timedelta(weeks=1)  # until a year that was not there is asked for again
-_HASH = "sha256:"  # how a version is called whose server gives it no name
-_UNCHANGED, _ABSENT = "unchanged", "absent"  # what an answer without a file is called
+# NOAA appends to a year's file daily and has the last reports within days. Anything later is a correction, which
+# `daycast ingest --since` asks for.
+CLOSED_AFTER = timedelta(weeks=6)  # after the end of the year
+RETRY_ABSENT_AFTER = timedelta(weeks=1)  # an absent year is asked for again after this
+_HASH = "sha256:"  # begins the name of a version if the server gives none
+_UNCHANGED, _ABSENT = "unchanged", "absent"  # responses without a file; part of fingerprints
 
 
 class Version(NamedTuple):
@@ -192,7 +190,9 @@ class _Known:
     """What earlier runs learned about a station-year."""
 
     versions: list[Version] = field(default_factory=list)
-    asked: list[date] = field(default_factory=list)  # when the file was had, or was the one we had
+    asked: list[date] = field(
+        default_factory=list
+    )  # days on which the server sent the file or said that it is unchanged
     absent: list[date] = field(default_factory=list)
 
 
@@ -221,7 +221,7 @@ class ArchiveStore:
         self._now, self._refetch = now, refetch
         self._known = _known(seen)
         self._years = range(0)
-        self._years_without_file: Counter[str] = Counter()  # years of a station
+        self._years_without_file: Counter[str] = Counter()  # by station
 
     def find(self, first: int | None, last: int) -> list[StationYear]:
         """Every year of every station that may have news. `first` is required, because nothing tells when a station began."""
@@ -262,7 +262,7 @@ class ArchiveStore:
         if not never:
             return None
         example = self._address(never[0], self._years[-1])
-        return f"the archive has nothing of {listed(never)} since {self._years[0]}, as at {example}"
+        return f"the archive has no file of {listed(never)} since {self._years[0]}, for example at {example}"
 
     def _known_of(self, station_year: StationYear) -> _Known:
         return self._known.get((station_year.origin, self._read_as), _Known())

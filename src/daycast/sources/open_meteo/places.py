@@ -22,22 +22,22 @@ class Interface:
 
     url: str
     reporting_delay: timedelta
-    history: timedelta  # asked for where nothing is configured
-    keeps: timedelta | None  # nothing older can be asked for; None: since 1940
+    history: timedelta  # asked for if no start is configured
+    keeps: timedelta | None  # how far back it answers; None: since 1940
 
 
 INTERFACES = {
     "archive": Interface(
         url="https://archive-api.open-meteo.com/v1/archive",
-        reporting_delay=5 * DAY,  # how far the reanalysis ERA5 lies behind
+        reporting_delay=5 * DAY,  # the delay of the reanalysis ERA5
         history=730 * DAY,
         keeps=None,
     ),
     "forecast": Interface(
         url="https://api.open-meteo.com/v1/forecast",
-        reporting_delay=timedelta(0),  # the value of an hour is there before the hour is; later model runs correct it
+        reporting_delay=timedelta(0),  # a value exists before its hour; later model runs correct it
         history=90 * DAY,
-        keeps=90 * DAY,  # 92 days are documented; two are left as a margin for where its days begin
+        keeps=90 * DAY,  # 92 days are documented; two are a margin, because its days may begin at another hour
     ),
 }
 DEFAULT_COLUMNS: Mapping[str, str] = {
@@ -48,8 +48,8 @@ DEFAULT_COLUMNS: Mapping[str, str] = {
     "station_pressure_hpa": "surface_pressure",
     "wind_speed_m_s": "wind_speed_10m",
     "wind_from_deg": "wind_direction_10m",
-    "wind_gust_m_s": "wind_gusts_10m",  # the highest of the hour ending there
-    "precipitation_mm": "precipitation",  # the sum of the hour ending there, as ours
+    "wind_gust_m_s": "wind_gusts_10m",  # maximum of the hour that ends then
+    "precipitation_mm": "precipitation",  # sum of the hour that ends then, like ours
 }
 FORMAT_PARAMS: Mapping[str, str] = {
     "timezone": "GMT",
@@ -68,7 +68,9 @@ class Place(BaseModel):
     id: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
     latitude: Annotated[float, Field(ge=-90, le=90)]  # degrees north
     longitude: Annotated[float, Field(ge=-180, le=180)]  # degrees east
-    elevation_m: Annotated[float | None, Field(ge=-9000, le=9000)] = None  # metres; None: that of the service's terrain
+    elevation_m: Annotated[float | None, Field(ge=-9000, le=9000)] = (
+        None  # metres; None: the elevation of the service's terrain
+    )
     name: str | None = None
 
 
@@ -77,7 +79,7 @@ def places_of(stations: pl.DataFrame, origin: str) -> tuple[Place, ...]:
     unplaced = stations.filter(pl.any_horizontal(pl.col("latitude", "longitude").is_null()))
     if not unplaced.is_empty():
         raise SourceError(
-            f"{origin}: station {unplaced['station_id'][0]!r} has no position, which Open-Meteo is asked by; "
+            f"{origin}: station {unplaced['station_id'][0]!r} has no position, which Open-Meteo needs; "
             "give it latitude and longitude"
         )
     return tuple(Place(**row) for row in stations.rename({"station_id": "id"}).to_dicts())

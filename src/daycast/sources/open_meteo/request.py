@@ -65,7 +65,7 @@ def read_locations(response: Any, places: Sequence[Place]) -> list[Mapping[str, 
     """The response for each place, in order. Raises SourceError if places are missing, added or in another order."""
     locations = response if isinstance(response, list) else [response]
     if len(locations) != len(places):
-        raise SourceError(f"answers for {len(locations)} locations, asked were {len(places)}")
+        raise SourceError(f"answers for {len(locations)} locations instead of {len(places)}")
     for index, location in enumerate(locations):
         if not isinstance(location, dict) or not isinstance(location.get("hourly"), dict):
             raise SourceError(f"has no 'hourly' for station {places[index].id!r}: does url lead to Open-Meteo?")
@@ -132,7 +132,7 @@ def _series(column: str, values: list[Any], dtype: pl.DataType, place: Place) ->
         kinds = {int} if dtype.is_integer() else {int, float}
         odd = next((value for value in values if value is not None and not _fits(value, kinds)), values)
         raise SourceError(
-            f"sends {repr(odd)[:40]} in {column} of station {place.id!r}, which is no number of 64 bits"
+            f"sends {repr(odd)[:40]} in {column} of station {place.id!r}, which is not a 64-bit number"
         ) from None
 
 
@@ -146,10 +146,10 @@ def _validate_times(times: pl.Series, place: Place, days: Days) -> None:
         raise SourceError(f"sends hours of station {place.id!r} that are missing, repeated or out of order")
     strange = times.filter((times < begin) | (times >= end) | (times % hour != 0))
     if not strange.is_empty():
-        raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is no full hour of {days}")
+        raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is not a full hour of {days}")
 
 
-_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
+_READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ from daycast.sources.tables.times import earlier
 from daycast.times import DAY
 from daycast.variables import Variable
 
-_MAX_FAILURES_IN_A_ROW = (
-    2  # pieces in a row that fail before the service is taken to be down: each was tried several times
-)
+_MAX_FAILURES_IN_A_ROW = 2  # requests in a row, each tried several times; then the service counts as down
 
 
 def _validate_url(url: str | None) -> str | None:
@@ -34,7 +32,7 @@ def _validate_url(url: str | None) -> str | None:
         return None
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise ValueError("is no address of an interface: write https://host/v1/archive, and a secret under http")
+        raise ValueError("is not the address of an interface: write https://host/v1/archive, and a secret under http")
     return url
 
 
@@ -53,18 +51,18 @@ class OpenMeteoSource(BaseModel):
     kind: Literal["open_meteo"] = "open_meteo"
     name: str
     interface: Literal["archive", "forecast"] = "archive"
-    url: Annotated[str | None, AfterValidator(_validate_url)] = None  # None: the public one of the interface
-    model: str | None = None  # of the weather, for example "era5"; None: the best that the service has for a place
+    url: Annotated[str | None, AfterValidator(_validate_url)] = None  # None: the interface's public address
+    model: str | None = None  # weather model, for example "era5"; None: the service's best for each place
     places: Annotated[tuple[Place, ...], Field(alias="stations")] = ()
     station_list: StationList | None = None
     columns: Annotated[dict[str, str] | None, Field(min_length=1)] = (
         None  # hourly variable by ours; None: USUAL_COLUMNS
     )
     start: date | None = None  # first day; None: 730 days back, 90 for the forecast interface
-    look_back: Duration = 5 * DAY  # asked for again each time, for what came late or was corrected
-    reporting_delay: Duration | None = None  # None: 5 days for the archive, nothing for the forecast interface
-    piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # most days a request
-    piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # most stations a request; 200 make an address of 6 kB
+    look_back: Duration = 5 * DAY  # asked for again each time, for late and corrected values
+    reporting_delay: Duration | None = None  # None: 5 days for the archive, 0 for the forecast interface
+    piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # at most, in one request
+    piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # at most, in one request; 200 make an address of 6 kB
     http: HttpSettings = HttpSettings()
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -167,7 +165,7 @@ class OpenMeteoSource(BaseModel):
             if name not in variables:
                 matches = did_you_mean(name, variables)
                 raise ConfigError(
-                    f"source {self.name!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}"
+                    f"source {self.name!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
                 )
         return self.columns
 

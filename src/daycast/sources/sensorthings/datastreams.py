@@ -12,7 +12,7 @@ from daycast.sources.tables.units import COMPASS, unit_of
 from daycast.sources.tables.values import ValueReader
 from daycast.variables import Variable
 
-# What the Unified Code for Units of Measure writes, https://ucum.org/ucum, where daycast has another sign for it.
+# signs of the Unified Code for Units of Measure, https://ucum.org/ucum, for which daycast has another sign
 _UCUM = {
     "Cel": "°C",
     "℃": "°C",
@@ -62,7 +62,7 @@ class Channel:
 
     datastream: Datastream
     reader: ValueReader
-    unit: str | None  # as it is read, by name
+    unit: str | None  # the unit of the results, by name
 
 
 def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping[str, Variable]) -> None:
@@ -70,7 +70,7 @@ def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping
     for name, column in columns.items():
         if name not in variables:
             raise ConfigError(
-                f"{name!r} is no variable{did_you_mean(name, variables)}; there are: {', '.join(variables)}"
+                f"{name!r} is not a variable{did_you_mean(name, variables)}; there are: {', '.join(variables)}"
             )
         unit_of(variables[name], column.unit)
 

@@ -22,7 +22,7 @@ from daycast.sources.sensorthings.things import Entity, entity_url, read_collect
 from daycast.sources.tables.times import earlier, is_beyond_calendar, parse_instant
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME
 
-FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation, as they are asked for and kept
+FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation
 _KEY = ["observed_at", "received_at", "turn"]
 
 
@@ -30,9 +30,9 @@ _KEY = ["observed_at", "received_at", "turn"]
 class Timing:
     """How the times of an Observation are understood."""
 
-    reporting_delay: timedelta  # from the time it stands for to its receipt, where none is stated
+    reporting_delay: timedelta  # from observation to receipt, if no receipt is stated
     result_time_is_receipt: bool
-    longest_interval: timedelta  # that one Observation may stand for
+    longest_interval: timedelta  # the longest that one Observation may stand for
 
 
 def as_table(observations: Iterable[Entity]) -> pl.DataFrame:
@@ -108,7 +108,7 @@ def _received_at(timing: Timing) -> pl.Expr:
     assumed = observed + timing.reporting_delay
     if not timing.result_time_is_receipt:
         return assumed
-    stated = pl.max_horizontal("resulted_at", "observed_at")  # nothing is known before it happened
+    stated = pl.max_horizontal("resulted_at", "observed_at")  # nothing is known before it is observed
     return pl.when(observed.is_not_null()).then(
         pl.when(pl.col("resulted_at").is_null()).then(assumed).otherwise(stated)
     )
@@ -147,7 +147,7 @@ def _named(channel: Channel, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*_KEY, unread.alias(variable), pl.col("raw").alias(f"{variable}.raw"), "fault")
 
 
-MAX_BYTES = 2**30  # of the Observations of one delivery, as text
+MAX_BYTES = 2**30  # of the Observations of one batch, as text
 _MOMENT = timedelta(microseconds=1)
 
 
@@ -168,8 +168,8 @@ class SeriesReader:
             size += tables[-1].estimated_size()
             if size > MAX_BYTES:
                 raise SourceError(
-                    f"{self._url(channel)}: more than {MAX_BYTES:,} bytes from {after} to {end}, the most that is read at "
-                    "once; set a shorter piece"
+                    f"{self._url(channel)}: more than {MAX_BYTES:,} bytes from {after} to {end}, the limit "
+                    "for one batch; set a shorter piece"
                 )
         return in_span(read_observations(pl.concat(tables), channel, self.timing), after, end)
 
@@ -192,7 +192,7 @@ class SeriesReader:
         if after is None:
             return self._first(channel, FIRST_TIME, until)
         raise SourceError(
-            f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is no time; set start"
+            f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is not a time; set start"
         )
 
     def _params(self, after: datetime | None, end: datetime, most: int) -> dict[str, str]:
@@ -228,7 +228,7 @@ class StationChannels:
     station_id: str
     thing_id: int | str
     channels: tuple[Channel, ...]
-    variables: tuple[str, ...]  # the columns of its readings: also those it has no Datastream for
+    variables: tuple[str, ...]  # the columns of its readings, including those without a Datastream
 
 
 def read_station(
@@ -255,7 +255,7 @@ def read_station(
         if key in settled:
             begin = after = end
             continue
-        # what lies before the first moment are times beyond the calendar, which are to be accounted for
+        # without `begin`, the first batch reaches back for ever: times beyond the calendar become problems there
         wide = join_wide([(channel, reader.between(channel, begin and after, end)) for channel in station.channels])
         known = wide.filter((pl.col("received_at") <= until).fill_null(value=True))
         if known.height:

@@ -24,10 +24,8 @@ from daycast.sources.tables.times import earlier
 from daycast.times import DAY, HOUR, parse_time
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
-_MAX_FAILURES_IN_A_ROW = (
-    5  # Things in a row that cannot be read before the service is taken to be down: each may cost minutes
-)
+_READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
+_MAX_FAILURES_IN_A_ROW = 5  # after so many Things the service counts as down; each may take minutes
 
 
 def _property_if_bare(value: Any) -> Any:
@@ -47,7 +45,7 @@ def _validate_root(url: str) -> str:
     root = url.rstrip("/")
     plain = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
     if not plain or parts.query or parts.fragment or not root.endswith("/v1.1"):
-        raise ValueError(f"{url!r} is no service root: write https://host/path/v1.1, and credentials under http")
+        raise ValueError(f"{url!r} is not a service root: write https://host/path/v1.1, and credentials under http")
     return root
 
 
@@ -67,19 +65,21 @@ class SensorThingsSource(BaseModel):
 
     kind: Literal["sensorthings"] = "sensorthings"
     name: str
-    url: Annotated[str, AfterValidator(_validate_root)]  # of the service root, which ends in /v1.1
+    url: Annotated[str, AfterValidator(_validate_root)]  # the service root, which ends in /v1.1
     columns: Annotated[
         dict[str, Annotated[DatastreamColumn, BeforeValidator(_property_if_bare)]], Field(min_length=1)
     ]  # by variable
-    station: StationPath = "name"  # what of a Thing is its station_id
+    station: StationPath = "name"  # which part of a Thing is its station_id
     things_filter: str | None = None  # OData, for example "properties/network eq 'roofs'"
-    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # results that say: none, beside null
-    receipt: Literal["assumed", "result_time"] = "assumed"  # whether resultTime says when a value was there
+    missing: Annotated[
+        tuple[Text, ...], BeforeValidator(list_if_bare)
+    ] = ()  # results that mean a missing value, besides null
+    receipt: Literal["assumed", "result_time"] = "assumed"  # result_time: resultTime is when a value was received
     reporting_delay: Duration = timedelta(0)
-    longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # that one Observation may stand for
+    longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # the longest that one Observation may stand for
     start: Annotated[datetime | None, BeforeValidator(_utc_time)] = None  # None: the first Observation
-    look_back: Duration = 2 * DAY  # asked for again each time, for what came late or was corrected
-    piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # most time of one delivery
+    look_back: Duration = 2 * DAY  # asked for again each time, for late and corrected values
+    piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # the longest span of one batch
     page_size: Annotated[int, Field(ge=1)] = 1000  # Observations to ask for at once; servers may send fewer
     http: HttpSettings = HttpSettings()
 
@@ -129,7 +129,7 @@ class SensorThingsSource(BaseModel):
             reader = SeriesReader(client, self.url, self._timing, self.page_size)
             failed_in_a_row = 0
             span, final_until = (self._begin(since), until), until - self.look_back - self.reporting_delay
-            # what an earlier run that was cut off took in for good
+            # batches that are final and that an earlier, interrupted run ingested
             settled = {known.partition(" ")[0] for known in seen if " " in known} if since is None else set[str]()
             for station in stations:
                 batches = read_station(reader, station, span, self.piece, self._read_as, final_until, settled)
@@ -141,7 +141,7 @@ class SensorThingsSource(BaseModel):
                     failed_in_a_row += 1
                 if failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
                     errors.append(
-                        f"stopped at {_MAX_FAILURES_IN_A_ROW} Things in a row; leave out what never answers by things_filter"
+                        f"stopped at {_MAX_FAILURES_IN_A_ROW} Things in a row; use things_filter to leave out dead ones"
                     )
                     break
         if errors:

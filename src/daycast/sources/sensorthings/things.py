@@ -19,7 +19,7 @@ from daycast.errors import SourceError
 from daycast.sources.http.client import Client
 from daycast.stations import STATION_SCHEMA
 
-MAX_PAGES = 10_000  # of one collection; a server that goes on beyond has lost count
+MAX_PAGES = 10_000  # of one collection; a longer one never ends
 
 Entity = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def _entities(page: Any, url: str) -> list[Entity]:
     entities = page.get("value") if isinstance(page, dict) else None
     if not isinstance(entities, list) or not all(isinstance(entity, dict) for entity in entities):
         raise SourceError(
-            f"{url}: answers without a list called 'value', so it is no SensorThings collection; check url"
+            f"{url}: answers without a list called 'value', so it is not a SensorThings collection; check url"
         )
     return entities
 
@@ -76,10 +76,10 @@ def _next_link(page: Entity, url: str) -> str | None:
         link = urljoin(url, str(given))
         is_ours = _host(link) == _host(url)
     except ValueError as error:
-        raise SourceError(f"{_shown(url)}: its next page has no address that can be asked for ({error})") from None
+        raise SourceError(f"{_shown(url)}: its next page has an invalid address ({error})") from None
     if not is_ours:
         raise SourceError(
-            f"{_shown(url)}: its next page is at {_shown(link)}, not on our host; set url to the root the server goes by"
+            f"{_shown(url)}: its next page is at {_shown(link)}, on another host; set url to the root that the server uses"
         )
     return link
 
@@ -126,7 +126,9 @@ def _within(value: Any, limit: float) -> float | None:
 def _validate_station(path: str) -> str:
     """Return the path if a Thing can have it; raise ValueError if not."""
     if not re.fullmatch(r"name|@iot\.id|properties(/[^/]+)+", path):
-        raise ValueError(f"{path!r} is nothing a Thing has: write 'name', '@iot.id' or for example 'properties/code'")
+        raise ValueError(
+            f"{path!r} is not a property of a Thing: write 'name', '@iot.id' or for example 'properties/code'"
+        )
     return path
 
 

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from daycast.sources.simulated.places import BLOCK, Purpose, SimulationConfig, places, random_stream
 from daycast.sources.simulated.weather import VARIABLES, Values
 
-# Chances for each station and hour.
+# probabilities for each station and hour
 ROW_MISSING = 0.003
 ROW_DUPLICATE = 0.002  # the very same row twice
 ROW_LATE = 0.005  # received hours to two days later
 ROW_CORRECTED = 0.002  # one variable wrong at first, the right row some hours later
-# Chances for each station, hour and variable.
+# probabilities for each station, hour and variable
 VALUE_MISSING = 0.0005
 VALUE_SPIKE = 0.0002  # wrong by several standard deviations for one hour, inside the limits
 VALUE_GROSS = 0.00004  # beyond every limit of daycast.variables
-# Chances for each block of 512 hours: of a station, and of a variable of a station.
+# probabilities for each block of 512 hours: of a station, and of a variable of a station
 BLOCK_OUTAGE = 0.04
 BLOCK_STUCK = 0.015
 
@@ -29,13 +29,13 @@ OUTAGE_HOURS = (3, 72)
 STUCK_HOURS = (6, 48)
 LATE_HOURS = (2, 47)
 CORRECTION_HOURS = (1, 24)
-GROSS_VALUE = -999.9  # what many loggers write when they have no answer; below the lowest value of every variable
+GROSS_VALUE = -999.9  # what many loggers write if a sensor is silent; below the limits of every variable
 STUCK_VARIABLES = VARIABLES[:-1]  # a rain gauge stuck at zero looks like dry weather
 
 VALUE_FAULTS = (None, "missing", "stuck", "spike", "gross", "first_wrong")
 ROW_FAULTS = (None, "missing", "outage", "duplicate", "late", "corrected")
 
-_CHANCES = {
+_PROBABILITIES = {
     ("row", "missing"): ROW_MISSING,
     ("row", "duplicate"): ROW_DUPLICATE,
     ("row", "late"): ROW_LATE,
@@ -67,7 +67,7 @@ class Measurements:
     row_faults: Codes  # (N,), positions in ROW_FAULTS
     received: Index  # (N,) seconds after the epoch, of the first time each row was received
     corrected: Index  # (C,) which of the N rows came again
-    right: Values  # each (C,): what they then said
+    right: Values  # each (C,): the corrected values
     corrected_received: Index  # (C,) seconds after the epoch
 
 
@@ -76,11 +76,11 @@ class _SingleFaults:
     """Single faults of one block: which row (of N), which fault, and three more draws between 0 and 1."""
 
     row: Index
-    fault: Index  # position in _CHANCES
-    draws: NDArray[np.float64]  # (hits, 3): variable, size, sign
+    fault: Index  # position in _PROBABILITIES
+    draws: NDArray[np.float64]  # (faults, 3): variable, size, sign
 
     def of(self, level: str, fault: str) -> "_SingleFaults":
-        chosen = self.fault == list(_CHANCES).index((level, fault))
+        chosen = self.fault == list(_PROBABILITIES).index((level, fault))
         return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
 
     def of_variable(self, name: str) -> "_SingleFaults":
@@ -146,7 +146,7 @@ def _lasting_faults(draws: NDArray[np.float64], chance: float, hours: tuple[int,
 def _single_faults(config: SimulationConfig, block: int, measured: Measurements) -> _SingleFaults:
     """Draw once for each row, and draw details for the few that are hit. A stuck value has no other fault."""
     chance = random_stream(config.seed, Purpose.SINGLE, block).random(measured.row_faults.size, dtype=np.float32)
-    limits = np.cumsum(list(_CHANCES.values()))
+    limits = np.cumsum(list(_PROBABILITIES.values()))
     row = np.flatnonzero(chance < np.float32(limits[-1]))
     fault = np.minimum(np.searchsorted(limits, chance[row], side="right"), len(limits) - 1)
     draws = random_stream(config.seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))

@@ -20,7 +20,7 @@ from daycast.stations import STATION_SCHEMA
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # absolute hour 0
 BLOCK = 512  # hours; block k holds the absolute hours 512 k + 1 to 512 (k + 1)
 
-_BEFORE_EPOCH = 2**31  # seeds are not negative, blocks before the epoch are
+_BEFORE_EPOCH = 2**31  # shifts block numbers, which are negative before EPOCH and must not be in a seed
 
 Floats = NDArray[np.float32]
 
@@ -91,8 +91,8 @@ def _white_noise_block(seed: int, purpose: Purpose, rows: int, block: int) -> Fl
 
 KM_PER_DEGREE = 111.2  # along a meridian
 HIGHEST_M = 1500.0
-OFFSET_MIN = (2, 10)  # a reading is stamped so many minutes before the full hour it stands for
-LAG_S = (60, 119)  # and received so many seconds after its stamp, still before the full hour
+OFFSET_MIN = (2, 10)  # a reading is stamped this many minutes before the full hour it stands for
+LAG_S = (60, 119)  # and received this many seconds after its stamp, still before the full hour
 
 _STEMS = ("Alt", "Birken", "Dorn", "Eichen", "Falken", "Gries", "Hirsch", "Kalten", "Linden", "Mühl", "Ober", "Rosen")
 _ENDS = ("au", "bach", "berg", "brunn", "egg", "feld", "hofen", "horn", "moos", "see", "stein", "tal", "wil")
@@ -118,7 +118,7 @@ class Places:
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     elevation_m: NDArray[np.float64]
-    exposure: NDArray[np.float64]  # local wind over that of the open country, 0.6 to 1.3
+    exposure: NDArray[np.float64]  # local wind divided by that of open country, 0.6 to 1.3
     offset_s: NDArray[np.int64]  # from the stamp to the full hour
     lag_s: NDArray[np.int64]  # from the stamp to the reception
 
@@ -165,6 +165,6 @@ def _whole(draw: NDArray[np.float64], lowest: int, highest: int) -> NDArray[np.i
 
 
 def _name(number: int) -> str:
-    stems, ends = len(_STEMS), len(_ENDS)  # 12 and 13 share no divisor: 156 different names before one comes back
+    stems, ends = len(_STEMS), len(_ENDS)  # 12 and 13 are coprime: 156 different names before one repeats
     repeat = number // (stems * ends)
     return _STEMS[number % stems] + _ENDS[number % ends] + (f" {repeat + 1}" if repeat else "")

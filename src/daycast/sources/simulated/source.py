@@ -33,19 +33,19 @@ from daycast.sources.simulated.weather import VARIABLES, Values, weather
 from daycast.times import HOUR, UTC_TIME, floor_hour, parse_duration
 from daycast.variables import Variable
 
-EVERY_H = 6  # between issues
+EVERY_H = 6  # between forecasts
 RECEIVED_AFTER_H = 3
 LEADS_H = 48
-MISSING = 0.05  # chance of an issue that is never received
-ERRORS = {  # standard deviation at the longest lead, and the lowest value there is
+MISSING = 0.05  # probability that a forecast is never received
+ERRORS = {  # standard deviation at the longest lead, and the lowest possible value
     "air_temperature_c": (2.0, -math.inf),
     "dew_point_c": (2.0, -math.inf),
     "sea_level_pressure_hpa": (2.5, -math.inf),
     "wind_speed_m_s": (1.2, 0.0),
 }
-_AT_ONCE = 0.3  # share of the error that is there at the first lead; the rest grows as the square root of the lead
-_LASTS_H = 6.0  # in which the correlation of the error falls to 1/e
-_REACH = 32  # hours of noise that make an error
+_AT_ONCE = 0.3  # share of the error at the first lead; the rest grows with the square root of the lead
+_LASTS_H = 6.0  # until the correlation of the error has fallen to 1/e
+_REACH = 32  # hours of noise in one error
 
 
 def block_forecasts(config: SimulationConfig, block: int) -> pl.DataFrame:
@@ -100,7 +100,7 @@ def _forecast(truth: NDArray[np.float64], error: NDArray[np.float64], lowest: fl
     return rounded
 
 
-@lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
+@lru_cache(maxsize=1)  # hourly fetches ask for the same block again
 def _truth(config: SimulationConfig, block: int) -> Values:
     """The true weather from the block before to the block after, each (S, 3 × BLOCK)."""
     parts = [weather(config, near) for near in (block - 1, block, block + 1)]
@@ -111,11 +111,11 @@ BLOCK_SPAN = BLOCK * HOUR
 MAX_STATIONS = 4000  # a block then has two million rows
 
 _ORDER = "order"  # received_at, then station, as one number
-_ORDER_STRIDE = 4096  # above MOST_STATIONS
+_ORDER_STRIDE = 4096  # above MAX_STATIONS
 _EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 
 
-@lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
+@lru_cache(maxsize=1)  # hourly fetches ask for the same block again
 def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
     """All readings received in one block (start, end], ordered by received_at, then station.
 
@@ -123,7 +123,7 @@ def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.
     """
     before = (
         [_measured_frames(config, block - 1, faults=faults)[1]] if faults else []
-    )  # made last time: ask for it first
+    )  # probably still cached, so ask for it first
     in_time, extras = _measured_frames(config, block, faults=faults)
     others = pl.concat([*before, extras]).filter(pl.col(_ORDER).is_between(*_orders(block), closed="left"))
     return in_time.merge_sorted(others.sort(_ORDER, maintain_order=True), key=_ORDER).drop(_ORDER)
@@ -224,9 +224,7 @@ class SimulatedSource(BaseModel):
     longitude: float = Field(default=8.0, ge=-180, le=180)  # of the centre, degrees east
     extent_km: float = Field(default=150.0, ge=0, le=2000)  # diameter of the disc the stations stand in
     faults: bool = True  # gaps, stuck values, spikes, late, doubled and corrected readings
-    forecasts: bool = (
-        False  # somebody else's forecasts too, four a day: the truth with an error that grows with the lead
-    )
+    forecasts: bool = False  # external forecasts too, four a day: the truth with an error that grows with the lead
 
     def fetch(
         self,

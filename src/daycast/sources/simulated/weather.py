@@ -28,7 +28,7 @@ from daycast.sources.simulated.places import (
 )
 
 SPEED_KM_H = 40.0  # of the travelling weather
-TOWARD_DEG = 80.0  # where it goes, clockwise from north
+TOWARD_DEG = 80.0  # its direction, clockwise from north
 FRONTS_PER_BLOCK = 8  # one in each 64 hours, somewhere in them
 PER_HOUR = 4  # the signal is known every quarter of an hour
 
@@ -120,7 +120,7 @@ def _fronts(seed: int, block: int, time: NDArray[np.float64]) -> dict[str, NDArr
 
 
 def _bounded(since: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(since / 1.2, -50.0, 50.0)  # beyond it the exponential function would overflow
+    return np.clip(since / 1.2, -50.0, 50.0)  # np.exp overflows beyond
 
 
 def _floats(values: NDArray[np.float64]) -> Floats:
@@ -210,7 +210,7 @@ def _sun(config: SimulationConfig, block: int) -> _Sun:
     hours = block * BLOCK + 1.0 + np.arange(1 - WARMING_REACH, BLOCK)
     declination, turn = _declination(hours), 2 * np.pi * (hours / 24 - 0.5)  # 0 at noon in Greenwich
     latitude, longitude = np.deg2rad(at.latitude), np.deg2rad(at.longitude)
-    elevation = (  # cos(turn + longitude) written out, so that no cosine is taken for each station and hour
+    elevation = (  # cos(turn + longitude) expanded, to avoid a cosine for each station and hour
         _column(np.sin(latitude)) * _row(np.sin(declination))
         + _column(np.cos(latitude) * np.cos(longitude)) * _row(np.cos(declination) * np.cos(turn))
         - _column(np.cos(latitude) * np.sin(longitude)) * _row(np.cos(declination) * np.sin(turn))

@@ -44,7 +44,9 @@ def units_of(
     for name, given in columns.items():
         if name not in variables:
             matches = did_you_mean(name, variables)
-            raise ConfigError(f"source {source!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}")
+            raise ConfigError(
+                f"source {source!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
+            )
         try:
             yield name, given, unit_of(variables[name], given.unit)
         except ConfigError as error:
@@ -110,9 +112,9 @@ def _validate_pattern(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if groups != 1:
-        raise ValueError(f"{pattern!r} needs exactly one group (…) around the station, it has {groups}")
+        raise ValueError(f"{pattern!r} needs exactly one group (…) around the station, but has {groups}")
     return pattern
 
 

@@ -28,7 +28,7 @@ def duration_if_text(value: Any) -> Any:
     try:
         return parse_duration(value) if isinstance(value, str) else value
     except ConfigError as error:
-        raise ValueError(str(error)) from None  # so that pydantic adds where it stands
+        raise ValueError(str(error)) from None  # so that pydantic adds the setting's name
 
 
 def validate_variable_name(text: str) -> str:

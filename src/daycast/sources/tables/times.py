@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from daycast.errors import SourceError, did_you_mean
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME, LAST_TIME, UTC_TIME
 
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in 2262 and need no bounds
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in the year 2262 and need no limits
 
 
 def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -> pl.Series:
@@ -47,7 +47,9 @@ def validate_timezone(name: str) -> str:
         pl.Series([datetime(2000, 1, 1)]).dt.replace_time_zone(name)  # noqa: DTZ001 wall time is meant
     except pl.exceptions.PolarsError:
         matches = did_you_mean(name, available_timezones())
-        raise ValueError(f"{name!r} is no time zone{matches}: write an IANA name, for example Europe/Berlin") from None
+        raise ValueError(
+            f"{name!r} is not a time zone{matches}: write an IANA name, for example Europe/Berlin"
+        ) from None
     return name
 
 
@@ -56,9 +58,7 @@ class WallClock:
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
-        self._ambiguous = pl.DataFrame(
-            schema={"station": pl.String, "wall": pl.Datetime("us")}
-        )  # came in earlier pieces
+        self._ambiguous = pl.DataFrame(schema={"station": pl.String, "wall": pl.Datetime("us")})  # of earlier chunks
 
     def to_utc(self, wall: pl.Series, stations: pl.Series) -> pl.Series:
         """The instants (UTC_TIME) of naive times `wall` at these stations; null where the clock skipped that time.
@@ -159,7 +159,7 @@ def _nulls(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
 
 
 def _strptime(text: pl.Expr, dtype: pl.Datetime, time_format: str) -> pl.Expr:
-    if "%H" in time_format and "%M" not in time_format:  # polars wants minutes with its hours
+    if "%H" in time_format and "%M" not in time_format:  # polars parses no hours without minutes
         text, time_format = text + " 0", time_format + " %M"
     return text.str.strptime(dtype, time_format, strict=False)
 
@@ -174,7 +174,7 @@ def _validate_format(time_format: str) -> str:
     except pl.exceptions.PolarsError:
         read = None
     if read is None or read.date() != _PROBE.date():
-        raise ValueError(f"{time_format!r} is no format of a date and time: write for example '%d.%m.%Y %H:%M'")
+        raise ValueError(f"{time_format!r} is not a date and time format: write for example '%d.%m.%Y %H:%M'")
     return time_format
 
 
@@ -296,9 +296,9 @@ def _validate_type(times: pl.Series, epoch: str | None, origin: str) -> None:
     if epoch:
         wanted = f"not of the whole numbers that time.epoch = {epoch!r} announces"
     elif counts:
-        wanted = 'no timestamp; if it counts seconds or milliseconds since 1970, add epoch = "s" or "ms"'
+        wanted = 'not a timestamp; if it counts seconds or milliseconds since 1970, add epoch = "s" or "ms"'
     else:
-        wanted = "and a time must be a timestamp, with date and clock"
+        wanted = "but a time must be a timestamp, with date and time"
     raise SourceError(f"{origin}: column {times.name!r} is of type {times.dtype}, {wanted}")
 
 

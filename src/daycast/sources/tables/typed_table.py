@@ -53,12 +53,12 @@ class TypedTable(BaseModel):
 
     name: str
     missing: Annotated[tuple[float, ...], BeforeValidator(list_if_bare)] = ()
-    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without one
+    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without a zone
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
     forecast: ForecastInstantColumns | None = (
-        None  # the rows are somebody's forecast; `time` is then the hour it speaks of
+        None  # the rows are an external forecast; `time` is then the hour it is about
     )
     columns: MappedColumns
     station_list: StationList | None = None
@@ -140,7 +140,7 @@ class TypedTable(BaseModel):
         whole = column.dtype.is_integer() or (isinstance(column.dtype, pl.Decimal) and column.dtype.scale == 0)
         if not (whole or is_text(column.dtype) or column.dtype == pl.Null):
             raise SourceError(
-                f"{origin}: column {column.name!r} is of type {column.dtype}, and a station is text or a whole number"
+                f"{origin}: column {column.name!r} is of type {column.dtype}, but a station must be text or a whole number"
             )
         text = column.cast(pl.String).str.strip_chars()
         return text.set((text == "").fill_null(value=False), None)
@@ -169,12 +169,12 @@ class TypedTable(BaseModel):
                 yield Problem(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
 
 
-def validate_columns(needed: list[str], there: list[str], origin: str) -> None:
+def validate_columns(needed: list[str], available: list[str], origin: str) -> None:
     """Raise SourceError naming a needed column that does not exist, or exists more than once."""
     for column in needed:
-        if column not in there:
+        if column not in available:
             raise SourceError(
-                f"{origin} has no column {column!r}{did_you_mean(column, there)}; it has: {listed(there)}"
+                f"{origin} has no column {column!r}{did_you_mean(column, available)}; it has: {listed(available)}"
             )
-        if there.count(column) > 1:
-            raise SourceError(f"{origin} has more than one column {column!r}; which one is meant cannot be known")
+        if available.count(column) > 1:
+            raise SourceError(f"{origin} has more than one column {column!r}; so it is unclear which one is meant")

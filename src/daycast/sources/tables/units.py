@@ -65,7 +65,7 @@ UNITS: dict[str, Unit] = {
     "in": Unit("depth", factor=25.4),
     "°": _DEGREE,
     "deg": _DEGREE,
-    COMPASS: _DEGREE,  # once its words are degrees
+    COMPASS: _DEGREE,  # after its words were converted to degrees
     "%": Unit("percentage"),
 }
 _POINTS = (
@@ -73,7 +73,7 @@ _POINTS = (
     "S SbW SSW SWbS SW SWbW WSW WbS W WbN WNW NWbW NW NWbN NNW NbW"
 )  # fmt: skip
 COMPASS_DEGREES: dict[str, float] = {point.upper(): 11.25 * index for index, point in enumerate(_POINTS.split())}
-NO_DIRECTION = ("C", "CALM", "V", "VRB", "VAR", "VARIABLE")  # words that say: the wind had none
+NO_DIRECTION = ("C", "CALM", "V", "VRB", "VAR", "VARIABLE")  # words for calm and variable wind
 
 
 def unit_of(variable: Variable, given: str | None) -> Unit:

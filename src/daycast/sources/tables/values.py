@@ -102,7 +102,7 @@ class TypedReader:
         if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Null):
             wanted = "points of the compass" if self.compass else "numbers"
             raise SourceError(
-                f"{origin}: column {self.column!r} is of type {dtype}, and {self.variable} needs {wanted}"
+                f"{origin}: column {self.column!r} is of type {dtype}, but {self.variable} needs {wanted}"
             )
 
     def value(self, dtype: pl.DataType) -> pl.Expr:

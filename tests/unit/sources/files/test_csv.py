@@ -306,7 +306,7 @@ def test_a_missing_column_names_the_file_and_what_it_has(tmp_path):
 
 
 def test_an_unknown_variable_is_refused_before_any_file_is_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"'roof': 'air_temp_c' is no variable \(did you mean 'air_temperature_c'"):
+    with pytest.raises(ConfigError, match=r"'roof': 'air_temp_c' is not a variable \(did you mean 'air_temperature_c'"):
         source(tmp_path, columns={"air_temp_c": "t"}).fetch(None, FOREVER, BUILT_IN, ())
 
 
@@ -326,11 +326,11 @@ def test_a_unit_that_cannot_be_is_refused_before_any_file_is_read(tmp_path):
         ({"station": {}}, "exactly one of column, file_name and constant"),
         ({"station": {"column": "a", "constant": "b"}}, "exactly one of column, file_name and constant"),
         ({"station": {"file_name": "log_.+"}}, "exactly one group"),
-        ({"station": {"file_name": "log_(.+"}}, "no regular expression"),
-        ({"time": {"column": "time", "format": "%H:%M"}}, "no format of a date and time"),
-        ({"time": {"column": "time", "format": "%Q"}}, "no format of a date and time"),
+        ({"station": {"file_name": "log_(.+"}}, "is not a regular expression"),
+        ({"time": {"column": "time", "format": "%H:%M"}}, "not a date and time format"),
+        ({"time": {"column": "time", "format": "%Q"}}, "not a date and time format"),
         ({"time": {"year": "y"}}, "month"),
-        ({"separator": ";;"}, "';;' is no separator"),
+        ({"separator": ";;"}, "';;' is not a separator"),
         ({"columns": {}}, "columns"),
         ({"colums": {"air_temperature_c": "t"}}, "colums"),
     ],

@@ -82,7 +82,7 @@ def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
     [
         (b"", "a.csv is empty"),
         (b" \n\n", "a.csv is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "a.csv is no text .*PNG"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "a.csv is not text .*PNG"),
         (gzip.compress(b"a,b\n" * 100)[:-9], "a.csv is a damaged or incomplete gzip"),
         (b"\x1f\x8bnonsense", "a.csv is a damaged or incomplete gzip"),
         (b'time,TEMP\n1,2\n3,"4\n5,6\n', "a.csv line 3: a quotation mark is out of place or never closed"),
@@ -114,7 +114,7 @@ def pieces_of(content: bytes, needed: tuple[str, ...] = ()):
 def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and_take_no_memory():
     packed = gzip.compress(b"1" * 100 * 2**20)
     tracemalloc.start()
-    with pytest.raises(SourceError, match=r"^a\.csv has a line of more than 1,048,576 bytes, the most that is read"):
+    with pytest.raises(SourceError, match=r"^a\.csv has a line of more than 1,048,576 bytes, the limit"):
         parse(packed)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

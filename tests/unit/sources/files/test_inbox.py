@@ -104,7 +104,7 @@ def test_a_young_parquet_file_without_its_footer_is_left_and_an_old_one_is_an_er
     drop(tmp_path, "in/a.parquet", content, age_s=1)
     assert fetch(tmp_path, kind=ParquetSource) == []
     drop(tmp_path, "in/a.parquet", content, age_s=10)
-    with pytest.raises(SourceError, match=r"in/a\.parquet (is empty|has no footer)"):
+    with pytest.raises(SourceError, match=r"in/a\.parquet (is empty|lacks the footer)"):
         fetch(tmp_path, kind=ParquetSource)
 
 
@@ -280,7 +280,7 @@ def test_a_folder_that_is_missing_is_an_error_though_an_empty_one_is_not(tmp_pat
 
 @pytest.mark.parametrize("folder", ["..", "../done", "/srv/done", "a/../../done", ".", "", "~/done"])
 def test_files_are_moved_only_within_the_folder_of_the_configuration(tmp_path, folder):
-    with pytest.raises(ValidationError, match="does not lie in the folder of the configuration"):
+    with pytest.raises(ValidationError, match="is not inside the configuration's folder"):
         source(tmp_path, after={"move_to": folder})
 
 
@@ -307,7 +307,7 @@ def test_a_file_that_cannot_be_moved_says_so_and_leaves_nothing_behind(tmp_path)
     drop(tmp_path)
     (tmp_path / "done").write_text("a file where a folder should be")
     [batch] = fetch(tmp_path, **MOVED)
-    with pytest.raises(SourceError, match=r"in/a\.csv was taken in but cannot be moved to .*done"):
+    with pytest.raises(SourceError, match=r"in/a\.csv was ingested but cannot be moved to .*done"):
         batch.finish()
     assert names(tmp_path) == ["done", "in/a.csv"]
 
@@ -321,7 +321,7 @@ def test_a_move_to_another_file_system_says_so_and_leaves_nothing_behind(tmp_pat
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(
-        SourceError, match=r"Invalid cross-device link; after\.move_to must be a folder on the same file"
+        SourceError, match=r"Invalid cross-device link; after\.move_to must be a writable folder on the same file"
     ):
         batch.finish()
     assert names(tmp_path) == ["in/a.csv"]

@@ -129,9 +129,9 @@ def test_whole_numbers_are_times_where_the_configuration_says_so(tmp_path, epoch
 @pytest.mark.parametrize(
     ("time", "epoch", "message"),
     [
-        ([1719835200], None, r'column .time. is of type Int64, no timestamp; .* add epoch = "s" or "ms"'),
-        ([date(2024, 7, 1)], None, "is of type Date, and a time must be a timestamp"),
-        (["2024-07-01 12:00"], None, "is of type String, and a time must be a timestamp"),
+        ([1719835200], None, r'column .time. is of type Int64, not a timestamp; .* add epoch = "s" or "ms"'),
+        ([date(2024, 7, 1)], None, "is of type Date, but a time must be a timestamp"),
+        (["2024-07-01 12:00"], None, "is of type String, but a time must be a timestamp"),
         ([NOON], "s", r"not of the whole numbers that time.epoch = 's' announces"),
         ([1719835200.0], "s", "is of type Float64, not of the whole numbers"),
     ],
@@ -182,7 +182,7 @@ def test_numbers_written_as_text_are_problems_and_kept_as_they_came(tmp_path):
 
 @pytest.mark.parametrize("given", [[True], [b"x"], [[1.0]], [{"a": 1}], [date(2024, 1, 1)], [timedelta(1)]])
 def test_a_column_that_can_hold_no_numbers_is_refused_by_its_type(tmp_path, given):
-    with pytest.raises(SourceError, match=r"^a\.parquet: column 't' is of type \w+.*, and air_temperature_c needs"):
+    with pytest.raises(SourceError, match=r"^a\.parquet: column 't' is of type \w+.*, but air_temperature_c needs"):
         deliver(tmp_path, {"time": [NOON], "t": given})
 
 
@@ -214,7 +214,9 @@ def test_stations_are_words_or_whole_numbers_and_a_row_without_one_is_a_problem(
 
 
 def test_a_station_is_no_fraction(tmp_path):
-    with pytest.raises(SourceError, match="column 's' is of type Float64, and a station is text or a whole number"):
+    with pytest.raises(
+        SourceError, match="column 's' is of type Float64, but a station must be text or a whole number"
+    ):
         deliver(tmp_path, {"time": [NOON], "t": [1.0], "s": [1.5]}, station="s")
 
 
@@ -296,7 +298,7 @@ def test_a_missing_column_names_the_file_and_what_it_has(tmp_path):
 
 def test_what_is_no_parquet_file_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_text("time,t\n")
-    with pytest.raises(SourceError, match=r"a\.parquet is no Parquet file \(it begins with b'time,t"):
+    with pytest.raises(SourceError, match=r"a\.parquet is not a Parquet file \(it begins with b'time,t"):
         list(source(tmp_path).fetch(None, FOREVER, BUILT_IN, ()))
 
 
@@ -318,7 +320,7 @@ def test_a_file_at_which_the_reader_panics_is_an_error_as_any_other(tmp_path, mo
 
 
 def test_an_unknown_variable_is_refused_before_any_file_is_read(tmp_path):
-    with pytest.raises(ConfigError, match="'lake': 'air_temp' is no variable"):
+    with pytest.raises(ConfigError, match="'lake': 'air_temp' is not a variable"):
         source(tmp_path, columns={"air_temp": "t"}).fetch(None, FOREVER, BUILT_IN, ())
 
 
@@ -359,7 +361,7 @@ def test_a_large_file_comes_in_batches_and_a_run_that_was_killed_goes_on_where_i
 
 def test_a_file_that_announces_more_rows_than_are_ever_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "_MAX_ROWS", 3)
-    with pytest.raises(SourceError, match=r"^a\.parquet announces 4 rows, and at most 3 are read"):
+    with pytest.raises(SourceError, match=r"^a\.parquet announces 4 rows, and the limit is 3"):
         deliver(tmp_path, {"time": [NOON] * 4, "t": [1.0] * 4})
 
 

@@ -109,7 +109,7 @@ def test_a_server_that_is_gone_is_tried_as_often_as_configured_then_named(client
     with serve(in_turn(Answer())) as server:
         pass
     message = refusal(lambda: client.get_json(f"{server.url}/v1?secret=1"))
-    assert message.startswith(f"{server.url}/v1?… broke off: ")
+    assert message.startswith(f"{server.url}/v1?… lost the connection: ")
     assert message.endswith("(tried 4 times)")
     assert len(sleeps) == 3
 
@@ -118,7 +118,7 @@ def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
     page = Answer(body=b"<html>\n <body>Maintenance</body>", content_type="text/html")
     with serve(in_turn(page)) as server:
         message = refusal(lambda: client.get_json(server.url))
-    assert "answers with no proper JSON (text/html), which begins with '<html> <body>Maintenance</body>'" in message
+    assert "answers with invalid JSON (text/html), which begins with '<html> <body>Maintenance</body>'" in message
     assert len(server.requests) == 4
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_drips_cannot_hold_us(sleeps, brief, head):
     dripping = Answer(drip_head_s=0.02) if head else Answer(body=b" " * 100_000, drip_s=0.02)
     with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=1), {}, sleeps) as client:
         message = refusal(lambda: client.get_json(server.url))
-    assert "was not done after 1 s" in message
+    assert "was not finished after 1 s" in message
     assert len(sleeps) == 1
     assert len(server.requests) == 2 or head
 
@@ -143,7 +143,7 @@ def test_a_server_that_drips_cannot_hold_us(sleeps, brief, head):
 def test_a_body_without_announced_length_that_drips_is_no_complete_body(sleeps, brief):
     dripping = Answer(body=b"1" * 100_000, drip_s=0.02, announced=False)
     with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=0), {}, sleeps) as client:
-        assert "was not done after 1 s" in refusal(lambda: client.get_bytes(server.url))
+        assert "was not finished after 1 s" in refusal(lambda: client.get_bytes(server.url))
 
 
 def test_the_client_goes_on_after_a_connection_was_cut(sleeps, brief):

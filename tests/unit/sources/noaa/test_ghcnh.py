@@ -299,7 +299,7 @@ def test_a_row_of_another_width_is_refused_and_nothing_of_it_is_used(tmp_path, r
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("<html>down for maintenance</html>", "is no GHCNh file: no column 'station'"),
+        ("<html>down for maintenance</html>", "is not a GHCNh file: it has no column 'station'"),
         ("STATION|Station_ID|DATE|temperature", "more than one column 'station'"),
     ],
 )

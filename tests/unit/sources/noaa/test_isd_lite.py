@@ -186,7 +186,7 @@ def test_two_stations_with_the_same_bytes_are_two_batches(tmp_path):
     [
         (gzip.compress(text(*[MIDNIGHT] * 50))[:-9], "010010-99999-2024 is a damaged or incomplete gzip file"),
         (b"", "010010-99999-2024 is empty"),
-        (b"\x00\x01\x02\x03", "010010-99999-2024 is no text"),
+        (b"\x00\x01\x02\x03", "010010-99999-2024 is not text"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error_after_all_others(tmp_path, content, message):
@@ -198,12 +198,12 @@ def test_a_file_that_cannot_be_read_is_an_error_after_all_others(tmp_path, conte
 
 
 def test_a_folder_without_station_years_and_a_station_without_files_are_errors(tmp_path):
-    with pytest.raises(SourceError, match="no station-year lies in"):
+    with pytest.raises(SourceError, match="no station-year is in"):
         read(folder_source(tmp_path))
     put(tmp_path, **{NAME: text(MIDNIGHT)})
     batches = folder_source(tmp_path, stations=["010010-99999", "010020-99999"]).fetch(None, FOREVER, BUILT_IN, ())
     assert next(batches).origin == NAME
-    with pytest.raises(SourceError, match="is of 010020-99999"):
+    with pytest.raises(SourceError, match="belongs to 010020-99999"):
         next(batches)
 
 
@@ -212,7 +212,7 @@ def test_a_folder_without_station_years_and_a_station_without_files_are_errors(t
     [
         ({}, "give the stations"),
         ({"stations": "010010-99999"}, "give start"),
-        ({"stations": "../../etc", "start": "2024-01-01"}, "'../../etc' is no station"),
+        ({"stations": "../../etc", "start": "2024-01-01"}, "'../../etc' is not a station"),
         ({"folder": "a", "archive": "https://host"}, "not both"),
         ({"folder": "a", "years": 3}, "years"),
     ],
@@ -437,7 +437,7 @@ def test_a_station_of_which_the_archive_never_had_anything_is_named():
             station_year for station_year in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(station_year)
         )
         [batch] = [next(batches)]
-        with pytest.raises(SourceError, match="nothing of 999999-99999"):
+        with pytest.raises(SourceError, match="no file of 999999-99999"):
             next(batches)
         gone = {batch.fingerprint}
     with serve(lambda _: Answer(status=404)) as server:

@@ -380,8 +380,8 @@ def broken(change: Callable[[dict], object]) -> dict:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ([location(hours([1], [2]))] * 2, "answers for 2 locations, asked were 1"),
-        ([], "answers for 0 locations, asked were 1"),
+        ([location(hours([1], [2]))] * 2, "answers for 2 locations instead of 1"),
+        ([], "answers for 0 locations instead of 1"),
         ({"error": False}, "has no 'hourly' for station 'zurich'"),
         ("hello", "has no 'hourly' for station 'zurich'"),
         (None, "has no 'hourly' for station 'zurich'"),
@@ -397,19 +397,19 @@ def broken(change: Callable[[dict], object]) -> dict:
         (location(hours([1, 2], [3])), "sends 1 values of wind_speed_10m for 2 hours of station 'zurich'"),
         (
             location(hours([1, 2], [3, "4"])),
-            "sends '4' in wind_speed_10m of station 'zurich', which is no number of 64 bits",
+            "sends '4' in wind_speed_10m of station 'zurich', which is not a 64-bit number",
         ),
         (
             location(hours([1, 2], [3, [4]])),
-            "sends \\[4\\] in wind_speed_10m of station 'zurich', which is no number of 64 bits",
+            "sends \\[4\\] in wind_speed_10m of station 'zurich', which is not a 64-bit number",
         ),
         (location({**hours([1], [2]), "time": ["2024-03-31T00:00"]}), "sends '2024-03-31T00:00' in time"),
-        (location({**hours([1], [2]), "time": [10**30]}), "in time of station 'zurich', which is no number of 64 bits"),
+        (location({**hours([1], [2]), "time": [10**30]}), "in time of station 'zurich', which is not a 64-bit number"),
         (location({**hours([1], [2]), "time": [None]}), "missing, repeated or out of order"),
         (location({**hours([1, 2], [3, 4]), "time": [MIDNIGHT] * 2}), "missing, repeated or out of order"),
         (location(hours([1], [2], MIDNIGHT + 1800)), f"sends time {MIDNIGHT + 1800} for station 'zurich'"),
-        (location(hours([1], [2], MIDNIGHT - HOUR_S)), "no full hour of 2024-03-31..2024-03-31"),
-        (location(hours([1], [2], MIDNIGHT + 24 * HOUR_S)), "no full hour of 2024-03-31..2024-03-31"),
+        (location(hours([1], [2], MIDNIGHT - HOUR_S)), "not a full hour of 2024-03-31..2024-03-31"),
+        (location(hours([1], [2], MIDNIGHT + 24 * HOUR_S)), "not a full hour of 2024-03-31..2024-03-31"),
     ],
 )
 def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer, words):

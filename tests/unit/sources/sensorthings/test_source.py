@@ -533,7 +533,7 @@ def test_a_filter_that_nothing_passes_is_an_error():
 
 def test_variables_and_units_that_do_not_exist_are_refused_before_anything_is_asked():
     with running(ONE_MORNING) as served:
-        with pytest.raises(ConfigError, match=r"source 'masts': 'air_temp' is no variable \(did you mean"):
+        with pytest.raises(ConfigError, match=r"source 'masts': 'air_temp' is not a variable \(did you mean"):
             source(served.url, columns={"air_temp": "x"}).fetch(None, NOON, BUILT_IN, ())
         with pytest.raises(ConfigError, match="source 'masts': unit 'hPa' of air_temperature_c"):
             source(served.url, columns={"air_temperature_c": {"datastream": "x", "unit": "hPa"}}).fetch(
@@ -545,11 +545,11 @@ def test_variables_and_units_that_do_not_exist_are_refused_before_anything_is_as
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"url": "sensors.example/v1.1"}, "is no service root"),
-        ({"url": "https://sensors.example/frost"}, "is no service root"),
-        ({"url": "https://me:secret@sensors.example/v1.1"}, "is no service root"),
-        ({"url": "https://sensors.example/v1.1?token=1"}, "is no service root"),
-        ({"station": "title"}, "is nothing a Thing has"),
+        ({"url": "sensors.example/v1.1"}, "is not a service root"),
+        ({"url": "https://sensors.example/frost"}, "is not a service root"),
+        ({"url": "https://me:secret@sensors.example/v1.1"}, "is not a service root"),
+        ({"url": "https://sensors.example/v1.1?token=1"}, "is not a service root"),
+        ({"station": "title"}, "is not a property of a Thing"),
         ({"columns": {}}, "at least 1 item"),
         ({"columns": {"air_temperature_c": {"unit": "K"}}}, "give observed_property or datastream, or both"),
         ({"look_back": "soon"}, "is no duration"),
@@ -609,8 +609,8 @@ def test_a_page_that_fails_is_asked_for_again_until_all_is_there(trouble):
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        (lambda: next_link("http://sensors.example/frost/v1.1/Observations?$skip=8&token=secret"), "not on our host"),
-        (lambda: next_link("http://[::1"), "its next page has no address that can be asked for"),
+        (lambda: next_link("http://sensors.example/frost/v1.1/Observations?$skip=8&token=secret"), "on another host"),
+        (lambda: next_link("http://[::1"), "its next page has an invalid address"),
         (lambda: Answer(body=b'{"message": "ok"}'), "without a list called 'value'"),
         (lambda: Answer(body=b'{"value": [3]}'), "without a list called 'value'"),
     ],

@@ -59,7 +59,7 @@ def test_a_time_that_stands_twice_on_an_ordinary_day_is_twice_the_same_instant()
 
 
 def test_an_unknown_zone_is_refused_with_close_ones():
-    with pytest.raises(ValueError, match=r"'europe/berln' is no time zone \(did you mean 'Europe/Berlin'"):
+    with pytest.raises(ValueError, match=r"'europe/berln' is not a time zone \(did you mean 'Europe/Berlin'"):
         validate_timezone("europe/berln")
     assert validate_timezone("Asia/Shanghai") == "Asia/Shanghai"
 
