@@ -43,7 +43,7 @@ def test_an_address_that_does_not_answer_is_a_warning_without_the_address(tmp_pa
         pass
     with caplog.at_level("WARNING", logger="daycast"):
         assert beat(settings_with(tmp_path, f"{listener.url}/s3cret"), NOW, 1, NOW)
-    assert "the heartbeat URL does not answer: it lost the connection" in caplog.text
+    assert "the heartbeat URL does not answer: it failed" in caplog.text
     assert "s3cret" not in caplog.text
 
 

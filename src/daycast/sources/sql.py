@@ -80,9 +80,7 @@ class Attachment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str | None = None  # relative to the configuration's folder
-    postgres_env: VariableName | None = (
-        None  # holds libpq's connection string or URI, with the password, so it is never shown
-    )
+    postgres_env: VariableName | None = None  # holds libpq's connection string or URI, which is never shown
 
     @model_validator(mode="after")
     def _validate_one(self) -> "Attachment":
@@ -168,9 +166,8 @@ def _quoted(text: str) -> str:
 CHUNK_ROWS = 1_000_000  # that are held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 _READER_VERSION = 1  # raise it if equal rows and settings give other readings: they are ingested again
-_EARLIEST_SINCE = datetime(
-    1800, 1, 1, tzinfo=UTC
-)  # $since at the first ingest: before all measured weather, and in the range of nanosecond timestamps
+# $since at the first ingest: before all measured weather, and in the range of nanosecond timestamps
+_EARLIEST_SINCE = datetime(1800, 1, 1, tzinfo=UTC)
 _NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list"}
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]

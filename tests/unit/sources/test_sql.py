@@ -147,7 +147,7 @@ def test_what_a_query_with_since_answers_is_taken_however_old_its_hours_are(tmp_
     assert values(fetch(tmp_path, query, MIDNIGHT + timedelta(hours=6), look_back="0s")) == [float(i) for i in range(9)]
 
 
-def test_a_row_with_a_stated_receipt_is_left_out_where_it_was_taken_in_before(tmp_path):
+def test_a_row_with_a_stated_receipt_is_left_out_where_it_was_ingested_before(tmp_path):
     database(tmp_path)
     settings = {"attach": {"plant": "plant.duckdb"}, "received": "stored"}
     since = MIDNIGHT + timedelta(hours=2, minutes=10)
@@ -188,7 +188,7 @@ def test_a_long_answer_comes_in_batches_and_what_was_seen_is_not_delivered_again
     assert [batch.origin for batch in fetch(tmp_path, HOURS.format(10_001), seen=known)] == ["plant from row 8,193"]
 
 
-def test_equal_rows_read_in_another_way_are_not_the_same_delivery(tmp_path):
+def test_equal_rows_read_in_another_way_are_not_the_same_batch(tmp_path):
     query = "select timestamp '2024-01-01' as seen, 300 as t, 'x' as s"
     changes = [
         {},
@@ -202,7 +202,7 @@ def test_equal_rows_read_in_another_way_are_not_the_same_delivery(tmp_path):
     assert fetch(tmp_path, query)[0].fingerprint == fetch(tmp_path, query + " limit 1")[0].fingerprint
 
 
-def test_an_answer_without_rows_is_no_delivery(tmp_path):
+def test_an_answer_without_rows_gives_no_batch(tmp_path):
     assert fetch(tmp_path, "select now() as seen, 1 as t where false") == []
 
 

@@ -83,16 +83,12 @@ class CsvSource(Inbox):
     separator: Separator = ","
     encoding: Encoding | None = None  # None: detected, see streams.py
     decimal: Literal[".", ","] = "."
-    missing: Annotated[
-        tuple[Text, ...], BeforeValidator(list_if_bare)
-    ] = ()  # markers of missing values, besides the empty field
+    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # markers besides the empty field
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times without an offset
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Time
-    forecast: ForecastTextColumns | None = (
-        None  # the rows are an external forecast; `time` is then the hour it is about
-    )
+    forecast: ForecastTextColumns | None = None  # rows are an external forecast, valid at `time`
     columns: MappedColumns
     station_list: StationList | None = None
 
@@ -132,13 +128,13 @@ class CsvSource(Inbox):
     def _needed(self) -> list[str]:
         """The columns that are read, each once."""
         issue = self.forecast.columns if self.forecast else ()
-        values = (given.column for given in self.columns.values())
+        values = (mapped.column for mapped in self.columns.values())
         return list(dict.fromkeys([*self.station.columns, *self.time.columns, *issue, *values]))
 
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
         return [
-            ValueReader(name, given.column, unit, given.unit == COMPASS, self.missing, self.decimal)
-            for name, given, unit in units_of(self.name, self.columns, variables)
+            ValueReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing, self.decimal)
+            for name, mapped, unit in units_of(self.name, self.columns, variables)
         ]
 
     def _make_batch(

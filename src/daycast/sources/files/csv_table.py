@@ -232,10 +232,10 @@ def _parse_header(line: str, separator: str, origin: str) -> list[str]:
 def _unique_names(names: list[str]) -> list[str]:
     """The names, a repeated one with its position added, so that no column is lost."""
     unique: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for index, name in enumerate(names):
-        unique.append(name if name not in taken else f"{name} ({index + 1})")
-        taken.add(unique[-1])
+        unique.append(name if name not in used else f"{name} ({index + 1})")
+        used.add(unique[-1])
     return unique
 
 

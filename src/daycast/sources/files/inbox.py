@@ -208,7 +208,7 @@ def _reserve(folder: Path, path: Path) -> Path:
 
 
 INBOX_SETTINGS = {"files", "settle", "after"}  # settings that change no reading
-_USUAL_SETTLE = timedelta(seconds=5)
+_DEFAULT_SETTLE = timedelta(seconds=5)
 
 
 def _validate_inside(text: str) -> str:
@@ -330,7 +330,7 @@ class Inbox(BaseModel):
         return self.settle is not None or isinstance(self.after, MoveTo)
 
     def _inspect(self, origin: str, path: Path, destination: Path | None) -> InboxFile | None:
-        settle = _USUAL_SETTLE if self.settle is None else self.settle
+        settle = _DEFAULT_SETTLE if self.settle is None else self.settle
         stamp = stamp_of(path)
         try:
             young = settle > timedelta(0) and age_of(path) < settle.total_seconds()

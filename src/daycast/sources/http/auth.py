@@ -45,12 +45,8 @@ class HttpSettings(BaseModel):
     credential: Credential | None = None
 
 
-_LOGGERS = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.proxy",
-)  # they log addresses and headers
+# they log addresses and headers
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
 @dataclass(frozen=True)

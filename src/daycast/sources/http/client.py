@@ -40,12 +40,12 @@ class Client:
     def __init__(
         self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
-        from daycast.sources.http.transport import Transport, public_url  # noqa: PLC0415 (imports httpx only when something is requested)
+        from daycast.sources.http.transport import Transport, public_url  # noqa: PLC0415 (imports httpx only if needed)
 
         self._settings = settings
         self._auth = read_auth(settings.credential, environment)
         self._transport = Transport(settings.timeout, self._auth)
-        self._shown = public_url
+        self._public_url = public_url
         self._sleep = find_stop().sleep if sleep is None else sleep
         self._last_request_s = float("-inf")  # of the monotonic clock, which only measures spans
         self._open = ExitStack()
@@ -113,7 +113,7 @@ class Client:
 
     def _failure(self, url: str, error: Exception, attempt: int) -> SourceError:
         tried = f" (tried {attempt + 1} times)" if attempt else ""
-        return SourceError(self._auth.hide(f"{self._shown(url)} {error}{tried}"))
+        return SourceError(self._auth.hide(f"{self._public_url(url)} {error}{tried}"))
 
     def _wait_for_turn(self) -> None:
         """Wait until the next request is allowed."""

@@ -123,13 +123,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 MAX_BYTES = 128 * 2**20  # of one body, compressed or not; parsed JSON takes up to twenty times as much memory
 _TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # another attempt changes no other status
 _SHOWN_CHARACTERS = 120  # of an unexpected body, in messages
-_REASON_FIELDS = (
-    "reason",
-    "message",
-    "detail",
-    "errorMessage",
-    "error",
-)  # where servers say in JSON what is wrong
+_REASON_FIELDS = ("reason", "message", "detail", "errorMessage", "error")  # where servers say in JSON what is wrong
 
 
 @dataclass(frozen=True)
@@ -201,19 +195,17 @@ def limited_body(parts: Iterable[bytes]) -> bytes:
 
 def _reason_in_json(content: bytes) -> str:
     try:
-        content_json = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
         return ""
     for _ in range(2):  # {"error": {"message": "…"}} is the deepest form in use
-        found = (
-            [content_json[auth] for auth in _REASON_FIELDS if auth in content_json]
-            if isinstance(content_json, dict)
-            else []
-        )
-        texts = [each for each in found if isinstance(each, str)]
+        if not isinstance(parsed, dict):
+            return ""
+        values = [parsed[name] for name in _REASON_FIELDS if name in parsed]
+        texts = [value for value in values if isinstance(value, str)]
         if texts:
             return _shortened(texts[0].encode())
-        content_json = next((each for each in found if isinstance(each, dict)), None)
+        parsed = next((value for value in values if isinstance(value, dict)), None)
     return ""
 
 
@@ -264,7 +256,7 @@ class Transport:
     def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Response:
         auth, origin = self._auth, url
         for _ in range(_MAX_REDIRECTS + 1):
-            with closing(self._send(url, headers, auth)) as response:
+            with closing(self._send_one(url, headers, auth)) as response:
                 if response.status_code not in _REDIRECT_STATUSES or "Location" not in response.headers:
                     return _read_response(response)
                 url = _target(url, response.headers["Location"])
@@ -273,7 +265,7 @@ class Transport:
                 url = with_query(url, dict.fromkeys(self._auth.params))
         raise PermanentError(f"redirects more than {_MAX_REDIRECTS} times, the last to {public_url(str(url))}")
 
-    def _send(self, url: httpx.URL, headers: Mapping[str, str], auth: Auth) -> httpx.Response:
+    def _send_one(self, url: httpx.URL, headers: Mapping[str, str], auth: Auth) -> httpx.Response:
         with_auth = with_query(url, auth.params)
         extensions = {"trace": self._deadline.trace}
         request = self._client.build_request(
@@ -287,7 +279,7 @@ class Transport:
             return TransientError(f"sent nothing for {seconds:g} s, the time-out ({type(error).__name__})")
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
             return PermanentError(f"is not a valid address ({error})")
-        return TransientError(f"lost the connection: {error or type(error).__name__}")
+        return TransientError(f"failed: {error or type(error).__name__}")
 
 
 def public_url(url: str) -> str:

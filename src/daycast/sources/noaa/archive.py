@@ -84,8 +84,7 @@ def _renumber(problems: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
 
 
 _MAX_FAILURES_IN_A_ROW = 3  # after so many station-years the archive counts as down
-# settings that change no reading
-_NOT_IN_FINGERPRINT = {"name", "folder", "archive", "station_ids", "station_list", "http"}
+_NOT_IN_FINGERPRINT = {"name", "folder", "archive", "station_ids", "station_list", "http"}  # they change no reading
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -245,5 +244,5 @@ class NoaaArchive(BaseModel):
         if fetched is None:
             return None
         reports = no_reports() if fetched.content is None else self.read(fetched.content, station_year)
-        spoken_for = Span(span[0], span[1], self.start, self.reporting_delay)
-        return make_batch(reports, station_year, fetched.fingerprint, spoken_for, variables)
+        handed_over = Span(*span, self.start, self.reporting_delay)
+        return make_batch(reports, station_year, fetched.fingerprint, handed_over, variables)

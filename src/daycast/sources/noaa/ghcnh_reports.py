@@ -57,8 +57,8 @@ def read_columns(lines: pl.Series, needed: Collection[str], wanted: Collection[s
         raise SourceError(f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant")
     table = _table(lines, [header.index(name) for name in names if name in header], len(header))
     absent = [pl.lit(None, pl.String).alias(name) for name in names if name not in header]
-    there = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
-    return table.select(there).with_columns(absent).select(names)
+    existing = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
+    return table.select(existing).with_columns(absent).select(names)
 
 
 def has_right_width(lines: pl.Series) -> pl.Series:
@@ -103,9 +103,8 @@ def observed_at() -> pl.Expr:
 ANY_SOURCE = "any"
 _SUSPECT_OR_ERRONEOUS = "2367"
 _FAILED_A_CHECK = ascii_lowercase  # a letter for each check that is applied to all sources
-_FAILED_A_CHECK_BEFORE = (
-    "DEFHKLNSTVW"  # in format 1.0; its C and U are not listed, because they mean good values in older codes
-)
+# the same in format 1.0; its C and U are not listed, because they mean good values in older codes
+_FAILED_A_CHECK_BEFORE = "DEFHKLNSTVW"
 _OLD_NETWORKS = ("220", "221", "222", "223", "347", "348")
 _REMOVED = "5"  # in old networks; elsewhere it means that every check was passed
 _HOURLY_PRECIPITATION = "382"

@@ -162,8 +162,8 @@ class FolderStore:
         """The file, None if it was read before. Raises SourceError if it cannot be read."""
         content = read_bytes(self.folder / station_year.origin, station_year.origin, MAX_BYTES)
         reading = {"read_as": self._read_as, "station": station_year.station, "year": station_year.year}
-        fingerprint_ = fingerprint(content, reading)
-        return None if fingerprint_ in self._seen else FetchedFile(content, fingerprint_)
+        file_fingerprint = fingerprint(content, reading)
+        return None if file_fingerprint in self._seen else FetchedFile(content, file_fingerprint)
 
     def describe_missing(self) -> str | None:
         """The configured stations that have no file."""
@@ -190,10 +190,8 @@ class _Known:
     """What earlier runs learned about a station-year."""
 
     versions: list[Version] = field(default_factory=list)
-    asked: list[date] = field(
-        default_factory=list
-    )  # days on which the server sent the file or said that it is unchanged
-    absent: list[date] = field(default_factory=list)
+    checked: list[date] = field(default_factory=list)  # days on which the server sent the file, or had it unchanged
+    absent: list[date] = field(default_factory=list)  # days on which the server had no file
 
 
 class ArchiveStore:
@@ -279,17 +277,17 @@ class ArchiveStore:
         Days in the future are ignored: the clock was wrong then.
         """
         known, today = self._known_of(station_year), self._now.date()
-        asked = [day for day in known.asked if day <= today and self._is_closed(station_year, _midnight(day))]
+        checked = [day for day in known.checked if day <= today and self._is_closed(station_year, _midnight(day))]
         absent = [day for day in known.absent if timedelta(0) <= today - day < RETRY_ABSENT_AFTER]
-        return bool(asked or absent)
+        return bool(checked or absent)
 
-    def _fetched(self, station_year: StationYear, content: bytes | None, what: str, name: str) -> FetchedFile | None:
+    def _fetched(self, station_year: StationYear, content: bytes | None, version: str, name: str) -> FetchedFile | None:
         """The file with its fingerprint; None for a response without a file that need not be remembered."""
         closed = self._is_closed(station_year, _midnight(self._now.date()))
         if content is None and not closed:
             return None
         day = f"@{self._now.date()}" if closed else ""
-        return FetchedFile(content, f"{station_year.origin} {self._read_as} {what}{day} {name}")
+        return FetchedFile(content, f"{station_year.origin} {self._read_as} {version}{day} {name}")
 
 
 def _known(seen: Collection[str]) -> dict[tuple[str, str], _Known]:
@@ -299,11 +297,11 @@ def _known(seen: Collection[str]) -> dict[tuple[str, str], _Known]:
         parts = text.split(" ", 3)
         if len(parts) < 4:
             continue
-        of, (what, _, day) = known[parts[0], parts[1]], parts[2].partition("@")
-        if what.isdigit():
-            of.versions.append(Version(int(what), parts[3]))
+        of, (version, _, day) = known[parts[0], parts[1]], parts[2].partition("@")
+        if version.isdigit():
+            of.versions.append(Version(int(version), parts[3]))
         if day:
-            (of.absent if what == _ABSENT else of.asked).append(date.fromisoformat(day))
+            (of.absent if version == _ABSENT else of.checked).append(date.fromisoformat(day))
     return known
 
 

@@ -68,9 +68,7 @@ class Place(BaseModel):
     id: Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
     latitude: Annotated[float, Field(ge=-90, le=90)]  # degrees north
     longitude: Annotated[float, Field(ge=-180, le=180)]  # degrees east
-    elevation_m: Annotated[float | None, Field(ge=-9000, le=9000)] = (
-        None  # metres; None: the elevation of the service's terrain
-    )
+    elevation_m: Annotated[float | None, Field(ge=-9000, le=9000)] = None  # metres; None: the service's terrain
     name: str | None = None
 
 

@@ -84,15 +84,15 @@ def read_units(
     Raises SourceError if a column has no unit, different units at different places, or a unit that cannot be converted.
     """
     wanted = [_TIME, *columns.values()]
-    given = [_units(location) for location in locations]
-    for units in given:
+    units_by_place = [_units(location) for location in locations]
+    for units in units_by_place:
         for column in wanted:
-            if units.get(column) != given[0].get(column) or not isinstance(units.get(column), str):
+            if units.get(column) != units_by_place[0].get(column) or not isinstance(units.get(column), str):
                 raise SourceError(f"says {units.get(column)!r} for the unit of {column}")
-    if given[0][_TIME] != "unixtime":
-        raise SourceError(f"writes times as {given[0][_TIME]!r} though unixtime was asked for")
+    if units_by_place[0][_TIME] != "unixtime":
+        raise SourceError(f"writes times as {units_by_place[0][_TIME]!r} though unixtime was asked for")
     try:
-        return {name: unit_of(variables[name], given[0][column]) for name, column in columns.items()}
+        return {name: unit_of(variables[name], units_by_place[0][column]) for name, column in columns.items()}
     except ConfigError as error:
         raise SourceError(f"gives {error}") from None
 

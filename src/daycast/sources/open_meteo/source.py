@@ -55,9 +55,7 @@ class OpenMeteoSource(BaseModel):
     model: str | None = None  # weather model, for example "era5"; None: the service's best for each place
     places: Annotated[tuple[Place, ...], Field(alias="stations")] = ()
     station_list: StationList | None = None
-    columns: Annotated[dict[str, str] | None, Field(min_length=1)] = (
-        None  # hourly variable by ours; None: USUAL_COLUMNS
-    )
+    columns: Annotated[dict[str, str] | None, Field(min_length=1)] = None  # Open-Meteo's name by ours
     start: date | None = None  # first day; None: 730 days back, 90 for the forecast interface
     look_back: Duration = 5 * DAY  # asked for again each time, for late and corrected values
     reporting_delay: Duration | None = None  # None: 5 days for the archive, 0 for the forecast interface

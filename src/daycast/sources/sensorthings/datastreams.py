@@ -36,7 +36,7 @@ class DatastreamColumn(BaseModel):
     unit: str | None = None  # instead of the one that the Datastream declares
 
     @model_validator(mode="after")
-    def _validate_given(self) -> "DatastreamColumn":
+    def _validate_any(self) -> "DatastreamColumn":
         if not self.observed_property and not self.datastream:
             raise ValueError("give observed_property or datastream, or both")
         return self
@@ -84,13 +84,13 @@ def choose_channels(
     """
     channels = []
     for name, column in columns.items():
-        found = [datastream for datastream in thing.datastreams if column.finds(datastream)]
-        if found[1:]:
+        matching = [datastream for datastream in thing.datastreams if column.finds(datastream)]
+        if matching[1:]:
             raise SourceError(
-                f"{thing} has two Datastreams for {name}, {found[0]} and {found[1]}: "
+                f"{thing} has two Datastreams for {name}, {matching[0]} and {matching[1]}: "
                 f"choose one with columns.{name}.datastream"
             )
-        channels += [_channel(thing, datastream, column, variables[name], missing) for datastream in found]
+        channels += [_channel(thing, datastream, column, variables[name], missing) for datastream in matching]
     return channels
 
 

@@ -72,8 +72,8 @@ def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> 
 def in_span(observations: pl.DataFrame, after: datetime | None, end: datetime) -> pl.DataFrame:
     """The rows observed in (after, end], and those whose time cannot be read; `after` None means from the beginning."""
     observed = pl.col("observed_at")
-    begun = pl.lit(value=True) if after is None else observed > after
-    return observations.filter(observed.is_null() | (begun & (observed <= end)))
+    started = pl.lit(value=True) if after is None else observed > after
+    return observations.filter(observed.is_null() | (started & (observed <= end)))
 
 
 def join_wide(read: Sequence[tuple[Channel, pl.DataFrame]]) -> pl.DataFrame:
@@ -195,18 +195,18 @@ class SeriesReader:
             f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is not a time; set start"
         )
 
-    def _params(self, after: datetime | None, end: datetime, most: int) -> dict[str, str]:
-        """The query for at most `most` Observations in (after, end], the earliest first.
+    def _params(self, after: datetime | None, end: datetime, max_count: int) -> dict[str, str]:
+        """The query for at most `max_count` Observations in (after, end], the earliest first.
 
         Servers compare the start of an interval with gt and its end with le. So the filter reaches `longest_interval`
         further back, to find an interval across `after`.
         """
-        begun = [] if after is None else [f"phenomenonTime gt {_text(earlier(after, self.timing.longest_interval))}"]
+        started = [] if after is None else [f"phenomenonTime gt {_text(earlier(after, self.timing.longest_interval))}"]
         return {
-            "$filter": " and ".join([*begun, f"phenomenonTime le {_text(end)}"]),
+            "$filter": " and ".join([*started, f"phenomenonTime le {_text(end)}"]),
             "$orderby": "phenomenonTime asc",
             "$select": ",".join(FIELDS),
-            "$top": str(most),
+            "$top": str(max_count),
         }
 
     def _url(self, channel: Channel) -> str:

@@ -71,9 +71,7 @@ class SensorThingsSource(BaseModel):
     ]  # by variable
     station: StationPath = "name"  # which part of a Thing is its station_id
     things_filter: str | None = None  # OData, for example "properties/network eq 'roofs'"
-    missing: Annotated[
-        tuple[Text, ...], BeforeValidator(list_if_bare)
-    ] = ()  # results that mean a missing value, besides null
+    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # results that mean: none
     receipt: Literal["assumed", "result_time"] = "assumed"  # result_time: resultTime is when a value was received
     reporting_delay: Duration = timedelta(0)
     longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # the longest that one Observation may stand for

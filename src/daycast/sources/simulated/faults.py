@@ -200,12 +200,12 @@ def _apply_row_faults(config: SimulationConfig, block: int, single: _SingleFault
 
 def _wrong(name: str, values: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """The values displaced by several standard deviations, inside the limits and at the sensor's resolution."""
-    smallest, largest, way = _SPIKES[name]
+    smallest, largest, direction = _SPIKES[name]
     error = np.rint(smallest + (largest - smallest) * draws[:, 1])
     if name == "wind_from_deg":
         turned: NDArray[np.float64] = (values + 10 * np.rint(error / 10) - 10) % 360 + 10
         return turned
-    up = {"up": np.ones(len(values), np.bool_), "either": draws[:, 2] < 0.5, "inward": values < 50}[way]
+    up = {"up": np.ones(len(values), np.bool_), "either": draws[:, 2] < 0.5, "inward": values < 50}[direction]
     return np.round(values + np.where(up, error, -error), 1)
 
 

@@ -121,9 +121,8 @@ def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.
 
     Late ones may have been observed in the block before: no delay is longer than a block.
     """
-    before = (
-        [_measured_frames(config, block - 1, faults=faults)[1]] if faults else []
-    )  # probably still cached, so ask for it first
+    # the block before is probably still cached, so ask for it first
+    before = [_measured_frames(config, block - 1, faults=faults)[1]] if faults else []
     in_time, extras = _measured_frames(config, block, faults=faults)
     others = pl.concat([*before, extras]).filter(pl.col(_ORDER).is_between(*_orders(block), closed="left"))
     return in_time.merge_sorted(others.sort(_ORDER, maintain_order=True), key=_ORDER).drop(_ORDER)

@@ -29,9 +29,8 @@ class ValueColumn(BaseModel):
     unit: str | None = None
 
 
-MappedColumns = Annotated[
-    dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)
-]  # by variable
+# by variable
+MappedColumns = Annotated[dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)]
 
 
 def units_of(
@@ -41,14 +40,14 @@ def units_of(
 
     Raises ConfigError naming the source, and a variable that does not exist or a unit that cannot be converted.
     """
-    for name, given in columns.items():
+    for name, mapped in columns.items():
         if name not in variables:
             matches = did_you_mean(name, variables)
             raise ConfigError(
                 f"source {source!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
             )
         try:
-            yield name, given, unit_of(variables[name], given.unit)
+            yield name, mapped, unit_of(variables[name], mapped.unit)
         except ConfigError as error:
             raise ConfigError(f"source {source!r}: {error}") from None
 

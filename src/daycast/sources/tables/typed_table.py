@@ -57,23 +57,21 @@ class TypedTable(BaseModel):
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
-    forecast: ForecastInstantColumns | None = (
-        None  # the rows are an external forecast; `time` is then the hour it is about
-    )
+    forecast: ForecastInstantColumns | None = None  # rows are an external forecast, valid at `time`
     columns: MappedColumns
     station_list: StationList | None = None
 
     def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
         """A reader for each mapped variable. Raises ConfigError for a variable or unit that does not exist."""
         return [
-            TypedReader(name, given.column, unit, given.unit == COMPASS, self.missing)
-            for name, given, unit in units_of(self.name, self.columns, variables)
+            TypedReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing)
+            for name, mapped, unit in units_of(self.name, self.columns, variables)
         ]
 
     @property
     def needed(self) -> list[str]:
         """The columns that are read, each once."""
-        values = (given.column for given in self.columns.values())
+        values = (mapped.column for mapped in self.columns.values())
         issue = self.forecast.columns if self.forecast else ()
         return list(dict.fromkeys([*self.station.columns, self.time.column, *issue, *values]))
 

@@ -99,7 +99,7 @@ def test_a_glob_without_files_is_refused_before_anything_is_read(tmp_path):
         source(tmp_path, files=["a.csv", "b*.csv"]).fetch(None, FOREVER, BUILT_IN, ())
 
 
-def test_a_header_alone_is_a_delivery_without_rows(tmp_path):
+def test_a_header_alone_is_a_batch_without_rows(tmp_path):
     batch = deliver(tmp_path, "time,t\n")
     assert batch.readings.shape == (0, 3 + len(BUILT_IN))
     assert batch.readings.schema["observed_at"] == pl.Datetime("us", "UTC")
@@ -510,7 +510,7 @@ def test_a_large_file_comes_in_batches_and_a_run_that_was_killed_goes_on_where_i
         assert again.fingerprint == left.fingerprint
 
 
-def test_a_large_file_is_moved_once_its_last_batch_was_taken_in_in_whichever_run(tmp_path, monkeypatch):
+def test_a_large_file_is_moved_once_its_last_batch_was_ingested_in_whichever_run(tmp_path, monkeypatch):
     moved = {"after": {"move_to": "done"}, "settle": "0s", "files": "in/*.csv"}
     (tmp_path / "in").mkdir()
     monkeypatch.setattr(csv_table, "_MAX_ROWS", 10)

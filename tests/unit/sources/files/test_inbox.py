@@ -183,7 +183,7 @@ def test_a_file_stays_where_it_is_unless_told_otherwise(tmp_path):
     assert names(tmp_path) == ["in/a.csv"]
 
 
-def test_a_file_is_moved_when_its_delivery_is_finished_and_no_sooner(tmp_path):
+def test_a_file_is_moved_when_its_batch_is_finished_and_no_sooner(tmp_path):
     drop(tmp_path)
     [batch] = fetch(tmp_path, **MOVED)
     assert names(tmp_path) == ["in/a.csv"]
@@ -210,7 +210,7 @@ def test_no_file_is_ever_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.csv", CsvSource), ("a.parquet", ParquetSource)])
-def test_a_file_that_a_killed_run_had_taken_in_is_moved_by_the_next_one(tmp_path, name, kind):
+def test_a_file_that_a_killed_run_had_ingested_is_moved_by_the_next_one(tmp_path, name, kind):
     drop(tmp_path, f"in/{name}", ROW if kind is CsvSource else parquet_bytes())
     [batch] = fetch(tmp_path, kind=kind, **MOVED)
     assert fetch(tmp_path, kind=kind, seen={batch.fingerprint}, **MOVED) == []

@@ -270,7 +270,7 @@ def test_a_declared_variable_is_read_as_it_is_and_its_unit_is_part_of_the_readin
     assert found[0].fingerprint != found[1].fingerprint
 
 
-def test_a_file_without_rows_is_a_delivery_without_rows(tmp_path):
+def test_a_file_without_rows_is_a_batch_without_rows(tmp_path):
     schema = {"time": pl.Datetime("us", "UTC"), "t": pl.Float64}
     batch = deliver(tmp_path, pl.DataFrame(schema=schema))
     assert batch.readings.schema == READING_KEYS | dict.fromkeys(BUILT_IN, pl.Float64())

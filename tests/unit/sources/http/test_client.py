@@ -109,7 +109,7 @@ def test_a_server_that_is_gone_is_tried_as_often_as_configured_then_named(client
     with serve(in_turn(Answer())) as server:
         pass
     message = refusal(lambda: client.get_json(f"{server.url}/v1?secret=1"))
-    assert message.startswith(f"{server.url}/v1?… lost the connection: ")
+    assert message.startswith(f"{server.url}/v1?… failed: ")
     assert message.endswith("(tried 4 times)")
     assert len(sleeps) == 3
 

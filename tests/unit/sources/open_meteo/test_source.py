@@ -220,7 +220,7 @@ def test_the_forecast_interface_never_gives_the_future():
     assert not batch.complete
 
 
-def test_a_batch_of_which_nothing_is_known_yet_is_no_delivery():
+def test_days_of_which_nothing_is_known_yet_give_no_batch():
     for answer in (
         location(hours([None], [None])),
         location(hours([], [])),
@@ -297,7 +297,7 @@ def asked_days(server: Served) -> tuple[str, str]:
         ({"interface": "forecast"}, utc(2024, 6, 10, 11), "2024-06-05", "2024-06-10"),
     ],
 )
-def test_the_days_asked_for_follow_from_what_was_taken_in_before(given, since, first, last):
+def test_the_days_asked_for_follow_from_what_was_ingested_before(given, since, first, last):
     with serve(anything) as server:
         fetch(source(server.url, piece_days=366, **given), utc(2024, 6, 10, 12), since)
     assert asked_days(server) == (first, last)

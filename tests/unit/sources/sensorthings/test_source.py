@@ -689,7 +689,7 @@ def test_things_that_fail_now_and_then_do_not_end_the_fetch():
     assert "5 more" in error
 
 
-def test_deliveries_before_the_page_that_failed_stay():
+def test_batches_before_the_page_that_failed_stay():
     service = Service([ROOF], {"11": hours("2024-06-29T00:00:00Z", 60), "12": []})
 
     def answers(request: Request) -> Answer:

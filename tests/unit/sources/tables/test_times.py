@@ -47,7 +47,7 @@ def test_each_station_has_its_own_order():
     assert utc_of(walls, "Europe/Berlin", ["a", "b", "a"]) == expected
 
 
-def test_an_hour_that_came_twice_is_told_apart_across_the_pieces_of_a_source():
+def test_an_hour_that_came_twice_is_told_apart_across_the_chunks_of_a_source():
     clock = WallClock("Europe/Berlin")
     assert read(clock, ["2024-10-27 02:00", "2024-10-27 02:30"]) == ["2024-10-27 00:00", "2024-10-27 00:30"]
     assert read(clock, ["2024-10-27 02:00", "2024-10-27 03:00"]) == ["2024-10-27 01:00", "2024-10-27 02:00"]
