@@ -4,7 +4,7 @@ The contract:
 
 1. A source is a class with `name`, `resumes`, `fetch` and `stations` (see `Source`), registered in daycast.settings.sections.
 2. `fetch` yields a `SourceBatch` for each file, page or span of time: small enough for memory, large enough for a commit.
-3. `readings` has READING_KEYS (external forecasts: EXTERNAL_FORECAST_KEYS) and a Float64 column for each variable asked for.
+3. `readings` has READING_KEYS (external forecasts: EXTERNAL_FORECAST_KEYS) and a Float64 column for each variable it has.
 4. Times are UTC (UTC_TIME); values are in daycast's units; what is missing is null, never -9999 or NaN.
 5. `raw` has the same rows in the same order, as the source wrote them.
 6. A row that cannot be read stays in the batch, with nulls; make `problems` with `problems_frame` from a `Problem` each.

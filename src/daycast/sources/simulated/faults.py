@@ -66,7 +66,7 @@ class Measurements:
     value_faults: dict[str, Codes]  # each (N,), positions in VALUE_FAULTS
     row_faults: Codes  # (N,), positions in ROW_FAULTS
     received: Index  # (N,) seconds after the epoch, of the first time each row was received
-    corrected: Index  # (C,) which of the N rows came again
+    corrected: Index  # (C,) which of the N rows were received again
     right: Values  # each (C,): the corrected values
     corrected_received: Index  # (C,) seconds after the epoch
 

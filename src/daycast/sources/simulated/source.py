@@ -54,12 +54,12 @@ def block_forecasts(config: SimulationConfig, block: int) -> pl.DataFrame:
     Columns: EXTERNAL_FORECAST_KEYS and the variables of ERRORS.
     """
     first, last = block * BLOCK + 1 - RECEIVED_AFTER_H, (block + 1) * BLOCK - RECEIVED_AFTER_H  # absolute hours
-    forecasts = range(-(-first // EVERY_H) * EVERY_H, last + 1, EVERY_H)
+    issue_hours = range(-(-first // EVERY_H) * EVERY_H, last + 1, EVERY_H)
     truth = _truth(config, block)
     start = (block - 1) * BLOCK + 1  # the hour of its first column
     frames = [
         _make_forecast(config, issue_hour, truth, issue_hour + 1 - start)
-        for issue_hour in forecasts
+        for issue_hour in issue_hours
         if not _is_missing(config, issue_hour)
     ]
     return pl.concat(frames)
