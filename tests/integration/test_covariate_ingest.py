@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from daycast.settings import Settings
-from daycast.sources.batch import ISSUE_KEYS, SourceBatch
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, SourceBatch
 from daycast.steps.doctor import examine
 from daycast.steps.ingest import Ingested, ingest_source
 from daycast.steps.publish import publish_tables
@@ -26,7 +26,7 @@ Row = tuple[str, float, float, float, float | None, float | None]  # station, is
 
 def delivery(*rows: Row, origin: str = "a run", receipt: str = "stated") -> SourceBatch:
     times = [(s, START + i * HOUR, START + v * HOUR, START + r * HOUR, w, f) for s, i, v, r, w, f in rows]
-    schema = {**ISSUE_KEYS, WARMTH: pl.Float64(), WIND: pl.Float64()}
+    schema = {**EXTERNAL_FORECAST_KEYS, WARMTH: pl.Float64(), WIND: pl.Float64()}
     return by_hand(pl.DataFrame(times, schema=schema, orient="row"), origin=origin, receipt=receipt)
 
 
@@ -43,7 +43,7 @@ def held(settings: Settings, as_of: datetime = NOW) -> list[tuple]:
     """(station, hour of issue, of validity, of receipt, warmth, wind) of all rows received by then."""
     with settings.warehouse.write(NOW) as con:
         rows = read_external_forecasts(con, START - DAY, NOW, as_of)
-    hours = [((pl.col(name) - START).dt.total_minutes() / 60).alias(name) for name in list(ISSUE_KEYS)[1:]]
+    hours = [((pl.col(name) - START).dt.total_minutes() / 60).alias(name) for name in list(EXTERNAL_FORECAST_KEYS)[1:]]
     return rows.select("station_id", *hours, WARMTH, WIND).rows()
 
 

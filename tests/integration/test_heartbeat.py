@@ -43,7 +43,7 @@ def test_an_address_that_does_not_answer_is_a_warning_without_the_address(tmp_pa
         pass
     with caplog.at_level("WARNING", logger="daycast"):
         assert send_heartbeat(settings_with(tmp_path, f"{listener.url}/s3cret"), NOW, 1, NOW)
-    assert "the heartbeat URL does not answer: it broke off" in caplog.text
+    assert "the heartbeat URL does not answer: it failed" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -54,7 +54,7 @@ def test_an_address_that_drips_is_given_up_in_time_and_not_shown(tmp_path, caplo
         with serve(lambda _, answer=answer: answer) as server, caplog.at_level("DEBUG"):
             assert send_heartbeat(settings_with(tmp_path, f"{server.url}/s3cret"), NOW, 1, NOW)
             assert server.requests
-    assert caplog.text.count("the heartbeat URL does not answer: it was not done after 1 s") == 2
+    assert caplog.text.count("the heartbeat URL does not answer: it was not finished after 1 s") == 2
     assert "s3cret" not in caplog.text
 
 

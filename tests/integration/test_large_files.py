@@ -11,7 +11,7 @@ import pytest
 
 from daycast.errors import DaycastError
 from daycast.settings import Settings
-from daycast.sources.files import csv_table as csv_file
+from daycast.sources.files import csv_table
 from daycast.steps.ingest import ingest_source
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -70,10 +70,7 @@ def test_gzip_of_300_megabytes_of_digits_is_refused_in_one_line_and_little_memor
             file.write(b"1" * 10**6)
     told, peak = read_in_a_process(path)
     assert peak < 0.5 * GIGABYTE
-    assert (
-        told
-        == f"{path} has a line of more than 1,048,576 bytes, the most that is read: is it a table with a row a line?"
-    )
+    assert told == f"{path} has a line of more than 1,048,576 bytes, the limit: is it a table with one row per line?"
 
 
 @pytest.mark.slow
@@ -91,7 +88,7 @@ def test_a_large_file_is_read_in_the_memory_of_a_piece(tmp_path):
 
 
 def test_a_bad_piece_of_a_large_file_costs_no_other_and_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 100)
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 100)
     (tmp_path / "a.csv").write_text("station,time,t\n" + hours(0, 100) + hours(100, 200, "broken") + hours(200, 250))
     with pytest.raises(DaycastError, match=r"^a\.csv from line 102: 100 of 100 rows are bad"):
         ingest(tmp_path, files="a.csv")

@@ -1,0 +1,13 @@
+"""Sources: everything that brings readings and external forecasts into daycast.
+
+Read batch.py first: it has the contract of a source. Then read one of the kinds, for example sql.py, which is one file:
+
+  sql.py          the result of a query
+  files/          CSV and Parquet files in a folder
+  noaa/           NOAA's archives ISD-Lite and GHCNh, from the web or from a folder
+  open_meteo/     the weather service Open-Meteo
+  sensorthings/   sensor networks that speak OGC SensorThings
+  simulated/      the built-in demonstration network
+
+They share tables/ (cells to values, times and units), http/ (the HTTP client) and streams.py (bytes and text from outside).
+"""

@@ -1,4 +1,20 @@
-"""How reading a source is stopped from outside, in the middle of a download."""
+"""What every source hands over, and what it must implement: read this file to write a new source.
+
+The contract:
+
+1. A source is a class with `name`, `resumes`, `fetch` and `stations` (see `Source`), registered in daycast.settings.sections.
+2. `fetch` yields a `SourceBatch` for each file, page or span of time: small enough for memory, large enough for a commit.
+3. `readings` has READING_KEYS (external forecasts: EXTERNAL_FORECAST_KEYS) and a Float64 column for each variable it has.
+4. Times are UTC (UTC_TIME); values are in daycast's units; what is missing is null, never -9999 or NaN.
+5. `raw` has the same rows in the same order, as the source wrote them.
+6. A row that cannot be read stays in the batch, with nulls; make `problems` with `problems_frame` from a `Problem` each.
+7. Nothing received after `until` is handed over; if rows were held back for that, `complete` is False.
+8. `fingerprint` identifies content and reading rules; a batch whose fingerprint is in `seen` is skipped.
+9. A setting that does not fit raises ConfigError, unreadable data SourceError: one line, the offending value, the way out.
+10. Code that waits or blocks obeys `find_stop()`.
+
+Order: the columns, `Problem`, `SourceBatch`, `Source`, `fingerprint`, and at the end how reading is cancelled (`Stop`).
+"""
 
 import hashlib
 import json
@@ -15,51 +31,77 @@ import polars as pl
 from daycast.times import UTC_TIME
 from daycast.variables import Variable
 
-# What every source hands over: deliveries of raw readings, and the protocol it does so by.
-
-
 READING_KEYS: dict[str, pl.DataType] = {
     "station_id": pl.String(),
-    "observed_at": UTC_TIME,  # the instant the sensor stamped; null where it could not be read
-    "received_at": UTC_TIME,  # when we could first have known it; null where observed_at is
+    "observed_at": UTC_TIME,  # the instant the sensor stamped; null if it cannot be read
+    "received_at": UTC_TIME,  # when we could first have known it; null if observed_at is
 }
-ISSUE_KEYS: dict[str, pl.DataType] = {  # of a row of somebody else's forecast
+EXTERNAL_FORECAST_KEYS: dict[str, pl.DataType] = {  # of an external forecast
     "station_id": pl.String(),
-    "issued_at": UTC_TIME,  # when it was made; null where it could not be read, as the times below
-    "valid_at": UTC_TIME,  # the full hour it speaks of
+    "issued_at": UTC_TIME,  # when it was made; null if it cannot be read, like the times below
+    "valid_at": UTC_TIME,  # the full hour it is about
     "received_at": UTC_TIME,  # when we could first have known it
 }
 PROBLEM_SCHEMA: dict[str, pl.DataType] = {
-    "row_number": pl.UInt32(),  # index into Delivery.readings, from 0
+    "row_number": pl.UInt32(),  # index into SourceBatch.readings, from 0
     "column": pl.String(),  # as the source names it
-    "value": pl.String(),  # as it came
+    "value": pl.String(),  # as the source wrote it
     "reason": pl.String(),  # what is wrong with it, in words
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason to reject the rows of a batch at which `where` is True.
+
+    `where` and `value` have an entry for each row. `reason` is one text for all rows, or a series with one for each.
+    """
+
+    column: str  # as the source names it
+    where: pl.Series
+    value: pl.Series  # as the source wrote it
+    reason: str | pl.Series
+
+
+def problems_frame(problems: Iterable[Problem]) -> pl.DataFrame:
+    """All problems as one frame (PROBLEM_SCHEMA), ordered by row; the problems of one row keep the order they are given in."""
+    frames = [
+        pl.select(
+            row_number=pl.int_range(problem.where.len(), dtype=pl.UInt32),
+            column=pl.lit(problem.column),
+            value=problem.value,
+            reason=pl.lit(problem.reason),
+        ).filter(problem.where)
+        for problem in problems
+        if problem.where.any()
+    ]
+    return pl.concat([no_problems(), *frames]).sort("row_number", maintain_order=True)
+
+
 def no_problems() -> pl.DataFrame:
-    """An empty frame of problems."""
+    """An empty frame of problems (PROBLEM_SCHEMA)."""
     return pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
-def nothing_to_do() -> None:
-    """What most deliveries want done after they were taken in."""
+def do_nothing() -> None:
+    """The `finish` of most batches: there is nothing left to do after the commit."""
 
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """One piece of a source, in full or up to the moment asked for: a file, a page, a span of time.
+    """Some rows of a source: a file, part of a large file, a page, or a span of time.
 
-    `readings` has READING_KEYS and a Float64 column for each variable, null where missing, in daycast's units; where they are
-    not readings but somebody else's forecast, ISSUE_KEYS in their place.
-    `raw` has the same rows in the same order as they came (any columns); a refused row is kept in this form.
-    `problems` (PROBLEM_SCHEMA) names what could not be read; those rows are refused whatever else they hold.
-    `fingerprint` identifies the content and how it was read: an equal one, delivered complete, brings nothing new.
-    `complete` is False where rows received after the moment asked for were held back.
-    `receipt` says whether received_at is "stated" by the source or "assumed" (observed_at, or issued_at, plus a usual delay); an
-    assumed one is replaced by the clock where the row corrects what an earlier delivery brought.
-    `waiting` counts rows held back because they are stamped later than the moment asked for.
-    `finish` is called once the delivery was committed, so that a file can be moved away.
+    `origin` names it for people: in messages, and in the table of batches.
+    `fingerprint` identifies the content and how it was read. A complete batch with a known fingerprint brings nothing new.
+    `readings` has READING_KEYS and a Float64 column for each variable, in daycast's units, null where missing. If the rows
+    are an external forecast, it has EXTERNAL_FORECAST_KEYS instead.
+    `raw` has the same rows in the same order as the source wrote them, in any columns. A rejected row is kept in this form.
+    `problems` (PROBLEM_SCHEMA) says what could not be read. These rows are rejected, whatever else they hold.
+    `complete` is False if rows were held back because they were received after the moment asked for.
+    `receipt` says whether received_at is "stated" by the source, or "assumed" to be observed_at (or issued_at) plus a usual
+    delay. If a row corrects an earlier batch, an assumed received_at is replaced by the clock.
+    `waiting` counts the rows held back whose own time is later than the moment asked for.
+    `finish` is called after the batch was committed, for example to move a file away.
     """
 
     origin: str
@@ -70,16 +112,16 @@ class SourceBatch:
     complete: bool
     receipt: Literal["stated", "assumed"] = "stated"
     waiting: int = 0
-    finish: Callable[[], None] = nothing_to_do
+    finish: Callable[[], None] = do_nothing
 
     @property
     def is_forecast(self) -> bool:
-        """Whether the rows are somebody else's forecast."""
+        """Whether the rows are an external forecast."""
         return "issued_at" in self.readings.columns
 
 
 class Source(Protocol):
-    """Where readings come from. A new kind is one file with one class that does this, and one test."""
+    """Where readings come from. A new kind is one file with one class that implements this, and one test."""
 
     @property
     def name(self) -> str:
@@ -87,7 +129,7 @@ class Source(Protocol):
 
     @property
     def resumes(self) -> bool:
-        """Whether it answers for a span of time, so that each fetch goes on where the last one ended."""
+        """True if the source answers for a span of time: each fetch then continues where the last one ended."""
 
     def fetch(
         self,
@@ -96,25 +138,23 @@ class Source(Protocol):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield what was received in (since, until], in pieces; `since` None means from the very first.
+        """Yield what was received in (since, until] [UTC], batch by batch; `since` None means from the beginning.
 
-        `variables` is the network's glossary: built-in and declared variables by name. Pieces whose fingerprint is in
-        `seen` were ingested complete and need not be read again.
-        Raises SourceError naming the file and the value that cannot be read: before the first piece where nothing can be
-        read, else after the last, so that a bad piece keeps no good one back.
+        `variables` are the variables of the network by name, built-in and declared ones. `seen` has the fingerprints of the
+        batches that were ingested complete: these need not be read again.
+        Raises ConfigError for a setting that does not fit, before anything is read. Raises SourceError, which names the file
+        and the value, for what cannot be read: at once if nothing can be read, otherwise after the last batch, so that one
+        bad file does not hold back the good ones.
         """
 
     def stations(self) -> pl.DataFrame:
-        """The station list (daycast.stations.STATION_SCHEMA), one row a station; empty if the source has none."""
-
-
-# What tells one piece of a source from any other: its content, and how it is read.
+        """The station list (daycast.stations.STATION_SCHEMA), one row for each station; empty if the source has none."""
 
 
 def fingerprint(content: bytes | Iterable[bytes], reading: dict[str, Any]) -> str:
-    """SHA-256 [hexadecimal] of the content, whole or in blocks, and of all that decides how it is read.
+    """SHA-256 [hexadecimal] of the content, whole or in blocks, and of everything that decides how it is read.
 
-    reading: must be fit for JSON.
+    `reading` must be serialisable as JSON. If it changes, the content is ingested again.
     """
     digest = hashlib.sha256(json.dumps(reading, sort_keys=True).encode())
     for block in [content] if isinstance(content, bytes) else content:
@@ -123,55 +163,58 @@ def fingerprint(content: bytes | Iterable[bytes], reading: dict[str, Any]) -> st
 
 
 class StoppedError(BaseException):
-    """Whoever wanted to read has left. No error of the source: it passes by all who handle those."""
+    """Reading was cancelled. This is no error of the source, so `except Exception` does not catch it."""
 
 
 class Stop:
-    """A wish that may come at any moment, from any thread."""
+    """A request to stop reading, which may come at any moment and from any thread."""
 
     def __init__(self) -> None:
-        self._came, self._lock = threading.Event(), threading.Lock()
-        self._cuts: list[Callable[[], None]] = []
+        self._requested, self._lock = threading.Event(), threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
 
     def ask(self) -> None:
-        """Have the reading end: what waits wakes, what is being asked is cut off."""
+        """Request the stop: wake every `sleep` and call every callback, so that a blocking call returns."""
         with self._lock:
-            self._came.set()
-            for cut in self._cuts:
-                cut()
+            self._requested.set()
+            for callback in self._callbacks:
+                callback()
 
     @property
     def is_asked(self) -> bool:
-        """Whether it has come."""
-        return self._came.is_set()
+        """Whether the stop was requested."""
+        return self._requested.is_set()
 
     def check(self) -> None:
-        """Raise StoppedError if it has come."""
-        if self._came.is_set():
+        """Raise StoppedError if the stop was requested."""
+        if self._requested.is_set():
             raise StoppedError
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises StoppedError once it comes."""
-        self._came.wait(seconds)
+        """Wait. Raises StoppedError as soon as the stop is requested."""
+        self._requested.wait(seconds)
         self.check()
 
     @contextmanager
-    def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
-        """Call `cut` if it comes within the block. Raises StoppedError where it has come already."""
+    def callback(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback`, which must end what the block is doing, if the stop is requested within the block.
+
+        Raises StoppedError if the stop was requested before or within the block.
+        """
         with self._lock:
             self.check()
-            self._cuts.append(cut)
+            self._callbacks.append(callback)
         try:
             yield
         finally:
             with self._lock:
-                self._cuts.remove(cut)
-            self.check()  # what fails of the cut is no error of the source
+                self._callbacks.remove(callback)
+            self.check()  # the interruption is no error of the source
 
 
-current_stop: ContextVar[Stop] = ContextVar("current_stop")  # of the thread that reads; unset where nobody stops it
+current_stop: ContextVar[Stop] = ContextVar("current_stop")  # of the thread that reads; unset if nobody can stop it
 
 
 def find_stop() -> Stop:
-    """The wish that this thread listens to; one that never comes where nobody set any."""
+    """The stop request that this thread obeys; one that is never made if nobody set any."""
     return current_stop.get(None) or Stop()

@@ -1,4 +1,7 @@
-"""Readings from a query: of other DuckDB files, of PostgreSQL, of any file that DuckDB reads."""
+"""The source of kind "sql": readings from a query of DuckDB files, PostgreSQL servers, or any file that DuckDB reads.
+
+Order: what a query may be (`validate_query`), the databases it reads, attached read-only (`open_databases`), and the source.
+"""
 
 import re
 import tempfile
@@ -33,22 +36,19 @@ from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY
 from daycast.variables import Variable
 
-# What an operator's query may be: one statement that reads, and which of the two moments it asks for.
-
-
 MOMENTS = {"since", "until"}
 
 
 def validate_query(query: str) -> str:
-    """Return the query if it is one select statement with no parameters but $since and $until; raise ValueError if not."""
+    """Return the query if it is one select statement with no parameters except $since and $until; raise ValueError if not."""
     try:
         statements = _statements(query)
     except duckdb.Error as error:
         raise ValueError(f"the query cannot be read: {first_line(str(error))}") from None
     if len(statements) != 1:
-        raise ValueError(f"the query must be one select statement, and it has {len(statements)} statements")
+        raise ValueError(f"the query must be one select statement, but it has {len(statements)} statements")
     if statements[0].type != duckdb.StatementType.SELECT:
-        raise ValueError(f"the query must be a select statement, and it is {statements[0].type.name}")
+        raise ValueError(f"the query must be a select statement, but it is {statements[0].type.name}")
     unknown = sorted(parameters_of(query) - MOMENTS)
     if unknown:
         raise ValueError(f"the query has the parameter ${unknown[0]}: there are only $since and $until")
@@ -62,7 +62,7 @@ def parameters_of(query: str) -> frozenset[str]:
 
 
 def first_line(message: str) -> str:
-    """What went wrong, without the hints that DuckDB and polars let follow."""
+    """What went wrong, in one line, without the hints that DuckDB and polars add."""
     line, _, rest = message.strip().partition("\n")
     if line.endswith(":"):
         line += " " + rest.partition("\n")[0]
@@ -74,18 +74,13 @@ def _statements(query: str) -> list[duckdb.Statement]:
         return con.extract_statements(query)
 
 
-# The databases that a query reads: DuckDB files and PostgreSQL servers, attached so that nothing can be written.
-
-
 class Attachment(BaseModel):
-    """Exactly one of: a DuckDB file, the name of an environment variable that holds how to reach a PostgreSQL database."""
+    """A database: either a DuckDB file, or the environment variable that holds the address of a PostgreSQL database."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str | None = None  # relative to the configuration's folder
-    postgres_env: VariableName | None = (
-        None  # libpq's connection string or URI: it holds the password, so it is never shown
-    )
+    postgres_env: VariableName | None = None  # holds libpq's connection string or URI, which is never shown
 
     @model_validator(mode="after")
     def _validate_one(self) -> "Attachment":
@@ -95,18 +90,18 @@ class Attachment(BaseModel):
 
 
 def file_if_bare(value: Any) -> Any:
-    """A table that names the file `value`, where it is text; else `value` as it is."""
+    """`{"file": value}` if `value` is text; otherwise `value` unchanged."""
     return {"file": value} if isinstance(value, str) else value
 
 
 @contextmanager
-def reading_connection(
+def open_databases(
     attach: Mapping[str, Attachment], folder: Path, environment: Mapping[str, str], name: str
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in memory, in UTC, with every database of `attach` under its alias; files are found in `folder` too.
+    """A DuckDB in memory, in UTC, with every database of `attach` under its alias; files are looked for in `folder` too.
 
     It spills to a temporary folder and installs no extension. Raises ConfigError for an environment variable that is not
-    set and SourceError, naming the source `name` and the alias, for a database that cannot be attached.
+    set. Raises SourceError naming the source `name` and the alias for a database that cannot be attached.
     """
     with tempfile.TemporaryDirectory(prefix="daycast-") as spill, duckdb.connect(":memory:") as con:
         con.execute("set autoinstall_known_extensions = false; set TimeZone = 'UTC'")
@@ -121,7 +116,7 @@ def reading_connection(
 
 
 def secrets_of(attach: Mapping[str, Attachment], environment: Mapping[str, str]) -> list[str]:
-    """What must not be shown of any error text."""
+    """The texts that no error message may show."""
     names = (attachment.postgres_env for attachment in attach.values() if attachment.postgres_env)
     return [environment[name] for name in names if environment.get(name)]
 
@@ -136,7 +131,7 @@ def _secret(variable: str, environment: Mapping[str, str], where: str) -> str:
 
 def _attach_file(con: duckdb.DuckDBPyConnection, alias: str, path: Path, where: str) -> None:
     if not path.is_file():
-        raise SourceError(f"{where} is the file {path}, and there is none")
+        raise SourceError(f"{where} is the file {path}, which does not exist")
     try:
         con.execute(f'attach {_quoted(str(path))} as "{alias}" (read_only)')
     except duckdb.Error as error:
@@ -156,9 +151,9 @@ def _attach_postgres(con: duckdb.DuckDBPyConnection, alias: str, address: str, w
 
 
 def _reason(message: str, address: str) -> str:
-    """Why PostgreSQL was not reached: what stands behind the address, which DuckDB repeats.
+    """Why PostgreSQL was not reached: what follows the address, which DuckDB repeats in its message.
 
-    What is quoted in it may be a piece of the address, where that is malformed even of the password, and is left out.
+    Quoted parts are left out: they may be pieces of the address, and of the password if the address is malformed.
     """
     _, found, reason = message.rpartition(address)
     return re.sub(r'"[^"]*"', '"…"', first_line(reason.lstrip('": \n'))) if found else "no reason is given"
@@ -168,26 +163,26 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-CHUNK_ROWS = 1_000_000  # what is held in memory at once
+CHUNK_ROWS = 1_000_000  # that are held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-_READER_VERSION = 1  # raise it when the same rows and configuration give other readings: then they are taken in again
-_FIRST = datetime(
-    1800, 1, 1, tzinfo=UTC
-)  # $since at the first ingest: before all measured weather, within nanoseconds' reach
-_CHANGES_NO_READING = {"query", "attach", "look_back", "station_list"}
+_READER_VERSION = 1  # raise it if equal rows and settings give other readings: they are ingested again
+# $since at the first ingest: before all measured weather, and in the range of nanosecond timestamps
+_EARLIEST_SINCE = datetime(1800, 1, 1, tzinfo=UTC)
+_NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list"}
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class SqlSource(TypedTable):
-    """A `[[sources]]` table of kind "sql": one select statement in DuckDB's dialect, whose columns are as TypedTable says.
+    """A `[[sources]]` table of kind "sql": a select statement in DuckDB's dialect, whose columns are described as in TypedTable.
 
-    $since and $until in the query are the moments between which readings are asked for (timestamptz). $since lies
-    `look_back` and `reporting_delay` before the last ingest, so that what came late is found; at the first ingest it is
-    the year 1800. A query without $since is answered in full each time; what was taken in before is recognised.
-    A column `received` states the receipt, else it is assumed from `reporting_delay`.
-    Databases are attached read-only, `file` being relative to the folder in the validation context; other files that the
-    query names are looked for in the working directory and then there.
+    $since and $until in the query are the moments between which readings are asked for (timestamptz). $since is `look_back`
+    plus `reporting_delay` before the last ingest, so that late readings are found; at the first ingest it is the year 1800.
+    A query without $since is run in full each time, and rows that were ingested before are recognised. A column `received`
+    states the receipt; otherwise it is assumed from `reporting_delay`.
+
+    Databases are attached read-only; `file` is relative to `folder` in the validation context. Other files that the query
+    names are looked for in the working directory, then in that folder.
     """
 
     kind: Literal["sql"] = "sql"
@@ -200,7 +195,7 @@ class SqlSource(TypedTable):
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that files are relative to and the environment that secrets are in."""
+        """Remember the folder that files are relative to, and the environment that secrets are read from."""
         self._folder = Path((context or {}).get("folder", "."))
         self._environment = (context or {}).get("environment", {})
 
@@ -216,7 +211,7 @@ class SqlSource(TypedTable):
 
     @property
     def resumes(self) -> bool:
-        """Whether the query asks for what is new."""
+        """Whether the query asks only for what is new."""
         return "since" in parameters_of(self.query)
 
     def fetch(
@@ -226,36 +221,36 @@ class SqlSource(TypedTable):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield the answer in pieces of PIECE_ROWS rows, without those received after `until`; see Source.
+        """Yield the result in batches of CHUNK_ROWS rows, without those received after `until`; see Source.
 
-        Raises ConfigError for a variable or unit that does not exist, before anything is asked, and for an environment
-        variable that is not set; SourceError with the reason where the query fails, after the pieces that came before.
+        Raises ConfigError for a variable or unit that does not exist before the query runs, and for an environment variable
+        that is not set. Raises SourceError with the reason if the query fails, after the batches that came before.
         """
         self.readers(variables)
-        return self._deliveries(since, until, variables, seen)
+        return self._batches(since, until, variables, seen)
 
     def stations(self) -> pl.DataFrame:
-        """The station list (STATION_SCHEMA), empty if none is configured; raises SourceError if it cannot be read."""
+        """The station list (STATION_SCHEMA), empty if none is configured. Raises SourceError if it cannot be read."""
         if self.station_list is None:
             return pl.DataFrame(schema=STATION_SCHEMA)
         return self.station_list.read(self._folder, (), ".")
 
-    def _deliveries(
+    def _batches(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
     ) -> Iterator[SourceBatch]:
         since = since and earlier(since, self.look_back, self.reporting_delay)
         clocks = WallClocks(self.timezone)
-        for first_row, table in self._chunks(since or _FIRST, until):
+        for first_row, table in self._chunks(since or _EARLIEST_SINCE, until):
             origin = f"{self.name} from row {first_row:,}"
-            read_as = self._fingerprint(table, variables)
-            if read_as in seen:
+            batch_fingerprint = self._fingerprint(table, variables)
+            if batch_fingerprint in seen:
                 continue
-            # a receipt that is assumed tells nothing of what the query left out, so nothing more is left out here
+            # an assumed receipt does not tell what the query left out, so no further row is left out here
             span = (None if self.resumes and self.received is None else since, until)
             rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
             yield SourceBatch(
                 origin=origin,
-                fingerprint=read_as,
+                fingerprint=batch_fingerprint,
                 readings=rows.readings,
                 raw=rows.raw,
                 problems=rows.problems,
@@ -265,26 +260,26 @@ class SqlSource(TypedTable):
             )
 
     def _chunks(self, since: datetime, until: datetime) -> Iterator[tuple[int, pl.DataFrame]]:
-        """(number of its first row, from 1, and the needed columns) of each piece of the answer."""
+        """(number of its first row, from 1; the needed columns) of each chunk of the result."""
         moments = {"since": since, "until": until}
-        asked = {name: moments[name] for name in parameters_of(self.query)}
+        parameters = {name: moments[name] for name in parameters_of(self.query)}
         needed = list(dict.fromkeys([*self.needed, *([self.received] if self.received else [])]))
         stop = find_stop()
         with (
-            reading_connection(self.attach, self._folder, self._environment, self.name) as con,
-            stop.cutting(con.interrupt),
+            open_databases(self.attach, self._folder, self._environment, self.name) as con,
+            stop.callback(con.interrupt),
         ):
             first_row = 1
             try:
-                answer = con.execute(self.query, asked).to_arrow_reader(CHUNK_ROWS)
-                validate_columns(needed, answer.schema.names, f"source {self.name!r}: the query's answer")
-                for chunk in answer:
+                result = con.execute(self.query, parameters).to_arrow_reader(CHUNK_ROWS)
+                validate_columns(needed, result.schema.names, f"source {self.name!r}: the query's answer")
+                for chunk in result:
                     yield first_row, _as_frame(chunk.select(needed))
                     first_row += chunk.num_rows
             except _FAILURES as error:
                 stop.check()
-                told = find_reason(con, self.query, asked) if "INTERRUPT" in str(error) else str(error)
-                raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(told))}") from None
+                message = find_reason(con, self.query, parameters) if "INTERRUPT" in str(error) else str(error)
+                raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(message))}") from None
 
     def _without_secrets(self, text: str) -> str:
         for secret in secrets_of(self.attach, self._environment):
@@ -295,7 +290,7 @@ class SqlSource(TypedTable):
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(
-                mode="json", exclude={*_CHANGES_NO_READING, *unused("forecast", self.forecast)}
+                mode="json", exclude={*_NOT_IN_FINGERPRINT, *unused("forecast", self.forecast)}
             ),
             "declared": declared_units(self.columns, variables),
         }
@@ -303,14 +298,17 @@ class SqlSource(TypedTable):
 
 
 def _as_frame(chunk: pa.RecordBatch) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(chunk))  # a record batch never becomes a series
+    return cast(pl.DataFrame, pl.from_arrow(chunk))  # a record batch is always a frame, never a series
 
 
-def find_reason(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, datetime]) -> str:
-    """What a query fails of, asked again of one thread: of several, one that was only told to stop may be the first to speak."""
+def find_reason(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, datetime]) -> str:
+    """Why a query fails: it runs again on one thread.
+
+    With several threads, the first message may come from a thread that was only told to stop.
+    """
     con.execute("set threads = 1")
     try:
-        for _ in con.execute(query, asked).to_arrow_reader(CHUNK_ROWS):
+        for _ in con.execute(query, parameters).to_arrow_reader(CHUNK_ROWS):
             pass
     except _FAILURES as error:
         return str(error)

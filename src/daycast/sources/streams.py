@@ -1,8 +1,14 @@
-"""In which encoding a text is, and the way from there to UTF-8 that invents nothing.
+"""Bytes and text from outside, read block by block: size limits, gzip, whole lines, and encodings.
 
-The rule where none is declared: a byte order mark decides; else a text with any character of UTF-8 beyond ASCII is UTF-8,
-whatever bytes are damaged in it; else one whose bytes beyond ASCII all make sense in Western European Windows is that (cp1252);
-else it is UTF-8, and bytes that are none stay unreadable. An unreadable byte becomes UNREADABLE.
+Every source reads files and HTTP bodies through this module. A few kilobytes of gzip may unpack to gigabytes, so the size of
+a file says nothing: what comes out is counted (`limited`), and no line may go on for ever (`whole_lines`).
+
+If no encoding is declared, these rules choose one. They invent no characters:
+
+1. A byte order mark decides.
+2. A text with any UTF-8 character beyond ASCII is UTF-8, even if some of its bytes are damaged.
+3. A text whose bytes beyond ASCII all make sense in Western European Windows is that (cp1252).
+4. Any other text is UTF-8, and its bytes that are no UTF-8 stay unreadable: each becomes UNREADABLE.
 """
 
 import codecs
@@ -19,14 +25,9 @@ from pydantic import AfterValidator
 
 from daycast.errors import SourceError
 
-# Bytes from outside, read in blocks: what comes out of them is counted, and no line goes on for ever.
-#
-# A few kilobytes of gzip may unpack to gigabytes, so that the size of a file says nothing. Whatever is read goes through here.
-
-
-MOST_BYTES = 16 * 2**30  # of one file, unpacked: as it is read piece by piece, a matter of time and not of memory
-MOST_LINE = 2**20  # bytes of one line: no row of readings comes near it
-MOST_IN_MEMORY = 64 * 2**20  # bytes that are held at once
+MAX_BYTES = 16 * 2**30  # of one file, decompressed; it is read in blocks, so this limits time, not memory
+MAX_LINE_BYTES = 2**20  # of one line; no row of readings comes near it
+MAX_IN_MEMORY_BYTES = 64 * 2**20  # that are held at once
 _BLOCK = 2**20
 _GZIP = b"\x1f\x8b"
 
@@ -37,14 +38,14 @@ class DamagedError(Exception):
 
 @contextmanager
 def open_bytes(path: Path, origin: str) -> Iterator[BinaryIO]:
-    """A file to be read more than once; a small one in memory, so that it is the same each time.
+    """Open a file that is read more than once; a small one is held in memory, so that it stays the same each time.
 
-    Raises SourceError naming `origin` where it cannot be read.
+    Raises SourceError naming `origin` if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_IN_MEMORY + 1)
-            if len(content) <= MOST_IN_MEMORY:
+            content = file.read(MAX_IN_MEMORY_BYTES + 1)
+            if len(content) <= MAX_IN_MEMORY_BYTES:
                 yield BytesIO(content)
             else:
                 del content
@@ -53,28 +54,31 @@ def open_bytes(path: Path, origin: str) -> Iterator[BinaryIO]:
         raise SourceError(f"{origin} cannot be read: {error.strerror}") from None
 
 
-def read_bytes(path: Path, origin: str, most: int = MOST_IN_MEMORY) -> bytes:
-    """A file that fits into memory, as it lies on the disk; raises SourceError naming it where it cannot be read or is larger."""
+def read_bytes(path: Path, origin: str, max_bytes: int = MAX_IN_MEMORY_BYTES) -> bytes:
+    """The content of a file that fits into memory, still compressed if it is.
+
+    Raises SourceError naming `origin` if the file cannot be read or has more than `max_bytes`.
+    """
     with open_bytes(path, origin) as file:
-        return b"".join(counted(blocks_of(file), origin, most))
+        return b"".join(limited(read_blocks(file), origin, max_bytes))
 
 
-def blocks_of(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a stream from its beginning, as they lie there."""
+def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a stream from its beginning, as they are."""
     stream.seek(0)
     return iter(lambda: stream.read(_BLOCK), b"")
 
 
-def is_packed(stream: BinaryIO) -> bool:
-    """Whether a stream is gzip."""
+def is_gzip(stream: BinaryIO) -> bool:
+    """Whether a stream is gzip; tells by its first two bytes."""
     stream.seek(0)
     return stream.read(len(_GZIP)) == _GZIP
 
 
-def unpacked(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a stream from its beginning, out of their gzip where they are in one. Raises DamagedError."""
-    if not is_packed(stream):
-        yield from blocks_of(stream)
+def decompressed(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a stream from its beginning, decompressed if it is gzip. Raises DamagedError."""
+    if not is_gzip(stream):
+        yield from read_blocks(stream)
         return
     stream.seek(0)
     with GzipFile(fileobj=stream) as plain:
@@ -84,57 +88,55 @@ def unpacked(stream: BinaryIO) -> Iterator[bytes]:
             raise DamagedError from None
 
 
-def counted(blocks: Iterable[bytes], origin: str, most: int = MOST_BYTES) -> Iterator[bytes]:
-    """The same blocks. Raises SourceError naming `origin` once they hold more than `most` bytes."""
+def limited(blocks: Iterable[bytes], origin: str, max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
+    """The same blocks. Raises SourceError naming `origin` once they hold more than `max_bytes`."""
     size = 0
     for block in blocks:
         size += len(block)
-        if size > most:
-            raise SourceError(
-                f"{origin} holds more than {most:,} bytes, the most that is read: cut it into smaller files"
-            )
+        if size > max_bytes:
+            raise SourceError(f"{origin} holds more than {max_bytes:,} bytes, the limit: split it into smaller files")
         yield block
 
 
 def whole_lines(blocks: Iterable[bytes], origin: str) -> Iterator[bytes]:
-    """The same bytes in blocks that end where a line does, except the last.
+    """The same bytes in blocks that end at the end of a line; only the last block may not.
 
-    Raises SourceError naming `origin` for a line of more than MOST_LINE bytes.
+    Raises SourceError naming `origin` for a line of more than MAX_LINE_BYTES.
     """
-    begun = b""  # a line whose end has not come
+    pending = b""  # a line whose end is in a later block
     for block in blocks:
         mark = b"\n" if b"\n" in block else b"\r"
         first, last = block.find(mark), block.rfind(mark) + 1
-        if len(begun) + (first if last else len(block)) > MOST_LINE:
+        if len(pending) + (first if last else len(block)) > MAX_LINE_BYTES:
             raise SourceError(
-                f"{origin} has a line of more than {MOST_LINE:,} bytes, the most that is read: is it a table with a row a line?"
+                f"{origin} has a line of more than {MAX_LINE_BYTES:,} bytes, the limit: is it a table with one row per line?"
             )
         if last:
-            yield begun + block[:last]
-            begun = block[last:]
+            yield pending + block[:last]
+            pending = block[last:]
         else:
-            begun += block
-    if begun:
-        yield begun
+            pending += block
+    if pending:
+        yield pending
 
 
 UNREADABLE = "\ufffd"
 WESTERN = "cp1252"
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-# letters and the signs of loggers and names; Western words never have three such letters in a row, and Cyrillic ones have
+# letters, and the signs that occur in units and names; unlike Cyrillic words, Western ones never have three of them in a row
 _WESTERN = rb"\x80\x85\x89\x8a\x8c\x8e\x91-\x97\x9a\x9c\x9e\x9f\xa0\xa7\xaa\xab\xb0-\xb5\xb7\xb9-\xbe\xc0-\xd6\xd8-\xf6\xf8-\xfe"
 _NOT_WESTERN = re.compile(rb"[\x80-\xff]{3}|[^\x00-\x7f" + _WESTERN + rb"]")
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
 
 
 def _validate_encoding(name: str) -> str:
-    """Return `name` if it is an encoding of text; raise ValueError if not."""
+    """Return `name` if it is a text encoding; raise ValueError if not."""
     try:
         "a".encode(name).decode(name)
         codecs.getincrementaldecoder(name)
     except (LookupError, UnicodeError, TypeError, ValueError):
         raise ValueError(
-            f"{name!r} is no encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'"
+            f"{name!r} is not an encoding: write for example 'cp1252', 'cp1251', 'shift_jis' or 'utf-16-le'"
         ) from None
     return name
 
@@ -142,13 +144,13 @@ def _validate_encoding(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_validate_encoding)]
 
 
-def marked_encoding(head: bytes) -> str | None:
-    """The encoding that a byte order mark at the beginning of a text tells of."""
-    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+def bom_encoding(head: bytes) -> str | None:
+    """The encoding that a byte order mark at the beginning of a text declares; None without one."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
 
 
-class Evidence:
-    """What the bytes of a text, shown one after the other in blocks of whole lines, say about its encoding."""
+class EncodingDetector:
+    """Finds the encoding of a text that is shown to it in blocks of whole lines; the rules are in the module's docstring."""
 
     def __init__(self) -> None:
         self.is_utf8 = True
@@ -156,7 +158,7 @@ class Evidence:
         self._is_western = True
 
     def add(self, lines: bytes) -> None:
-        """Look at more of the text."""
+        """Look at the next lines of the text."""
         if lines.isascii():
             return
         try:
@@ -169,18 +171,18 @@ class Evidence:
 
     @property
     def encoding(self) -> str:
-        """The encoding, once all was shown."""
+        """The encoding, valid after the whole text was added."""
         return WESTERN if not self.is_utf8 and not self._has_utf8 and self._is_western else "utf-8"
 
 
 def as_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A text in UTF-8, without a byte order mark; what is no text in `encoding` is UNREADABLE."""
+    """The text re-encoded in UTF-8, without a byte order mark; bytes that are invalid in `encoding` become UNREADABLE."""
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     texts = (decoder.decode(block) for block in blocks)
-    begun = False
+    pending = False
     for text in texts:
         if text:
-            yield (text if begun else text.removeprefix("\ufeff")).encode(errors="replace")
-            begun = True
+            yield (text if pending else text.removeprefix("\ufeff")).encode(errors="replace")
+            pending = True
     if rest := decoder.decode(b"", final=True):
         yield rest.encode(errors="replace")

@@ -20,7 +20,7 @@ from daycast.model.windows import REGIMES, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.sources.batch import ISSUE_KEYS
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.to_long import to_long
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
@@ -295,4 +295,4 @@ def _read_known(
 
 
 def _no_external_forecasts(settings: Settings) -> pl.DataFrame:
-    return pl.DataFrame(schema={**ISSUE_KEYS, **dict.fromkeys(settings.glossary, pl.Float64)})
+    return pl.DataFrame(schema={**EXTERNAL_FORECAST_KEYS, **dict.fromkeys(settings.glossary, pl.Float64)})

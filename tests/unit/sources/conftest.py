@@ -4,6 +4,6 @@ import pytest
 
 
 @pytest.fixture
-def brief_pauses(monkeypatch):
+def short_backoff(monkeypatch):
     """Whoever asks again asks soon."""
     monkeypatch.setattr("daycast.sources.http.transport.FIRST_BACKOFF_S", 0.01)

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources import sql
-from daycast.sources import sql as sql_attach
 from daycast.sources.batch import READING_KEYS, SourceBatch
 from daycast.sources.sql import SqlSource
 from daycast.variables import BUILT_IN
@@ -38,8 +37,8 @@ def fetch(folder: Path, query: str, since=None, until=FOREVER, seen=(), **settin
     return list(source(folder, query, **settings).fetch(since, until, BUILT_IN, seen))
 
 
-def values(deliveries: list[SourceBatch]) -> list[float | None]:
-    return [value for delivery in deliveries for value in delivery.readings["air_temperature_c"]]
+def values(batches: list[SourceBatch]) -> list[float | None]:
+    return [value for batch in batches for value in batch.readings["air_temperature_c"]]
 
 
 def database(folder: Path) -> Path:
@@ -77,14 +76,14 @@ def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path
     """)
     plant = SqlSource.model_validate(table, context={"folder": tmp_path})
     assert plant.resumes
-    [delivery] = plant.fetch(None, FOREVER, BUILT_IN, ())
-    assert delivery.readings.schema == READING_KEYS | dict.fromkeys(BUILT_IN, pl.Float64())
-    assert delivery.readings["station_id"].to_list() == ["a"] * 4
-    assert delivery.readings["observed_at"][3] == MIDNIGHT + timedelta(hours=3)
-    assert delivery.readings["received_at"][3] == MIDNIGHT + timedelta(hours=3, minutes=10)
-    assert values([delivery]) == [pytest.approx(value) for value in (0.0, 1.0, 2.0, 3.0)]
-    assert (delivery.complete, delivery.receipt) == (True, "stated")
-    assert delivery.raw.columns == ["site", "seen", "fahrenheit", "stored"]
+    [batch] = plant.fetch(None, FOREVER, BUILT_IN, ())
+    assert batch.readings.schema == READING_KEYS | dict.fromkeys(BUILT_IN, pl.Float64())
+    assert batch.readings["station_id"].to_list() == ["a"] * 4
+    assert batch.readings["observed_at"][3] == MIDNIGHT + timedelta(hours=3)
+    assert batch.readings["received_at"][3] == MIDNIGHT + timedelta(hours=3, minutes=10)
+    assert values([batch]) == [pytest.approx(value) for value in (0.0, 1.0, 2.0, 3.0)]
+    assert (batch.complete, batch.receipt) == (True, "stated")
+    assert batch.raw.columns == ["site", "seen", "fahrenheit", "stored"]
 
 
 # since and until
@@ -92,9 +91,9 @@ def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path
 
 def test_since_lies_look_back_and_reporting_delay_before_the_last_ingest_and_until_is_now(tmp_path):
     query = "select $until as seen, epoch($until - $since) as t where $since is not null"
-    [delivery] = fetch(tmp_path, query, MIDNIGHT, MIDNIGHT + timedelta(hours=2), look_back="3h", reporting_delay="0s")
-    assert values([delivery]) == [5 * 3600.0]
-    assert delivery.readings["observed_at"].item() == MIDNIGHT + timedelta(hours=2)
+    [batch] = fetch(tmp_path, query, MIDNIGHT, MIDNIGHT + timedelta(hours=2), look_back="3h", reporting_delay="0s")
+    assert values([batch]) == [5 * 3600.0]
+    assert batch.readings["observed_at"].item() == MIDNIGHT + timedelta(hours=2)
     later = fetch(tmp_path, query, MIDNIGHT, MIDNIGHT + timedelta(hours=2), look_back="3h", reporting_delay="1h")
     assert later[0].raw["t"].to_list() == []  # its receipt, an hour after it was seen, lies beyond until
     assert not later[0].complete
@@ -138,9 +137,9 @@ def test_a_query_resumes_where_it_asks_for_what_is_new(tmp_path, query, resumes)
 
 def test_what_a_query_without_since_answers_is_cut_to_the_span(tmp_path):
     since, until = MIDNIGHT + timedelta(hours=2), MIDNIGHT + timedelta(hours=4)
-    [delivery] = fetch(tmp_path, HOURS.format(9), since, until, look_back="0s")
-    assert values([delivery]) == [3.0, 4.0]
-    assert (delivery.complete, delivery.waiting) == (False, 4)
+    [batch] = fetch(tmp_path, HOURS.format(9), since, until, look_back="0s")
+    assert values([batch]) == [3.0, 4.0]
+    assert (batch.complete, batch.waiting) == (False, 4)
 
 
 def test_what_a_query_with_since_answers_is_taken_however_old_its_hours_are(tmp_path):
@@ -148,7 +147,7 @@ def test_what_a_query_with_since_answers_is_taken_however_old_its_hours_are(tmp_
     assert values(fetch(tmp_path, query, MIDNIGHT + timedelta(hours=6), look_back="0s")) == [float(i) for i in range(9)]
 
 
-def test_a_row_with_a_stated_receipt_is_left_out_where_it_was_taken_in_before(tmp_path):
+def test_a_row_with_a_stated_receipt_is_left_out_where_it_was_ingested_before(tmp_path):
     database(tmp_path)
     settings = {"attach": {"plant": "plant.duckdb"}, "received": "stored"}
     since = MIDNIGHT + timedelta(hours=2, minutes=10)
@@ -157,41 +156,39 @@ def test_a_row_with_a_stated_receipt_is_left_out_where_it_was_taken_in_before(tm
 
 
 def test_a_row_without_its_receipt_is_a_problem(tmp_path):
-    [delivery] = fetch(tmp_path, "select now() as seen, 1 as t, null::timestamptz as r", received="r")
-    assert delivery.problems.rows() == [(0, "r", None, "no time")]
+    [batch] = fetch(tmp_path, "select now() as seen, 1 as t, null::timestamptz as r", received="r")
+    assert batch.problems.rows() == [(0, "r", None, "no time")]
 
 
 def test_the_time_may_be_the_receipt_too(tmp_path):
     query = "select unnest([timestamptz '2024-01-01', null]) as seen, 1 as t"
-    [delivery] = fetch(tmp_path, query, received="seen")
-    assert delivery.readings["received_at"].to_list() == [MIDNIGHT, None]
-    assert delivery.problems.rows() == [(1, "seen", None, "no time")]
+    [batch] = fetch(tmp_path, query, received="seen")
+    assert batch.readings["received_at"].to_list() == [MIDNIGHT, None]
+    assert batch.problems.rows() == [(1, "seen", None, "no time")]
 
 
 def test_a_row_without_a_time_has_no_receipt_either(tmp_path):
-    [delivery] = fetch(tmp_path, "select null::timestamptz as seen, 1 as t, now() as r", received="r")
-    assert delivery.readings["received_at"].to_list() == [None]
-    assert delivery.problems.rows() == [(0, "seen", None, "no time")]
+    [batch] = fetch(tmp_path, "select null::timestamptz as seen, 1 as t, now() as r", received="r")
+    assert batch.readings["received_at"].to_list() == [None]
+    assert batch.problems.rows() == [(0, "seen", None, "no time")]
 
 
-# pieces
+# batches
 
 
-def test_a_long_answer_comes_in_pieces_and_what_was_seen_is_not_delivered_again(tmp_path, monkeypatch):
+def test_a_long_answer_comes_in_batches_and_what_was_seen_is_not_delivered_again(tmp_path, monkeypatch):
     monkeypatch.setattr(sql, "CHUNK_ROWS", 4096)
-    pieces = fetch(tmp_path, HOURS.format(10_000))
-    assert [delivery.readings.height for delivery in pieces] == [4096, 4096, 1808]
-    assert values(pieces) == [float(i) for i in range(10_000)]
-    assert [delivery.origin for delivery in pieces][1:] == ["plant from row 4,097", "plant from row 8,193"]
-    known = {delivery.fingerprint for delivery in pieces}
+    batches = fetch(tmp_path, HOURS.format(10_000))
+    assert [batch.readings.height for batch in batches] == [4096, 4096, 1808]
+    assert values(batches) == [float(i) for i in range(10_000)]
+    assert [batch.origin for batch in batches][1:] == ["plant from row 4,097", "plant from row 8,193"]
+    known = {batch.fingerprint for batch in batches}
     assert len(known) == 3
     assert fetch(tmp_path, HOURS.format(10_000), seen=known) == []
-    assert [delivery.origin for delivery in fetch(tmp_path, HOURS.format(10_001), seen=known)] == [
-        "plant from row 8,193"
-    ]
+    assert [batch.origin for batch in fetch(tmp_path, HOURS.format(10_001), seen=known)] == ["plant from row 8,193"]
 
 
-def test_equal_rows_read_in_another_way_are_not_the_same_delivery(tmp_path):
+def test_equal_rows_read_in_another_way_are_not_the_same_batch(tmp_path):
     query = "select timestamp '2024-01-01' as seen, 300 as t, 'x' as s"
     changes = [
         {},
@@ -205,7 +202,7 @@ def test_equal_rows_read_in_another_way_are_not_the_same_delivery(tmp_path):
     assert fetch(tmp_path, query)[0].fingerprint == fetch(tmp_path, query + " limit 1")[0].fingerprint
 
 
-def test_an_answer_without_rows_is_no_delivery(tmp_path):
+def test_an_answer_without_rows_gives_no_batch(tmp_path):
     assert fetch(tmp_path, "select now() as seen, 1 as t where false") == []
 
 
@@ -216,13 +213,13 @@ def test_the_reason_of_a_failure_is_found_when_only_the_interruption_was_told():
         assert sql.find_reason(con, "select 1", {}) == "it was interrupted"
 
 
-def test_a_query_that_fails_midway_keeps_the_pieces_before_it(tmp_path, monkeypatch):
+def test_a_query_that_fails_midway_keeps_the_batches_before_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sql, "CHUNK_ROWS", 100_000)
     query = HOURS.format(300_000).replace("i as t", "case when i = 250000 then error('row\\nbroke') else i end as t")
-    deliveries = source(tmp_path, query.replace(" order by i", "")).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(deliveries).readings.height == 100_000
+    batches = source(tmp_path, query.replace(" order by i", "")).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).readings.height == 100_000
     with pytest.raises(SourceError, match=r"^source 'plant': .*row.*$") as caught:
-        list(deliveries)
+        list(batches)
     assert "\n" not in str(caught.value)
 
 
@@ -241,21 +238,21 @@ def test_types_of_databases_are_read(tmp_path):
         "wind_from_deg": {"column": "wd", "unit": "compass"},
         "station_pressure_hpa": "p",
     }
-    [delivery] = fetch(tmp_path, query, station="site", columns=columns)
-    read = delivery.readings.select("station_id", "air_temperature_c", "wind_from_deg", "station_pressure_hpa")
+    [batch] = fetch(tmp_path, query, station="site", columns=columns)
+    read = batch.readings.select("station_id", "air_temperature_c", "wind_from_deg", "station_pressure_hpa")
     assert read.rows() == [("7", 21.25, 135.0, None), ("8", None, None, None)]
-    assert delivery.readings["observed_at"].to_list() == [MIDNIGHT, None]
-    assert delivery.problems.rows() == [
+    assert batch.readings["observed_at"].to_list() == [MIDNIGHT, None]
+    assert batch.problems.rows() == [
         (0, "p", "inf", "no finite number"),
         (1, "seen", "9223372036854775807", "no time between the years 1000 and 9000"),
     ]
-    kept = delivery.raw.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+    kept = batch.raw.select(pl.struct(pl.all()).struct.json_encode()).to_series()
     assert '"seen":null' in kept[1]  # refused rows are kept as JSON, which has no infinity
 
 
 def test_a_column_of_nulls_is_missing_whatever_its_type(tmp_path):
-    [delivery] = fetch(tmp_path, "select null as seen, null as t, null as s", station="s")
-    assert delivery.problems.rows() == [(0, "s", None, "no station"), (0, "seen", None, "no time")]
+    [batch] = fetch(tmp_path, "select null as seen, null as t, null as s", station="s")
+    assert batch.problems.rows() == [(0, "s", None, "no station"), (0, "seen", None, "no time")]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +261,7 @@ def test_a_column_of_nulls_is_missing_whatever_its_type(tmp_path):
         ("1 as t", r"the query's answer has no column 'seen'; it has: t"),
         ("now() as seen, 1 as t, 2 as t", "more than one column 't'"),
         ("current_date as seen, 1 as t", "column 'seen' is of type Date"),
-        ("now() as seen, [1] as t", r"column 't' is of type List\(Int32\), and air_temperature_c needs numbers"),
+        ("now() as seen, [1] as t", r"column 't' is of type List\(Int32\), but air_temperature_c needs numbers"),
         ("now() as seen, true as t", "column 't' is of type Boolean"),
         ("now() as seen, interval 1 day as t", "source 'plant': .*interval"),
         ("now() as seen, t from nowhere", "source 'plant': Catalog Error: Table with name nowhere does not exist"),
@@ -286,12 +283,12 @@ def test_an_answer_that_cannot_be_read_is_refused_in_one_line(tmp_path, select, 
         ("", "it has 0 statements"),
         ("select 1; select 2", "it has 2 statements"),
         ("selec 1", "the query cannot be read: Parser Error: syntax error at or near"),
-        ("copy (select 1) to 'x.csv'", "must be a select statement, and it is COPY"),
-        ("insert into plant.log values (1)", "and it is INSERT"),
-        ("create table x as select 1", "and it is CREATE"),
-        ("attach 'x.duckdb'", "and it is ATTACH"),
-        ("install httpfs", "and it is LOAD"),
-        ("set threads = 1", "and it is SET"),
+        ("copy (select 1) to 'x.csv'", "must be a select statement, but it is COPY"),
+        ("insert into plant.log values (1)", "but it is INSERT"),
+        ("create table x as select 1", "but it is CREATE"),
+        ("attach 'x.duckdb'", "but it is ATTACH"),
+        ("install httpfs", "but it is LOAD"),
+        ("set threads = 1", "but it is SET"),
         ("select $from", r"the query has the parameter \$from: there are only \$since and \$until"),
         ("select ?", r"the query has the parameter \$1"),
     ],
@@ -325,7 +322,7 @@ def test_an_attached_file_is_read_and_cannot_be_written(tmp_path):
     path = database(tmp_path)
     assert values(fetch(tmp_path, "from plant.log order by seen", attach={"plant": path.name})) == [0.0, 1.0, 2.0, 3.0]
     with (
-        sql_attach.reading_connection({"plant": sql_attach.Attachment(file=path.name)}, tmp_path, {}, "plant") as con,
+        sql.open_databases({"plant": sql.Attachment(file=path.name)}, tmp_path, {}, "plant") as con,
         pytest.raises(duckdb.Error, match="read-only"),
     ):
         con.execute("delete from plant.log")
@@ -334,16 +331,16 @@ def test_an_attached_file_is_read_and_cannot_be_written(tmp_path):
 def test_an_attached_file_is_let_go_when_the_reader_stops_early(tmp_path, monkeypatch):
     path = database(tmp_path)
     monkeypatch.setattr(sql, "CHUNK_ROWS", 1)
-    deliveries = source(tmp_path, "from plant.log", attach={"plant": path.name}).fetch(None, FOREVER, BUILT_IN, ())
-    next(deliveries)
-    deliveries.close()
+    batches = source(tmp_path, "from plant.log", attach={"plant": path.name}).fetch(None, FOREVER, BUILT_IN, ())
+    next(batches)
+    batches.close()
     with duckdb.connect(path) as con:  # would be refused while another connection reads it
         con.execute("delete from log")
 
 
 def test_a_file_that_is_not_there_or_no_database_is_named(tmp_path):
     with pytest.raises(
-        SourceError, match=r"source 'plant': database 'p' is the file .*missing\.duckdb, and there is none"
+        SourceError, match=r"source 'plant': database 'p' is the file .*missing\.duckdb, which does not exist"
     ):
         fetch(tmp_path, "from p.log", attach={"p": "missing.duckdb"})
     (tmp_path / "text.duckdb").write_text("no database" * 1000)
@@ -384,7 +381,7 @@ def test_without_the_extension_postgres_the_error_tells_how_to_install_it(tmp_pa
 )
 def test_no_part_of_an_address_is_shown_when_a_server_cannot_be_reached(answer, shown):
     address = f"host=10.0.0.1 password={SECRET}"
-    assert sql_attach._reason(answer.format(address), address) == shown
+    assert sql._reason(answer.format(address), address) == shown
 
 
 def test_no_address_is_shown_when_a_query_fails(tmp_path):
@@ -412,7 +409,7 @@ def test_a_setting_that_cannot_be_is_refused_by_name(tmp_path, setting, message)
 
 
 def test_an_unknown_variable_is_refused_before_anything_is_asked(tmp_path):
-    with pytest.raises(ConfigError, match="'plant': 'air_temp' is no variable"):
+    with pytest.raises(ConfigError, match="'plant': 'air_temp' is not a variable"):
         source(tmp_path, "select 1", columns={"air_temp": "t"}).fetch(None, FOREVER, BUILT_IN, ())
 
 

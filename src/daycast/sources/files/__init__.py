@@ -1,1 +1,8 @@
-"""Files that are dropped into a folder: which are ready, and what becomes of them."""
+"""Files in a folder: CSV and Parquet.
+
+inbox.py          which files are ready, their chunks, and where they go after ingest
+csv.py            the source of kind "csv"
+csv_table.py      the text of a CSV file as frames of strings
+parquet.py        the source of kind "parquet"; its rows are read by tables/typed_table.py
+station_list.py   a station list as a CSV file
+"""

@@ -1,31 +1,33 @@
-"""A folder that files are dropped into: which of them are ready to be read, and what becomes of them afterwards."""
+"""A folder that files are dropped into: which are ready to be read, and what becomes of them afterwards.
+
+Order: from globs to files (`matched_files`), one file (`InboxFile`), its chunks (`FileLoader`), and the settings that all
+file sources share (`Inbox`), whose `read_files` puts these together.
+"""
 
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count, takewhile
 from pathlib import Path, PurePath
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, PrivateAttr, Tag, model_validator
 
 from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch
+from daycast.sources.streams import open_bytes
 from daycast.sources.tables.short_forms import Duration, Names
-
-# From globs in the configuration to files, in an order that never changes.
-
 
 _MAGIC = frozenset("*?[")
 
 
 def matched_files(globs: Iterable[str], folder: Path, may_be_empty: bool = False) -> list[tuple[str, Path]]:
-    """(short name, path) of every file that matches, each once, sorted by short name.
+    """(short name, path) of every file that matches a glob, each file once, sorted by short name.
 
-    Globs are relative to `folder` or absolute, and so are the short names.
-    Raises SourceError naming a glob that matches no file; where it `may_be_empty`, one whose folder is not there.
+    Globs are relative to `folder` or absolute, and so are the short names. Raises SourceError naming a glob that matches no
+    file. If `may_be_empty`, only a glob whose folder is missing is an error.
     """
     found: dict[Path, tuple[str, Path]] = {}
     for glob in globs:
@@ -40,7 +42,7 @@ def matched_files(globs: Iterable[str], folder: Path, may_be_empty: bool = False
 def _expand(glob: str, folder: Path) -> Iterator[Path]:
     pattern = Path(glob).expanduser()
     literal = folder / pattern
-    if literal.exists():  # a name with brackets in it is a name first
+    if literal.exists():  # a file whose name has brackets
         return iter([literal])
     if pattern.is_absolute():
         return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
@@ -48,16 +50,13 @@ def _expand(glob: str, folder: Path) -> Iterator[Path]:
 
 
 def _folder_of(glob: str, folder: Path) -> Path:
-    """The part of the pattern that is a folder whatever the rest matches."""
+    """The leading part of the glob that has no wildcards."""
     parts = Path(glob).expanduser().parent.parts
     return folder.joinpath(*takewhile(lambda part: not _MAGIC & set(part), parts))
 
 
 def _short_name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-
-
-# One file of a drop folder: whether it may still be being written, and how it is put away once it was taken in.
 
 
 class UnfinishedFileError(SourceError):
@@ -73,7 +72,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """The stamp of a file, None where there is none any more. Raises SourceError where that cannot be found out."""
+    """The stamp of a file, None if it does not exist any more. Raises SourceError if its state cannot be read."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -84,35 +83,34 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def age_of(path: Path) -> float:
-    """Seconds since the file was last written to, by the clock of the machine that keeps its folder.
+    """Seconds since the file was last written to, by the clock of the machine that holds its folder.
 
-    A nameless file made there tells that clock's time, so that a file server whose clock is wrong does no harm and nothing
-    here reads one. A time of modification that lies ahead is copied from elsewhere; the time of the copy counts then.
+    An unnamed temporary file in the same folder tells the time of that clock. So the wrong clock of a file server does no
+    harm, and nothing here reads the local clock. A time of modification in the future was copied from elsewhere; then the
+    time of the copy counts.
     """
     now, status = _time_in(path.parent), path.stat()
     return now - (status.st_mtime if status.st_mtime <= now else status.st_ctime)
 
 
 def _time_in(folder: Path) -> float:
-    for place in (folder, None):  # a folder that is only read has the clock of this machine
+    for place in (folder, None):  # if the folder cannot be written, use the clock of this machine
         try:
             with tempfile.TemporaryFile(dir=place) as nameless:
                 return os.fstat(nameless.fileno()).st_mtime
         except OSError:
             continue
-    raise SourceError(
-        f"no temporary file can be made, neither in {folder} nor elsewhere: set TMPDIR to a folder that can be written"
-    )
+    raise SourceError(f"cannot make a temporary file in {folder} or elsewhere: set TMPDIR to a writable folder")
 
 
 @dataclass(frozen=True)
 class InboxFile:
-    """A file as it was found; `destination` is the folder it is moved to once taken in, None where it stays."""
+    """A file as it was found. `destination` is the folder it is moved to after ingest, None if it stays."""
 
     origin: str  # its short name
     path: Path
     stamp: Stamp
-    young: bool  # written to so recently that it may be unfinished
+    young: bool  # written to less than `settle` ago
     destination: Path | None = None
 
     def has_changed(self) -> bool:
@@ -123,10 +121,11 @@ class InboxFile:
         """Whether somebody may still be writing it."""
         return self.young or self.has_changed()
 
-    def put_away(self) -> None:
-        """Move it to its destination, never over another file; one that changed meanwhile stays, to be read again.
+    def move_away(self) -> None:
+        """Move it to its destination, never over another file. A file that changed meanwhile stays, to be read again.
 
-        A symbolic link stays too: what it points to was never in the folder. Raises SourceError where it cannot be moved.
+        A symbolic link stays too, because its target was never in the folder. Raises SourceError if the file cannot be
+        moved.
         """
         if self.destination is None or self.path.is_symlink() or self.has_changed():
             return
@@ -142,55 +141,62 @@ class InboxFile:
             return
         except OSError as error:
             raise SourceError(
-                f"{self.origin} was taken in but cannot be moved to {self.destination}: {error.strerror}; "
-                "after.move_to must be a folder on the same file system that can be written"
+                f"{self.origin} was ingested but cannot be moved to {self.destination}: {error.strerror}; "
+                "after.move_to must be a writable folder on the same file system"
             ) from None
 
 
-class FileChunks:
-    """The pieces of one file, in order, each a delivery of its own; the file is put away once the last of them was taken in.
+class FileChunk(NamedTuple):
+    """Some rows of a file, which `make_batch` turns into a batch if they are new."""
 
-    `read_as` is the fingerprint of the whole file. One that is a single piece has it too; those of several have it with their
-    number, so that a run that was killed goes on at the piece it had come to.
+    begins_at: str  # for people, for example "line 1,001"
+    last: bool
+    make_batch: Callable[[], SourceBatch]
+
+
+class FileLoader:
+    """Turns the chunks of one file into batches, and moves the file away once all of them were ingested.
+
+    A file of one chunk has the fingerprint of its content; the chunks of a larger one add their number, so that a run that
+    was killed continues at the chunk it had reached.
     """
 
-    def __init__(self, file: InboxFile, read_as: str, seen: Collection[str]) -> None:
-        self._file, self._read_as, self._seen = file, read_as, seen
-        self._given = self._taken_in = 0
-        self._complete = False
+    def __init__(self, file: InboxFile, fingerprint: str, seen: Collection[str]) -> None:
+        self._file, self._fingerprint, self._seen = file, fingerprint, seen
+        self._started = self._ingested = 0  # chunks
+        self._last_started = False
 
     @property
     def all_seen(self) -> bool:
-        """Whether every piece was taken in before."""
-        number = next(number for number in count(1) if self._name(number, last=False) not in self._seen)
-        return self._read_as in self._seen or self._name(number, last=True) in self._seen
+        """Whether every chunk was ingested before."""
+        number = next(number for number in count(1) if self._of_chunk(number, last=False) not in self._seen)
+        return self._fingerprint in self._seen or self._of_chunk(number, last=True) in self._seen
 
-    def origin(self, where: str) -> str:
-        """What the piece last asked for is called; `where` says where one of several begins."""
-        return self._file.origin if self._complete and self._given == 1 else f"{self._file.origin} from {where}"
+    def batches(self, chunks: Iterable[FileChunk]) -> Iterator[SourceBatch]:
+        """Yield a batch for each chunk that was not ingested before, with its origin, fingerprint and `finish`."""
+        for chunk in chunks:
+            self._started += 1
+            self._last_started = chunk.last
+            is_whole_file = chunk.last and self._started == 1
+            fingerprint = self._fingerprint if is_whole_file else self._of_chunk(self._started, last=chunk.last)
+            if fingerprint in self._seen:
+                self._finish_chunk()
+                continue
+            origin = self._file.origin if is_whole_file else f"{self._file.origin} from {chunk.begins_at}"
+            yield replace(chunk.make_batch(), origin=origin, fingerprint=fingerprint, finish=self._finish_chunk)
 
-    def next(self, *, last: bool) -> str | None:
-        """The fingerprint of the next piece; None where it was taken in before."""
-        self._given += 1
-        self._complete = last
-        name = self._read_as if last and self._given == 1 else self._name(self._given, last=last)
-        if name not in self._seen:
-            return name
-        self.finish()
-        return None
+    def _finish_chunk(self) -> None:
+        """Count one more chunk as ingested. Raises SourceError if the file cannot be moved away."""
+        self._ingested += 1
+        if self._last_started and self._ingested == self._started:
+            self._file.move_away()
 
-    def finish(self) -> None:
-        """Note that one more piece was taken in. Raises SourceError where the file cannot be put away."""
-        self._taken_in += 1
-        if self._complete and self._taken_in == self._given:
-            self._file.put_away()
-
-    def _name(self, number: int, *, last: bool) -> str:
-        return f"{self._read_as} {number}{' last' if last else ''}"
+    def _of_chunk(self, number: int, *, last: bool) -> str:
+        return f"{self._fingerprint} {number}{' last' if last else ''}"
 
 
 def _reserve(folder: Path, path: Path) -> Path:
-    """A new empty file in `folder`, called like `path` or, where that is taken, with the next number in its name."""
+    """A new empty file in `folder` with the name of `path`, or with a number added if that name is taken."""
     for number in count(1):
         candidate = folder / (path.name if number == 1 else f"{path.stem}-{number}{path.suffix}")
         try:
@@ -201,20 +207,20 @@ def _reserve(folder: Path, path: Path) -> Path:
     raise AssertionError  # count never ends
 
 
-HOW_FILES_COME = {"files", "settle", "after"}  # settings that change no reading
-_USUAL_SETTLE = timedelta(seconds=5)
+INBOX_SETTINGS = {"files", "settle", "after"}  # settings that change no reading
+_DEFAULT_SETTLE = timedelta(seconds=5)
 
 
 def _validate_inside(text: str) -> str:
-    """Return the folder if it lies in the configuration's; raise ValueError if not."""
+    """Return the folder if it is inside the configuration's folder; raise ValueError if not."""
     path = PurePath(os.path.normpath(text))
     if path.is_absolute() or path.parts[:1] in [(), ("..",), ("~",)]:
-        raise ValueError(f"{text!r} does not lie in the folder of the configuration: write for example 'done'")
+        raise ValueError(f"{text!r} is not inside the configuration's folder: write for example 'done'")
     return str(path)
 
 
 class MoveTo(BaseModel):
-    """Move a file that was taken in whole to this folder, relative to the configuration's and inside it."""
+    """Move a file after ingest to this folder, which is relative to the configuration's folder and inside it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -232,10 +238,11 @@ After = Annotated[
 
 
 class Inbox(BaseModel):
-    """The settings of a source that reads files, relative to the folder in the validation context as `folder`.
+    """The settings that all sources of files share. Paths are relative to `folder` in the validation context.
 
-    A file that was written to less than `settle` ago is left for the next run. Where it is not set it is 5 s, and a file that
-    stays where it is (`after` = "keep") is read at once unless it ends in the middle: it is read again once it has grown.
+    A file that was written to less than `settle` ago is left for the next run. If `settle` is not set it is 5 s, and a file
+    that is kept where it is (`after` = "keep") is read at once unless it ends in the middle: once it has grown it is read
+    again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -254,39 +261,59 @@ class Inbox(BaseModel):
         self._folder = Path((context or {}).get("folder", "."))
 
     @model_validator(mode="after")
-    def _validate_apart(self) -> "Inbox":
+    def _validate_move_to(self) -> "Inbox":
         if isinstance(self.after, MoveTo):
             for glob in self.files:
                 if os.path.normpath(PurePath(glob).parent) == self.after.move_to:
                     raise ValueError(f"files {glob!r} are read from the folder that after.move_to moves them to")
         return self
 
-    def arrived(self) -> list[InboxFile]:
+    def ready_files(self) -> list[InboxFile]:
         """The files that are ready to be read, by name.
 
-        Raises SourceError for a glob that matches no file, or, as files that are moved away leave none, whose folder is
-        missing; and for a folder to move them to that a symbolic link leads out of the configuration's.
+        Raises SourceError for a glob that matches no file; if files are moved away, only for a glob whose folder is missing.
+        Raises SourceError, too, if a symbolic link leads `after.move_to` out of the configuration's folder.
         """
         destination = self._destination()
         found = matched_files(self.files, self._folder, may_be_empty=destination is not None)
         if destination is not None:
             found = [(origin, path) for origin, path in found if not path.resolve().is_relative_to(destination)]
-        files = (self._as_found(origin, path, destination) for origin, path in found)
+        files = (self._inspect(origin, path, destination) for origin, path in found)
         return [file for file in files if file is not None and not (file.young and self._only_settled)]
 
-    def deliver_each(
-        self, files: Iterable[InboxFile], deliver: Callable[[InboxFile], Iterable[SourceBatch]]
+    def read_files(
+        self,
+        seen: Collection[str],
+        fingerprint_of: Callable[[BinaryIO, str], str],
+        chunks_of: Callable[[BinaryIO, InboxFile], Iterable[FileChunk]],
     ) -> Iterator[SourceBatch]:
-        """Yield what `deliver` makes of each file, and raise SourceError for bad ones after the last.
+        """The batches of all files that are ready, by name; a large file gives several.
 
-        A file that vanished is left out; so is one that seems to be written to, until the next time.
+        `fingerprint_of` gets a file and its name, `chunks_of` a file and what is known about it. A file whose chunks are all
+        `seen` is only moved away.
+        Raises SourceError as `ready_files` does before any file is read, and for bad files after the last batch. A file that
+        vanished is left out; one that seems to be still written to is left for the next run.
         """
+
+        def batches(file: InboxFile) -> Iterator[SourceBatch]:
+            with open_bytes(file.path, file.origin) as stream:
+                loader = FileLoader(file, fingerprint_of(stream, file.path.name), seen)
+                if loader.all_seen:
+                    file.move_away()  # a run was killed between the commit and the move
+                    return
+                yield from loader.batches(chunks_of(stream, file))
+
+        return self._read_each(self.ready_files(), batches)
+
+    def _read_each(
+        self, files: Iterable[InboxFile], batches: Callable[[InboxFile], Iterable[SourceBatch]]
+    ) -> Iterator[SourceBatch]:
         errors: list[SourceError] = []
         for file in files:
             try:
-                for delivery in deliver(file):
+                for batch in batches(file):
                     if not (self._only_settled and file.has_changed()):
-                        yield delivery
+                        yield batch
             except UnfinishedFileError as error:
                 if not file.may_be_unfinished():
                     errors.append(error)
@@ -299,11 +326,11 @@ class Inbox(BaseModel):
 
     @property
     def _only_settled(self) -> bool:
-        """A file that is moved away is never read again, so that half of it would be lost."""
+        """True if half a file would be lost: a file that is moved away is never read again."""
         return self.settle is not None or isinstance(self.after, MoveTo)
 
-    def _as_found(self, origin: str, path: Path, destination: Path | None) -> InboxFile | None:
-        settle = _USUAL_SETTLE if self.settle is None else self.settle
+    def _inspect(self, origin: str, path: Path, destination: Path | None) -> InboxFile | None:
+        settle = _DEFAULT_SETTLE if self.settle is None else self.settle
         stamp = stamp_of(path)
         try:
             young = settle > timedelta(0) and age_of(path) < settle.total_seconds()

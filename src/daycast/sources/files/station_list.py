@@ -1,4 +1,4 @@
-"""The station list as a CSV file beside the readings."""
+"""A station list as a CSV file, which any source can have beside its readings."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ _LIMITS = {"latitude": 90.0, "longitude": 180.0, "elevation_m": 9000.0}
 
 
 class StationList(BaseModel):
-    """Which file, and which of its columns; what is neither named here nor in the file is unknown for all stations."""
+    """The file and its columns. A column that is neither named here nor in the file is unknown for all stations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     separator: Separator = ","
-    encoding: Encoding | None = None  # None: as text_encoding.py says
+    encoding: Encoding | None = None  # None: detected, see streams.py
     station: str = "station_id"
     name: str = "name"
     latitude: str = "latitude"  # degrees north
@@ -29,9 +29,10 @@ class StationList(BaseModel):
     elevation_m: str = "elevation_m"  # metres
 
     def read(self, folder: Path, missing: tuple[str, ...], decimal: str) -> pl.DataFrame:
-        """The stations (STATION_SCHEMA), `file` being relative to `folder`.
+        """The stations (STATION_SCHEMA); `file` is relative to `folder`, `missing` and `decimal` are those of the source.
 
-        Raises SourceError naming a missing column, a station that is listed twice or garbled, or a position that is none.
+        Raises SourceError naming a missing column, a station that is listed twice or has unreadable characters, or a
+        position that is not on Earth.
         """
         content = read_bytes(folder / Path(self.file).expanduser(), self.file)
         named = [
@@ -56,7 +57,7 @@ class StationList(BaseModel):
         garbled = ids.filter(ids.str.contains(UNREADABLE, literal=True))
         if not garbled.is_empty():
             raise SourceError(
-                f"{self.file} lists station {garbled[0]!r}, which has bytes that are no text: "
+                f"{self.file} lists station {garbled[0]!r}, which has bytes that are not text: "
                 "correct them, or set station_list.encoding"
             )
         repeated = ids.filter(ids.is_duplicated())
@@ -69,6 +70,6 @@ class StationList(BaseModel):
         if not wrong.is_empty():
             row = wrong.row(0, named=True)
             raise SourceError(
-                f"{self.file}: station {row['station_id']!r} has {field} {row[field]!r}, which is no such number"
+                f"{self.file}: station {row['station_id']!r} has {field} {row[field]!r}, which is not a valid number"
             )
         return values

@@ -1,4 +1,4 @@
-"""The secret that a server wants: where it goes, and how it stays out of errors and logs."""
+"""The `http = {…}` table of a source, and its secret: where it goes, and how it stays out of errors and logs."""
 
 import logging
 import re
@@ -14,14 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from daycast.errors import ConfigError
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 
-# How a source speaks HTTP: the `http = {…}` table within a `[[sources]]` table.
-
-
-_TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105 (what a header's name is made of: RFC 9110, section 5.6.2)
+_TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105 (the characters of a header's name: RFC 9110, section 5.6.2)
 
 
 class Credential(BaseModel):
-    """Which secret a server wants, and where: in a header, or as a parameter of the query. The secret itself stands in `env`."""
+    """Which secret a server wants, and where: in a header, or as a parameter of the query. `env` names where the secret is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +35,7 @@ class Credential(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """How long to wait for a server, how often to try, and how much to ask of it."""
+    """How long to wait for a server, how often to try again, and how fast to ask."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,17 +45,13 @@ class HttpSettings(BaseModel):
     credential: Credential | None = None
 
 
-_LOGGERS = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.proxy",
-)  # which write down addresses and headers
+# they log addresses and headers
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
 @dataclass(frozen=True)
 class Auth:
-    """Headers and query parameters that carry the secret; both empty where the server wants none."""
+    """Headers and query parameters that carry the secret; both are empty if the server wants none."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -70,13 +63,13 @@ class Auth:
 
     @cached_property
     def _spellings(self) -> re.Pattern[str]:
-        """Every way to write the secret: addresses escape some characters and not others, each after its own rules."""
+        """Every way to write the secret: addresses escape some characters and not others, each by its own rules."""
         ways = (f"(?:{re.escape(each)}|%{ord(each):02x}{'|[+]' if each == ' ' else ''})" for each in self.secret)
         return re.compile("".join(ways), re.IGNORECASE)
 
     @contextmanager
     def hidden_in_logs(self) -> Iterator[None]:
-        """Keep the secret out of what the HTTP library logs meanwhile."""
+        """Keep the secret out of what the HTTP library logs within the block."""
 
         def censor(record: logging.LogRecord) -> bool:
             record.msg, record.args = self.hide(record.getMessage()), ()
@@ -93,9 +86,9 @@ class Auth:
 
 
 def read_auth(credential: Credential | None, environment: Mapping[str, str]) -> Auth:
-    """The key that `credential` tells of, its secret read from `environment`.
+    """The Auth that `credential` describes, with its secret read from `environment`.
 
-    Raises ConfigError naming the environment variable where it is missing or cannot be sent, never what it holds.
+    Raises ConfigError naming the environment variable if it is not set or cannot be sent; the message never shows its value.
     """
     if credential is None:
         return Auth()

@@ -1,6 +1,6 @@
-"""The HTTP client of all sources: patient with servers that fail for a while, exact about what they send, discreet with secrets.
+"""The HTTP client of all sources: it retries, keeps the pace, and never shows a secret.
 
-The tree of what it raises: SourceError where the server is at fault or gone, ConfigError where a secret is missing.
+It raises SourceError if the server is at fault or gone, ConfigError if a secret is missing.
 """
 
 import time
@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from daycast.errors import SourceError
 from daycast.sources.batch import find_stop
 from daycast.sources.http.auth import Credential, HttpSettings, read_auth
-from daycast.sources.http.transport import Answer, PermanentError, TransientError, backoff_s
+from daycast.sources.http.transport import PermanentError, Response, TransientError, backoff_s
 
 __all__ = ["Body", "Client", "Credential", "HttpSettings"]
 
@@ -23,36 +23,36 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Body:
-    """What a server sent, and by which name (ETag or Last-Modified) it can be asked whether that has changed."""
+    """The body of a response, and its `validator` (ETag or Last-Modified), with which one can ask whether it has changed."""
 
     content: bytes
     validator: str | None
 
 
 class Client:
-    """Asks one server, politely; a context manager over one pool of connections, for one thread.
+    """Sends requests to one server; a context manager over one pool of connections, for one thread.
 
-    A request is tried again after time-outs, broken connections, bodies that are cut off and answers that say "later"
-    (408, 425, 429, 500, 502, 503, 504), with growing pauses. The secret goes to the host that is asked, and to no other that it
+    A request is tried again, after growing waits, if it timed out, the connection broke, the body was cut off, or the status
+    says "later" (408, 425, 429, 500, 502, 503, 504). The secret goes to the host that is asked, and to no other host that it
     redirects to. Raises ConfigError naming the environment variable if the secret is missing.
     """
 
     def __init__(
         self, settings: HttpSettings, environment: Mapping[str, str], sleep: Callable[[float], None] | None = None
     ) -> None:
-        from daycast.sources.http.transport import Transport, shown  # noqa: PLC0415 (httpx only once something is asked)
+        from daycast.sources.http.transport import Transport, public_url  # noqa: PLC0415 (imports httpx only if needed)
 
         self._settings = settings
-        self._key = read_auth(settings.credential, environment)
-        self._exchange = Transport(settings.timeout, self._key)
-        self._shown = shown
+        self._auth = read_auth(settings.credential, environment)
+        self._transport = Transport(settings.timeout, self._auth)
+        self._public_url = public_url
         self._sleep = find_stop().sleep if sleep is None else sleep
-        self._asked_at = float("-inf")  # [s] of the monotonic clock, which only tells spans
+        self._last_request_s = float("-inf")  # of the monotonic clock, which only measures spans
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._open.callback(self._exchange.close)
-        self._open.enter_context(self._key.hidden_in_logs())
+        self._open.callback(self._transport.close)
+        self._open.enter_context(self._auth.hidden_in_logs())
         return self
 
     def __exit__(
@@ -61,66 +61,66 @@ class Client:
         self._open.close()
 
     def get_json(self, url: str, params: Mapping[str, str] | None = None) -> Any:
-        """What the JSON at `url` says; `params` are added to its query.
+        """The JSON at `url`, parsed; `params` are added to the query.
 
         Raises SourceError, one line: the address without its query, what happened, and how often it was tried.
         """
 
-        def read(answer: Answer) -> Any:
-            answer.require_success()
-            return answer.json()
+        def read(response: Response) -> Any:
+            response.require_success()
+            return response.json()
 
-        return self._ask(url, params, {"Accept": "application/json", "Accept-Encoding": "gzip"}, read)
+        return self._request(url, params, {"Accept": "application/json", "Accept-Encoding": "gzip"}, read)
 
     def get_bytes(self, url: str, validator: str | None = None, missing_ok: bool = False) -> Body | None:
-        """The body at `url`; None where it still is the one of `validator`, or where `missing_ok` and there is none (404).
+        """The body at `url`; None if it is still the one of `validator`, or if `missing_ok` and there is none (404).
 
         Raises SourceError as get_json does.
         """
 
-        def read(answer: Answer) -> Body | None:
-            unchanged = validator is not None and answer.status == HTTPStatus.NOT_MODIFIED
-            if unchanged or (missing_ok and answer.status == HTTPStatus.NOT_FOUND):
+        def read(response: Response) -> Body | None:
+            unchanged = validator is not None and response.status == HTTPStatus.NOT_MODIFIED
+            if unchanged or (missing_ok and response.status == HTTPStatus.NOT_FOUND):
                 return None
-            answer.require_success()
-            return Body(answer.content, answer.headers.get("etag") or answer.headers.get("last-modified"))
+            response.require_success()
+            return Body(response.content, response.headers.get("etag") or response.headers.get("last-modified"))
 
-        # some servers give a compressed body another ETag, and then never see that it is unchanged
-        return self._ask(url, None, {"Accept-Encoding": "identity", **_condition(validator)}, read)
+        # some servers give compressed bodies another ETag, and then never answer that they are unchanged
+        return self._request(url, None, {"Accept-Encoding": "identity", **_condition(validator)}, read)
 
-    def _ask(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], read: Callable[[Answer], Read]
+    def _request(
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], read: Callable[[Response], Read]
     ) -> Read:
         attempt = 0
         while True:
-            self._keep_pace()
+            self._wait_for_turn()
             try:
-                return read(self._exchange.get(url, params, headers))
+                return read(self._transport.get(url, params, headers))
             except TransientError as error:
-                pause = self._pause(error, attempt, url)
+                wait_s = self._backoff(error, attempt, url)
             except PermanentError as error:
                 raise self._failure(url, error, attempt) from None
-            self._sleep(pause)
+            self._sleep(wait_s)
             attempt += 1
 
-    def _pause(self, error: TransientError, attempt: int, url: str) -> float:
+    def _backoff(self, error: TransientError, attempt: int, url: str) -> float:
         if attempt == self._settings.retries:
             raise self._failure(url, error, attempt) from None
         try:
             return backoff_s(error, attempt, url)
-        except PermanentError as impatience:
-            raise self._failure(url, impatience, attempt) from None
+        except PermanentError as too_long:
+            raise self._failure(url, too_long, attempt) from None
 
     def _failure(self, url: str, error: Exception, attempt: int) -> SourceError:
         tried = f" (tried {attempt + 1} times)" if attempt else ""
-        return SourceError(self._key.hide(f"{self._shown(url)} {error}{tried}"))
+        return SourceError(self._auth.hide(f"{self._public_url(url)} {error}{tried}"))
 
-    def _keep_pace(self) -> None:
-        """Wait until the next request is due."""
-        early = self._asked_at + 1 / self._settings.requests_per_second - time.monotonic()
+    def _wait_for_turn(self) -> None:
+        """Wait until the next request is allowed."""
+        early = self._last_request_s + 1 / self._settings.requests_per_second - time.monotonic()
         if early > 0:
             self._sleep(early)
-        self._asked_at = time.monotonic()
+        self._last_request_s = time.monotonic()
 
 
 def _condition(validator: str | None) -> dict[str, str]:

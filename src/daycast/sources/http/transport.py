@@ -1,4 +1,9 @@
-"""One request and its answer over httpx: time-outs, redirects and the size of the body are watched here."""
+"""One HTTP request and its response over httpx.
+
+Order: the two kinds of failure, `Deadline` (a limit for the whole request), `backoff_s` (how long to wait before the next
+attempt), `Response` (status and body, checked), and `Transport`, which sends the request and follows redirects. Client turns
+failures into a SourceError when no attempt is left.
+"""
 
 import json
 import socket
@@ -19,37 +24,33 @@ import httpx
 from daycast import __version__
 from daycast.sources.batch import find_stop
 from daycast.sources.http.auth import Auth
-from daycast.sources.streams import DamagedError, is_packed, unpacked
-
-# What can go wrong with one HTTP request; Client makes a SourceError of it once trying again is of no use.
+from daycast.sources.streams import DamagedError, decompressed, is_gzip
 
 
 class TransientError(Exception):
-    """Trouble that may be over the next time; `wait_s` is how long the server asks us to wait, None if it does not say."""
+    """A failure that may be over at the next attempt; `wait_s` is the wait that the server asks for, None if it states none."""
 
     def __init__(self, message: str, wait_s: float | None = None, *, overloaded: bool = False) -> None:
         super().__init__(message)
         self.wait_s = wait_s
-        self.overloaded = overloaded  # we asked for too much, so wait longer than after a mere hiccup
+        self.overloaded = overloaded  # we sent too many requests, so wait longer than after other failures
 
 
 class PermanentError(Exception):
-    """Trouble that another attempt would meet again."""
-
-
-# A limit to the whole of a request, which the HTTP library lacks: its own time-outs begin anew with every byte.
+    """A failure that every further attempt would meet again."""
 
 
 class Deadline:
-    """Cuts a client's connections once a request has taken `limit_s` seconds, whether the server drips head or body.
+    """Cuts a client's connections after a request took `limit_s` seconds.
 
-    It does so too when its thread is to stop reading, which raises StoppedError.
+    httpx has no limit for a whole request: its time-outs begin anew with every byte, so a server that sends head or body
+    byte by byte could hold us. The connections are cut, too, if reading is to stop; that raises StoppedError.
     """
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._stop = find_stop()
-        self.has_bitten = False
+        self.has_expired = False
         self._sockets: list[socket.socket] = []
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -58,59 +59,56 @@ class Deadline:
             return
         alive = [known for known in self._sockets if known.fileno() >= 0]
         self._sockets = [*alive, info["return_value"].get_extra_info("socket")]
-        if self.has_bitten:  # connecting itself took too long
+        if self.has_expired:  # connecting itself took too long
             self._expire()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Cut the connections if what happens inside takes longer than the limit; `has_bitten` says so afterwards."""
-        self.has_bitten = False
+    def running(self) -> Iterator[None]:
+        """Cut the connections if the block takes longer than the limit; afterwards `has_expired` tells."""
+        self.has_expired = False
         timer = threading.Timer(self.limit_s, self._expire)
         timer.daemon = True
         timer.start()
         try:
-            with self._stop.cutting(self._expire):
+            with self._stop.callback(self._expire):
                 yield
         finally:
             timer.cancel()
 
     def _expire(self) -> None:
-        self.has_bitten = True
+        self.has_expired = True
         for connection in self._sockets:
             with suppress(OSError):  # closed meanwhile
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes a blocked read, as closing would not
-
-
-# How long to wait before the next attempt.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # wakes a blocked read; closing does not
 
 
 FIRST_BACKOFF_S = 1.0  # doubled with each attempt
-FIRST_OVERLOAD_BACKOFF_S = 15.0  # limits are mostly counted by the minute: 15 + 30 + 60 s sit one out
-LONGEST_BACKOFF_S = 60.0
-LONGEST_ASKED_S = 300.0  # a server that wants us to wait longer is asked again by the next run
+FIRST_OVERLOAD_BACKOFF_S = 15.0  # most limits are per minute: 15 + 30 + 60 s wait for the next one
+MAX_BACKOFF_S = 60.0
+MAX_RETRY_AFTER_S = 300.0  # if a server asks for more, the next run asks it again
 
 
 def backoff_s(error: TransientError, attempt: int, seed: str) -> float:
-    """Seconds to wait after attempt number `attempt` (from 0) has failed with `error`.
+    """Seconds to wait after attempt number `attempt` (from 0) failed with `error`.
 
-    They double each time and are shortened by up to half, a share that depends on `seed` and `attempt` alone, so that clients
-    that failed together do not come back together. A longer wait that the server asks for is granted.
-    Raises LastingError where it asks for more than LONGEST_ASKED_S.
+    The wait doubles with each attempt and is shortened by up to half. That share depends on `seed` and `attempt` alone, so
+    that clients that failed together do not return together. If the server asks for a longer wait, it is granted. Raises
+    PermanentError if it asks for more than MAX_RETRY_AFTER_S.
     """
     first = FIRST_OVERLOAD_BACKOFF_S if error.overloaded else FIRST_BACKOFF_S
     share = zlib.crc32(f"{seed} {attempt}".encode()) / 2**32
-    own = min(first * 2**attempt, LONGEST_BACKOFF_S) * (1 - share / 2)
+    own = min(first * 2**attempt, MAX_BACKOFF_S) * (1 - share / 2)
     if error.wait_s is None:
         return own
-    if error.wait_s > LONGEST_ASKED_S:
+    if error.wait_s > MAX_RETRY_AFTER_S:
         raise PermanentError(f"{error}, and asks us to wait {error.wait_s:,.0f} s: try again after that")
     return max(own if not error.overloaded else 0.0, error.wait_s)
 
 
-def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that Retry-After asks us to wait, from a number or a date; None where it says nothing that can be read.
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the header Retry-After asks us to wait, a number or a date; None if it cannot be read.
 
-    A date counts from the Date of the same answer, so that neither clock need be right (RFC 9110, section 10.2.3).
+    A date counts from the Date of the same response, so that neither clock need be right (RFC 9110, section 10.2.3).
     """
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
@@ -122,170 +120,170 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     return max(wait.total_seconds(), 0.0)
 
 
-# One answer of an HTTP server, and what is to be made of it.
-
-
-MOST_BYTES = 128 * 2**20  # of one body, packed or not: JSON takes up to twenty times as much when it is read
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # all others stay as they are, however often we ask
-_SHORT = 120  # characters of a strange body that are shown
-_REASON = ("reason", "message", "detail", "errorMessage", "error")  # where servers that speak JSON say what is wrong
+MAX_BYTES = 128 * 2**20  # of one body, compressed or not; parsed JSON takes up to twenty times as much memory
+_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # another attempt changes no other status
+_SHOWN_CHARACTERS = 120  # of an unexpected body, in messages
+_REASON_FIELDS = ("reason", "message", "detail", "errorMessage", "error")  # where servers say in JSON what is wrong
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Status, headers (by name in lower case) and the whole body, decoded."""
+class Response:
+    """Status, headers (names in lower case) and the whole body, decoded."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     def require_success(self) -> None:
-        """Raise TransientError for a status that may be another one next time, PermanentError for any other but 200."""
+        """Return if the status is 200. Raise TransientError for one that may change, PermanentError for any other."""
         if self.status == HTTPStatus.OK:
             return
         phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
         message = f"answers {self.status} {phrase}".rstrip() + self._reason()
-        if self.status in _PASSING:
+        if self.status in _TRANSIENT_STATUSES:
             overloaded = self.status == HTTPStatus.TOO_MANY_REQUESTS
-            raise TransientError(message, asked_wait_s(self.headers), overloaded=overloaded)
+            raise TransientError(message, retry_after_s(self.headers), overloaded=overloaded)
         raise PermanentError(message)
 
     def json(self) -> Any:
-        """What the body says. Raises TransientError with its first characters where it is cut off, or no JSON at all."""
+        """The body, parsed. Raises TransientError with its first characters if it is cut off or no JSON."""
         kind = self.headers.get("content-type", "without a type").partition(";")[0].strip()
         if not kind.endswith(("html", "xml")):
             try:
                 return json.loads(self.content)
             except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
                 pass
-        raise TransientError(f"answers with no proper JSON ({kind}), which begins with {_shortened(self.content)!r}")
+        raise TransientError(f"answers with invalid JSON ({kind}), which begins with {_shortened(self.content)!r}")
 
     def _reason(self) -> str:
-        """What the server says is wrong, after a colon; nothing where it only sends a page for people."""
+        """What the server says is wrong, after a colon; empty if it only sends a page for people."""
         if self.headers.get("content-type", "").startswith("text/plain"):
-            said: Any = _shortened(self.content)
+            reason: Any = _shortened(self.content)
         else:
-            said = _said(self.content)
-        return f": {said}" if said else ""
+            reason = _reason_in_json(self.content)
+        return f": {reason}" if reason else ""
 
 
 def decode(content: bytes, encoding: str) -> bytes:
-    """The body without its Content-Encoding. Raises PassingError where it is cut off, LastingError for an unknown encoding."""
+    """The body without its Content-Encoding.
+
+    Raises TransientError if it is damaged or cut off, PermanentError for an unknown encoding.
+    """
     if encoding in {"", "identity"}:
         return content
     if encoding not in {"gzip", "x-gzip"}:
-        raise PermanentError(f"encodes its answer as {encoding!r}, which was not asked for")
+        raise PermanentError(f"encodes its response as {encoding!r}, which was not asked for")
     body = BytesIO(content)
     damage = TransientError("sends a compressed body that is damaged or cut off")
-    if content and not is_packed(body):
+    if content and not is_gzip(body):
         raise damage
     try:
-        return bounded(unpacked(body))
+        return limited_body(decompressed(body))
     except DamagedError:
         raise damage from None
 
 
-def bounded(parts: Iterable[bytes]) -> bytes:
-    """The parts of a body together. Raises PermanentError where that is more than any that is read."""
+def limited_body(parts: Iterable[bytes]) -> bytes:
+    """The parts of a body, joined. Raises PermanentError if they have more than MAX_BYTES."""
     content = bytearray()
     for part in parts:
         content += part
-        if len(content) > MOST_BYTES:
-            raise PermanentError(
-                f"answers with more than {MOST_BYTES:,} bytes, the most that is read; ask for less at once"
-            )
+        if len(content) > MAX_BYTES:
+            raise PermanentError(f"answers with more than {MAX_BYTES:,} bytes, the limit; ask for less at once")
     return bytes(content)
 
 
-def _said(content: bytes) -> str:
+def _reason_in_json(content: bytes) -> str:
     try:
-        told = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError):
         return ""
-    for _ in range(2):  # {"error": {"message": "…"}} is the deepest in use
-        found = [told[auth] for auth in _REASON if auth in told] if isinstance(told, dict) else []
-        texts = [each for each in found if isinstance(each, str)]
+    for _ in range(2):  # {"error": {"message": "…"}} is the deepest form in use
+        if not isinstance(parsed, dict):
+            return ""
+        values = [parsed[name] for name in _REASON_FIELDS if name in parsed]
+        texts = [value for value in values if isinstance(value, str)]
         if texts:
             return _shortened(texts[0].encode())
-        told = next((each for each in found if isinstance(each, dict)), None)
+        parsed = next((value for value in values if isinstance(value, dict)), None)
     return ""
 
 
 def _shortened(content: bytes) -> str:
-    """The first characters on one line."""
-    line = " ".join(content[: 4 * _SHORT].decode(errors="replace").split())
+    """The first characters, on one line."""
+    line = " ".join(content[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").split())
     printable = "".join(character if character.isprintable() else "�" for character in line)
-    return printable if len(printable) <= _SHORT else printable[:_SHORT] + "…"
+    return printable if len(printable) <= _SHOWN_CHARACTERS else printable[:_SHOWN_CHARACTERS] + "…"
 
 
-_WHOLE_IN_TIMEOUTS = 10  # how many time-outs a request may take in all, unless told otherwise: a server may drip
-_MOST_REDIRECTS = 5
-_ONWARD = {301, 302, 303, 307, 308}
+_TIMEOUTS_PER_REQUEST = 10  # the default limit for a whole request
+_MAX_REDIRECTS = 5
+_REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 
 
 class Transport:
-    """One client of httpx, with the key of the server it was opened for.
+    """A client of httpx with the secret of the server it was opened for.
 
     Proxies and certificates are the machine's: httpx takes them from HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and the like.
     """
 
-    def __init__(self, timeout: timedelta, auth: Auth, whole: timedelta | None = None) -> None:
-        """whole: the most that one request may take; by default ten time-outs."""
-        self._key = auth
-        self._watchdog = Deadline((whole or _WHOLE_IN_TIMEOUTS * timeout).total_seconds())
+    def __init__(self, timeout: timedelta, auth: Auth, max_duration: timedelta | None = None) -> None:
+        """`timeout` limits connecting and each wait for a byte, `max_duration` the whole request (by default ten time-outs)."""
+        self._auth = auth
+        self._deadline = Deadline((max_duration or _TIMEOUTS_PER_REQUEST * timeout).total_seconds())
         self._client = httpx.Client(
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
-            follow_redirects=False,  # followed here, where it is known what may go to another host
+            follow_redirects=False,  # `_follow` does it, because the secret must not go to another host
         )
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._client.close()
 
-    def get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
-        """The answer to a GET, whatever its status. Raises TransientError or PermanentError where there is none."""
+    def get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]) -> Response:
+        """The response to a GET, whatever its status. Raises TransientError or PermanentError if there is none."""
         try:
-            with self._watchdog.watching():
-                answer = self._follow(_address(url, params), headers)
+            with self._deadline.running():
+                response = self._follow(_address(url, params), headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            if not self._watchdog.has_bitten:
-                raise self._trouble(error) from None
-        if self._watchdog.has_bitten:  # without an announced length the cut looks like a proper end
-            raise TransientError(f"was not done after {self._watchdog.limit_s:g} s, the most that a request gets")
-        return answer
+            if not self._deadline.has_expired:
+                raise self._classify(error) from None
+        if self._deadline.has_expired:  # without a Content-Length the cut looks like a regular end
+            raise TransientError(f"was not finished after {self._deadline.limit_s:g} s, the limit for a request")
+        return response
 
-    def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
-        auth, origin = self._key, url
-        for _ in range(_MOST_REDIRECTS + 1):
-            with closing(self._send(url, headers, auth)) as response:
-                if response.status_code not in _ONWARD or "Location" not in response.headers:
-                    return _answer(response)
+    def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Response:
+        auth, origin = self._auth, url
+        for _ in range(_MAX_REDIRECTS + 1):
+            with closing(self._send_one(url, headers, auth)) as response:
+                if response.status_code not in _REDIRECT_STATUSES or "Location" not in response.headers:
+                    return _read_response(response)
                 url = _target(url, response.headers["Location"])
-            if not _may_have_key(url, origin):
+            if not _is_same_server(url, origin):
                 auth = Auth()
-                url = with_query(url, dict.fromkeys(self._key.params))
-        raise PermanentError(f"redirects more than {_MOST_REDIRECTS} times, the last to {shown(str(url))}")
+                url = with_query(url, dict.fromkeys(self._auth.params))
+        raise PermanentError(f"redirects more than {_MAX_REDIRECTS} times, the last to {public_url(str(url))}")
 
-    def _send(self, url: httpx.URL, headers: Mapping[str, str], auth: Auth) -> httpx.Response:
-        with_key = with_query(url, auth.params)
-        extensions = {"trace": self._watchdog.trace}
+    def _send_one(self, url: httpx.URL, headers: Mapping[str, str], auth: Auth) -> httpx.Response:
+        with_auth = with_query(url, auth.params)
+        extensions = {"trace": self._deadline.trace}
         request = self._client.build_request(
-            "GET", with_key, headers={**headers, **auth.headers}, extensions=extensions
+            "GET", with_auth, headers={**headers, **auth.headers}, extensions=extensions
         )
         return self._client.send(request, stream=True)
 
-    def _trouble(self, error: httpx.TransportError | httpx.InvalidURL) -> TransientError | PermanentError:
+    def _classify(self, error: httpx.TransportError | httpx.InvalidURL) -> TransientError | PermanentError:
         if isinstance(error, httpx.TimeoutException):
             seconds = self._client.timeout.read
-            return TransientError(f"gave no sign for {seconds:g} s, the time-out ({type(error).__name__})")
+            return TransientError(f"sent nothing for {seconds:g} s, the time-out ({type(error).__name__})")
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-            return PermanentError(f"is no address that can be asked ({error})")
-        return TransientError(f"broke off: {error or type(error).__name__}")
+            return PermanentError(f"is not a valid address ({error})")
+        return TransientError(f"failed: {error or type(error).__name__}")
 
 
-def shown(url: str) -> str:
-    """The address as errors show it: without user, password and query, where secrets may stand."""
+def public_url(url: str) -> str:
+    """The address for messages: without user, password and query, which may hold secrets."""
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
@@ -303,12 +301,12 @@ def _address(url: str, params: Mapping[str, str] | None) -> httpx.URL:
 
 
 def with_query(url: httpx.URL, params: Mapping[str, str | None]) -> httpx.URL:
-    """`url` with `params` in its query, in place of those of the same name; None takes one out."""
+    """`url` with `params` in its query, replacing those of the same name; None removes one."""
     if not params:
         return url
     others = [(name, value) for name, value in url.params.multi_items() if name not in params]
     given = [(name, value) for name, value in params.items() if value is not None]
-    # a space as %20 is read by every server, as + only by those that take the query for a form
+    # every server reads a space as %20, but only some as +
     query = urlencode([*others, *given], quote_via=quote, safe=",:$()'")
     return url.copy_with(query=query.encode() if query else None)
 
@@ -321,18 +319,18 @@ def _target(url: httpx.URL, location: str) -> httpx.URL:
 
 def _require_web(url: httpx.URL) -> None:
     if url.scheme not in {"http", "https"} or not url.host:
-        raise PermanentError(f"leads to {shown(str(url))!r}, which is neither http nor https")
+        raise PermanentError(f"leads to {public_url(str(url))!r}, which is neither http nor https")
 
 
-def _may_have_key(url: httpx.URL, origin: httpx.URL) -> bool:
-    """Whether a redirect stays at the server the key is for; from http to https of the same host is the same server."""
+def _is_same_server(url: httpx.URL, origin: httpx.URL) -> bool:
+    """Whether a redirect stays at the server the secret is for; from http to https of the same host is the same server."""
     if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port):
         return True
     secured = (origin.scheme, url.scheme) == ("http", "https") and (origin.port, url.port) == (None, None)
     return secured and url.host == origin.host
 
 
-def _answer(response: httpx.Response) -> Answer:
-    body = bounded(response.iter_raw())
+def _read_response(response: httpx.Response) -> Response:
+    body = limited_body(response.iter_raw())
     content = decode(body, response.headers.get("Content-Encoding", "").strip().lower())
-    return Answer(response.status_code, dict(response.headers), content)
+    return Response(response.status_code, dict(response.headers), content)

@@ -1,4 +1,4 @@
-"""What the sources that read NOAA's station-years have in common: their settings, and the way from files to deliveries."""
+"""What the sources of NOAA's station-years share: `NoaaArchive` has their settings and fetches, `make_batch` makes batches."""
 
 import re
 from abc import abstractmethod
@@ -14,8 +14,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from daycast.errors import SourceError
-from daycast.sources.batch import SourceBatch
-from daycast.sources.files.csv_table import list_problems
+from daycast.sources.batch import SourceBatch, problems_frame
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.noaa.station_years import (
     ArchiveStore,
@@ -31,12 +30,10 @@ from daycast.sources.tables.times import earlier
 from daycast.times import HOUR
 from daycast.variables import Variable
 
-# From the reports of a station-year to a delivery of what was received in a span of time.
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What to deliver: what was received in (since, until], `delay` after it was observed, and not observed before `start`."""
+    """What to hand over: received in (since, until], `delay` after the observation, and not observed before `start`."""
 
     since: datetime | None
     until: datetime
@@ -44,10 +41,10 @@ class Span:
     delay: timedelta
 
 
-def as_delivery(
+def make_batch(
     reports: Reports, station_year: StationYear, fingerprint: str, span: Span, variables: Mapping[str, Variable]
 ) -> SourceBatch:
-    """The reports in `span`, and those whose time cannot be read, with every variable, null where the file has none such."""
+    """The reports of a station-year in `span`, and those whose time cannot be read; a variable that the file lacks is null."""
     readings = _readings(reports.values, station_year.station, span.delay, variables)
     received, observed, never = pl.col("received_at"), pl.col("observed_at"), pl.lit(value=False)
     sides = readings.select(
@@ -61,7 +58,7 @@ def as_delivery(
         fingerprint=fingerprint,
         readings=readings.filter(inside),
         raw=reports.raw.filter(inside),
-        problems=_only(list_problems(reports.complaints), inside),
+        problems=_renumber(problems_frame(reports.problems), inside),
         complete=not (sides["late"] | sides["old"]).any(),
         receipt="assumed",
     )
@@ -79,16 +76,15 @@ def _readings(values: pl.DataFrame, station: str, delay: timedelta, variables: M
     )
 
 
-def _only(problems: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
-    """The problems of the rows `kept`, which are numbered anew without the others."""
+def _renumber(problems: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
+    """The problems of the rows `kept`, with their row numbers counted among these rows."""
     numbers = kept.cum_sum().cast(pl.UInt32)
     row = problems["row_number"]
     return problems.filter(kept.gather(row)).with_columns(row_number=numbers.gather(row.filter(kept.gather(row))) - 1)
 
 
-_PATIENCE = 3  # station-years in a row that cannot be had before the archive is taken to be down
-# settings that change no reading
-_WHERE_FILES_LIE = {"name", "folder", "archive", "station_ids", "station_list", "http"}
+_MAX_FAILURES_IN_A_ROW = 3  # after so many station-years the archive counts as down
+_NOT_IN_FINGERPRINT = {"name", "folder", "archive", "station_ids", "station_list", "http"}  # they change no reading
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -96,26 +92,27 @@ def _in_utc(time: datetime) -> datetime:
 
 
 class NoaaArchive(BaseModel):
-    """The settings of a source that reads station-years, from `folder` or else from `archive`, and how it fetches them.
+    """The settings of a source that reads station-years, from `folder` or from `archive`, and how it fetches them.
 
-    The archive says only when a report was made, and gets it days later; `reporting_delay` is how long after the observation such
-    a report is usually at hand for those who receive it directly, so that history is learned as it would have been lived.
+    The archive states only when a report was made, and receives it days later. `reporting_delay` is how long after the
+    observation people who receive reports directly usually have them, so that the past is learned as it would have been
+    lived.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     resumes: ClassVar[bool] = False
-    reader_version: ClassVar[int]  # raised when the same file and configuration give other readings
-    file_name: ClassVar[re.Pattern[str]]  # with the groups station and year
+    reader_version: ClassVar[int]  # raise it if equal files and settings give other readings: they are ingested again
+    file_name: ClassVar[re.Pattern[str]]  # has the groups station and year
     station_form: ClassVar[re.Pattern[str]]
 
     name: str
-    folder: str | None = None  # relative to the configuration's; files may lie deeper in it
+    folder: str | None = None  # relative to the configuration's; its subfolders are searched too
     archive: str
     station_ids: Annotated[tuple[str, ...], BeforeValidator(list_if_bare)] = Field(
         default=(), alias="stations"
-    )  # none: all that the folder has
-    start: Annotated[datetime | None, AfterValidator(_in_utc)] = None  # reports before are left out
+    )  # empty: all in the folder
+    start: Annotated[datetime | None, AfterValidator(_in_utc)] = None  # earlier reports are left out
     reporting_delay: Duration = HOUR
     station_list: str | None = None  # file or address
     http: HttpSettings = HttpSettings()
@@ -124,7 +121,7 @@ class NoaaArchive(BaseModel):
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that all paths are relative to, and the environment that a credential is read from."""
+        """Remember the folder that paths are relative to, and the environment that a credential is read from."""
         self._folder = Path((context or {}).get("folder", "."))
         self._environment = (context or {}).get("environment", {})
 
@@ -132,11 +129,13 @@ class NoaaArchive(BaseModel):
     def _validate_where(self) -> "NoaaArchive":
         for station in self.station_ids:
             if not self.station_form.fullmatch(station):
-                raise ValueError(f"{station!r} is no station of this archive: they match {self.station_form.pattern}")
+                raise ValueError(
+                    f"{station!r} is not a station of this archive: stations match {self.station_form.pattern}"
+                )
         if self.folder is not None and "archive" in self.model_fields_set:
             raise ValueError(f"give folder ({self.folder!r}) or archive ({self.archive!r}), not both")
         if self.folder is None and not self.station_ids:
-            raise ValueError("give the stations to fetch from the archive, or a folder where files lie")
+            raise ValueError("give the stations to fetch from the archive, or a folder with files")
         if self.folder is None and self.start is None:
             raise ValueError("give start, the first day to fetch from the archive, for example 2015-01-01")
         return self
@@ -148,56 +147,58 @@ class NoaaArchive(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield one delivery a station-year of what was received in (since, until]; see Source.
+        """Yield a batch for each station-year, with what was received in (since, until]; see Source.
 
-        Years that ended before `since` or `start` are not looked at; of an archive, where `since` is None, neither are those that
-        were closed when they were read. Raises SourceError for a folder without station-years before
-        any is read; for what cannot be had or read, and stations never found, after all the others were delivered.
+        Years that ended before `since` or `start` are skipped. If `since` is None, years of an archive that were closed when
+        they were last read are skipped too. Raises SourceError for a folder without station-years before any is read. Raises
+        SourceError for files that cannot be fetched or read, and for stations that were never found, after all other
+        batches.
         """
         with ExitStack() as opened:
-            store = self._store(opened, seen, until, again=since is not None)
+            store = self._store(opened, seen, until, refetch=since is not None)
             errors: list[str] = []
             failed_in_a_row = 0
             for station_year in store.find(self._first_year(since), until.year):
                 try:
-                    delivery = self._deliver(store, station_year, (since, until), variables)
+                    batch = self._fetch_batch(store, station_year, (since, until), variables)
                     failed_in_a_row = 0
                 except SourceError as error:
                     errors.append(str(error))
                     failed_in_a_row += 1
-                    if failed_in_a_row == _PATIENCE and self.folder is None:
+                    if failed_in_a_row == _MAX_FAILURES_IN_A_ROW and self.folder is None:
                         break
                     continue
-                if delivery is not None:
-                    yield delivery
-        errors += [] if (absence := store.complaint()) is None else [absence]
+                if batch is not None:
+                    yield batch
+        errors += [] if (missing := store.describe_missing()) is None else [missing]
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
             raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
 
     @abstractmethod
     def address(self, station: str, year: int) -> str:
-        """Where the archive has a station-year."""
+        """The address of a station-year in the archive."""
 
     @abstractmethod
     def read(self, content: bytes, station_year: StationYear) -> Reports:
-        """The reports in the file of a station-year; raises SourceError where it is none."""
+        """The reports in the file of a station-year. Raises SourceError if it is no such file."""
 
     def files(self) -> list[tuple[StationYear, Path]]:
-        """The station-years in the folder with their paths, by station and year; none where we read from the archive."""
+        """The station-years in the folder with their paths, by station and year; none if the archive is read."""
         if self.folder is None:
             return []
         store = self._folder_store(self.folder, ())
         return [(station_year, store.folder / station_year.origin) for station_year in store.files()]
 
     def stations_read(self) -> list[str]:
-        """The stations that are read: those asked for, else all that the folder has."""
+        """The stations that are read: those configured, otherwise all in the folder."""
         return list(self.station_ids or dict.fromkeys(station_year.station for station_year, _ in self.files()))
 
     def read_station_list(self, in_folder: str, in_archive: str) -> tuple[bytes, str] | None:
-        """The station list as it is, and its name; None for a folder without one. Raises SourceError if it cannot be had.
+        """The content of the station list and its name; None for a folder without one. Raises SourceError if it cannot be read.
 
-        It is `station_list`, or without that the file `in_folder`, or where we read the archive what is at `in_archive`.
+        It is `station_list`; if that is not set, the file `in_folder`, or for the archive the file at the address
+        `in_archive`.
         """
         listed = self.station_list
         if listed is None and self.folder is not None:
@@ -210,11 +211,11 @@ class NoaaArchive(BaseModel):
             body = client.get_bytes(place)
         return None if body is None else (body.content, place)
 
-    def _store(self, opened: ExitStack, seen: Collection[str], until: datetime, *, again: bool) -> StationYearStore:
+    def _store(self, opened: ExitStack, seen: Collection[str], until: datetime, *, refetch: bool) -> StationYearStore:
         if self.folder is not None:
             return self._folder_store(self.folder, seen)
         client = opened.enter_context(Client(self.http, self._environment))
-        return ArchiveStore(client, self.address, self.station_ids, self._read_as, seen, until, again=again)
+        return ArchiveStore(client, self.address, self.station_ids, self._read_as, seen, until, refetch=refetch)
 
     def _folder_store(self, folder: str, seen: Collection[str]) -> FolderStore:
         place = self._folder / Path(folder).expanduser()
@@ -228,20 +229,20 @@ class NoaaArchive(BaseModel):
 
     @property
     def _read_as(self) -> str:
-        """All that decides how a file is read, in 16 hexadecimal digits."""
-        text = f"{self.reader_version} {self.model_dump_json(exclude=_WHERE_FILES_LIE)}"
+        """Everything that decides how a file is read, as 16 hexadecimal digits: part of fingerprints."""
+        text = f"{self.reader_version} {self.model_dump_json(exclude=_NOT_IN_FINGERPRINT)}"
         return sha256(text.encode()).hexdigest()[:16]
 
-    def _deliver(
+    def _fetch_batch(
         self,
         store: StationYearStore,
         station_year: StationYear,
         span: tuple[datetime | None, datetime],
         variables: Mapping[str, Variable],
     ) -> SourceBatch | None:
-        found = store.take(station_year)
-        if found is None:
+        fetched = store.fetch(station_year)
+        if fetched is None:
             return None
-        reports = no_reports() if found.content is None else self.read(found.content, station_year)
-        spoken_for = Span(span[0], span[1], self.start, self.reporting_delay)
-        return as_delivery(reports, station_year, found.fingerprint, spoken_for, variables)
+        reports = no_reports() if fetched.content is None else self.read(fetched.content, station_year)
+        handed_over = Span(*span, self.start, self.reporting_delay)
+        return make_batch(reports, station_year, fetched.fingerprint, handed_over, variables)

@@ -1,4 +1,8 @@
-"""Readings from GHCNh, NOAA's Global Historical Climatology Network hourly, which takes the place of ISD."""
+"""The source of kind "ghcnh": NOAA's Global Historical Climatology Network hourly, which replaces ISD.
+
+Station positions come from NOAA's list ghcnh-station-list.csv, or from the rows of a station's own file. The format of the
+reports is in ghcnh_reports.py.
+"""
 
 import gzip
 import re
@@ -13,12 +17,9 @@ from daycast.sources.files.csv_table import parse_table
 from daycast.sources.noaa.archive import NoaaArchive
 from daycast.sources.noaa.ghcnh_reports import BAD_QUALITY_CODES, QualityCodes, column_names, read_ghcnh, split_fields
 from daycast.sources.noaa.station_years import Reports, StationYear, read_lines
-from daycast.sources.streams import MOST_LINE
+from daycast.sources.streams import MAX_LINE_BYTES
 from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
-
-# Where GHCNh stations are: in NOAA's list ghcnh-station-list.csv, or in every row of a station's own file.
-
 
 _LIST_COLUMNS = {
     "station_id": "GHCN_ID",
@@ -34,18 +35,18 @@ _ROW_COLUMNS = {
     "longitude": "longitude",
     "elevation_m": "elevation",
 }
-_NO_ELEVATION = -999.0  # and below: NOAA writes -999.9 where it is unknown
+_NO_ELEVATION = -999.0  # and below; NOAA writes -999.9 if it is unknown
 
 
 def read_station_list(content: bytes, origin: str) -> pl.DataFrame:
-    """The stations (STATION_SCHEMA) in NOAA's list; raises SourceError naming `origin` for what is no such list."""
+    """The stations (STATION_SCHEMA) in NOAA's list. Raises SourceError naming `origin` for a file that is no such list."""
     table = parse_table(content, ",", _LIST_COLUMNS.values(), origin)
     texts = table.select(pl.col(column).alias(field) for field, column in _LIST_COLUMNS.items())
     return _stations(texts)
 
 
 def read_first_rows(paths: list[Path]) -> pl.DataFrame:
-    """The stations (STATION_SCHEMA) as the first row of each file has them, of several the last; bad files say nothing."""
+    """The stations (STATION_SCHEMA) from the first row of each file; the last file of a station wins. Bad files are skipped."""
     rows = [dict(zip(*pair, strict=False)) for pair in map(_header_and_row, paths) if pair]
     texts = {field: [row.get(column) for row in rows] for field, column in _ROW_COLUMNS.items()}
     return _stations(pl.DataFrame(texts, schema=dict.fromkeys(_ROW_COLUMNS, pl.String)))
@@ -55,8 +56,8 @@ def _header_and_row(path: Path) -> tuple[list[str], list[str]] | None:
     reader = gzip.open if path.suffix == ".gz" else open
     try:
         with reader(path, "rt", encoding="utf-8-sig", errors="replace") as file:
-            header, row = file.readline(MOST_LINE), file.readline(MOST_LINE)
-    except (OSError, EOFError, zlib.error):  # the same file is read for its reports, and complained about then
+            header, row = file.readline(MAX_LINE_BYTES), file.readline(MAX_LINE_BYTES)
+    except (OSError, EOFError, zlib.error):  # reading the reports of the same file reports the problem
         return None
     return (column_names(header), split_fields(row)) if row.strip() else None
 
@@ -89,12 +90,13 @@ _STATION_LIST = "ghcnh-station-list.csv"
 class GhcnhSource(NoaaArchive):
     """A `[[sources]]` table of kind "ghcnh": files GHCNh_STATION_YEAR.psv, plain or gzip, in a folder or at NOAA.
 
-    In a folder they may also be those of all years, GHCNh_STATION_por.psv.
+    A folder may also hold files of all years, GHCNh_STATION_por.psv. Stations have GHCN names of eleven characters, for
+    example USW00094846. Every report is a reading at its own minute. Only hourly totals of precipitation are used, from the
+    last routine report of the hour; a trace counts as 0 mm.
 
-    Stations have GHCN names of eleven characters, for example USW00094846. Every report is a reading at its own minute. Of
-    precipitation only the total of the hour is used, from the last routine report in it, a trace as 0 mm. A value
-    whose quality code is one of `bad_quality_codes` is taken as missing: it is nowhere in the warehouse, only in NOAA's file.
-    The codes are single letters or digits, by the number of the source of a value, or "any"; given ones replace the usual.
+    A value whose quality code is one of `bad_quality_codes` counts as missing: it is nowhere in the warehouse, only in
+    NOAA's file. The codes are single letters or digits, by the number of the source of a value, or "any"; configured codes
+    replace the default.
     """
 
     reader_version: ClassVar[int] = 1
@@ -108,17 +110,17 @@ class GhcnhSource(NoaaArchive):
     bad_quality_codes: QualityCodes = Field(default_factory=lambda: dict(BAD_QUALITY_CODES))
 
     def address(self, station: str, year: int) -> str:
-        """Where the archive has a station-year."""
+        """The address of a station-year in the archive."""
         return f"{self.archive.rstrip('/')}/access/by-year/{year}/psv/GHCNh_{station}_{year}.psv"
 
     def read(self, content: bytes, station_year: StationYear) -> Reports:
-        """The reports in the file of a station-year; raises SourceError where it is no such table."""
+        """The reports in the file of a station-year. Raises SourceError if it is no such table."""
         return read_ghcnh(read_lines(content, station_year.origin), station_year, self.bad_quality_codes)
 
     def stations(self) -> pl.DataFrame:
-        """STATION_SCHEMA of those stations we read that the list or, without one in the folder, their own files tell of.
+        """The stations that are read (STATION_SCHEMA): from the list, or without one in the folder from the files themselves.
 
-        Raises SourceError where the list cannot be read.
+        Raises SourceError if the list cannot be read.
         """
         listed = self.read_station_list(_STATION_LIST, f"{self.archive.rstrip('/')}/doc/{_STATION_LIST}")
         if listed is None:

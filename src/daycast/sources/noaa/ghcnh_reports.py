@@ -1,7 +1,11 @@
-"""From the lines of a GHCNh file to reports, whose values are in daycast's units already.
+"""From the lines of a GHCNh file to reports, whose values are already in daycast's units.
 
-Format: NOAA, GHCNh documentation 1.1.0 (10 March 2026), section III and table 1,
-https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf
+Format and codes: NOAA, GHCNh documentation 1.1.0 (10 March 2026), sections III and VI, tables 1 and 3,
+https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf Condition codes of
+precipitation from older sources: NOAA, Integrated Surface Dataset format document,
+https://www.ncei.noaa.gov/pub/data/noaa/isd-format-document.pdf
+
+Order: columns, times, quality codes, precipitation, and at the end `read_ghcnh`, which puts them together.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,60 +18,57 @@ from pydantic import BeforeValidator, StringConstraints
 
 from daycast.errors import SourceError, listed
 from daycast.features.hourly import full_hour_after
-from daycast.sources.files.csv_table import Complaint
+from daycast.sources.batch import Problem
 from daycast.sources.noaa.station_years import TRACE_MM, Reports, StationYear, instant, is_of_another_year
 from daycast.sources.tables.short_forms import list_if_bare
 from daycast.sources.tables.units import says_no_direction
 from daycast.sources.tables.values import parse_number, strip_missing
 
-# The columns of a GHCNh file by name, in the spellings that NOAA has used so far.
-
-
 _SEPARATOR = "|"
-_ALSO = {"station_id": "station"}  # format 1.0 against 1.1, in any case
+_ALSO = {"station_id": "station"}  # the name in format 1.0: the name in format 1.1
 
 
 def split_fields(line: str) -> list[str]:
-    """The names in a header, as we compare them, or the fields of a row."""
+    """The names in a header, or the fields of a row, without surrounding blanks."""
     return [field.strip() for field in line.split(_SEPARATOR)]
 
 
 def column_names(header: str) -> list[str]:
-    """The names of the columns, in lower case and as format 1.1 has them."""
+    """The names of the columns, in lower case and as format 1.1 spells them."""
     folded = [name.casefold() for name in split_fields(header)]
     return [_ALSO.get(name, name) for name in folded]
 
 
 def read_columns(lines: pl.Series, needed: Collection[str], wanted: Collection[str], origin: str) -> pl.DataFrame:
-    """The columns `needed` and `wanted` of the table in `lines`, whose first is the header, as text, null where empty.
+    """The columns `needed` and `wanted` of the table in `lines`, whose first line is the header: text, null where empty.
 
-    A wanted column that is not there is null. A row has a line; quotation marks mean nothing, as remarks are full of them.
-    Raises SourceError naming `origin` and a needed column that is not there, or any that is there twice.
+    A wanted column that does not exist is null. Each line is a row; quotation marks mean nothing, because remarks are full
+    of them. Raises SourceError naming `origin` and a needed column that does not exist, or any column that exists twice.
     """
     header = column_names(lines[0])
     names = [*needed, *wanted]
     lacking = [name for name in needed if name not in header]
     if lacking:
         raise SourceError(
-            f"{origin} is no GHCNh file: no column {lacking[0]!r} in its header {listed(split_fields(lines[0]))}"
+            f"{origin} is not a GHCNh file: it has no column {lacking[0]!r} in its header {listed(split_fields(lines[0]))}"
         )
     repeated = [name for name in names if header.count(name) > 1]
     if repeated:
-        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; which one is meant cannot be known")
+        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant")
     table = _table(lines, [header.index(name) for name in names if name in header], len(header))
     absent = [pl.lit(None, pl.String).alias(name) for name in names if name not in header]
-    there = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
-    return table.select(there).with_columns(absent).select(names)
+    existing = [strip_missing(pl.col(f"c{header.index(name)}"), ()).alias(name) for name in names if name in header]
+    return table.select(existing).with_columns(absent).select(names)
 
 
 def has_right_width(lines: pl.Series) -> pl.Series:
-    """Which of the lines behind the header have as many fields as it."""
+    """Which lines after the header have as many fields as the header."""
     separators = lines.str.count_matches(_SEPARATOR, literal=True)
     return separators.slice(1) == separators[0]
 
 
 def _table(lines: pl.Series, positions: list[int], width: int) -> pl.DataFrame:
-    """The columns c0, c1 … at these positions, under a header of our own, which has no name twice."""
+    """The columns c0, c1 … at these positions, under a header of our own, in which no name stands twice."""
     header = _SEPARATOR.join(f"c{index}" for index in range(width))
     text = pl.concat([pl.Series("line", [header]), lines.slice(1)]).str.join("\n").item()
     return pl.read_csv(
@@ -80,9 +81,6 @@ def _table(lines: pl.Series, positions: list[int], width: int) -> pl.DataFrame:
     )
 
 
-# The time of a GHCNh report: a date in ISO 8601, or in files of all years its parts, always UTC.
-
-
 TIME_COLUMNS = ("date", "year", "month", "day", "hour", "minute")
 
 
@@ -93,29 +91,24 @@ def written_time() -> pl.Expr:
 
 
 def observed_at() -> pl.Expr:
-    """The instant (UTC_TIME) under the name "observed_at", null where the columns tell none."""
+    """The instant (UTC_TIME) as a column "observed_at", null if the columns show none.
+
+    It is a date in ISO 8601 or, in files of all years, its parts; always UTC.
+    """
     from_date = instant(pl.col("date").str.strip_suffix("Z"), "%Y-%m-%dT%H:%M:%S")
     parts = pl.concat_str(TIME_COLUMNS[1:], separator=" ")
     return pl.coalesce(from_date, instant(parts, "%Y %m %d %H %M")).alias("observed_at")
 
 
-# Which values of GHCNh were found wrong by NOAA or by the source it had them from.
-#
-# Codes: NOAA, GHCNh documentation 1.1.0, section VI and table 3,
-# https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf
-# What a code means depends on the source of the value.
-
-
 ANY_SOURCE = "any"
 _SUSPECT_OR_ERRONEOUS = "2367"
-_FAILED_A_CHECK = ascii_lowercase  # a letter for each of the checks that are made of all sources alike
-_FAILED_A_CHECK_BEFORE = (
-    "DEFHKLNSTVW"  # as format 1.0 called them; its C and U mean good values in older codes, and are none here
-)
+_FAILED_A_CHECK = ascii_lowercase  # a letter for each check that is applied to all sources
+# the same in format 1.0; its C and U are not listed, because they mean good values in older codes
+_FAILED_A_CHECK_BEFORE = "DEFHKLNSTVW"
 _OLD_NETWORKS = ("220", "221", "222", "223", "347", "348")
-_REMOVED = "5"  # there; elsewhere it says that every check was passed
+_REMOVED = "5"  # in old networks; elsewhere it means that every check was passed
 _HOURLY_PRECIPITATION = "382"
-_NOT_OF_ONE_HOUR = "XNYKOZMDQRA"  # there: beyond extremes, or a total of several hours
+_NOT_OF_ONE_HOUR = "XNYKOZMDQRA"  # in that network: beyond extremes, or a total of several hours
 
 Codes = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]$")], ...], BeforeValidator(list_if_bare)
@@ -130,9 +123,10 @@ BAD_QUALITY_CODES: Mapping[str, tuple[str, ...]] = {
 
 
 def is_bad(quality: pl.Expr, source: pl.Expr, codes: Mapping[str, tuple[str, ...]]) -> pl.Expr:
-    """Whether any of the codes in `quality` is among those of ANY_SOURCE or of the value's `source`; False without one.
+    """True if any code in `quality` is one of ANY_SOURCE's codes, or of those of the value's `source`; False without a code.
 
-    A code may have words behind it, as in "7-Erroneous".
+    NOAA, or the source it had the value from, found these values wrong. What a code means depends on the source. Words may
+    follow a code, as in "7-Erroneous".
     """
     code = without_words(quality).fill_null("")
     bad = [
@@ -144,17 +138,8 @@ def is_bad(quality: pl.Expr, source: pl.Expr, codes: Mapping[str, tuple[str, ...
 
 
 def without_words(code: pl.Expr) -> pl.Expr:
-    """The code alone, where words follow it after a hyphen; null where there is none."""
+    """The code alone if words follow it after a hyphen; null if there is none."""
     return code.str.extract(r"^\s*([^-\s]+)")
-
-
-# Precipitation of GHCNh: which reports tell the total of an hour, and which only a part of it or more.
-#
-# A routine weather report tells what fell since the last routine one; a special report between two of them tells what fell so
-# far, so that adding it would count rain twice. Codes: NOAA, GHCNh documentation 1.1.0,
-# https://www.ncei.noaa.gov/oa/global-historical-climatology-network/hourly/doc/ghcnh_DOCUMENTATION.pdf, and for those
-# of older sources NOAA, Integrated Surface Dataset format document, liquid precipitation condition code,
-# https://www.ncei.noaa.gov/pub/data/noaa/isd-format-document.pdf
 
 
 _TRACE = ("2", "T")
@@ -163,9 +148,11 @@ _SPECIAL = r"(?i)FM-?16|SPECI"  # report types
 
 
 def total_of_report(amount: pl.Expr, measurement: pl.Expr, report: pl.Expr) -> pl.Expr:
-    """The precipitation [mm] that a report tells for about the last hour; null where it is of another time.
+    """The precipitation [mm] that a report states for about the last hour; null if it is of another time.
 
-    Code 3, which the older format calls the begin of an accumulation, stays: whole networks write it with all of their rain.
+    A routine report states what fell since the last routine one. A special report between the two states what fell so far,
+    so adding it would count rain twice. Code 3, which the older format calls the begin of an accumulation, is kept: whole
+    networks write it with all of their rain.
     """
     code = without_words(measurement)
     accumulated = code.is_in(_CODES_NOT_OF_ONE_HOUR) | measurement.str.contains("accum", literal=True)
@@ -176,9 +163,9 @@ def total_of_report(amount: pl.Expr, measurement: pl.Expr, report: pl.Expr) -> p
 
 
 def last_of_each_hour(amount: pl.Expr, observed_at: pl.Expr) -> pl.Expr:
-    """`amount` where it is the last in (h - 1 h, h], else null; all rows are of one station.
+    """`amount` where it is the last one in (h - 1 h, h], null elsewhere; all rows are of one station.
 
-    Reports of several networks in one hour tell of the same rain, and hourly totals are the sum of what we deliver.
+    Reports of several networks in one hour state the same rain, and hourly totals are the sum of what we hand over.
     """
     last = pl.when(amount.is_not_null()).then(observed_at).max().over(full_hour_after(observed_at))
     return pl.when(observed_at == last).then(amount)
@@ -191,9 +178,9 @@ COLUMNS = {  # by variable
     "sea_level_pressure_hpa": "sea_level_pressure",
     "station_pressure_hpa": "station_level_pressure",
     "wind_speed_m_s": "wind_speed",
-    "wind_gust_m_s": "wind_gust",  # missing where no gust was worth a word
+    "wind_gust_m_s": "wind_gust",  # missing if no gust was worth reporting
     "wind_from_deg": "wind_direction",
-    "precipitation_mm": "precipitation",  # of the past hour; those of 3 to 24 hours would count hours again
+    "precipitation_mm": "precipitation",  # of the past hour; totals of 3 to 24 hours would count hours again
 }
 _DIRECTION, _RAIN = COLUMNS["wind_from_deg"], COLUMNS["precipitation_mm"]
 _CODES = ("measurement_code", "quality_code", "report_type", "source_code")
@@ -204,19 +191,20 @@ _CALM_OR_VARIABLE = ("C", "V")  # measurement codes of the wind
 
 @dataclass(frozen=True)
 class _Table:
-    """The rows of a file, cut into columns: `text` as it came, `number` what is one in it."""
+    """The rows of a file in columns: `text` as written, `number` with the text that is a number."""
 
     line: pl.Series
-    misshapen: pl.Series  # has not as many fields as the header, so that any of them may be another's
+    misshapen: pl.Series  # has more or fewer fields than the header, so any value may be of another column
     text: pl.DataFrame
     number: pl.DataFrame
 
 
 def read_ghcnh(lines: pl.Series, station_year: StationYear, bad_codes: Mapping[str, tuple[str, ...]]) -> Reports:
-    """The reports in `lines`, the first of which is the header; times are UTC, of any minute.
+    """The reports in `lines`, the first of which is the header; times are UTC, at any minute.
 
-    Missing is a value with one of the `bad_codes`, and the direction of calm or variable wind. Rows without any of COLUMNS are
-    left out: a file has a row for whatever was reported. Raises SourceError for what is no such file.
+    A value with one of the `bad_codes` counts as missing, and so does the direction of calm or variable wind. Rows without a
+    value in any of COLUMNS are left out: a file has a row for whatever was reported. Raises SourceError for what is no such
+    file.
     """
     table = _read_table(lines, station_year.origin)
     observed = table.text.select(observed_at()).to_series()
@@ -225,10 +213,10 @@ def read_ghcnh(lines: pl.Series, station_year: StationYear, bad_codes: Mapping[s
     return Reports(
         values=values.with_columns(precipitation_mm=rain),
         raw=table.line.to_frame("line"),
-        complaints=[
-            Complaint("line", table.misshapen, table.line, "has not as many fields as the header"),
-            *_complaints_about_keys(table, observed, station_year),
-            *_complaints_about_values(table),
+        problems=[
+            Problem("line", table.misshapen, table.line, "has not as many fields as the header"),
+            *_key_problems(table, observed, station_year),
+            *_value_problems(table),
         ],
     )
 
@@ -259,23 +247,23 @@ def _value(table: _Table, variable: str, bad_codes: Mapping[str, tuple[str, ...]
     return table.text.select(value.alias(variable)).to_series()
 
 
-def _complaints_about_keys(table: _Table, observed: pl.Series, station_year: StationYear) -> list[Complaint]:
+def _key_problems(table: _Table, observed: pl.Series, station_year: StationYear) -> list[Problem]:
     station, written = table.text["station"], table.text.select(written_time()).to_series()
     stranger = station.ne_missing(pl.Series([station_year.station])) & ~table.misshapen
     other_year = is_of_another_year(observed, station_year.year) & ~table.misshapen
     return [
-        Complaint("STATION", stranger, station, f"not {station_year.station}, which the file is named after"),
-        Complaint("DATE", observed.is_null() & ~table.misshapen, written, "no such time"),
-        Complaint("DATE", other_year, written, f"not of {station_year.year}, which the file is named after"),
+        Problem("STATION", stranger, station, f"not {station_year.station}, which the file is named after"),
+        Problem("DATE", observed.is_null() & ~table.misshapen, written, "no such time"),
+        Problem("DATE", other_year, written, f"not of {station_year.year}, which the file is named after"),
     ]
 
 
-def _complaints_about_values(table: _Table) -> list[Complaint]:
-    complaints = []
+def _value_problems(table: _Table) -> list[Problem]:
+    problems = []
     for column in COLUMNS.values():
         text = table.text[column]
         unreadable = text.is_not_null() & table.number[column].is_null() & ~table.misshapen
         if column == _DIRECTION:
             unreadable &= ~table.text.select(says_no_direction(pl.col(column)).fill_null(value=False)).to_series()
-        complaints.append(Complaint(column, unreadable, text, "no finite number"))
-    return complaints
+        problems.append(Problem(column, unreadable, text, "no finite number"))
+    return problems

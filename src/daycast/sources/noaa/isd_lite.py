@@ -1,42 +1,43 @@
-"""Readings from ISD-Lite, NOAA's hourly reports of some 30,000 stations since 1901, one file a station and year."""
+"""The source of kind "isd_lite": hourly reports of some 30,000 stations since 1901, one file for each station and year.
+
+Lines have fixed columns of whole numbers, most of them tenths. Format: NOAA, Integrated Surface Data - Lite, Format
+Documentation, 20 June 2006, https://www.ncei.noaa.gov/pub/data/noaa/isd-lite/isd-lite-format.txt
+
+Order: the lines, NOAA's list of stations (isd-history.csv), the source.
+"""
 
 import re
 from typing import ClassVar, Literal
 
 import polars as pl
 
-from daycast.sources.files.csv_table import Complaint, parse_table
+from daycast.sources.batch import Problem
+from daycast.sources.files.csv_table import parse_table
 from daycast.sources.noaa.archive import NoaaArchive
 from daycast.sources.noaa.station_years import TRACE_MM, Reports, StationYear, instant, is_of_another_year, read_lines
 from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
 
-# The lines of ISD-Lite: fixed columns of whole numbers, most of them tenths.
-#
-# Format: NOAA, Integrated Surface Data - Lite, Format Documentation, 20 June 2006,
-# https://www.ncei.noaa.gov/pub/data/noaa/isd-lite/isd-lite-format.txt
-
-
 _LENGTH = 61  # characters of a line
 _MISSING = -9999
 _TRACE = -1
-_CALM = 0  # the direction of calm air; wind from the north is 360
+_CALM = 0  # as a direction; wind from the north is 360
 _TIME_LENGTH = 13  # "2024 01 31 23"
 _WIDTH = 6  # characters of every further field
 _FIELDS = (
-    "air_temperature_c",  # in tenths, as all but the direction
+    "air_temperature_c",  # in tenths, as all except the direction
     "dew_point_c",
     "sea_level_pressure_hpa",
     "wind_from_deg",
     "wind_speed_m_s",
     "sky condition",  # not used
     "precipitation_mm",  # of the hour that ends then
-    "precipitation of 6 h",  # not used: it counts hours again
+    "precipitation of 6 h",  # not used: it counts the same hours again
 )
 
 
 def read_isd_lite(lines: pl.Series, year: int | None) -> Reports:
-    """The reports in `lines` of one station, all of which should be of `year`; their times are UTC, on the hour."""
+    """The reports in `lines` of one station, all of which should be of `year`; times are UTC, on the hour."""
     text = lines.str.strip_chars_end()
     time = text.str.slice(0, _TIME_LENGTH)
     observed = pl.select(instant(pl.lit(time) + " 00", "%Y %m %d %H %M")).to_series()
@@ -47,16 +48,16 @@ def read_isd_lite(lines: pl.Series, year: int | None) -> Reports:
     return Reports(
         values=_values(numbers).insert_column(0, observed.alias("observed_at")),
         raw=lines.to_frame("line"),
-        complaints=[
-            Complaint("line", malformed, lines, f"no line of ISD-Lite, which has 12 numbers on {_LENGTH} characters"),
-            Complaint("line", no_time, time, "no such time"),
-            Complaint("line", other_year, time, f"not of {year}, which the file is named after"),
+        problems=[
+            Problem("line", malformed, lines, f"no line of ISD-Lite, which has 12 numbers on {_LENGTH} characters"),
+            Problem("line", no_time, time, "no such time"),
+            Problem("line", other_year, time, f"not of {year}, which the file is named after"),
         ],
     )
 
 
 def _numbers(text: pl.Series) -> pl.DataFrame:
-    """_FIELDS as whole numbers, null where there is none; each stands at the right of its columns."""
+    """_FIELDS as whole numbers, null where there is none; each stands at the right edge of its columns."""
     fields = (
         text.str.slice(_TIME_LENGTH + _WIDTH * index, _WIDTH)
         .str.strip_chars_start()
@@ -80,11 +81,8 @@ def _values(numbers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _from_tenths(number: pl.Expr) -> pl.Expr:
-    """Rounded because polars multiplies by 0.1, and 61 tenths should be the same 6.1 as any other source's."""
+    """Rounded, because polars multiplies by 0.1, and 61 tenths must be the same 6.1 as from any other source."""
     return (number / 10).round(1)
-
-
-# NOAA's list of the stations in the Integrated Surface Database, isd-history.csv.
 
 
 _COLUMNS = ("USAF", "WBAN", "STATION NAME", "LAT", "LON", "ELEV(M)", "END")
@@ -92,10 +90,10 @@ _NO_ELEVATION = -999.0  # and below: the list writes -999 and -999.9
 
 
 def read_isd_history(content: bytes, origin: str) -> pl.DataFrame:
-    """The stations (STATION_SCHEMA), called USAF-WBAN; of one listed twice the entry that was in use last.
+    """The stations (STATION_SCHEMA), named USAF-WBAN; if one is listed twice, the entry that was in use last.
 
-    A position of 0° 0° is none, as the list writes it where the position is unknown. Raises SourceError naming `origin` for what
-    is no such list.
+    A position of 0° 0° counts as unknown, because the list writes that for unknown positions. Raises SourceError naming
+    `origin` for a file that is no such list.
     """
     table = parse_table(content, ",", _COLUMNS, origin)
     latitude, longitude, elevation = (_number(column) for column in ("LAT", "LON", "ELEV(M)"))
@@ -117,7 +115,7 @@ def read_isd_history(content: bytes, origin: str) -> pl.DataFrame:
 
 
 def _number(column: str) -> pl.Expr:
-    """The number in a column, which has a sign even where it is positive."""
+    """The number in a column; positive numbers have a sign there too."""
     return parse_number(pl.col(column).str.strip_chars().str.strip_prefix("+"), ".")
 
 
@@ -128,9 +126,9 @@ _STATION_LIST = "isd-history.csv"
 class IsdLiteSource(NoaaArchive):
     """A `[[sources]]` table of kind "isd_lite": files USAF-WBAN-YEAR, plain or gzip, in a folder or at NOAA.
 
-    Stations are called USAF-WBAN, for example 010010-99999. Read are air temperature, dew point, sea-level pressure, wind and
-    the precipitation of the hour, of which a trace counts as 0 mm; calm air has no direction. Totals of six hours are not used.
-    NOAA's station list gives the positions: `isd-history.csv` in the folder, or its own beside the archive.
+    Stations are named USAF-WBAN, for example 010010-99999. Air temperature, dew point, sea-level pressure, wind and hourly
+    precipitation are read; a trace of precipitation counts as 0 mm, and calm air has no direction. Six-hour totals are not
+    used. Positions come from NOAA's station list: `isd-history.csv` in the folder, or beside the archive.
     """
 
     reader_version: ClassVar[int] = 1
@@ -141,17 +139,17 @@ class IsdLiteSource(NoaaArchive):
     archive: str = ARCHIVE
 
     def address(self, station: str, year: int) -> str:
-        """Where the archive has a station-year."""
+        """The address of a station-year in the archive."""
         return f"{self.archive.rstrip('/')}/{year}/{station}-{year}.gz"
 
     def read(self, content: bytes, station_year: StationYear) -> Reports:
-        """The reports in the file of a station-year; raises SourceError where it is no text."""
+        """The reports in the file of a station-year. Raises SourceError if it is not text."""
         return read_isd_lite(read_lines(content, station_year.origin), station_year.year)
 
     def stations(self) -> pl.DataFrame:
-        """STATION_SCHEMA of those stations we read that the list has; empty without one.
+        """The stations that are read and that the list has (STATION_SCHEMA); empty without a list.
 
-        Raises SourceError where it cannot be read.
+        Raises SourceError if the list cannot be read.
         """
         beside = f"{self.archive.rstrip('/').rpartition('/')[0]}/{_STATION_LIST}"
         listed = self.read_station_list(_STATION_LIST, beside)

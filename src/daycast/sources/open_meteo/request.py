@@ -1,4 +1,11 @@
-"""One request to Open-Meteo, some places over some days, and the delivery that its answer makes."""
+"""One request to Open-Meteo: some places over some days, the checks of its response, and the batch that it makes.
+
+The format is described at https://open-meteo.com/en/docs and https://open-meteo.com/en/docs/historical-weather-api, "JSON
+Return Object". One location is an object. Several are a list of such objects, in the order asked for; from the second on,
+each has its `location_id`.
+
+Order: `Days`, the parts of a response (`read_locations`, `read_units`, `read_hours`), and `Request`.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +18,10 @@ import polars as pl
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import READING_KEYS, SourceBatch, fingerprint, no_problems
 from daycast.sources.http.client import Client
-from daycast.sources.open_meteo.places import HOW_TO_WRITE, Place, position_params
+from daycast.sources.open_meteo.places import FORMAT_PARAMS, Place, position_params
 from daycast.sources.tables.units import Unit, unit_of
 from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
-
-# The days that are asked for at once.
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,11 @@ class Days:
         return f"{self.first:%Y-%m-%d}..{self.last:%Y-%m-%d}"
 
 
-def requests_of(days: Days, length: int) -> Iterator[Days]:
-    """`days` in order, without gap or overlap, cut after every day whose number is one less than a multiple of `length`.
+def split_days(days: Days, length: int) -> Iterator[Days]:
+    """`days` in order, without gap or overlap, in parts of at most `length` days.
 
-    Days are numbered from 1 January of year 1, so that the cuts do not depend on where `days` begin: a piece in the middle is
-    the same piece in every run.
+    A part ends before each day whose number is a multiple of `length`, counted from 1 January of year 1. So the cuts do not
+    depend on where `days` begin, and a part in the middle is the same in every run.
     """
     first = days.first
     while first <= days.last:
@@ -53,20 +58,14 @@ def requests_of(days: Days, length: int) -> Iterator[Days]:
         first = last + timedelta(days=1)
 
 
-# What Open-Meteo answers, checked against what was asked.
-#
-# The format: https://open-meteo.com/en/docs and https://open-meteo.com/en/docs/historical-weather-api, "JSON Return Object". One
-# location is an object, several are a list of such objects in the order asked for; from the second on each has its `location_id`.
-
-
 _TIME = "time"
 
 
-def read_locations(answer: Any, places: Sequence[Place]) -> list[Mapping[str, Any]]:
-    """The answer's part for each place, in order. Raises SourceError where there are more or fewer, or in another order."""
-    locations = answer if isinstance(answer, list) else [answer]
+def read_locations(response: Any, places: Sequence[Place]) -> list[Mapping[str, Any]]:
+    """The response for each place, in order. Raises SourceError if places are missing, added or in another order."""
+    locations = response if isinstance(response, list) else [response]
     if len(locations) != len(places):
-        raise SourceError(f"answers for {len(locations)} locations, asked were {len(places)}")
+        raise SourceError(f"answers for {len(locations)} locations instead of {len(places)}")
     for index, location in enumerate(locations):
         if not isinstance(location, dict) or not isinstance(location.get("hourly"), dict):
             raise SourceError(f"has no 'hourly' for station {places[index].id!r}: does url lead to Open-Meteo?")
@@ -82,27 +81,27 @@ def read_units(
 ) -> dict[str, Unit]:
     """The unit of each variable of `columns` (Open-Meteo's name by ours).
 
-    Raises SourceError where one has no unit, another one at another location, or one that cannot be converted.
+    Raises SourceError if a column has no unit, different units at different places, or a unit that cannot be converted.
     """
     wanted = [_TIME, *columns.values()]
-    given = [_units(location) for location in locations]
-    for units in given:
+    units_by_place = [_units(location) for location in locations]
+    for units in units_by_place:
         for column in wanted:
-            if units.get(column) != given[0].get(column) or not isinstance(units.get(column), str):
+            if units.get(column) != units_by_place[0].get(column) or not isinstance(units.get(column), str):
                 raise SourceError(f"says {units.get(column)!r} for the unit of {column}")
-    if given[0][_TIME] != "unixtime":
-        raise SourceError(f"writes times as {given[0][_TIME]!r} though unixtime was asked for")
+    if units_by_place[0][_TIME] != "unixtime":
+        raise SourceError(f"writes times as {units_by_place[0][_TIME]!r} though unixtime was asked for")
     try:
-        return {name: unit_of(variables[name], given[0][column]) for name, column in columns.items()}
+        return {name: unit_of(variables[name], units_by_place[0][column]) for name, column in columns.items()}
     except ConfigError as error:
         raise SourceError(f"gives {error}") from None
 
 
 def read_hours(location: Mapping[str, Any], place: Place, columns: Sequence[str], days: Days) -> pl.DataFrame:
-    """The rows of one place as they came: station_id, time [seconds since 1970, UTC] and `columns`; nulls are missing.
+    """The rows of one place as they were sent: station_id, time [seconds since 1970, UTC] and `columns`; missing values are null.
 
-    Raises SourceError for a column that is absent, of another length than the times or not made of numbers, and for times
-    that are not full hours of `days`, each once and in order.
+    Raises SourceError for a column that is absent, has another length than the times, or does not hold numbers; and for
+    times that are not full hours of `days`, each once and in order.
     """
     hourly = location["hourly"]
     absent = [column for column in (_TIME, *columns) if not isinstance(hourly.get(column), list)]
@@ -133,7 +132,7 @@ def _series(column: str, values: list[Any], dtype: pl.DataType, place: Place) ->
         kinds = {int} if dtype.is_integer() else {int, float}
         odd = next((value for value in values if value is not None and not _fits(value, kinds)), values)
         raise SourceError(
-            f"sends {repr(odd)[:40]} in {column} of station {place.id!r}, which is no number of 64 bits"
+            f"sends {repr(odd)[:40]} in {column} of station {place.id!r}, which is not a 64-bit number"
         ) from None
 
 
@@ -147,15 +146,15 @@ def _validate_times(times: pl.Series, place: Place, days: Days) -> None:
         raise SourceError(f"sends hours of station {place.id!r} that are missing, repeated or out of order")
     strange = times.filter((times < begin) | (times >= end) | (times % hour != 0))
     if not strange.is_empty():
-        raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is no full hour of {days}")
+        raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is not a full hour of {days}")
 
 
-_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
+_READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
 
 
 @dataclass(frozen=True)
 class RequestTemplate:
-    """What is asked of every place and day, and how the answers are read."""
+    """What is the same in all requests of a fetch, and how responses are read."""
 
     source: str
     url: str
@@ -176,24 +175,24 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """What was asked and how it is read, as one word, whatever the answer is."""
+        """What is asked and how it is read, in 16 hexadecimal digits, whatever the response is."""
         return fingerprint(str(self.days).encode(), self._read_as)[:16]
 
     def fetch(self, client: Client, until: datetime) -> SourceBatch | None:
-        """What was received up to `until`; None where there is nothing. Hours without any value are no readings.
+        """What was received up to `until`; None if there is nothing. Hours without any value are not handed over.
 
-        The fingerprint begins with `key` where the answer is final: complete, and older than anything asked for again.
-        Raises SourceError naming the days, the stations and what is wrong with the answer.
+        The fingerprint begins with `key` if the response is final: complete, and older than anything that is asked for
+        again. Raises SourceError naming the days, the stations and what is wrong with the response.
         """
         try:
-            answer = client.get_json(self.template.url, self._params())
+            response = client.get_json(self.template.url, self._params())
         except SourceError as error:
             raise SourceError(f"{self._origin}: {error}") from None
         try:
-            rows, units = self._read(answer)
+            rows, units = self._read(response)
         except SourceError as error:
             raise SourceError(f"{self._origin}: {self.template.url} {error}") from None
-        return self._delivery(rows, units, until)
+        return self._make_batch(rows, units, until)
 
     def _params(self) -> dict[str, str]:
         params = {
@@ -201,13 +200,13 @@ class Request:
             "start_date": self.days.first.isoformat(),
             "end_date": self.days.last.isoformat(),
             "hourly": ",".join(dict.fromkeys(self.template.columns.values())),
-            **HOW_TO_WRITE,
+            **FORMAT_PARAMS,
         }
         return params if self.template.model is None else {**params, "models": self.template.model}
 
-    def _read(self, answer: Any) -> tuple[pl.DataFrame, Mapping[str, Unit]]:
-        """The rows as they came, and the unit of each variable."""
-        locations = read_locations(answer, self.places)
+    def _read(self, response: Any) -> tuple[pl.DataFrame, Mapping[str, Unit]]:
+        """The rows as they were sent, and the unit of each variable."""
+        locations = read_locations(response, self.places)
         units = read_units(locations, self.template.columns, self.template.variables)
         columns = list(dict.fromkeys(self.template.columns.values()))
         rows = pl.concat(
@@ -216,18 +215,18 @@ class Request:
         )
         return rows.filter(pl.any_horizontal(pl.col(columns).is_not_null())), units
 
-    def _delivery(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> SourceBatch | None:
+    def _make_batch(self, rows: pl.DataFrame, units: Mapping[str, Unit], until: datetime) -> SourceBatch | None:
         readings = self._readings(rows, units)
-        there = readings["received_at"] <= until
-        if not there.any():
+        received = readings["received_at"] <= until
+        if not received.any():
             return None
         return SourceBatch(
             origin=self._origin,
             fingerprint=self._fingerprint(rows, units, until),
-            readings=readings.filter(there),
-            raw=rows.filter(there),
+            readings=readings.filter(received),
+            raw=rows.filter(received),
             problems=no_problems(),
-            complete=bool(there.all()),
+            complete=bool(received.all()),
             receipt="assumed",
         )
 

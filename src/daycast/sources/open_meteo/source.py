@@ -1,4 +1,7 @@
-"""Hourly weather at any place from Open-Meteo's archive and forecast interfaces, as if a station stood there."""
+"""The source of kind "open_meteo": hourly weather at any place, as if a station stood there.
+
+`OpenMeteoSource` has the settings and decides which days and places to ask for; request.py asks.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -13,14 +16,14 @@ from daycast.errors import ConfigError, SourceError, did_you_mean
 from daycast.sources.batch import SourceBatch
 from daycast.sources.files.station_list import StationList
 from daycast.sources.http.client import Client, HttpSettings
-from daycast.sources.open_meteo.places import INTERFACES, USUAL_COLUMNS, Place, groups_of, places_of, stations_of
-from daycast.sources.open_meteo.request import Days, Request, RequestTemplate, requests_of
+from daycast.sources.open_meteo.places import DEFAULT_COLUMNS, INTERFACES, Place, groups_of, places_of, stations_of
+from daycast.sources.open_meteo.request import Days, Request, RequestTemplate, split_days
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY
 from daycast.variables import Variable
 
-_PATIENCE = 2  # pieces in a row that fail before the service is taken to be down: each was tried several times
+_MAX_FAILURES_IN_A_ROW = 2  # requests in a row, each tried several times; then the service counts as down
 
 
 def _validate_url(url: str | None) -> str | None:
@@ -29,16 +32,16 @@ def _validate_url(url: str | None) -> str | None:
         return None
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise ValueError("is no address of an interface: write https://host/v1/archive, and a secret under http")
+        raise ValueError("is not the address of an interface: write https://host/v1/archive, and a secret under http")
     return url
 
 
 class OpenMeteoSource(BaseModel):
     """A `[[sources]]` table of kind "open_meteo", and the Source that asks as it says.
 
-    What it gives are analyses of weather models at the places, and from the forecast interface forecasts of few hours, not
-    measurements. The stations stand in the table or in a file beside it, which is relative to the folder in the validation
-    context; a secret comes from the `environment` there.
+    It gives analyses of weather models at the places (from the forecast interface also forecasts of a few hours), not
+    measurements. The stations stand in the table, or in a file relative to `folder` in the validation context. A secret is
+    read from `environment` there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
@@ -48,18 +51,16 @@ class OpenMeteoSource(BaseModel):
     kind: Literal["open_meteo"] = "open_meteo"
     name: str
     interface: Literal["archive", "forecast"] = "archive"
-    url: Annotated[str | None, AfterValidator(_validate_url)] = None  # None: the public one of the interface
-    model: str | None = None  # of the weather, for example "era5"; None: the best that the service has for a place
+    url: Annotated[str | None, AfterValidator(_validate_url)] = None  # None: the interface's public address
+    model: str | None = None  # weather model, for example "era5"; None: the service's best for each place
     places: Annotated[tuple[Place, ...], Field(alias="stations")] = ()
     station_list: StationList | None = None
-    columns: Annotated[dict[str, str] | None, Field(min_length=1)] = (
-        None  # hourly variable by ours; None: USUAL_COLUMNS
-    )
+    columns: Annotated[dict[str, str] | None, Field(min_length=1)] = None  # Open-Meteo's name by ours
     start: date | None = None  # first day; None: 730 days back, 90 for the forecast interface
-    look_back: Duration = 5 * DAY  # asked for again each time, for what came late or was corrected
-    reporting_delay: Duration | None = None  # None: 5 days for the archive, nothing for the forecast interface
-    piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # most days a request
-    piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # most stations a request; 200 make an address of 6 kB
+    look_back: Duration = 5 * DAY  # asked for again each time, for late and corrected values
+    reporting_delay: Duration | None = None  # None: 5 days for the archive, 0 for the forecast interface
+    piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # at most, in one request
+    piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # at most, in one request; 200 make an address of 6 kB
     http: HttpSettings = HttpSettings()
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -86,38 +87,39 @@ class OpenMeteoSource(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield what was received up to `until`, a delivery a request of at most `piece_days` and `piece_stations`; see Source.
+        """Yield what was received up to `until`, a batch for each request; see Source.
 
-        It asks from `look_back` and `reporting_delay` before `since`. Without `since` it leaves out the days that an earlier
-        run, which was cut off, took in for good. Raises ConfigError for a variable that does not exist before anything is
-        asked; SourceError after all deliveries where a request failed.
+        A request asks for at most `piece_days` and `piece_stations`. The first one begins `look_back` and `reporting_delay`
+        before `since`. Without `since`, requests whose final response an earlier, interrupted run ingested are skipped.
+        Raises ConfigError for a variable that does not exist, before anything is asked. Raises SourceError for failed
+        requests after all batches.
         """
         requests = self._requests(self._template(variables), since, until)
         if since is None:
             settled = {known.partition(" ")[0] for known in seen if " " in known}
             requests = (request for request in requests if request.key not in settled)
-        return self._deliveries(requests, until, seen)
+        return self._batches(requests, until, seen)
 
     def stations(self) -> pl.DataFrame:
-        """The station list (STATION_SCHEMA); raises SourceError if its file cannot be read or lacks a position."""
+        """The station list (STATION_SCHEMA). Raises SourceError if its file cannot be read or a position is missing."""
         return stations_of(self._places())
 
-    def _deliveries(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:
+    def _batches(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:
         errors: list[str] = []
         failed_in_a_row = 0
         with Client(self.http, self._environment) as client:
             for request in requests:
                 try:
-                    delivery = request.fetch(client, until)
+                    batch = request.fetch(client, until)
                 except SourceError as error:
                     errors.append(str(error))
                     failed_in_a_row += 1
-                    if failed_in_a_row == _PATIENCE:
+                    if failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
                         break
                     continue
                 failed_in_a_row = 0
-                if delivery is not None and delivery.fingerprint not in seen:
-                    yield delivery
+                if batch is not None and batch.fingerprint not in seen:
+                    yield batch
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
             raise SourceError(f"source {errors[0]}{others}")
@@ -136,12 +138,12 @@ class OpenMeteoSource(BaseModel):
     def _requests(self, template: RequestTemplate, since: datetime | None, until: datetime) -> Iterator[Request]:
         groups = list(groups_of(self._places(), self.piece_stations))
         days = self._days(since, until)
-        for span in requests_of(days, self.piece_days) if days else ():
+        for span in split_days(days, self.piece_days) if days else ():
             for group in groups:
                 yield Request(template, group, span)
 
     def _days(self, since: datetime | None, until: datetime) -> Days | None:
-        """The days to ask for; None where none has anything yet."""
+        """The days to ask for; None if no day has data yet."""
         interface = INTERFACES[self.interface]
         firsts = [self.start] if self.start else []
         if since is not None:
@@ -154,14 +156,14 @@ class OpenMeteoSource(BaseModel):
         return days if days.first <= days.last else None
 
     def _columns(self, variables: Mapping[str, Variable]) -> dict[str, str]:
-        """Open-Meteo's variable by ours: as configured, or the usual ones as far as the network has them."""
+        """Open-Meteo's variable by ours: as configured, or the default ones that the network has."""
         if self.columns is None:
-            return {name: column for name, column in USUAL_COLUMNS.items() if name in variables}
+            return {name: column for name, column in DEFAULT_COLUMNS.items() if name in variables}
         for name in self.columns:
             if name not in variables:
                 matches = did_you_mean(name, variables)
                 raise ConfigError(
-                    f"source {self.name!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}"
+                    f"source {self.name!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
                 )
         return self.columns
 

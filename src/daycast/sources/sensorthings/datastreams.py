@@ -1,4 +1,4 @@
-"""Which Datastream of a Thing brings which variable, and in which unit."""
+"""Which Datastream of a Thing holds which variable, and in which unit."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from daycast.sources.tables.units import COMPASS, unit_of
 from daycast.sources.tables.values import ValueReader
 from daycast.variables import Variable
 
-# What the Unified Code for Units of Measure writes, https://ucum.org/ucum, where daycast has another sign for it.
+# signs of the Unified Code for Units of Measure, https://ucum.org/ucum, for which daycast has another sign
 _UCUM = {
     "Cel": "°C",
     "℃": "°C",
@@ -27,7 +27,7 @@ _UCUM = {
 
 
 class DatastreamColumn(BaseModel):
-    """How the Datastream of one variable is found at each Thing: by what is given, and by both if both are."""
+    """How the Datastream of one variable is found at each Thing: by its property, its name, or both if both are given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class DatastreamColumn(BaseModel):
     unit: str | None = None  # instead of the one that the Datastream declares
 
     @model_validator(mode="after")
-    def _validate_given(self) -> "DatastreamColumn":
+    def _validate_any(self) -> "DatastreamColumn":
         if not self.observed_property and not self.datastream:
             raise ValueError("give observed_property or datastream, or both")
         return self
@@ -62,15 +62,15 @@ class Channel:
 
     datastream: Datastream
     reader: ValueReader
-    unit: str | None  # as it is read, by name
+    unit: str | None  # the unit of the results, by name
 
 
 def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping[str, Variable]) -> None:
-    """Raise ConfigError for a variable that does not exist, or a unit given for it that it cannot have."""
+    """Raise ConfigError for a variable that does not exist, or for a unit that the variable cannot have."""
     for name, column in columns.items():
         if name not in variables:
             raise ConfigError(
-                f"{name!r} is no variable{did_you_mean(name, variables)}; there are: {', '.join(variables)}"
+                f"{name!r} is not a variable{did_you_mean(name, variables)}; there are: {', '.join(variables)}"
             )
         unit_of(variables[name], column.unit)
 
@@ -78,35 +78,35 @@ def validate_columns(columns: Mapping[str, DatastreamColumn], variables: Mapping
 def choose_channels(
     thing: Thing, columns: Mapping[str, DatastreamColumn], variables: Mapping[str, Variable], missing: tuple[str, ...]
 ) -> list[Channel]:
-    """The Channels of the variables that the Thing has, perhaps none.
+    """The Channels of the variables that the Thing has, possibly none.
 
-    Raises SourceError where two Datastreams would do for one variable, or where one declares a unit that cannot be converted.
+    Raises SourceError if two Datastreams match one variable, or if one declares a unit that cannot be converted.
     """
     channels = []
     for name, column in columns.items():
-        found = [datastream for datastream in thing.datastreams if column.finds(datastream)]
-        if found[1:]:
+        matching = [datastream for datastream in thing.datastreams if column.finds(datastream)]
+        if matching[1:]:
             raise SourceError(
-                f"{thing} has two Datastreams for {name}, {found[0]} and {found[1]}: "
+                f"{thing} has two Datastreams for {name}, {matching[0]} and {matching[1]}: "
                 f"choose one with columns.{name}.datastream"
             )
-        channels += [_channel(thing, datastream, column, variables[name], missing) for datastream in found]
+        channels += [_channel(thing, datastream, column, variables[name], missing) for datastream in matching]
     return channels
 
 
 def unfound_columns(columns: Mapping[str, DatastreamColumn], things: Collection[Thing]) -> list[str]:
-    """A line for each column that no Thing has, with what there is."""
-    there = [datastream for thing in things for datastream in thing.datastreams]
+    """A line for each column that no Thing has, with what exists instead."""
+    datastreams = [datastream for thing in things for datastream in thing.datastreams]
     lines = []
     for name, column in columns.items():
-        if not any(column.finds(datastream) for datastream in there):
-            choices = sorted({_what_is_there(datastream, column) for datastream in there} - {""})
+        if not any(column.finds(datastream) for datastream in datastreams):
+            choices = sorted({_choice(datastream, column) for datastream in datastreams} - {""})
             meant = did_you_mean(column.observed_property or column.datastream or "", choices)
             lines.append(f"no Datastream for {name} ({column}){meant}; there are: {listed(choices)}")
     return lines
 
 
-def _what_is_there(datastream: Datastream, column: DatastreamColumn) -> str:
+def _choice(datastream: Datastream, column: DatastreamColumn) -> str:
     if column.observed_property is None:
         return datastream.name
     return datastream.observed_property.name if datastream.observed_property else ""

@@ -1,4 +1,8 @@
-"""The deliveries of one station of a SensorThings service, piece by piece of time."""
+"""The Observations of one station of a SensorThings service, batch by batch of time.
+
+Order: from the Observations of several Datastreams to wide rows, one for each time (`read_observations`, `join_wide`);
+`SeriesReader`, which asks the service for a span of time; `read_station`, which makes the batches.
+"""
 
 import hashlib
 import json
@@ -18,10 +22,7 @@ from daycast.sources.sensorthings.things import Entity, entity_url, read_collect
 from daycast.sources.tables.times import earlier, is_beyond_calendar, parse_instant
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME
 
-# From the Observations of several Datastreams to wide rows: one a time, with what could not be read apart.
-
-
-FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation, as they are asked for and kept
+FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation
 _KEY = ["observed_at", "received_at", "turn"]
 
 
@@ -29,9 +30,9 @@ _KEY = ["observed_at", "received_at", "turn"]
 class Timing:
     """How the times of an Observation are understood."""
 
-    reporting_delay: timedelta  # from the time it stands for to its receipt, where none is stated
+    reporting_delay: timedelta  # from observation to receipt, if no receipt is stated
     result_time_is_receipt: bool
-    longest_interval: timedelta  # that one Observation may stand for
+    longest_interval: timedelta  # the longest that one Observation may stand for
 
 
 def as_table(observations: Iterable[Entity]) -> pl.DataFrame:
@@ -44,16 +45,18 @@ def as_table(observations: Iterable[Entity]) -> pl.DataFrame:
 
 
 def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> pl.DataFrame:
-    """Observations of one Channel (`as_table`), read: the same rows, ordered by result time within equal times.
+    """The Observations of one Channel (`as_table`), read: the same rows, ordered by result time among equal times.
 
-    Columns: observed_at (where phenomenonTime is an interval, its end), received_at, turn (0 for the first row of these two
-    times, 1 for the second …), value [daycast's unit], as_it_came (FIELDS), and fault (column, value and reason of what
-    cannot be read), null where all can.
+    Columns: observed_at (the end of phenomenonTime if that is an interval), received_at, turn (0 for the first row of these
+    two times, 1 for the second …), value [daycast's unit], raw (FIELDS), and fault (column, value and reason of what cannot
+    be read), null if everything can.
     """
-    said = table.select(_ends().list.first().alias("start"), _ends().list.last().alias("end"), "resultTime")
+    said = table.select(
+        _interval_ends().list.first().alias("start"), _interval_ends().list.last().alias("end"), "resultTime"
+    )
     return (
         table.with_columns(
-            as_it_came=pl.struct(FIELDS),
+            raw=pl.struct(FIELDS),
             beyond=is_beyond_calendar(said["start"], None) | is_beyond_calendar(said["end"], None),
             started_at=parse_instant(said["start"], None),
             observed_at=parse_instant(said["end"], None),
@@ -62,22 +65,22 @@ def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> 
         .with_columns(received_at=_received_at(timing), value=channel.reader.value(), fault=_fault(channel, timing))
         .sort("resulted_at", nulls_last=False, maintain_order=True)
         .with_columns(turn=pl.int_range(pl.len()).over("observed_at", "received_at"))
-        .select(*_KEY, "value", "as_it_came", "fault")
+        .select(*_KEY, "value", "raw", "fault")
     )
 
 
 def in_span(observations: pl.DataFrame, after: datetime | None, end: datetime) -> pl.DataFrame:
-    """The rows observed in (after, end], None meaning ever, and those whose time cannot be read."""
+    """The rows observed in (after, end], and those whose time cannot be read; `after` None means from the beginning."""
     observed = pl.col("observed_at")
-    begun = pl.lit(value=True) if after is None else observed > after
-    return observations.filter(observed.is_null() | (begun & (observed <= end)))
+    started = pl.lit(value=True) if after is None else observed > after
+    return observations.filter(observed.is_null() | (started & (observed <= end)))
 
 
 def join_wide(read: Sequence[tuple[Channel, pl.DataFrame]]) -> pl.DataFrame:
-    """The rows of all Channels (`read_observations`) joined where their times are equal, in order of time.
+    """The rows of all Channels (`read_observations`), joined where their times are equal, in order of time.
 
-    An Observation that cannot be read has a row to itself, so that it spoils no other. Columns: observed_at, received_at,
-    each variable, `<variable>.as_it_came`, and fault.
+    An Observation that cannot be read has a row of its own, so that it does not spoil another one. Columns: observed_at,
+    received_at, each variable, `<variable>.raw`, and fault.
     """
     sound = [_named(channel, rows.filter(pl.col("fault").is_null())).drop("fault") for channel, rows in read]
     joined = reduce(lambda left, right: left.join(right, on=_KEY, how="full", coalesce=True), sound)
@@ -86,7 +89,7 @@ def join_wide(read: Sequence[tuple[Channel, pl.DataFrame]]) -> pl.DataFrame:
 
 
 def list_faults(wide: pl.DataFrame) -> pl.DataFrame:
-    """The faults in rows of `join_wide` as problems (PROBLEM_SCHEMA)."""
+    """The faults in the rows of `join_wide` as problems (PROBLEM_SCHEMA)."""
     numbered = wide.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row_number"), "fault")
     return numbered.filter(pl.col("fault").is_not_null()).unnest("fault").select(PROBLEM_SCHEMA.keys())
 
@@ -95,8 +98,8 @@ def _as_text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value)
 
 
-def _ends() -> pl.Expr:
-    """The start and the end of an interval; twice the same of an instant."""
+def _interval_ends() -> pl.Expr:
+    """The start and the end of an interval; an instant is both."""
     return pl.col("phenomenonTime").str.split("/")
 
 
@@ -105,14 +108,14 @@ def _received_at(timing: Timing) -> pl.Expr:
     assumed = observed + timing.reporting_delay
     if not timing.result_time_is_receipt:
         return assumed
-    stated = pl.max_horizontal("resulted_at", "observed_at")  # nothing is known before it happened
+    stated = pl.max_horizontal("resulted_at", "observed_at")  # nothing is known before it is observed
     return pl.when(observed.is_not_null()).then(
         pl.when(pl.col("resulted_at").is_null()).then(assumed).otherwise(stated)
     )
 
 
 def _fault(channel: Channel, timing: Timing) -> pl.Expr:
-    """The first thing wrong with a row, null where nothing is."""
+    """The first thing that is wrong with a row, null if nothing is."""
     started, ended = pl.col("started_at"), pl.col("observed_at")
     no_time = "no time in ISO 8601 with its offset from UTC"
     too_long = f"stands for more than longest_interval = {timing.longest_interval}"
@@ -120,7 +123,7 @@ def _fault(channel: Channel, timing: Timing) -> pl.Expr:
     faults = [
         ("phenomenonTime", pl.col("phenomenonTime").is_null(), "no time"),
         ("phenomenonTime", pl.col("beyond"), BEYOND_CALENDAR),
-        ("phenomenonTime", started.is_null() | ended.is_null() | (_ends().list.len() > 2), no_time),
+        ("phenomenonTime", started.is_null() | ended.is_null() | (_interval_ends().list.len() > 2), no_time),
         ("phenomenonTime", started > ended, "an interval that ends before it begins"),
         ("phenomenonTime", ended - started > timing.longest_interval, too_long),
         ("resultTime", no_result_time & timing.result_time_is_receipt, no_time),
@@ -141,19 +144,16 @@ def _fault(channel: Channel, timing: Timing) -> pl.Expr:
 def _named(channel: Channel, rows: pl.DataFrame) -> pl.DataFrame:
     variable = channel.reader.variable
     unread = pl.when(pl.col("fault").is_null()).then("value")
-    return rows.select(*_KEY, unread.alias(variable), pl.col("as_it_came").alias(f"{variable}.as_it_came"), "fault")
+    return rows.select(*_KEY, unread.alias(variable), pl.col("raw").alias(f"{variable}.raw"), "fault")
 
 
-# Asking a SensorThings service for the Observations of a span of time.
-
-
-MOST_BYTES = 2**30  # of the Observations of one delivery, as text
+MAX_BYTES = 2**30  # of the Observations of one batch, as text
 _MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesReader:
-    """Reads the Observations of one service; both methods raise SourceError where it cannot answer."""
+    """Reads Observations of one service. Both public methods raise SourceError if the service cannot answer."""
 
     client: Client
     root: str
@@ -161,20 +161,23 @@ class SeriesReader:
     page_size: int
 
     def between(self, channel: Channel, after: datetime | None, end: datetime) -> pl.DataFrame:
-        """What `channel` observed in (after, end], None meaning ever, read (`read_observations`)."""
+        """The Observations of `channel` in (after, end], read (`read_observations`); `after` None means from the beginning."""
         tables, size = [as_table([])], 0.0
         for page in read_collection(self.client, self._url(channel), self._params(after, end, self.page_size)):
             tables.append(as_table(page))
             size += tables[-1].estimated_size()
-            if size > MOST_BYTES:
+            if size > MAX_BYTES:
                 raise SourceError(
-                    f"{self._url(channel)}: more than {MOST_BYTES:,} bytes from {after} to {end}, the most that is read at "
-                    "once; set a shorter piece"
+                    f"{self._url(channel)}: more than {MAX_BYTES:,} bytes from {after} to {end}, the limit "
+                    "for one batch; set a shorter piece"
                 )
         return in_span(read_observations(pl.concat(tables), channel, self.timing), after, end)
 
     def first_moment(self, channels: Iterable[Channel], after: datetime | None, until: datetime) -> datetime | None:
-        """A moment from `after` on (None: ever) and before all that `channels` observed since, None if nothing until `until`."""
+        """A moment from `after` on that is before all later Observations of `channels`; None if there is none up to `until`.
+
+        `after` None means from the beginning.
+        """
         moments = [moment for channel in channels if (moment := self._first(channel, after, until))]
         return max(min(moments), after or min(moments)) if moments else None
 
@@ -189,20 +192,21 @@ class SeriesReader:
         if after is None:
             return self._first(channel, FIRST_TIME, until)
         raise SourceError(
-            f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is no time; set start"
+            f"{self._url(channel)}: its first phenomenonTime {first[0].get('phenomenonTime')!r} is not a time; set start"
         )
 
-    def _params(self, after: datetime | None, end: datetime, most: int) -> dict[str, str]:
-        """The query for at most so many Observations of (after, end], the earliest first.
+    def _params(self, after: datetime | None, end: datetime, max_count: int) -> dict[str, str]:
+        """The query for at most `max_count` Observations in (after, end], the earliest first.
 
-        Servers compare the start of an interval with gt and its end with le, so that one across `after` needs the reach.
+        Servers compare the start of an interval with gt and its end with le. So the filter reaches `longest_interval`
+        further back, to find an interval across `after`.
         """
-        begun = [] if after is None else [f"phenomenonTime gt {_text(earlier(after, self.timing.longest_interval))}"]
+        started = [] if after is None else [f"phenomenonTime gt {_text(earlier(after, self.timing.longest_interval))}"]
         return {
-            "$filter": " and ".join([*begun, f"phenomenonTime le {_text(end)}"]),
+            "$filter": " and ".join([*started, f"phenomenonTime le {_text(end)}"]),
             "$orderby": "phenomenonTime asc",
             "$select": ",".join(FIELDS),
-            "$top": str(most),
+            "$top": str(max_count),
         }
 
     def _url(self, channel: Channel) -> str:
@@ -210,7 +214,7 @@ class SeriesReader:
 
 
 def _text(moment: datetime) -> str:
-    """The moment in ISO 8601 [UTC], rounded down to the millisecond that servers keep."""
+    """The moment in ISO 8601 [UTC], rounded down to the millisecond, which is what servers keep."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -219,51 +223,51 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class StationChannels:
-    """A Thing as the station it is, with the Datastreams to read; at least one."""
+    """A Thing as a station, with the Datastreams to read; at least one."""
 
     station_id: str
     thing_id: int | str
     channels: tuple[Channel, ...]
-    variables: tuple[str, ...]  # the columns of its readings: also those it has no Datastream for
+    variables: tuple[str, ...]  # the columns of its readings, including those without a Datastream
 
 
 def read_station(
     reader: SeriesReader,
     station: StationChannels,
     span: tuple[datetime | None, datetime],
-    piece: timedelta,
+    batch_span: timedelta,
     read_as: str,
     final_until: datetime = _EPOCH,
     settled: Collection[str] = (),
 ) -> Iterator[SourceBatch]:
-    """Yield what the station observed in `span` (start excluded, None meaning from the first), at most a `piece` at a time.
+    """Yield what the station observed in `span` (start excluded, None means from the first), at most `batch_span` at a time.
 
-    Pieces begin at multiples of `piece` since 1970, so that the same history comes in the same pieces; stretches without
-    Observations are leapt over. `read_as` goes into the fingerprints. The fingerprint of a complete piece that ends by
-    `final_until` begins with a key of what was asked; pieces whose key is in `settled` are not asked for.
-    Raises SourceError where the service cannot answer.
+    Batches begin at multiples of `batch_span` since 1970, so that the same history comes in the same batches. Stretches
+    without Observations are skipped. `read_as` goes into the fingerprints. The fingerprint of a complete batch that ends by
+    `final_until` begins with a key of what was asked; batches whose key is in `settled` are not asked for. Raises
+    SourceError if the service cannot answer.
     """
     begin, until = span
     after = begin or reader.first_moment(station.channels, None, until)
     while after is not None and after < until:
-        end = min(_EPOCH + ((after - _EPOCH) // piece + 1) * piece, until)
+        end = min(_EPOCH + ((after - _EPOCH) // batch_span + 1) * batch_span, until)
         key = _hash(f"{end}", station, read_as).hexdigest()[:16]
         if key in settled:
             begin = after = end
             continue
-        # what lies before the first moment are times beyond the calendar, which are to be accounted for
+        # without `begin`, the first batch reaches back for ever: times beyond the calendar become problems there
         wide = join_wide([(channel, reader.between(channel, begin and after, end)) for channel in station.channels])
         known = wide.filter((pl.col("received_at") <= until).fill_null(value=True))
         if known.height:
             complete = len(known) == len(wide)
             final = f"{key} " if complete and end <= final_until else ""
-            yield _delivery(
+            yield _make_batch(
                 reader, station, (after, end), known, complete, final + _fingerprint(known, station, read_as)
             )
         begin = after = end if wide.height or end == until else reader.first_moment(station.channels, end, until)
 
 
-def _delivery(
+def _make_batch(
     reader: SeriesReader,
     station: StationChannels,
     span: tuple[datetime, datetime],
@@ -274,7 +278,7 @@ def _delivery(
     mapped = [channel.reader.variable for channel in station.channels]
     keys = wide.select(pl.lit(station.station_id).alias("station_id"), "observed_at", "received_at")
     unmapped = [pl.lit(None, pl.Float64).alias(name) for name in station.variables if name not in mapped]
-    raw = _as_it_came(wide, station)
+    raw = _raw_rows(wide, station)
     return SourceBatch(
         origin=f"{reader.root}/Things({station.thing_id}) {span[0]:%Y-%m-%dT%H:%M:%SZ}..{span[1]:%Y-%m-%dT%H:%M:%SZ}",
         fingerprint=fingerprint,
@@ -286,15 +290,15 @@ def _delivery(
     )
 
 
-def _as_it_came(wide: pl.DataFrame, station: StationChannels) -> pl.DataFrame:
+def _raw_rows(wide: pl.DataFrame, station: StationChannels) -> pl.DataFrame:
     mapped = [channel.reader.variable for channel in station.channels]
-    return wide.select(pl.col(f"{name}.as_it_came").alias(name) for name in mapped)
+    return wide.select(pl.col(f"{name}.raw").alias(name) for name in mapped)
 
 
 def _fingerprint(wide: pl.DataFrame, station: StationChannels, read_as: str) -> str:
-    """SHA-256 of the Observations as they came and of all that decides how they are read."""
+    """SHA-256 of the Observations as they were sent, and of everything that decides how they are read."""
     digest = _hash("", station, read_as)
-    digest.update(_as_it_came(wide, station).write_ndjson().encode())
+    digest.update(_raw_rows(wide, station).write_ndjson().encode())
     return digest.hexdigest()
 
 

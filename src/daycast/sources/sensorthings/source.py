@@ -1,4 +1,4 @@
-"""Readings from a SensorThings service, the open interface of sensor networks (FROST and other servers)."""
+"""The source of kind "sensorthings": readings from a SensorThings service, the open interface of sensor networks."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,8 +24,8 @@ from daycast.sources.tables.times import earlier
 from daycast.times import DAY, HOUR, parse_time
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it when the same answers and configuration give other readings
-_PATIENCE = 5  # Things in a row that cannot be read before the service is taken to be down: each may cost minutes
+_READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
+_MAX_FAILURES_IN_A_ROW = 5  # after so many Things the service counts as down; each may take minutes
 
 
 def _property_if_bare(value: Any) -> Any:
@@ -45,7 +45,7 @@ def _validate_root(url: str) -> str:
     root = url.rstrip("/")
     plain = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
     if not plain or parts.query or parts.fragment or not root.endswith("/v1.1"):
-        raise ValueError(f"{url!r} is no service root: write https://host/path/v1.1, and credentials under http")
+        raise ValueError(f"{url!r} is not a service root: write https://host/path/v1.1, and credentials under http")
     return root
 
 
@@ -55,8 +55,8 @@ Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 class SensorThingsSource(BaseModel):
     """A `[[sources]]` table of kind "sensorthings", and the Source that asks as it says.
 
-    A Thing is a station, and each variable is one of its Datastreams. Secrets come from the environment, which is in the
-    validation context as `environment`.
+    A Thing is a station, and each variable is one of its Datastreams. Secrets are read from `environment` in the validation
+    context.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,19 +65,19 @@ class SensorThingsSource(BaseModel):
 
     kind: Literal["sensorthings"] = "sensorthings"
     name: str
-    url: Annotated[str, AfterValidator(_validate_root)]  # of the service root, which ends in /v1.1
+    url: Annotated[str, AfterValidator(_validate_root)]  # the service root, which ends in /v1.1
     columns: Annotated[
         dict[str, Annotated[DatastreamColumn, BeforeValidator(_property_if_bare)]], Field(min_length=1)
     ]  # by variable
-    station: StationPath = "name"  # what of a Thing is its station_id
+    station: StationPath = "name"  # which part of a Thing is its station_id
     things_filter: str | None = None  # OData, for example "properties/network eq 'roofs'"
-    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # results that say: none, beside null
-    receipt: Literal["assumed", "result_time"] = "assumed"  # whether resultTime says when a value was there
+    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # results that mean: none
+    receipt: Literal["assumed", "result_time"] = "assumed"  # result_time: resultTime is when a value was received
     reporting_delay: Duration = timedelta(0)
-    longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # that one Observation may stand for
+    longest_interval: Annotated[Duration, Field(le=DAY)] = HOUR  # the longest that one Observation may stand for
     start: Annotated[datetime | None, BeforeValidator(_utc_time)] = None  # None: the first Observation
-    look_back: Duration = 2 * DAY  # asked for again each time, for what came late or was corrected
-    piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # most time of one delivery
+    look_back: Duration = 2 * DAY  # asked for again each time, for late and corrected values
+    piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # the longest span of one batch
     page_size: Annotated[int, Field(ge=1)] = 1000  # Observations to ask for at once; servers may send fewer
     http: HttpSettings = HttpSettings()
 
@@ -94,23 +94,23 @@ class SensorThingsSource(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield what each Thing observed, a delivery for each `piece` of time; see Source.
+        """Yield what each Thing observed, a batch for each `piece` of time; see Source.
 
-        It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Without `since` it leaves out
-        the pieces that an earlier run, which was cut off, took in for good. Raises ConfigError for a variable or unit that does
-        not exist before anything is asked; SourceError where the Things cannot be read, and after all deliveries where one of
-        them, or a column, cannot.
+        It asks from `look_back` and `reporting_delay` before `since`, never from before `start`. Without `since` it skips
+        batches that an earlier, interrupted run ingested and that are final. Raises ConfigError for a variable or unit that
+        does not exist, before anything is asked. Raises SourceError if the Things cannot be read; if a single Thing or
+        column cannot, after all batches.
         """
         try:
             validate_columns(self.columns, variables)
         except ConfigError as error:
             raise ConfigError(f"source {self.name!r}: {error}") from None
-        return self._deliveries(since, until, variables, seen)
+        return self._batches(since, until, variables, seen)
 
     def stations(self) -> pl.DataFrame:
-        """STATION_SCHEMA of the Things that have a Datastream we look for; those whose station is not clear are left out.
+        """The Things that have a Datastream we look for (STATION_SCHEMA); those whose station_id is not clear are left out.
 
-        Raises SourceError where the Things cannot be read.
+        Raises SourceError if the Things cannot be read.
         """
         with Client(self.http, self._environment) as client:
             stations, _ = name_stations(
@@ -118,7 +118,7 @@ class SensorThingsSource(BaseModel):
             )
         return station_list(stations)
 
-    def _deliveries(
+    def _batches(
         self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
     ) -> Iterator[SourceBatch]:
         with Client(self.http, self._environment) as client:
@@ -127,19 +127,19 @@ class SensorThingsSource(BaseModel):
             reader = SeriesReader(client, self.url, self._timing, self.page_size)
             failed_in_a_row = 0
             span, final_until = (self._begin(since), until), until - self.look_back - self.reporting_delay
-            # what an earlier run that was cut off took in for good
+            # batches that are final and that an earlier, interrupted run ingested
             settled = {known.partition(" ")[0] for known in seen if " " in known} if since is None else set[str]()
             for station in stations:
-                pieces = read_station(reader, station, span, self.piece, self._read_as, final_until, settled)
+                batches = read_station(reader, station, span, self.piece, self._read_as, final_until, settled)
                 try:
-                    yield from (delivery for delivery in pieces if delivery.fingerprint not in seen)
+                    yield from (batch for batch in batches if batch.fingerprint not in seen)
                     failed_in_a_row = 0
                 except SourceError as error:
                     errors.append(str(error))
                     failed_in_a_row += 1
-                if failed_in_a_row == _PATIENCE:
+                if failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
                     errors.append(
-                        f"stopped at {_PATIENCE} Things in a row; leave out what never answers by things_filter"
+                        f"stopped at {_MAX_FAILURES_IN_A_ROW} Things in a row; use things_filter to leave out dead ones"
                     )
                     break
         if errors:
@@ -169,7 +169,7 @@ class SensorThingsSource(BaseModel):
         ]
 
     def _begin(self, since: datetime | None) -> datetime | None:
-        """The moment after which to ask."""
+        """The moment after which to ask; None: from the first Observation."""
         if since is None:
             return self.start
         begin = earlier(since, self.look_back, self.reporting_delay)
@@ -181,6 +181,6 @@ class SensorThingsSource(BaseModel):
 
     @property
     def _read_as(self) -> str:
-        """All that decides how an answer is read."""
-        how_it_is_asked = {"http", "start", "look_back", "piece", "page_size", "things_filter"}
-        return f"{_READER_VERSION} {self.model_dump_json(exclude=how_it_is_asked)}"
+        """Everything that decides how a response is read: part of fingerprints."""
+        not_in_fingerprint = {"http", "start", "look_back", "piece", "page_size", "things_filter"}
+        return f"{_READER_VERSION} {self.model_dump_json(exclude=not_in_fingerprint)}"

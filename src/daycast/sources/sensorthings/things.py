@@ -1,4 +1,10 @@
-"""The Things of a SensorThings service: what each is called, where it stands and which Datastreams it has."""
+"""The Things of a SensorThings service: what each is called, where it stands, and which Datastreams it has.
+
+Requests and responses: OGC SensorThings API Part 1: Sensing, version 1.1, https://docs.ogc.org/is/18-088/18-088.html
+Positions are GeoJSON points: RFC 7946, https://www.rfc-editor.org/rfc/rfc7946
+
+Order: collections, page by page along `@iot.nextLink`; points; the entities; `fetch_things`.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,45 +19,40 @@ from daycast.errors import SourceError
 from daycast.sources.http.client import Client
 from daycast.stations import STATION_SCHEMA
 
-# The collections of a SensorThings service, page by page along `@iot.nextLink`.
-#
-# Requests and answers: OGC SensorThings API Part 1: Sensing, version 1.1, https://docs.ogc.org/is/18-088/18-088.html
-
-
-MOST_PAGES = 10_000  # of one collection; a server that goes on beyond has lost count
+MAX_PAGES = 10_000  # of one collection; a longer one never ends
 
 Entity = Mapping[str, Any]
 
 
 def read_collection(
-    client: Client, url: str, params: Mapping[str, str] | None = None, most_pages: int = MOST_PAGES
+    client: Client, url: str, params: Mapping[str, str] | None = None, max_pages: int = MAX_PAGES
 ) -> Iterator[list[Entity]]:
     """Yield the entities of each page of the collection at `url`; only GETs are sent, and only to the host of `url`.
 
-    Raises SourceError for an answer that is no page, a next link that leads to another host or to where we have been, a
-    page that repeats the one before, and a collection of more than `most_pages` pages.
+    Raises SourceError for a response that is no page, a next link that leads to another host or back to an earlier page, a
+    page that repeats the one before, and a collection of more than `max_pages` pages.
     """
     link: str | None = url
-    been, before = {url}, None
-    for _ in range(most_pages):
+    visited, previous = {url}, None
+    for _ in range(max_pages):
         page = client.get_json(link or url, params)
         entities = _entities(page, url)
-        if entities and entities == before:
+        if entities and entities == previous:
             raise SourceError(f"{url}: the server sends the same page over and over, so it cannot be read to its end")
         yield entities
-        link, params, before = _next_link(page, link or url), None, entities
+        link, params, previous = _next_link(page, link or url), None, entities
         if link is None:
             return
-        if link in been:
+        if link in visited:
             raise SourceError(
                 f"{url}: its pages lead in a circle, back to {_shown(link)}; report it to the server's owner"
             )
-        been.add(link)
-    raise SourceError(f"{url}: has more than {most_pages:,} pages; ask for less with things_filter or a shorter piece")
+        visited.add(link)
+    raise SourceError(f"{url}: has more than {max_pages:,} pages; ask for less with things_filter or a shorter piece")
 
 
 def entity_url(root: str, collection: str, entity_id: int | str, of: str) -> str:
-    """The address of collection `of` of one entity: numbers as they are, text quoted, as OData wants it."""
+    """The address of the collection `of` that belongs to one entity; ids that are text are quoted, as OData wants."""
     key = str(entity_id) if isinstance(entity_id, int) else "'" + entity_id.replace("'", "''") + "'"
     quoted = quote(key, safe="'")
     return f"{root}/{collection}({quoted})/{of}"
@@ -61,13 +62,13 @@ def _entities(page: Any, url: str) -> list[Entity]:
     entities = page.get("value") if isinstance(page, dict) else None
     if not isinstance(entities, list) or not all(isinstance(entity, dict) for entity in entities):
         raise SourceError(
-            f"{url}: answers without a list called 'value', so it is no SensorThings collection; check url"
+            f"{url}: answers without a list called 'value', so it is not a SensorThings collection; check url"
         )
     return entities
 
 
 def _next_link(page: Entity, url: str) -> str | None:
-    """Where `page` says it goes on, made absolute; None on the last page."""
+    """The absolute address of the next page; None on the last page."""
     given = page.get("@iot.nextLink")
     if given is None:
         return None
@@ -75,10 +76,10 @@ def _next_link(page: Entity, url: str) -> str | None:
         link = urljoin(url, str(given))
         is_ours = _host(link) == _host(url)
     except ValueError as error:
-        raise SourceError(f"{_shown(url)}: its next page has no address that can be asked for ({error})") from None
+        raise SourceError(f"{_shown(url)}: its next page has an invalid address ({error})") from None
     if not is_ours:
         raise SourceError(
-            f"{_shown(url)}: its next page is at {_shown(link)}, not on our host; set url to the root the server goes by"
+            f"{_shown(url)}: its next page is at {_shown(link)}, on another host; set url to the root that the server uses"
         )
     return link
 
@@ -89,11 +90,8 @@ def _host(url: str) -> tuple[str, str]:
 
 
 def _shown(url: str) -> str:
-    """The address without its query, where a credential may stand."""
+    """The address without its query, which may hold a credential."""
     return url.partition("?")[0]
-
-
-# Where a GeoJSON point is (RFC 7946, https://www.rfc-editor.org/rfc/rfc7946).
 
 
 class Point(NamedTuple):
@@ -108,7 +106,7 @@ _LIMITS = (180.0, 90.0, 9000.0)  # in the order of Point
 
 
 def read_point(location: Any) -> Point | None:
-    """The point that GeoJSON gives, bare or in a feature; None for anything else and for a place that is not on Earth."""
+    """The point that GeoJSON gives, bare or in a feature; None for anything else, and for a place that is not on Earth."""
     if isinstance(location, dict) and location.get("type") == "Feature":
         location = location.get("geometry")
     if not isinstance(location, dict) or location.get("type") != "Point":
@@ -128,7 +126,9 @@ def _within(value: Any, limit: float) -> float | None:
 def _validate_station(path: str) -> str:
     """Return the path if a Thing can have it; raise ValueError if not."""
     if not re.fullmatch(r"name|@iot\.id|properties(/[^/]+)+", path):
-        raise ValueError(f"{path!r} is nothing a Thing has: write 'name', '@iot.id' or for example 'properties/code'")
+        raise ValueError(
+            f"{path!r} is not a property of a Thing: write 'name', '@iot.id' or for example 'properties/code'"
+        )
     return path
 
 
@@ -136,7 +136,7 @@ StationPath = Annotated[str, AfterValidator(_validate_station)]
 
 
 class _Entity(BaseModel):
-    """What is read of an entity; servers add more, which is why unknown keys are let pass."""
+    """What is read of an entity; unknown keys are ignored, because servers add more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -172,7 +172,7 @@ class Location(_Entity):
 
 
 class Thing(_Entity):
-    """One Thing with its Locations and Datastreams."""
+    """A Thing with its Locations and Datastreams."""
 
     id: int | str = Field(alias="@iot.id")
     name: str = ""
@@ -185,7 +185,7 @@ class Thing(_Entity):
         return f"Thing {self.id} {self.name!r}"
 
     def station_id(self, path: str) -> str | None:
-        """What stands at `path` (a StationPath), as text; None where there is neither text nor a whole number."""
+        """The text or whole number at `path` (a StationPath), as text; None if there is neither."""
         if path in {"name", "@iot.id"}:
             return str(self.name if path == "name" else self.id) or None
         value: Any = {"properties": self.properties}
@@ -202,7 +202,7 @@ class Thing(_Entity):
 def fetch_things(client: Client, root: str, things_filter: str | None) -> list[Thing]:
     """All Things of the service at `root` that pass the OData filter, each with all its Datastreams.
 
-    Raises SourceError where there is none, or where the answer holds what is no Thing.
+    Raises SourceError if there is none, or if the response holds an entity that is no Thing.
     """
     params = {"$expand": "Locations,Datastreams/ObservedProperty"} | (
         {"$filter": things_filter} if things_filter else {}
@@ -216,7 +216,7 @@ def fetch_things(client: Client, root: str, things_filter: str | None) -> list[T
 
 
 def name_stations(things: Iterable[Thing], path: str) -> tuple[dict[str, Thing], list[str]]:
-    """The Things by station_id, and a line for each that has none at `path` or shares it with another."""
+    """The Things by station_id, and a line for each that has none at `path` or shares it with another Thing."""
     by_station: dict[str, list[Thing]] = {}
     errors = []
     for thing in things:
@@ -235,7 +235,7 @@ def name_stations(things: Iterable[Thing], path: str) -> tuple[dict[str, Thing],
 
 
 def station_list(things: Mapping[str, Thing]) -> pl.DataFrame:
-    """STATION_SCHEMA of the Things by station."""
+    """The station list (STATION_SCHEMA) of Things by station_id."""
     positions = [thing.position() for thing in things.values()]
     return pl.DataFrame(
         {
@@ -259,7 +259,7 @@ def _thing(entity: Mapping[str, Any], root: str) -> Thing:
 
 
 def _with_all_datastreams(client: Client, root: str, thing: Thing) -> Thing:
-    """The Thing, its Datastreams asked for on their own where the server did not list them all."""
+    """The Thing with all Datastreams; they are asked for separately if the server did not list them all."""
     if thing.more_datastreams is None:
         return thing
     url = entity_url(root, "Things", thing.id, "Datastreams")

@@ -1,4 +1,9 @@
-"""Where the simulated stations stand, and what is peculiar to each."""
+"""Random numbers in absolute time, and the simulated stations: their places and peculiarities.
+
+What was drawn for an hour stays the same, whatever range is asked for. Time is cut into blocks of BLOCK hours from EPOCH.
+Every (seed, purpose, block) has its own random stream. Rows (stations) are filled one after the other, so that more stations
+never change the first ones.
+"""
 
 import math
 from dataclasses import dataclass
@@ -12,22 +17,16 @@ from numpy.typing import NDArray
 
 from daycast.stations import STATION_SCHEMA
 
-# Random numbers in absolute time: what was drawn for an hour stays so, whoever asks, in whatever range.
-#
-# Time is cut into blocks of BLOCK hours counted from EPOCH. Every (seed, purpose, block) has a stream of its own, and
-# rows (stations) are filled one after the other, so that more stations never change the first ones.
-
-
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # absolute hour 0
 BLOCK = 512  # hours; block k holds the absolute hours 512 k + 1 to 512 (k + 1)
 
-_BEFORE_EPOCH = 2**31  # seeds are not negative, blocks before the epoch are
+_BEFORE_EPOCH = 2**31  # shifts block numbers, which are negative before EPOCH and must not be in a seed
 
 Floats = NDArray[np.float32]
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for; a new one goes to the end, or every value of the network changes."""
+    """What a random stream is for. Add a new one at the end, or every value of the network changes."""
 
     PLACE = auto()
     FRONT = auto()
@@ -44,29 +43,29 @@ class Purpose(IntEnum):
     OUTAGE = auto()
     SINGLE = auto()
     SINGLE_DETAIL = auto()
-    OUTLOOK = auto()
-    OUTLOOK_MISSING = auto()
+    EXTERNAL_FORECAST = auto()
+    EXTERNAL_FORECAST_MISSING = auto()
 
 
-def stream(seed: int, purpose: Purpose, block: int) -> np.random.Generator:
-    """The random numbers of one purpose in one block."""
+def random_stream(seed: int, purpose: Purpose, block: int) -> np.random.Generator:
+    """The random stream of one purpose in one block."""
     words = np.random.SeedSequence([seed, int(purpose), block + _BEFORE_EPOCH])
     return np.random.Generator(np.random.SFC64(words))
 
 
-def white(seed: int, purpose: Purpose, rows: int, first: int, count: int) -> Floats:
+def white_noise(seed: int, purpose: Purpose, rows: int, first: int, count: int) -> Floats:
     """Standard normal noise for the absolute hours `first` to `first + count - 1`, shape (rows, count)."""
     blocks = range((first - 1) // BLOCK, (first + count - 2) // BLOCK + 1)
     start = first - 1 - blocks[0] * BLOCK
-    drawn = [_white_block(seed, purpose, rows, block) for block in blocks]
+    drawn = [_white_noise_block(seed, purpose, rows, block) for block in blocks]
     return np.concatenate(drawn, axis=1)[:, start : start + count]
 
 
-def remember(values: Floats, reach: int, hours: float) -> Floats:
+def decaying_sum(values: Floats, reach: int, hours: float) -> Floats:
     """The sum over the last `reach` hours (a power of two) of `values`, each damped by exp(-age / hours).
 
-    Doubling: the sum over 2 n hours is that over n hours and, damped, that over the n hours before. An output hour
-    therefore depends on its own `reach` inputs alone, bit for bit. `reach` - 1 columns are lost at the front.
+    By doubling: the sum over 2 n hours is the sum over n hours plus, damped, the sum over the n hours before. So an output
+    hour depends on its own `reach` inputs alone, bit for bit. The first `reach` - 1 columns are lost.
     """
     step = 1
     while step < reach:
@@ -75,25 +74,25 @@ def remember(values: Floats, reach: int, hours: float) -> Floats:
     return values
 
 
-def red(seed: int, purpose: Purpose, rows: int, first: int, count: int, hours: float) -> Floats:
+def red_noise(seed: int, purpose: Purpose, rows: int, first: int, count: int, hours: float) -> Floats:
     """Noise of variance 1 whose autocorrelation falls as exp(-lag / hours), shape (rows, count)."""
     reach = 2 ** math.ceil(math.log2(5 * hours))
-    noise = white(seed, purpose, rows, first - reach + 1, count + reach - 1)
+    noise = white_noise(seed, purpose, rows, first - reach + 1, count + reach - 1)
     variance = (1 - math.exp(-2 * reach / hours)) / (1 - math.exp(-2 / hours))
-    return remember(noise, reach, hours) * np.float32(variance**-0.5)
+    return decaying_sum(noise, reach, hours) * np.float32(variance**-0.5)
 
 
 @lru_cache(maxsize=24)  # two blocks of six kinds at the stations, four of three kinds along the moving frame
-def _white_block(seed: int, purpose: Purpose, rows: int, block: int) -> Floats:
-    noise = stream(seed, purpose, block).standard_normal((rows, BLOCK), dtype=np.float32)
+def _white_noise_block(seed: int, purpose: Purpose, rows: int, block: int) -> Floats:
+    noise = random_stream(seed, purpose, block).standard_normal((rows, BLOCK), dtype=np.float32)
     noise.flags.writeable = False
     return noise
 
 
 KM_PER_DEGREE = 111.2  # along a meridian
 HIGHEST_M = 1500.0
-OFFSET_MIN = (2, 10)  # a reading is stamped so many minutes before the full hour it stands for
-LAG_S = (60, 119)  # and received so many seconds after its stamp, still before the full hour
+OFFSET_MIN = (2, 10)  # a reading is stamped this many minutes before the full hour it stands for
+LAG_S = (60, 119)  # and received this many seconds after its stamp, still before the full hour
 
 _STEMS = ("Alt", "Birken", "Dorn", "Eichen", "Falken", "Gries", "Hirsch", "Kalten", "Linden", "Mühl", "Ober", "Rosen")
 _ENDS = ("au", "bach", "berg", "brunn", "egg", "feld", "hofen", "horn", "moos", "see", "stein", "tal", "wil")
@@ -101,7 +100,7 @@ _ENDS = ("au", "bach", "berg", "brunn", "egg", "feld", "hofen", "horn", "moos", 
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """What decides the weather: equal networks have equal weather, and a larger one has the smaller one's stations."""
+    """What decides the weather: equal configurations have equal weather, and a larger network has the smaller one's stations."""
 
     seed: int
     stations: int  # S
@@ -112,14 +111,14 @@ class SimulationConfig:
 
 @dataclass(frozen=True)
 class Places:
-    """One entry a station in every array (S,)."""
+    """One entry for each station in every array (S,)."""
 
     east_km: NDArray[np.float64]  # of the centre
     north_km: NDArray[np.float64]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
     elevation_m: NDArray[np.float64]
-    exposure: NDArray[np.float64]  # local wind over that of the open country, 0.6 to 1.3
+    exposure: NDArray[np.float64]  # local wind divided by that of open country, 0.6 to 1.3
     offset_s: NDArray[np.int64]  # from the stamp to the full hour
     lag_s: NDArray[np.int64]  # from the stamp to the reception
 
@@ -127,7 +126,7 @@ class Places:
 @lru_cache(maxsize=4)
 def places(config: SimulationConfig) -> Places:
     """Scatter the stations evenly over the disc, most of them low, a few high."""
-    draws = stream(config.seed, Purpose.PLACE, 0).random((config.stations, 6)).T
+    draws = random_stream(config.seed, Purpose.PLACE, 0).random((config.stations, 6)).T
     radius = config.extent_km / 2 * np.sqrt(draws[0])
     east, north = radius * np.cos(2 * np.pi * draws[1]), radius * np.sin(2 * np.pi * draws[1])
     degree_east = KM_PER_DEGREE * np.cos(np.deg2rad(config.latitude))
@@ -149,7 +148,7 @@ def station_ids(config: SimulationConfig) -> pl.Series:
 
 
 def station_list(config: SimulationConfig) -> pl.DataFrame:
-    """The stations as a frame of STATION_SCHEMA."""
+    """The station list (STATION_SCHEMA)."""
     at = places(config)
     columns = {
         "station_id": station_ids(config),
@@ -166,6 +165,6 @@ def _whole(draw: NDArray[np.float64], lowest: int, highest: int) -> NDArray[np.i
 
 
 def _name(number: int) -> str:
-    stems, ends = len(_STEMS), len(_ENDS)  # 12 and 13 share no divisor: 156 different names before one comes back
-    again = number // (stems * ends)
-    return _STEMS[number % stems] + _ENDS[number % ends] + (f" {again + 1}" if again else "")
+    stems, ends = len(_STEMS), len(_ENDS)  # 12 and 13 are coprime: 156 different names before one repeats
+    repeat = number // (stems * ends)
+    return _STEMS[number % stems] + _ENDS[number % ends] + (f" {repeat + 1}" if repeat else "")

@@ -1,4 +1,8 @@
-"""The simulated network: the built-in demonstration, and the ground truth for tests of quality control."""
+"""The source of kind "simulated": readings, external forecasts and the truth of the simulated network.
+
+Order: external forecasts (the truth to come with an error that grows with the lead and lasts for hours), blocks of readings
+and truth as frames, and `SimulatedSource`.
+"""
 
 import hashlib
 import math
@@ -12,66 +16,70 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from daycast.sources.batch import ISSUE_KEYS, READING_KEYS, SourceBatch, no_problems
-from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, send, stamped
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, SourceBatch, no_problems
+from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, measure, stamp_times
 from daycast.sources.simulated.places import (
     BLOCK,
     EPOCH,
     Purpose,
     SimulationConfig,
+    decaying_sum,
     places,
-    remember,
+    random_stream,
     station_ids,
     station_list,
-    stream,
 )
 from daycast.sources.simulated.weather import VARIABLES, Values, weather
 from daycast.times import HOUR, UTC_TIME, floor_hour, parse_duration
 from daycast.variables import Variable
 
-# Somebody else's forecast of the simulated weather: the truth to come, with an error that grows and lasts for hours.
-
-
-EVERY_H = 6  # between issues
+EVERY_H = 6  # between forecasts
 RECEIVED_AFTER_H = 3
 LEADS_H = 48
-MISSING = 0.05  # chance of an issue that is never received
-ERRORS = {  # standard deviation at the longest lead, and the lowest value there is
+MISSING = 0.05  # probability that a forecast is never received
+ERRORS = {  # standard deviation at the longest lead, and the lowest possible value
     "air_temperature_c": (2.0, -math.inf),
     "dew_point_c": (2.0, -math.inf),
     "sea_level_pressure_hpa": (2.5, -math.inf),
     "wind_speed_m_s": (1.2, 0.0),
 }
-_AT_ONCE = 0.3  # share of the error that is there at the first lead; the rest grows as the square root of the lead
-_LASTS_H = 6.0  # in which the correlation of the error falls to 1/e
-_REACH = 32  # hours of noise that make an error
+_AT_ONCE = 0.3  # share of the error at the first lead; the rest grows with the square root of the lead
+_LASTS_H = 6.0  # until the correlation of the error has fallen to 1/e
+_REACH = 32  # hours of noise in one error
 
 
 def block_forecasts(config: SimulationConfig, block: int) -> pl.DataFrame:
-    """All that was received in one block (start, end]: ISSUE_KEYS and the variables of ERRORS, by issue, station and hour."""
+    """The forecasts received in one block (start, end], by issue time, station and hour.
+
+    Columns: EXTERNAL_FORECAST_KEYS and the variables of ERRORS.
+    """
     first, last = block * BLOCK + 1 - RECEIVED_AFTER_H, (block + 1) * BLOCK - RECEIVED_AFTER_H  # absolute hours
-    issues = range(-(-first // EVERY_H) * EVERY_H, last + 1, EVERY_H)
+    issue_hours = range(-(-first // EVERY_H) * EVERY_H, last + 1, EVERY_H)
     truth = _truth(config, block)
     start = (block - 1) * BLOCK + 1  # the hour of its first column
     frames = [
-        _issue_forecast(config, issue, truth, issue + 1 - start) for issue in issues if not _is_missing(config, issue)
+        _make_forecast(config, issue_hour, truth, issue_hour + 1 - start)
+        for issue_hour in issue_hours
+        if not _is_missing(config, issue_hour)
     ]
     return pl.concat(frames)
 
 
-def _is_missing(config: SimulationConfig, issue: int) -> bool:
-    return bool(stream(config.seed, Purpose.OUTLOOK_MISSING, issue).random() < MISSING)
+def _is_missing(config: SimulationConfig, issue_hour: int) -> bool:
+    return bool(random_stream(config.seed, Purpose.EXTERNAL_FORECAST_MISSING, issue_hour).random() < MISSING)
 
 
-def _issue_forecast(config: SimulationConfig, issue: int, truth: Values, at: int) -> pl.DataFrame:
-    """One issue; `at` is the column of `truth` with its first lead."""
+def _make_forecast(config: SimulationConfig, issue_hour: int, truth: Values, at: int) -> pl.DataFrame:
+    """The forecast issued at absolute hour `issue_hour`; `at` is the column of `truth` with its first lead."""
     S = config.stations
-    noise = stream(config.seed, Purpose.OUTLOOK, issue).standard_normal((S, len(ERRORS), LEADS_H + _REACH - 1))
+    noise = random_stream(config.seed, Purpose.EXTERNAL_FORECAST, issue_hour).standard_normal(
+        (S, len(ERRORS), LEADS_H + _REACH - 1)
+    )
     variance = (1 - math.exp(-2 * _REACH / _LASTS_H)) / (1 - math.exp(-2 / _LASTS_H))
-    lasting = remember(noise.astype(np.float32).reshape(S * len(ERRORS), -1), _REACH, _LASTS_H) * variance**-0.5
+    lasting = decaying_sum(noise.astype(np.float32).reshape(S * len(ERRORS), -1), _REACH, _LASTS_H) * variance**-0.5
     growth = _AT_ONCE + (1 - _AT_ONCE) * np.sqrt(np.arange(1, LEADS_H + 1) / LEADS_H)
     errors = growth * lasting.reshape(S, len(ERRORS), LEADS_H)
-    issued = EPOCH + issue * HOUR
+    issued = EPOCH + issue_hour * HOUR
     leads = np.tile(np.arange(1, LEADS_H + 1), S)
     return pl.DataFrame(
         {
@@ -92,100 +100,98 @@ def _forecast(truth: NDArray[np.float64], error: NDArray[np.float64], lowest: fl
     return rounded
 
 
-@lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
+@lru_cache(maxsize=1)  # hourly fetches ask for the same block again
 def _truth(config: SimulationConfig, block: int) -> Values:
-    """The true weather from the block before to the one after, each (S, 3 × BLOCK)."""
+    """The true weather from the block before to the block after, each (S, 3 × BLOCK)."""
     parts = [weather(config, near) for near in (block - 1, block, block + 1)]
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in ERRORS}
 
 
-# One block of the simulated network as frames: the readings as received, and the truth with its faults.
-
-
 BLOCK_SPAN = BLOCK * HOUR
-MOST_STATIONS = 4000  # a block then has two million rows
+MAX_STATIONS = 4000  # a block then has two million rows
 
 _ORDER = "order"  # received_at, then station, as one number
-_STATIONS_BOUND = 4096  # above MOST_STATIONS
+_ORDER_STRIDE = 4096  # above MAX_STATIONS
 _EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 
 
-@lru_cache(maxsize=1)  # whoever fetches hour after hour asks for the same block again
+@lru_cache(maxsize=1)  # hourly fetches ask for the same block again
 def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
     """All readings received in one block (start, end], ordered by received_at, then station.
 
-    Late ones may have been observed in the block before: no reading is later than a block is long.
+    Late ones may have been observed in the block before: no delay is longer than a block.
     """
-    before = [_sent_frames(config, block - 1, faults=faults)[1]] if faults else []  # made last time: ask for it first
-    in_time, extras = _sent_frames(config, block, faults=faults)
+    # the block before is probably still cached, so ask for it first
+    before = [_measured_frames(config, block - 1, faults=faults)[1]] if faults else []
+    in_time, extras = _measured_frames(config, block, faults=faults)
     others = pl.concat([*before, extras]).filter(pl.col(_ORDER).is_between(*_orders(block), closed="left"))
     return in_time.merge_sorted(others.sort(_ORDER, maintain_order=True), key=_ORDER).drop(_ORDER)
 
 
 def block_truth(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
-    """The truth of one block and the faults that befell it, ordered by hour, then station."""
+    """The truth of one block and the faults of its readings, ordered by hour, then station."""
     truth = weather(config, block)
-    sent = send(config, block, truth, faults=faults)
+    measured = measure(config, block, truth, faults=faults)
     rows = np.arange(config.stations * BLOCK).reshape(config.stations, BLOCK).T.ravel()
-    stamps = stamped(config, block).ravel()[rows]
+    stamps = stamp_times(config, block).ravel()[rows]
     columns = {
         "station_id": station_ids(config).gather(rows // BLOCK),
         "valid_time": _times((block * BLOCK + 1 + rows % BLOCK) * 3600),
         "observed_at": _times(stamps),
         **{name: values.ravel()[rows] for name, values in truth.items()},
-        **{f"{name}_fault": _names(VALUE_FAULTS, codes[rows]) for name, codes in sent.value_faults.items()},
-        "row_fault": _names(ROW_FAULTS, sent.row_faults[rows]),
+        **{f"{name}_fault": _names(VALUE_FAULTS, codes[rows]) for name, codes in measured.value_faults.items()},
+        "row_fault": _names(ROW_FAULTS, measured.row_faults[rows]),
     }
     return pl.DataFrame(columns)
 
 
 @lru_cache(maxsize=2)  # a block needs the one before it
-def _sent_frames(config: SimulationConfig, block: int, *, faults: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The readings of one block received in time, in order, and the late, doubled and corrected ones in no order."""
-    sent = send(config, block, weather(config, block), faults=faults)
-    row_faults = {fault: sent.row_faults == number for number, fault in enumerate(ROW_FAULTS)}
+def _measured_frames(config: SimulationConfig, block: int, *, faults: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The readings of one block received in time, in order; and the late, doubled and corrected ones, in no order."""
+    measured = measure(config, block, weather(config, block), faults=faults)
+    row_faults = {fault: measured.row_faults == number for number, fault in enumerate(ROW_FAULTS)}
     in_time = _by_reception(config)
     in_time = in_time[~(row_faults["missing"] | row_faults["outage"] | row_faults["late"])[in_time]]
     extra = np.flatnonzero(row_faults["late"] | row_faults["duplicate"])
-    again = row_faults["corrected"][sent.corrected]  # not those lost in an outage
-    right = {name: values[again] for name, values in sent.right.items()}
-    taken = {name: values[extra] for name, values in sent.values.items()}
+    corrected_rows = row_faults["corrected"][measured.corrected]  # not those lost in an outage
+    right = {name: values[corrected_rows] for name, values in measured.right.items()}
+    extra_values = {name: values[extra] for name, values in measured.values.items()}
     extras = [
-        _frame(config, block, extra, sent.received[extra], taken),
-        _frame(config, block, sent.corrected[again], sent.corrected_received[again], right),
+        _frame(config, block, extra, measured.received[extra], extra_values),
+        _frame(config, block, measured.corrected[corrected_rows], measured.corrected_received[corrected_rows], right),
     ]
-    values = {name: values[in_time] for name, values in sent.values.items()}
-    return _frame(config, block, in_time, sent.received[in_time], values), pl.concat(extras)
+    values = {name: values[in_time] for name, values in measured.values.items()}
+    return _frame(config, block, in_time, measured.received[in_time], values), pl.concat(extras)
 
 
 def _by_reception(config: SimulationConfig) -> Index:
-    """The rows of a block in the order of undisturbed reception: by hour, then as fast as the stations are."""
+    """The rows of a block in the order of faultless reception: by hour, then by the delay of the stations."""
     at = places(config)
     stations = np.argsort(at.lag_s - at.offset_s, kind="stable")
     return (stations[None, :] * BLOCK + np.arange(BLOCK)[:, None]).ravel()
 
 
 def _frame(config: SimulationConfig, block: int, rows: Index, received: Index, values: Values) -> pl.DataFrame:
-    """Readings of some rows of a block; `values` belongs to these rows, NaN becomes null."""
+    """Readings of some rows of a block; `values` belong to these rows, NaN becomes null."""
     station = rows // BLOCK
     columns = {
         "station_id": station_ids(config).gather(station),
-        "observed_at": _times(stamped(config, block).ravel()[rows]),
+        "observed_at": _times(stamp_times(config, block).ravel()[rows]),
         "received_at": _times(received),
         **{name: pl.Series(values[name], nan_to_null=True) for name in VARIABLES},
-        _ORDER: received * _STATIONS_BOUND + station,
+        _ORDER: received * _ORDER_STRIDE + station,
     }
     return pl.DataFrame(columns)
 
 
 def _orders(block: int) -> tuple[int, int]:
-    """The order of the first row that may be received in a block, and of the first one after it."""
+    """The order of the first row that may be received in a block, and of the first row after the block."""
     first, last = (block * BLOCK * 3600 + 1, (block + 1) * BLOCK * 3600)  # seconds; (start, end]
-    return first * _STATIONS_BOUND, (last + 1) * _STATIONS_BOUND
+    return first * _ORDER_STRIDE, (last + 1) * _ORDER_STRIDE
 
 
 def _times(seconds: Index) -> pl.Series:
-    """Seconds after the epoch as UTC times."""
+    """Seconds after EPOCH as UTC times."""
     return pl.Series(seconds * 1_000_000 + _EPOCH_US).cast(UTC_TIME)
 
 
@@ -198,10 +204,10 @@ def _duration(value: object) -> object:
 
 
 class SimulatedSource(BaseModel):
-    """A `[[sources]]` table of kind "simulated", and the source it describes.
+    """A `[[sources]]` table of kind "simulated", and the Source it describes.
 
-    What a station reports at an hour depends on seed, centre, extent, trouble, station and hour alone, never on the
-    range asked for or on how many stations there are. Refuses unknown keys.
+    What a station reports at an hour depends only on seed, centre, extent, faults, station and hour; never on the range that
+    is asked for, or on the number of stations. Unknown keys are refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
@@ -210,16 +216,14 @@ class SimulatedSource(BaseModel):
 
     kind: Literal["simulated"] = "simulated"
     name: str = "simulated"
-    station_count: int = Field(default=12, ge=1, le=MOST_STATIONS, alias="stations")
+    station_count: int = Field(default=12, ge=1, le=MAX_STATIONS, alias="stations")
     history: Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))] = timedelta(days=540)
     seed: int = Field(default=7, ge=0)
     latitude: float = Field(default=47.0, ge=-80, le=80)  # of the centre, degrees north
     longitude: float = Field(default=8.0, ge=-180, le=180)  # of the centre, degrees east
     extent_km: float = Field(default=150.0, ge=0, le=2000)  # diameter of the disc the stations stand in
     faults: bool = True  # gaps, stuck values, spikes, late, doubled and corrected readings
-    forecasts: bool = (
-        False  # somebody else's forecasts too, four a day: the truth with an error that grows with the lead
-    )
+    forecasts: bool = False  # external forecasts too, four a day: the truth with an error that grows with the lead
 
     def fetch(
         self,
@@ -228,10 +232,10 @@ class SimulatedSource(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield what was received in (since, until], one piece for each block of 512 hours; each is complete.
+        """Yield what was received in (since, until], a batch for each block of 512 hours; every batch is complete.
 
-        Without `since` it starts `history` before the full hour of `until`. Readings hold those of the seven
-        simulated variables that `variables` lists. Raises nothing.
+        Without `since` it starts `history` before the full hour of `until`. Readings have those of the seven simulated
+        variables that `variables` lists. Raises nothing.
         """
         start = floor_hour(until) - self.history if since is None else since
         columns = [*READING_KEYS, *(name for name in VARIABLES if name in variables)]
@@ -255,8 +259,8 @@ class SimulatedSource(BaseModel):
     def _external_forecasts(
         self, start: datetime, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
     ) -> Iterator[SourceBatch]:
-        """The forecasts that were received in (start, until], in the same pieces."""
-        columns = [*ISSUE_KEYS, *(name for name in ERRORS if name in variables)]
+        """The forecasts received in (start, until], in the same blocks."""
+        columns = [*EXTERNAL_FORECAST_KEYS, *(name for name in ERRORS if name in variables)]
         received = pl.col("received_at")
         for block in _blocks(start, until):
             first, last = max(start, EPOCH + block * BLOCK_SPAN), min(until, EPOCH + (block + 1) * BLOCK_SPAN)
@@ -264,21 +268,21 @@ class SimulatedSource(BaseModel):
             if fingerprint in seen:
                 continue
             inside = (received > first) & (received <= last)
-            issues = block_forecasts(self._network, block).filter(inside).select(columns)
-            if issues.height:
+            forecasts = block_forecasts(self._network, block).filter(inside).select(columns)
+            if forecasts.height:
                 origin = f"{self.name} forecasts {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
-                yield SourceBatch(origin, fingerprint, issues, raw=issues, problems=no_problems(), complete=True)
+                yield SourceBatch(origin, fingerprint, forecasts, raw=forecasts, problems=no_problems(), complete=True)
 
     def stations(self) -> pl.DataFrame:
-        """The station list (daycast.stations.STATION_SCHEMA)."""
+        """The station list (STATION_SCHEMA)."""
         return station_list(self._network)
 
     def truth(self, since: datetime, until: datetime) -> pl.DataFrame:
         """The true hourly values of the hours in (since, until], and the faults of their readings; `since` is earlier.
 
-        Columns: station_id, valid_time (the full hour), observed_at (the stamp of its reading), the seven variables,
-        for each of them `<variable>_fault` (null, missing, stuck, spike, gross, first_wrong), and row_fault (null,
-        missing, outage, duplicate, late, corrected). Ordered by hour, then station.
+        Columns: station_id, valid_time (the full hour), observed_at (the stamp of its reading), the seven variables, for
+        each of them `<variable>_fault` (null, missing, stuck, spike, gross, first_wrong), and row_fault (null, missing,
+        outage, duplicate, late, corrected). Ordered by hour, then station.
         """
         hour = pl.col("valid_time")
         blocks = (block_truth(self._network, block, faults=self.faults) for block in _blocks(since, until))

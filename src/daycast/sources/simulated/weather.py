@@ -1,7 +1,12 @@
 """The true weather at every simulated station and hour: what a faultless sensor would report.
 
-A sum of plain parts: season and sun, the travelling large scale (simulated_fronts), and noise of the station's own
-that fades over hours. Arrays are (S, BLOCK): stations, hours of the block.
+It is a sum of simple parts: season and sun, the travelling large scale (`synoptic`: highs, lows and fronts), and noise of
+each station that fades over hours. Arrays are (S, BLOCK): stations, hours of the block.
+
+The large scale is frozen in a frame that moves eastward: a station at time t feels the signal at t - delay, where delay is
+the time the weather takes from the centre of the network to the station. So a front reaches an eastern station hours after a
+western one, and it is announced: pressure falls, cloud and southerly wind come first; the drop of temperature, the veering
+wind and days of cool air follow.
 """
 
 import math
@@ -11,18 +16,19 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from daycast.sources.simulated.places import BLOCK, Floats, Purpose, SimulationConfig, places, red, remember, stream
-
-# Highs, lows and fronts: one long stretch of weather that travels eastward over the network.
-#
-# The large scale is frozen in a moving frame: what a station feels at time t is the signal at t - delay, where delay is
-# how long the weather takes from the centre of the network to the station. A front therefore reaches an eastern station
-# hours after a western one, and is announced: pressure falls, cloud and southerly wind come first; the drop of
-# temperature, the veering wind and days of cool air follow.
-
+from daycast.sources.simulated.places import (
+    BLOCK,
+    Floats,
+    Purpose,
+    SimulationConfig,
+    decaying_sum,
+    places,
+    random_stream,
+    red_noise,
+)
 
 SPEED_KM_H = 40.0  # of the travelling weather
-TOWARD_DEG = 80.0  # where it goes, clockwise from north
+TOWARD_DEG = 80.0  # its direction, clockwise from north
 FRONTS_PER_BLOCK = 8  # one in each 64 hours, somewhere in them
 PER_HOUR = 4  # the signal is known every quarter of an hour
 
@@ -84,15 +90,17 @@ def _along(seed: int, block: int, margin: int) -> Synoptic:
 def _slow(seed: int, purpose: Purpose, first: int, count: int, hours: float) -> NDArray[np.float64]:
     """Noise of variance about 1 that wanders over days, smoothed over half a day: count - 1 hours, quartered."""
     width = 12
-    noise = red(seed, purpose, 1, first - width + 1, count + width - 1, hours)[0].astype(np.float64)
+    noise = red_noise(seed, purpose, 1, first - width + 1, count + width - 1, hours)[0].astype(np.float64)
     smooth = np.convolve(noise, np.full(width, 1 / width), mode="valid")
     return np.interp(np.arange((count - 1) * PER_HOUR) / PER_HOUR, np.arange(count), smooth)
 
 
 def _fronts(seed: int, block: int, time: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """The sum of what the fronts of three blocks do at `time`; earlier ones have faded, later ones are not yet felt."""
+    """The sum of the effects at `time` of the fronts of three blocks; earlier ones have faded, later ones are not felt yet."""
     near = range(block - 1, block + 2)
-    chance, force = np.concatenate([stream(seed, Purpose.FRONT, k).random((FRONTS_PER_BLOCK, 2)) for k in near]).T
+    chance, force = np.concatenate(
+        [random_stream(seed, Purpose.FRONT, k).random((FRONTS_PER_BLOCK, 2)) for k in near]
+    ).T
     number = np.arange(len(chance)) + near[0] * FRONTS_PER_BLOCK
     passage = (number + chance) * (BLOCK / FRONTS_PER_BLOCK)
     strength = (0.3 + 1.5 * force**1.5)[:, None]
@@ -112,7 +120,7 @@ def _fronts(seed: int, block: int, time: NDArray[np.float64]) -> dict[str, NDArr
 
 
 def _bounded(since: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(since / 1.2, -50.0, 50.0)  # beyond it the exponential function would overflow
+    return np.clip(since / 1.2, -50.0, 50.0)  # np.exp overflows beyond
 
 
 def _floats(values: NDArray[np.float64]) -> Floats:
@@ -141,8 +149,8 @@ Values = dict[str, NDArray[np.float64]]
 def weather(config: SimulationConfig, block: int) -> Values:
     """The truth of one block by variable, each (S, BLOCK), at the sensors' resolution.
 
-    Resolution 0.1 °C, 1 %, 0.1 hPa, 0.1 m/s, 10° and 0.1 mm. Direction is 10 to 360, and 0 when calm (speed 0.0), as
-    in METARs. Humidity is that of the rounded temperature and dew point.
+    Resolution 0.1 °C, 1 %, 0.1 hPa, 0.1 m/s, 10° and 0.1 mm. Direction is 10 to 360, and 0 when calm (speed 0.0), as in
+    METARs. Humidity is computed from the rounded temperature and dew point.
     """
     large = synoptic(config, block)
     sun = _sun(config, block)
@@ -164,11 +172,10 @@ def weather(config: SimulationConfig, block: int) -> Values:
 def relative_humidity_pct(
     air_temperature_c: NDArray[np.float64], dew_point_c: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Relative humidity over water [%] of air temperature and dew point [°C], by the Magnus formula.
+    """Relative humidity over water [%] from air temperature and dew point [°C], by the Magnus formula.
 
-    e = 6.1094 exp(17.625 t / (243.04 + t)) hPa: Alduchov & Eskridge 1996,
-    doi
-    10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2.
+    e = 6.1094 exp(17.625 t / (243.04 + t)) hPa: Alduchov & Eskridge 1996, doi
+    10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2
     """
     dew, air = (17.625 * t / (243.04 + t) for t in (dew_point_c, air_temperature_c))
     return 100 * np.exp(dew - air)
@@ -188,7 +195,7 @@ class _Noise:
     def of(self, purpose: Purpose, size: float, hours: float) -> Floats:
         """Noise of the station's own with this standard deviation, which fades over `hours`."""
         first = self.block * BLOCK + 1
-        return np.float32(size) * red(self.config.seed, purpose, self.config.stations, first, BLOCK, hours)
+        return np.float32(size) * red_noise(self.config.seed, purpose, self.config.stations, first, BLOCK, hours)
 
 
 def _declination(hours: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -203,14 +210,14 @@ def _sun(config: SimulationConfig, block: int) -> _Sun:
     hours = block * BLOCK + 1.0 + np.arange(1 - WARMING_REACH, BLOCK)
     declination, turn = _declination(hours), 2 * np.pi * (hours / 24 - 0.5)  # 0 at noon in Greenwich
     latitude, longitude = np.deg2rad(at.latitude), np.deg2rad(at.longitude)
-    elevation = (  # cos(turn + longitude) written out, so that no cosine is taken for each station and hour
+    elevation = (  # cos(turn + longitude) expanded, to avoid a cosine for each station and hour
         _column(np.sin(latitude)) * _row(np.sin(declination))
         + _column(np.cos(latitude) * np.cos(longitude)) * _row(np.cos(declination) * np.cos(turn))
         - _column(np.cos(latitude) * np.sin(longitude)) * _row(np.cos(declination) * np.sin(turn))
     )
     share = np.float32(1 - np.exp(-1 / WARMING_HOURS))
     season = _declination(hours[WARMING_REACH - 1 :] - SEASON_LAG_HOURS) / np.deg2rad(TILT_DEG)
-    return _Sun(_row(season), share * remember(np.maximum(elevation, 0), WARMING_REACH, WARMING_HOURS))
+    return _Sun(_row(season), share * decaying_sum(np.maximum(elevation, 0), WARMING_REACH, WARMING_HOURS))
 
 
 def _air_and_dew(config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _Noise) -> tuple[Floats, Floats]:
@@ -232,7 +239,7 @@ def _air_and_dew(config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _N
 def _wind(
     config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _Noise
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Speed [m/s] and the direction it comes from [°]: the large scale, gusts of hours, a little more by day."""
+    """Speed [m/s] and the direction it comes from [°]: the large scale, gusts of hours, and a little more by day."""
     gust = 0.7 + 0.06 * np.abs(large.poleward)  # rough air where the flow is strong
     east = large.east + gust * noise.of(Purpose.WIND_EAST, 1.3, 3.0)
     north = np.float32(np.copysign(1, config.latitude)) * large.poleward + gust * noise.of(Purpose.WIND_NORTH, 1.3, 3.0)
@@ -250,7 +257,7 @@ def _rain(large: Synoptic, noise: _Noise) -> NDArray[np.float64]:
 
 
 def _tenths(values: Floats) -> NDArray[np.float64]:
-    """Rounded to 0.1, each the double next to its decimal; adding 0.0 makes -0.0 plain zero."""
+    """Rounded to 0.1, each the double next to its decimal; adding 0.0 turns -0.0 into 0.0."""
     rounded: NDArray[np.float64] = np.rint(values * np.float32(10)).astype(np.float64) / 10 + 0.0
     return rounded
 

@@ -1,4 +1,7 @@
-"""Where a CSV file says which station it is about: in a column, in its own name, or not at all."""
+"""The settings that say which column holds what: values, the station, and the issue time of an external forecast.
+
+The columns of observation times are in times.py.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -8,7 +11,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
-from daycast.sources.files.csv_table import Complaint
+from daycast.sources.batch import Problem
 from daycast.sources.tables.short_forms import column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn, is_beyond_calendar
 from daycast.sources.tables.units import Unit, unit_of
@@ -16,11 +19,9 @@ from daycast.sources.tables.values import strip_missing
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import BUILT_IN, Variable
 
-# Which column holds which variable, and in which unit.
-
 
 class ValueColumn(BaseModel):
-    """The column of one variable; without a unit it is in daycast's."""
+    """The column of one variable; without `unit` its values are in daycast's unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,9 +29,8 @@ class ValueColumn(BaseModel):
     unit: str | None = None
 
 
-MappedColumns = Annotated[
-    dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)
-]  # by variable
+# by variable
+MappedColumns = Annotated[dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)]
 
 
 def units_of(
@@ -38,28 +38,27 @@ def units_of(
 ) -> Iterator[tuple[str, ValueColumn, Unit]]:
     """Each mapped variable with its column and the unit to convert it from.
 
-    Raises ConfigError naming the source and a variable that does not exist or a unit that cannot be converted.
+    Raises ConfigError naming the source, and a variable that does not exist or a unit that cannot be converted.
     """
-    for name, given in columns.items():
+    for name, mapped in columns.items():
         if name not in variables:
             matches = did_you_mean(name, variables)
-            raise ConfigError(f"source {source!r}: {name!r} is no variable{matches}; there are: {', '.join(variables)}")
+            raise ConfigError(
+                f"source {source!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
+            )
         try:
-            yield name, given, unit_of(variables[name], given.unit)
+            yield name, mapped, unit_of(variables[name], mapped.unit)
         except ConfigError as error:
             raise ConfigError(f"source {source!r}: {error}") from None
 
 
 def declared_units(columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable]) -> dict[str, str]:
-    """The units of those mapped variables that the network declares itself, because a change of them changes readings."""
+    """The units of the mapped variables that the network declares itself: part of fingerprints, because they change readings."""
     return {name: variables[name].unit for name in columns if name not in BUILT_IN}
 
 
-# Which columns say when somebody's forecast was made, and when it was there.
-
-
-class ForecastTexts(BaseModel):
-    """Of a table of text: `issued` and, where the source states it, `received`; else it is issued + reporting_delay."""
+class ForecastTextColumns(BaseModel):
+    """Columns of text with the times of an external forecast; without `received`, the receipt is issued + reporting_delay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,25 +70,25 @@ class ForecastTexts(BaseModel):
         """The columns that are read."""
         return tuple(time.column for time in (self.issued, self.received) if time is not None)
 
-    def complaints(self, raw: pl.DataFrame, keys: pl.DataFrame) -> list[Complaint]:
-        """Where no time of issue, or of receipt, can be read; `keys` has issued_at and received_at."""
+    def problems(self, raw: pl.DataFrame, keys: pl.DataFrame) -> list[Problem]:
+        """The rows whose time of issue, or of receipt, cannot be read; `keys` has issued_at and received_at."""
         read = [(self.issued, "issued_at"), *([(self.received, "received_at")] if self.received else [])]
         return [
-            Complaint(time.column, where, raw[time.column], _reasons(raw[time.column], time))
+            Problem(time.column, where, raw[time.column], _reasons(raw[time.column], time))
             for time, where in ((time, keys[key].is_null()) for time, key in read)
             if where.any()
         ]
 
 
 def _reasons(text: pl.Series, time: TimeColumn) -> pl.Series:
-    """Why no time can be read of each `text`, if none can."""
+    """Why each text is no time; meaningless for a text that is one."""
     beyond = is_beyond_calendar(text, time.format).alias("beyond")
     reason = pl.when("beyond").then(pl.lit(BEYOND_CALENDAR)).otherwise(pl.lit(f"no time in the form {time.form}"))
     return beyond.to_frame().select(reason).to_series()
 
 
-class ForecastInstants(BaseModel):
-    """The same of a table with column types; `received` is a timestamp."""
+class ForecastInstantColumns(BaseModel):
+    """Typed columns with the times of an external forecast; `received` is a column of timestamps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -103,23 +102,23 @@ class ForecastInstants(BaseModel):
 
 
 def unused(name: str, setting: object) -> Collection[str]:
-    """The setting's name where it is not used: a fingerprint then is what it was before there was such a setting."""
+    """`name` if the setting is not used: left out, it keeps fingerprints as they were before the setting existed."""
     return () if setting else (name,)
 
 
 def _validate_pattern(pattern: str) -> str:
-    """Return the regular expression if it has one group; raise ValueError if not."""
+    """Return the regular expression if it has exactly one group; raise ValueError if not."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if groups != 1:
-        raise ValueError(f"{pattern!r} needs exactly one group (…) around the station, it has {groups}")
+        raise ValueError(f"{pattern!r} needs exactly one group (…) around the station, but has {groups}")
     return pattern
 
 
 class StationKey(BaseModel):
-    """Exactly one of: a column, a regular expression whose group finds the station in the file's name, a constant."""
+    """Where the station's name is: in a column, in the file's name (a regular expression with one group), or a constant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -136,11 +135,11 @@ class StationKey(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the file that are read."""
+        """The columns that are read."""
         return (self.column,) if self.column else ()
 
     def of_file(self, file_name: str) -> str | None:
-        """The station of a whole file, None where a column tells it; raises SourceError if the name does not match."""
+        """The station of a whole file, None if a column names it. Raises SourceError if the file's name does not match."""
         if self.file_name is None:
             return self.constant
         match = re.search(self.file_name, file_name)
@@ -149,7 +148,7 @@ class StationKey(BaseModel):
         return str(match[1])
 
     def read(self, file_name: str, missing: tuple[str, ...]) -> pl.Expr:
-        """The station of each row, null where the column has none."""
+        """The station of each row, null where the column has none. Raises SourceError if the file's name does not match."""
         return (
             strip_missing(pl.col(self.column), missing) if self.column else pl.lit(self.of_file(file_name), pl.String)
         )

@@ -1,4 +1,8 @@
-"""Where a table with column types says when: a timestamp with or without a zone, or whole numbers counted from 1970."""
+"""From columns of times to UTC: text, parts of a date, timestamps with or without a zone, and counts since 1970.
+
+Order: the years that are read (`within_calendar`), wall clocks (`WallClock`: the two nights a year on which clocks change),
+columns of text (`TimeColumn`, `TimeParts`), and typed columns (`InstantColumn`).
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,16 +16,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from daycast.errors import SourceError, did_you_mean
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME, LAST_TIME, UTC_TIME
 
-# The years that a time may have: no observation is older, and no calendar here reckons with later ones.
-#
-# .NET's empty date is in the year 1, the "infinity" of databases in the year 294247; Python and time zones fail at such times.
-
-
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in 2262 and need no bounds
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in the year 2262 and need no limits
 
 
 def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -> pl.Series:
-    """Times, with or without a zone, or whole numbers that count since 1970; null where they are of other years."""
+    """The times, null outside the years FIRST_TIME to LAST_TIME.
+
+    Takes timestamps with or without a zone, or whole numbers that count since 1970 in `epoch`. .NET's empty date is in the
+    year 1, the "infinity" of databases in the year 294247; Python and time zone tables fail at such times.
+    """
     ticks = _TICKS.get(times.dtype.time_unit if isinstance(times.dtype, pl.Datetime) else epoch or "")
     if ticks is None:
         return times
@@ -32,37 +35,36 @@ def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -
 
 
 def earlier(moment: datetime, *spans: timedelta) -> datetime:
-    """The moment so long before `moment`; FIRST_TIME where that would be earlier still."""
+    """`moment` minus all `spans`, but never before FIRST_TIME."""
     for span in spans:
         moment = moment - span if moment - FIRST_TIME > span else FIRST_TIME
     return moment
 
 
-# From the wall clock of a place to UTC, through the two nights a year that make it hard.
-
-
 def validate_timezone(name: str) -> str:
-    """Return `name` if polars knows the zone; raise ValueError with close matches if not."""
+    """Return `name` if polars knows this time zone; raise ValueError with close matches if not."""
     try:
         pl.Series([datetime(2000, 1, 1)]).dt.replace_time_zone(name)  # noqa: DTZ001 wall time is meant
     except pl.exceptions.PolarsError:
         matches = did_you_mean(name, available_timezones())
-        raise ValueError(f"{name!r} is no time zone{matches}: write an IANA name, for example Europe/Berlin") from None
+        raise ValueError(
+            f"{name!r} is not a time zone{matches}: write an IANA name, for example Europe/Berlin"
+        ) from None
     return name
 
 
 class WallClock:
-    """The clock of a place, which tells the UTC of one column of times, piece by piece of a source."""
+    """Converts wall time of one zone to UTC; remembers ambiguous times from chunk to chunk of a source."""
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
-        self._doubled = pl.DataFrame(schema={"station": pl.String, "wall": pl.Datetime("us")})  # came in earlier pieces
+        self._ambiguous = pl.DataFrame(schema={"station": pl.String, "wall": pl.Datetime("us")})  # of earlier chunks
 
     def to_utc(self, wall: pl.Series, stations: pl.Series) -> pl.Series:
         """The instants (UTC_TIME) of naive times `wall` at these stations; null where the clock skipped that time.
 
-        When the clock is set back, the times of an hour happen twice. The first row of a station with such a time is the
-        earlier instant, any further row with it the later one: rows must stand in the order they were measured.
+        When the clock is set back, the times of one hour happen twice. The first row of a station with such a time is the
+        earlier instant, any further row with it the later one. So rows must stand in the order in which they were measured.
         """
         if self._zone == "UTC":
             return wall.dt.replace_time_zone("UTC")
@@ -70,19 +72,21 @@ class WallClock:
             wall.dt.replace_time_zone(self._zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
             for which in ("earliest", "latest")
         )
-        doubled = (earlier != later).fill_null(value=False)
-        if not doubled.any():
+        ambiguous = (earlier != later).fill_null(value=False)
+        if not ambiguous.any():
             return earlier
-        rows = pl.DataFrame([stations.alias("station"), wall.alias("wall")]).filter(doubled)
-        came = pl.concat([self._doubled, rows])
-        again = ~came.select(pl.struct(pl.all()).is_first_distinct()).to_series()
-        self._doubled = came.unique()
-        second = pl.Series([False]).new_from_index(0, len(wall)).scatter(doubled.arg_true(), again.tail(len(rows)))
+        rows = pl.DataFrame([stations.alias("station"), wall.alias("wall")]).filter(ambiguous)
+        seen = pl.concat([self._ambiguous, rows])
+        is_repeated = ~seen.select(pl.struct(pl.all()).is_first_distinct()).to_series()
+        self._ambiguous = seen.unique()
+        second = (
+            pl.Series([False]).new_from_index(0, len(wall)).scatter(ambiguous.arg_true(), is_repeated.tail(len(rows)))
+        )
         return second.to_frame("second").select(pl.when("second").then(later).otherwise(earlier)).to_series()
 
 
 class WallClocks:
-    """A clock for each column of times of a source, all of one zone."""
+    """A clock for each column of times, all of the same zone."""
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
@@ -91,9 +95,6 @@ class WallClocks:
     def of(self, *columns: str) -> WallClock:
         """The clock of the times in these columns."""
         return self._clocks.setdefault(columns, WallClock(self._zone))
-
-
-# Where a CSV file says when: one column of text, or year, month, day and hour apart.
 
 
 _WALL = pl.Datetime("us")
@@ -105,20 +106,20 @@ _PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
 
 
 def parse_wall(text: pl.Series, time_format: str | None) -> pl.Series:
-    """The naive time in `text`, in `time_format` (None: ISO 8601); null where it shows none or names its offset.
-
-    Null, too, where it is beyond the calendar; the same holds for instants.
-    """
+    """The naive time in `text`, in `time_format` (None: ISO 8601); null if it shows none, names an offset, or is out of range."""
     return within_calendar(_parse(text, time_format, _WALL))
 
 
 def parse_instant(text: pl.Series, time_format: str | None) -> pl.Series:
-    """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null where it names none."""
+    """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null if it names none.
+
+    Null, too, for years outside FIRST_TIME to LAST_TIME.
+    """
     return within_calendar(_parse(text, time_format, _INSTANT))
 
 
 def is_beyond_calendar(text: pl.Series, time_format: str | None) -> pl.Series:
-    """Where `text` shows a time in this form, of a year that is read as none."""
+    """True where `text` shows a time in this format, of a year that is not read."""
     beyond = pl.repeat(False, len(text), eager=True)
     for dtype in (_WALL, _INSTANT):
         parsed = _parse(text, time_format, dtype)
@@ -130,18 +131,18 @@ def _parse(text: pl.Series, time_format: str | None, dtype: pl.Datetime) -> pl.S
     if time_format is None:
         return _parse_iso(text, dtype, _ISO_INSTANT if dtype == _INSTANT else _ISO_WALL)
     if (_NAMES_INSTANT.search(time_format) is None) == (dtype == _INSTANT):
-        return _nothing(text, dtype)
+        return _nulls(text, dtype)
     return text.to_frame("text").select(_strptime(pl.col("text"), dtype, time_format)).to_series()
 
 
 def _parse_iso(text: pl.Series, dtype: pl.Datetime, forms: Iterable[str]) -> pl.Series:
-    """By the first of `forms` that fits each; the later ones are tried only while something is left."""
-    found = _nothing(text, dtype)
+    """Parse each text by the first of `forms` that fits it; later forms are tried only while texts are left."""
+    parsed = _nulls(text, dtype)
     for spelling in (_without_t, _with_z):
         for form in forms:
-            if found.null_count() > text.null_count():
-                found = found.zip_with(found.is_not_null(), spelling(text).str.strptime(dtype, form, strict=False))
-    return found
+            if parsed.null_count() > text.null_count():
+                parsed = parsed.zip_with(parsed.is_not_null(), spelling(text).str.strptime(dtype, form, strict=False))
+    return parsed
 
 
 def _without_t(text: pl.Series) -> pl.Series:
@@ -149,22 +150,22 @@ def _without_t(text: pl.Series) -> pl.Series:
 
 
 def _with_z(text: pl.Series) -> pl.Series:
-    """The same with Z for the other words for UTC."""
+    """The text with Z in place of the other names of UTC."""
     return _without_t(text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z"))
 
 
-def _nothing(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
+def _nulls(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
     return pl.repeat(None, len(text), dtype=dtype, eager=True)
 
 
 def _strptime(text: pl.Expr, dtype: pl.Datetime, time_format: str) -> pl.Expr:
-    if "%H" in time_format and "%M" not in time_format:  # polars wants minutes with its hours
+    if "%H" in time_format and "%M" not in time_format:  # polars parses no hours without minutes
         text, time_format = text + " 0", time_format + " %M"
     return text.str.strptime(dtype, time_format, strict=False)
 
 
 def _validate_format(time_format: str) -> str:
-    """Return the format if it reads back the day it wrote; raise ValueError if not."""
+    """Return the format if it reads back the day that it wrote; raise ValueError if not."""
     zone = "UTC" if _NAMES_INSTANT.search(time_format) else None
     probe = pl.Series([_PROBE]).dt.replace_time_zone(zone)
     try:
@@ -173,12 +174,12 @@ def _validate_format(time_format: str) -> str:
     except pl.exceptions.PolarsError:
         read = None
     if read is None or read.date() != _PROBE.date():
-        raise ValueError(f"{time_format!r} is no format of a date and time: write for example '%d.%m.%Y %H:%M'")
+        raise ValueError(f"{time_format!r} is not a date and time format: write for example '%d.%m.%Y %H:%M'")
     return time_format
 
 
 class TimeColumn(BaseModel):
-    """One column of text in ISO 8601 or in `format`; an offset from UTC in it wins over the source's time zone."""
+    """One column of text in ISO 8601 or in `format` (strptime). An offset in the text wins over the source's time zone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -187,21 +188,21 @@ class TimeColumn(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the file that are read."""
+        """The columns that are read."""
         return (self.column,)
 
     @property
     def form(self) -> str:
-        """What the text should look like, for a person."""
+        """What the text should look like, for people."""
         return self.format or "ISO 8601"
 
     def as_written(self) -> pl.Expr:
-        """The text to read."""
+        """The text to parse."""
         return pl.col(self.column).str.strip_chars()
 
 
 class TimeParts(BaseModel):
-    """A column each for year, month, day, hour and perhaps minute, all whole numbers; hours count from 0 to 23."""
+    """A column each for year, month, day, hour and, if given, minute: whole numbers, hours from 0 to 23."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -213,22 +214,22 @@ class TimeParts(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the file that are read."""
+        """The columns that are read."""
         parts = (self.year, self.month, self.day, self.hour)
         return parts if self.minute is None else (*parts, self.minute)
 
     @property
     def format(self) -> str:
-        """How `as_written` is read."""
+        """The format of `as_written`."""
         return "%Y %m %d %H" if self.minute is None else "%Y %m %d %H %M"
 
     @property
     def form(self) -> str:
-        """What the text should look like, for a person."""
+        """What the text should look like, for people."""
         return "year month day hour" if self.minute is None else "year month day hour minute"
 
     def as_written(self) -> pl.Expr:
-        """The parts in a row; a missing one leaves too few to read."""
+        """The parts as one text; a missing part leaves too few numbers to parse."""
         parts = [pl.col(column).str.strip_chars() for column in self.columns]
         return pl.concat_str(parts, separator=" ", ignore_nulls=True)
 
@@ -248,10 +249,10 @@ class InstantColumn(BaseModel):
 def to_instants(
     times: pl.Series, epoch: Literal["s", "ms"] | None, clock: WallClock, stations: pl.Series, origin: str
 ) -> pl.Series:
-    """The instants (UTC_TIME), null where there is none.
+    """The instants (UTC_TIME) of a typed column, null where there is none.
 
-    Timestamps without a zone are those of `clock`, which tells about the hour that happens twice.
-    Raises SourceError naming `origin`, the column and its type where that is no time.
+    Timestamps without a zone are read on `clock`, which also needs the `stations` of the rows. Raises SourceError naming
+    `origin`, the column and its type if the column holds no times.
     """
     if times.null_count() == times.len():  # databases give a column of nulls any type
         return pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
@@ -260,8 +261,8 @@ def to_instants(
     return stamped if stamped.dtype == UTC_TIME else clock.to_utc(stamped, stations)
 
 
-def why_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str) -> pl.Series:
-    """In words, why there is no instant at each of `times`; what is said of one that has an instant means nothing."""
+def explain_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str) -> pl.Series:
+    """Why each of `times` is no instant, in words; meaningless for those that are one."""
     wall = times if isinstance(times.dtype, pl.Datetime) else pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
     frame = pl.DataFrame(
         {
@@ -278,12 +279,12 @@ def why_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str
 
 
 def writable(column: pl.Series) -> pl.Series:
-    """The column, null where it is a time that no calendar can write, as databases' "infinity"."""
+    """The column, null where a timestamp is outside the years that are read, such as the "infinity" of databases."""
     return within_calendar(column) if isinstance(column.dtype, pl.Datetime) else column
 
 
 def time_as_text(times: pl.Series) -> pl.Series:
-    """The times or counts as text; a time that no calendar can write as the number that it is kept as."""
+    """The times or counts as text; a time outside the calendar as the number that stores it."""
     frame = pl.DataFrame({"written": writable(times).cast(pl.String), "kept": times.to_physical().cast(pl.String)})
     return frame.select(pl.coalesce("written", "kept")).to_series()
 
@@ -295,14 +296,14 @@ def _validate_type(times: pl.Series, epoch: str | None, origin: str) -> None:
     if epoch:
         wanted = f"not of the whole numbers that time.epoch = {epoch!r} announces"
     elif counts:
-        wanted = 'no timestamp; if it counts seconds or milliseconds since 1970, add epoch = "s" or "ms"'
+        wanted = 'not a timestamp; if it counts seconds or milliseconds since 1970, add epoch = "s" or "ms"'
     else:
-        wanted = "and a time must be a timestamp, with date and clock"
+        wanted = "but a time must be a timestamp, with date and time"
     raise SourceError(f"{origin}: column {times.name!r} is of type {times.dtype}, {wanted}")
 
 
 def _as_timestamps(times: pl.Series, epoch: Literal["s", "ms"] | None) -> pl.Series:
-    """In microseconds: UTC_TIME, or without a zone where the column has none."""
+    """Timestamps in microseconds: UTC_TIME, or without a zone if the column has none."""
     if epoch:
         return (times.cast(pl.Int64) * _MICROSECONDS[epoch]).cast(UTC_TIME)
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None

@@ -1,4 +1,7 @@
-"""From a table whose columns have types to readings: what Parquet files and the answers of databases have in common."""
+"""Readings from a table whose columns have types: what Parquet files and query results have in common.
+
+`TypedTable` has the settings and `read`, which turns rows into the parts of a SourceBatch.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,18 +12,17 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from daycast.errors import SourceError, did_you_mean, listed
-from daycast.sources.batch import ISSUE_KEYS, READING_KEYS
-from daycast.sources.files.csv_table import Complaint, list_problems
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, Problem, problems_frame
 from daycast.sources.files.station_list import StationList
-from daycast.sources.tables.columns import ForecastInstants, MappedColumns, StationKey, units_of
+from daycast.sources.tables.columns import ForecastInstantColumns, MappedColumns, StationKey, units_of
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.times import (
     InstantColumn,
     WallClocks,
+    explain_no_instant,
     time_as_text,
     to_instants,
     validate_timezone,
-    why_no_instant,
     writable,
 )
 from daycast.sources.tables.units import COMPASS
@@ -30,7 +32,7 @@ from daycast.variables import Variable
 
 @dataclass(frozen=True)
 class TypedRows:
-    """Rows of the span that was asked for, in the form of a SourceBatch."""
+    """The rows of the span that was asked for, as the parts of a SourceBatch."""
 
     readings: pl.DataFrame
     raw: pl.DataFrame
@@ -40,35 +42,36 @@ class TypedRows:
 
 
 class TypedTable(BaseModel):
-    """The settings that say what the columns of a table are.
+    """The settings that say what the columns of a typed table are.
 
-    Missing values are null, not a number (NaN) or one of the numbers `missing`. What cannot be read in a row, as infinity or text
-    where a number belongs, is a problem with a reason; a column that can hold no such thing at all is a SourceError.
+    Missing values are null, not a number (NaN), or one of the numbers `missing`. A value that cannot be read, such as
+    infinity or text where a number belongs, is a problem of its row. A column whose type cannot hold such values at all is a
+    SourceError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     missing: Annotated[tuple[float, ...], BeforeValidator(list_if_bare)] = ()
-    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without one
+    timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without a zone
     reporting_delay: Duration = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
-    forecast: ForecastInstants | None = None  # the rows are somebody's forecast; `time` is then the hour it speaks of
+    forecast: ForecastInstantColumns | None = None  # rows are an external forecast, valid at `time`
     columns: MappedColumns
     station_list: StationList | None = None
 
     def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
-        """A reader for each mapped variable; raises ConfigError for a variable or unit that does not exist."""
+        """A reader for each mapped variable. Raises ConfigError for a variable or unit that does not exist."""
         return [
-            TypedReader(name, given.column, unit, given.unit == COMPASS, self.missing)
-            for name, given, unit in units_of(self.name, self.columns, variables)
+            TypedReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing)
+            for name, mapped, unit in units_of(self.name, self.columns, variables)
         ]
 
     @property
     def needed(self) -> list[str]:
         """The columns that are read, each once."""
-        values = (given.column for given in self.columns.values())
+        values = (mapped.column for mapped in self.columns.values())
         issue = self.forecast.columns if self.forecast else ()
         return list(dict.fromkeys([*self.station.columns, self.time.column, *issue, *values]))
 
@@ -82,11 +85,11 @@ class TypedTable(BaseModel):
         origin: str,
         clocks: WallClocks,
     ) -> TypedRows:
-        """The rows that were received in `span` (since, until], and those without a time.
+        """The rows received in `span` (since, until], and those without a time.
 
-        `station` is the station of all rows, None where a column tells it; `received` the column with the receipt, None
-        where it is assumed from `reporting_delay`; `clocks` are the same for all pieces of a source. Raises SourceError naming
-        `origin` and a column of an impossible type.
+        `station` is the station of all rows, None if a column names it. `received` is the column with the receipt, None if
+        it is assumed to be `reporting_delay` after the observation. `clocks` are the same objects for all chunks of a
+        source. Raises SourceError naming `origin` and a column of an impossible type.
         """
         since, until = span
         keys = self._keys(table, station, received, origin, clocks)
@@ -99,11 +102,11 @@ class TypedTable(BaseModel):
             reader.validate(table.schema[reader.column], origin)
         values = table.select(reader.value(table.schema[reader.column]) for reader in readers)
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
-        of = ISSUE_KEYS if self.forecast else READING_KEYS
+        of = EXTERNAL_FORECAST_KEYS if self.forecast else READING_KEYS
         return TypedRows(
             readings=keys.hstack(values).with_columns(unmapped).select(*of, *variables),
             raw=table.select(writable(column) for column in table),
-            problems=list_problems(self._complaints(table, keys, received, readers)),
+            problems=problems_frame(self._problems(table, keys, received, readers)),
             complete=bool(inside.all()),
             waiting=waiting,
         )
@@ -111,7 +114,7 @@ class TypedTable(BaseModel):
     def _keys(
         self, table: pl.DataFrame, station: str | None, received: str | None, origin: str, clocks: WallClocks
     ) -> pl.DataFrame:
-        """READING_KEYS of every row, or ISSUE_KEYS beside them."""
+        """READING_KEYS of every row, and EXTERNAL_FORECAST_KEYS too if the rows are a forecast."""
         stations = self._stations(table, station, origin)
 
         def instants(of: InstantColumn) -> pl.Series:
@@ -135,19 +138,19 @@ class TypedTable(BaseModel):
         whole = column.dtype.is_integer() or (isinstance(column.dtype, pl.Decimal) and column.dtype.scale == 0)
         if not (whole or is_text(column.dtype) or column.dtype == pl.Null):
             raise SourceError(
-                f"{origin}: column {column.name!r} is of type {column.dtype}, and a station is text or a whole number"
+                f"{origin}: column {column.name!r} is of type {column.dtype}, but a station must be text or a whole number"
             )
         text = column.cast(pl.String).str.strip_chars()
         return text.set((text == "").fill_null(value=False), None)
 
-    def _complaints(
+    def _problems(
         self, table: pl.DataFrame, keys: pl.DataFrame, received: str | None, readers: list[TypedReader]
-    ) -> Iterator[Complaint]:
-        """What is wrong with the rows; a column is written as text only where it is needed, because that takes long."""
+    ) -> Iterator[Problem]:
+        """The problems of the rows; a column is converted to text only if it has one, because that is slow."""
         no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
         if no_station.any():
             column = self.station.column or ""
-            yield Complaint(column, no_station, table[column].cast(pl.String), "no station")
+            yield Problem(column, no_station, table[column].cast(pl.String), "no station")
         instants = [(self.time.column, self.time.epoch, no_time)]
         if self.forecast is not None:
             instants.append((self.forecast.issued.column, self.forecast.issued.epoch, keys["issued_at"].is_null()))
@@ -155,21 +158,21 @@ class TypedTable(BaseModel):
             instants.append((received, None, keys["received_at"].is_null() & ~no_time))
         for column, epoch, where in instants:
             if where.any():
-                reasons = why_no_instant(table[column], epoch, self.timezone)
-                yield Complaint(column, where, time_as_text(table[column]), reasons)
+                reasons = explain_no_instant(table[column], epoch, self.timezone)
+                yield Problem(column, where, time_as_text(table[column]), reasons)
         for reader in readers:
             dtype = table.schema[reader.column]
             where = table.select(reader.unreadable(dtype)).to_series()
             if where.any():
-                yield Complaint(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
+                yield Problem(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
 
 
-def validate_columns(needed: list[str], there: list[str], origin: str) -> None:
-    """Raise SourceError naming a needed column that is not there, or there more than once."""
+def validate_columns(needed: list[str], available: list[str], origin: str) -> None:
+    """Raise SourceError naming a needed column that does not exist, or exists more than once."""
     for column in needed:
-        if column not in there:
+        if column not in available:
             raise SourceError(
-                f"{origin} has no column {column!r}{did_you_mean(column, there)}; it has: {listed(there)}"
+                f"{origin} has no column {column!r}{did_you_mean(column, available)}; it has: {listed(available)}"
             )
-        if there.count(column) > 1:
-            raise SourceError(f"{origin} has more than one column {column!r}; which one is meant cannot be known")
+        if available.count(column) > 1:
+            raise SourceError(f"{origin} has more than one column {column!r}; so it is unclear which one is meant")

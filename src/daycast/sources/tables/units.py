@@ -1,6 +1,7 @@
-"""Units that sources write, and the way from each to daycast's own.
+"""Units that sources write, and their conversion to daycast's own.
 
-Factors are exact by definition except where noted:
+Factors are exact by definition, except where noted:
+
 - °F, K: NIST Special Publication 811 (2008), appendix B.8, https://doi.org/10.6028/NIST.SP.811e2008
 - kt: the nautical mile of 1852 m in 3600 s; mph: the mile of 1609.344 m in 3600 s; in: 25.4 mm (same appendix)
 - inHg: 3386.389 Pa, mmHg: 133.3224 Pa, the conventional columns of mercury (same appendix, which rounds both)
@@ -18,14 +19,17 @@ COMPASS = "compass"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of one quantity; daycast's value is `(value - zero) * factor`."""
+    """A unit of one quantity: the value in daycast's unit is `(value - zero) * factor`.
+
+    Do not rename the class or its fields: its `repr` is part of the fingerprints of Open-Meteo batches.
+    """
 
     quantity: str
     factor: float = 1.0
     zero: float = 0.0
 
     def to_daycast(self, value: pl.Expr) -> pl.Expr:
-        """`value` [this unit] in daycast's unit of the quantity; untouched where the two are the same."""
+        """`value` [this unit] converted to daycast's unit of the quantity; unchanged if both are the same."""
         return value if (self.factor, self.zero) == (1.0, 0.0) else (value - self.zero) * self.factor
 
 
@@ -61,7 +65,7 @@ UNITS: dict[str, Unit] = {
     "in": Unit("depth", factor=25.4),
     "°": _DEGREE,
     "deg": _DEGREE,
-    COMPASS: _DEGREE,  # once its words are degrees
+    COMPASS: _DEGREE,  # after its words were converted to degrees
     "%": Unit("percentage"),
 }
 _POINTS = (
@@ -69,14 +73,14 @@ _POINTS = (
     "S SbW SSW SWbS SW SWbW WSW WbS W WbN WNW NWbW NW NWbN NNW NbW"
 )  # fmt: skip
 COMPASS_DEGREES: dict[str, float] = {point.upper(): 11.25 * index for index, point in enumerate(_POINTS.split())}
-NO_DIRECTION = ("C", "CALM", "V", "VRB", "VAR", "VARIABLE")  # words that say: the wind had none
+NO_DIRECTION = ("C", "CALM", "V", "VRB", "VAR", "VARIABLE")  # words for calm and variable wind
 
 
 def unit_of(variable: Variable, given: str | None) -> Unit:
     """The unit to convert `variable` from; `given` None means daycast's own.
 
-    A declared variable is never converted, as its K may be a difference and its ° a slope: only its own unit is taken.
-    Raises ConfigError naming a unit that is unknown or of another quantity.
+    A declared variable is never converted, because its K may be a difference and its ° a slope: only its own unit is
+    accepted. Raises ConfigError naming a unit that is unknown or of another quantity.
     """
     if given is None or given == variable.unit:
         return Unit("as it is")
@@ -93,10 +97,10 @@ def unit_of(variable: Variable, given: str | None) -> Unit:
 
 
 def compass_to_degrees(text: pl.Expr) -> pl.Expr:
-    """Degrees the wind comes from, N = 0, of points of the compass (up to 32, any case); null for any other word."""
+    """Degrees the wind comes from (N = 0) for up to 32 compass points in upper or lower case; null for any other word."""
     return text.str.to_uppercase().replace_strict(COMPASS_DEGREES, default=None, return_dtype=pl.Float64)
 
 
 def says_no_direction(text: pl.Expr) -> pl.Expr:
-    """True where a word of the compass column stands for calm or variable wind."""
+    """True where a word of a compass column stands for calm or variable wind."""
     return text.str.to_uppercase().is_in(NO_DIRECTION)

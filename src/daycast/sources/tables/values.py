@@ -1,4 +1,4 @@
-"""From a column that has a type to numbers in daycast's unit."""
+"""From one column to one variable in daycast's unit: `ValueReader` reads columns of text, `TypedReader` columns of numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,15 @@ import polars as pl
 from daycast.errors import SourceError
 from daycast.sources.tables.units import Unit, compass_to_degrees, says_no_direction
 
-# From the text of a cell to a number in daycast's unit.
-
 
 def strip_missing(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
-    """The stripped text, null where it is empty or one of the markers `missing`."""
+    """The text without surrounding blanks; null where it is empty or one of the markers `missing`."""
     stripped = text.str.strip_chars()
     return pl.when(~stripped.is_in(["", *missing])).then(stripped)
 
 
 def parse_number(text: pl.Expr, decimal: str) -> pl.Expr:
-    """The finite number that `text` shows with `decimal` as its decimal mark; null for anything else."""
+    """The finite number that `text` shows, with `decimal` as its decimal mark; null for anything else."""
     if decimal != ".":
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(decimal, ".", literal=True))
     number = text.cast(pl.Float64, strict=False)
@@ -28,7 +26,7 @@ def parse_number(text: pl.Expr, decimal: str) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class ValueReader:
-    """Reads one variable from one column of strings."""
+    """Reads one variable from one column of text."""
 
     variable: str
     column: str
@@ -45,19 +43,19 @@ class ValueReader:
         return self.unit.to_daycast(number).alias(self.variable)
 
     def unreadable(self) -> pl.Expr:
-        """True where there is text that is neither a value nor a word for none; named `unreadable_name`."""
+        """True where the text is neither a value nor a way to say that there is none; the column is called `unreadable_name`."""
         text = self._text()
         no_direction = says_no_direction(text) if self.compass else pl.lit(value=False)
         return (text.is_not_null() & self._number().is_null() & ~no_direction).alias(self.unreadable_name)
 
     @property
     def unreadable_name(self) -> str:
-        """The column that `unreadable` makes."""
+        """The name of the column that `unreadable` makes."""
         return f"{self.variable} unreadable"
 
     @property
     def reason(self) -> str:
-        """What is wrong with text that is unreadable."""
+        """What is wrong with unreadable text."""
         return "no point of the compass" if self.compass else "no finite number"
 
     def _text(self) -> pl.Expr:
@@ -67,7 +65,7 @@ class ValueReader:
         return compass_to_degrees(self._text()) if self.compass else parse_number(self._text(), self.decimal)
 
     def _missing_numbers(self) -> list[float]:
-        """Markers as numbers, so that -9999 also marks -9999.0."""
+        """The markers as numbers, so that -9999 also marks -9999.0."""
         if self.compass:
             return []
         numbers = (_float_or_none(marker.replace(self.decimal, ".")) for marker in self.missing)
@@ -82,13 +80,13 @@ def _float_or_none(text: str) -> float | None:
 
 
 def is_text(dtype: pl.DataType) -> bool:
-    """Whether values of this type are words."""
+    """Whether values of this type are text."""
     return dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True, slots=True)
 class TypedReader:
-    """Reads one variable from one column of numbers, or of points of the compass."""
+    """Reads one variable from one column of numbers, or of compass points."""
 
     variable: str
     column: str
@@ -97,22 +95,25 @@ class TypedReader:
     missing: tuple[float, ...]
 
     def validate(self, dtype: pl.DataType, origin: str) -> None:
-        """Raise SourceError naming a type that holds neither numbers nor text; text in the wrong place is found row by row."""
+        """Raise SourceError naming the column if its type holds neither numbers nor text.
+
+        Text in a column of numbers is accepted here and reported row by row.
+        """
         if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Null):
             wanted = "points of the compass" if self.compass else "numbers"
             raise SourceError(
-                f"{origin}: column {self.column!r} is of type {dtype}, and {self.variable} needs {wanted}"
+                f"{origin}: column {self.column!r} is of type {dtype}, but {self.variable} needs {wanted}"
             )
 
     def value(self, dtype: pl.DataType) -> pl.Expr:
-        """The variable [daycast's unit], null where missing or unreadable; `dtype` is the column's."""
+        """The variable [daycast's unit], null where missing or unreadable; `dtype` is the column's type."""
         number = self._number(dtype)
         for marker in self.missing:
             number = pl.when(number != marker).then(number)
         return self.unit.to_daycast(number).alias(self.variable)
 
     def unreadable(self, dtype: pl.DataType) -> pl.Expr:
-        """True where there is something that is neither a value nor a way of saying that there is none."""
+        """True where there is something that is neither a value nor a way to say that there is none."""
         column = pl.col(self.column)
         if dtype.is_numeric() and not self.compass:
             return column.cast(pl.Float64).is_infinite().fill_null(value=False)
@@ -122,7 +123,7 @@ class TypedReader:
         return column.is_not_null()
 
     def reason(self, dtype: pl.DataType) -> str:
-        """What is wrong with what is unreadable."""
+        """What is wrong with an unreadable value."""
         if self.compass:
             return "no point of the compass"
         return "no finite number" if dtype.is_numeric() else "text where a number belongs"

@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import SourceError
-from daycast.sources.files import csv
-from daycast.sources.files import inbox as dropped_file
+from daycast.sources.files import csv, inbox
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
 from daycast.variables import BUILT_IN
@@ -27,13 +26,13 @@ MOVED = {"after": {"move_to": "done"}}
 ROW = "time,t\n2024-01-01T00:00,1\n"
 NOW = time.time()
 COARSE_S = 2.0  # the resolution of the coarsest file systems
-time_in = dropped_file._time_in
+time_in = inbox._time_in
 
 
 @pytest.fixture(autouse=True)
 def _stopped_clock(monkeypatch):
     """By which no file comes of age during a test."""
-    monkeypatch.setattr(dropped_file, "_time_in", lambda _: NOW)
+    monkeypatch.setattr(inbox, "_time_in", lambda _: NOW)
 
 
 def source(folder: Path, kind=CsvSource, **settings):
@@ -86,8 +85,8 @@ def test_a_young_file_that_ends_in_the_middle_of_a_line_is_left_and_an_old_one_i
     assert fetch(tmp_path) == []
     assert len(fetch(tmp_path, settle="0s")) == 1
     os.utime(path, (NOW - 10,) * 2)
-    [delivery] = fetch(tmp_path)
-    assert delivery.readings["air_temperature_c"].to_list() == [12.0]
+    [batch] = fetch(tmp_path)
+    assert batch.readings["air_temperature_c"].to_list() == [12.0]
 
 
 @pytest.mark.parametrize("content", ["", gzip.compress(ROW.encode() * 50)[:-9]])
@@ -105,7 +104,7 @@ def test_a_young_parquet_file_without_its_footer_is_left_and_an_old_one_is_an_er
     drop(tmp_path, "in/a.parquet", content, age_s=1)
     assert fetch(tmp_path, kind=ParquetSource) == []
     drop(tmp_path, "in/a.parquet", content, age_s=10)
-    with pytest.raises(SourceError, match=r"in/a\.parquet (is empty|has no footer)"):
+    with pytest.raises(SourceError, match=r"in/a\.parquet (is empty|lacks the footer)"):
         fetch(tmp_path, kind=ParquetSource)
 
 
@@ -113,7 +112,7 @@ def test_a_file_dated_ahead_by_another_clock_counts_as_written_when_it_came(tmp_
     drop(tmp_path, age_s=-86400)
     assert fetch(tmp_path, settle="10s") == []
     now = time_in(tmp_path)
-    monkeypatch.setattr(dropped_file, "_time_in", lambda _: now + 11)
+    monkeypatch.setattr(inbox, "_time_in", lambda _: now + 11)
     assert len(fetch(tmp_path, settle="10s")) == 1
 
 
@@ -136,31 +135,31 @@ def test_the_time_of_a_folder_that_cannot_be_written_is_that_of_this_machine(tmp
 def test_a_file_that_vanished_after_it_was_listed_is_left_out(tmp_path):
     for name in ("in/a.csv", "in/b.csv", "in/c.csv"):
         drop(tmp_path, name)
-    deliveries = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(deliveries).origin == "in/a.csv"
+    batches = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == "in/a.csv"
     (tmp_path / "in/b.csv").unlink()
-    assert [delivery.origin for delivery in deliveries] == ["in/c.csv"]
+    assert [batch.origin for batch in batches] == ["in/c.csv"]
 
 
 def test_a_link_that_leads_nowhere_is_no_file(tmp_path):
     drop(tmp_path)
     (tmp_path / "in/b.csv").symlink_to(tmp_path / "missing.csv")
-    assert [delivery.origin for delivery in fetch(tmp_path)] == ["in/a.csv"]
+    assert [batch.origin for batch in fetch(tmp_path)] == ["in/a.csv"]
 
 
 def test_a_bad_file_keeps_no_good_one_back_and_several_are_counted(tmp_path):
     drop(tmp_path, "in/a.csv", "x\n1\n")
     drop(tmp_path, "in/b.csv")
     drop(tmp_path, "in/c.csv", "")
-    deliveries = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(deliveries).origin == "in/b.csv"
+    batches = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == "in/b.csv"
     with pytest.raises(SourceError, match=r"^in/a\.csv has no column 'time'.* \(and 1 more files cannot be read\)$"):
-        next(deliveries)
+        next(batches)
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_left_where_it_would_be_lost(tmp_path, monkeypatch):
     path = drop(tmp_path)
-    look = csv.survey
+    look = csv.survey_text
 
     def look_and_append(*given):
         found = look(*given)
@@ -168,7 +167,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_left_where_it_would_be_lo
             file.write("2024-01-01T01:00,2\n")
         return found
 
-    monkeypatch.setattr(csv, "survey", look_and_append)
+    monkeypatch.setattr(csv, "survey_text", look_and_append)
     assert fetch(tmp_path, **MOVED) == []
     drop(tmp_path)
     assert len(fetch(tmp_path)) == 1  # it stays and is read again
@@ -179,16 +178,16 @@ def test_a_file_that_is_written_to_while_it_is_read_is_left_where_it_would_be_lo
 
 def test_a_file_stays_where_it_is_unless_told_otherwise(tmp_path):
     drop(tmp_path)
-    [delivery] = fetch(tmp_path)
-    delivery.finish()
+    [batch] = fetch(tmp_path)
+    batch.finish()
     assert names(tmp_path) == ["in/a.csv"]
 
 
-def test_a_file_is_moved_when_its_delivery_is_finished_and_no_sooner(tmp_path):
+def test_a_file_is_moved_when_its_batch_is_finished_and_no_sooner(tmp_path):
     drop(tmp_path)
-    [delivery] = fetch(tmp_path, **MOVED)
+    [batch] = fetch(tmp_path, **MOVED)
     assert names(tmp_path) == ["in/a.csv"]
-    delivery.finish()
+    batch.finish()
     assert names(tmp_path) == ["done/a.csv"]
     assert (tmp_path / "done/a.csv").read_text() == ROW
     assert fetch(tmp_path, **MOVED) == []  # an empty folder is no error now
@@ -196,25 +195,25 @@ def test_a_file_is_moved_when_its_delivery_is_finished_and_no_sooner(tmp_path):
 
 def test_a_parquet_file_is_moved_too(tmp_path):
     drop(tmp_path, "in/a.parquet", parquet_bytes())
-    [delivery] = fetch(tmp_path, kind=ParquetSource, **MOVED)
-    delivery.finish()
+    [batch] = fetch(tmp_path, kind=ParquetSource, **MOVED)
+    batch.finish()
     assert names(tmp_path) == ["done/a.parquet"]
 
 
 def test_no_file_is_ever_overwritten(tmp_path):
     for number in range(3):
         drop(tmp_path, content=f"time,t\n2024-01-01T00:00,{number}\n")
-        [delivery] = fetch(tmp_path, **MOVED)
-        delivery.finish()
+        [batch] = fetch(tmp_path, **MOVED)
+        batch.finish()
     assert names(tmp_path) == ["done/a-2.csv", "done/a-3.csv", "done/a.csv"]
     assert [(tmp_path / name).read_text()[-2] for name in names(tmp_path)] == ["1", "2", "0"]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.csv", CsvSource), ("a.parquet", ParquetSource)])
-def test_a_file_that_a_killed_run_had_taken_in_is_moved_by_the_next_one(tmp_path, name, kind):
+def test_a_file_that_a_killed_run_had_ingested_is_moved_by_the_next_one(tmp_path, name, kind):
     drop(tmp_path, f"in/{name}", ROW if kind is CsvSource else parquet_bytes())
-    [delivery] = fetch(tmp_path, kind=kind, **MOVED)
-    assert fetch(tmp_path, kind=kind, seen={delivery.fingerprint}, **MOVED) == []
+    [batch] = fetch(tmp_path, kind=kind, **MOVED)
+    assert fetch(tmp_path, kind=kind, seen={batch.fingerprint}, **MOVED) == []
     assert names(tmp_path) == [f"done/{name}"]
 
 
@@ -226,23 +225,23 @@ def test_how_files_come_changes_no_fingerprint(tmp_path):
 
 def test_a_file_that_changed_since_it_was_read_stays_to_be_read_again(tmp_path):
     path = drop(tmp_path)
-    [delivery] = fetch(tmp_path, **MOVED)
+    [batch] = fetch(tmp_path, **MOVED)
     path.write_text(ROW + "2024-01-01T01:00,2\n")
-    delivery.finish()
+    batch.finish()
     assert names(tmp_path) == ["in/a.csv"]
 
 
 def test_a_file_that_somebody_else_moved_is_no_error(tmp_path):
     path = drop(tmp_path)
-    [delivery] = fetch(tmp_path, **MOVED)
+    [batch] = fetch(tmp_path, **MOVED)
     path.unlink()
-    delivery.finish()
+    batch.finish()
     assert names(tmp_path) == []
 
 
 def test_a_file_that_somebody_else_moves_in_the_same_moment_is_no_error(tmp_path, monkeypatch):
     drop(tmp_path)
-    [delivery] = fetch(tmp_path, **MOVED)
+    [batch] = fetch(tmp_path, **MOVED)
     replace = Path.replace
 
     def come_too_late(self, target):
@@ -250,7 +249,7 @@ def test_a_file_that_somebody_else_moves_in_the_same_moment_is_no_error(tmp_path
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", come_too_late)
-    delivery.finish()
+    batch.finish()
     assert names(tmp_path) == []
 
 
@@ -258,8 +257,8 @@ def test_a_link_is_read_and_stays(tmp_path):
     real = drop(tmp_path, "elsewhere/a.csv")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.csv").symlink_to(real)
-    [delivery] = fetch(tmp_path, **MOVED)
-    delivery.finish()
+    [batch] = fetch(tmp_path, **MOVED)
+    batch.finish()
     assert names(tmp_path) == ["elsewhere/a.csv", "in/a.csv"]
 
 
@@ -267,7 +266,7 @@ def test_what_was_moved_is_not_read_again_where_the_glob_reaches_it(tmp_path):
     drop(tmp_path, "in/a.csv")
     drop(tmp_path, "in/done/b.csv")
     found = fetch(tmp_path, files="in/**/*.csv", after={"move_to": "in/done"})
-    assert [delivery.origin for delivery in found] == ["in/a.csv"]
+    assert [batch.origin for batch in found] == ["in/a.csv"]
 
 
 def test_a_folder_that_is_missing_is_an_error_though_an_empty_one_is_not(tmp_path):
@@ -281,7 +280,7 @@ def test_a_folder_that_is_missing_is_an_error_though_an_empty_one_is_not(tmp_pat
 
 @pytest.mark.parametrize("folder", ["..", "../done", "/srv/done", "a/../../done", ".", "", "~/done"])
 def test_files_are_moved_only_within_the_folder_of_the_configuration(tmp_path, folder):
-    with pytest.raises(ValidationError, match="does not lie in the folder of the configuration"):
+    with pytest.raises(ValidationError, match="is not inside the configuration's folder"):
         source(tmp_path, after={"move_to": folder})
 
 
@@ -307,28 +306,28 @@ def test_only_keeping_and_moving_is_known(tmp_path, after):
 def test_a_file_that_cannot_be_moved_says_so_and_leaves_nothing_behind(tmp_path):
     drop(tmp_path)
     (tmp_path / "done").write_text("a file where a folder should be")
-    [delivery] = fetch(tmp_path, **MOVED)
-    with pytest.raises(SourceError, match=r"in/a\.csv was taken in but cannot be moved to .*done"):
-        delivery.finish()
+    [batch] = fetch(tmp_path, **MOVED)
+    with pytest.raises(SourceError, match=r"in/a\.csv was ingested but cannot be moved to .*done"):
+        batch.finish()
     assert names(tmp_path) == ["done", "in/a.csv"]
 
 
 def test_a_move_to_another_file_system_says_so_and_leaves_nothing_behind(tmp_path, monkeypatch):
     drop(tmp_path)
-    [delivery] = fetch(tmp_path, **MOVED)
+    [batch] = fetch(tmp_path, **MOVED)
 
     def refuse(self, target):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(
-        SourceError, match=r"Invalid cross-device link; after\.move_to must be a folder on the same file"
+        SourceError, match=r"Invalid cross-device link; after\.move_to must be a writable folder on the same file"
     ):
-        delivery.finish()
+        batch.finish()
     assert names(tmp_path) == ["in/a.csv"]
 
 
 def test_rows_that_wait_for_their_time_are_counted_and_the_file_is_not_complete(tmp_path):
     drop(tmp_path, content=ROW + "2024-01-02T00:00,2\n")
-    [delivery] = fetch(tmp_path, until=datetime(2024, 1, 1, 12, tzinfo=UTC))
-    assert (delivery.readings.height, delivery.waiting, delivery.complete) == (1, 1, False)
+    [batch] = fetch(tmp_path, until=datetime(2024, 1, 1, 12, tzinfo=UTC))
+    assert (batch.readings.height, batch.waiting, batch.complete) == (1, 1, False)

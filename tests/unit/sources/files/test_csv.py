@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
-from daycast.sources.files import csv_table as csv_file
+from daycast.sources.files import csv_table
 from daycast.sources.files.csv import CsvSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
@@ -30,17 +30,17 @@ def source(folder: Path, **settings) -> CsvSource:
 
 def deliver(folder: Path, text: str, since=None, until=FOREVER, variables=BUILT_IN, **settings) -> SourceBatch:
     (folder / "a.csv").write_text(text)
-    [delivery] = source(folder, **settings).fetch(since, until, variables, ())
-    return delivery
+    [batch] = source(folder, **settings).fetch(since, until, variables, ())
+    return batch
 
 
-def times(delivery: SourceBatch) -> list[str | None]:
-    return delivery.readings["observed_at"].dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
+def times(batch: SourceBatch) -> list[str | None]:
+    return batch.readings["observed_at"].dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
 
 
-def problems(delivery: SourceBatch) -> list[tuple[int, str, str | None, str]]:
-    assert delivery.problems.schema == PROBLEM_SCHEMA
-    return delivery.problems.rows()
+def problems(batch: SourceBatch) -> list[tuple[int, str, str | None, str]]:
+    assert batch.problems.schema == PROBLEM_SCHEMA
+    return batch.problems.rows()
 
 
 def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path):
@@ -68,21 +68,21 @@ def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path
     )
     garden = CsvSource.model_validate(table, context={"folder": tmp_path})
     variables = BUILT_IN | {SOIL.name: SOIL}
-    [delivery] = garden.fetch(None, FOREVER, variables, ())
-    assert delivery.origin == "data/a.csv"
-    assert delivery.complete
-    assert delivery.receipt == "assumed"
-    assert problems(delivery) == []
-    assert delivery.readings.schema == READING_KEYS | dict.fromkeys(variables, pl.Float64())
-    assert times(delivery) == ["2024-07-01 12:30:00", "2024-07-01 12:40:00"]
-    assert delivery.readings["received_at"][0] == datetime(2024, 7, 1, 12, 45, tzinfo=UTC)
-    assert delivery.readings["station_id"].to_list() == ["north", "north"]
-    assert delivery.readings["air_temperature_c"].to_list() == [pytest.approx(25.0), None]
-    assert delivery.readings["wind_from_deg"].to_list() == [337.5, None]
-    assert delivery.readings["soil_moisture_pct"].to_list() == [21.5, None]
-    assert delivery.readings["dew_point_c"].to_list() == [None, None]
-    assert delivery.raw.columns == ["timestamp", "station", "temp_f", "wd", "SM", "remark"]
-    assert delivery.raw.row(0) == ("01.07.2024 14:30", " north ", "77,0", "NNW", "21,5", "fine")
+    [batch] = garden.fetch(None, FOREVER, variables, ())
+    assert batch.origin == "data/a.csv"
+    assert batch.complete
+    assert batch.receipt == "assumed"
+    assert problems(batch) == []
+    assert batch.readings.schema == READING_KEYS | dict.fromkeys(variables, pl.Float64())
+    assert times(batch) == ["2024-07-01 12:30:00", "2024-07-01 12:40:00"]
+    assert batch.readings["received_at"][0] == datetime(2024, 7, 1, 12, 45, tzinfo=UTC)
+    assert batch.readings["station_id"].to_list() == ["north", "north"]
+    assert batch.readings["air_temperature_c"].to_list() == [pytest.approx(25.0), None]
+    assert batch.readings["wind_from_deg"].to_list() == [337.5, None]
+    assert batch.readings["soil_moisture_pct"].to_list() == [21.5, None]
+    assert batch.readings["dew_point_c"].to_list() == [None, None]
+    assert batch.raw.columns == ["timestamp", "station", "temp_f", "wd", "SM", "remark"]
+    assert batch.raw.row(0) == ("01.07.2024 14:30", " north ", "77,0", "NNW", "21,5", "fine")
 
 
 def test_files_come_in_order_each_once_and_folders_may_be_left(tmp_path):
@@ -90,7 +90,7 @@ def test_files_come_in_order_each_once_and_folders_may_be_left(tmp_path):
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_text("time,t\n2024-01-01,1\n")
     several = source(tmp_path / "conf", files=["../*.csv", "../a.csv", str(tmp_path / "b.csv")])
-    assert [delivery.origin for delivery in several.fetch(None, FOREVER, BUILT_IN, ())] == ["../a.csv", "../b.csv"]
+    assert [batch.origin for batch in several.fetch(None, FOREVER, BUILT_IN, ())] == ["../a.csv", "../b.csv"]
 
 
 def test_a_glob_without_files_is_refused_before_anything_is_read(tmp_path):
@@ -99,32 +99,32 @@ def test_a_glob_without_files_is_refused_before_anything_is_read(tmp_path):
         source(tmp_path, files=["a.csv", "b*.csv"]).fetch(None, FOREVER, BUILT_IN, ())
 
 
-def test_a_header_alone_is_a_delivery_without_rows(tmp_path):
-    delivery = deliver(tmp_path, "time,t\n")
-    assert delivery.readings.shape == (0, 3 + len(BUILT_IN))
-    assert delivery.readings.schema["observed_at"] == pl.Datetime("us", "UTC")
-    assert delivery.complete
+def test_a_header_alone_is_a_batch_without_rows(tmp_path):
+    batch = deliver(tmp_path, "time,t\n")
+    assert batch.readings.shape == (0, 3 + len(BUILT_IN))
+    assert batch.readings.schema["observed_at"] == pl.Datetime("us", "UTC")
+    assert batch.complete
 
 
 def test_rows_received_after_until_are_held_back_and_so_are_their_problems(tmp_path):
     text = "time,t\n2024-01-01T00:00Z,x\n2024-01-01T01:00Z,1\n2024-01-01T02:00Z,y\n"
     until = datetime(2024, 1, 1, 1, 10, tzinfo=UTC)
-    delivery = deliver(tmp_path, text, until=until, reporting_delay="10min")
-    assert times(delivery) == ["2024-01-01 00:00:00", "2024-01-01 01:00:00"]
-    assert delivery.raw["t"].to_list() == ["x", "1"]
-    assert [problem[2] for problem in problems(delivery)] == ["x"]
-    assert not delivery.complete
-    assert delivery.waiting == 1
+    batch = deliver(tmp_path, text, until=until, reporting_delay="10min")
+    assert times(batch) == ["2024-01-01 00:00:00", "2024-01-01 01:00:00"]
+    assert batch.raw["t"].to_list() == ["x", "1"]
+    assert [problem[2] for problem in problems(batch)] == ["x"]
+    assert not batch.complete
+    assert batch.waiting == 1
     on_its_way = deliver(tmp_path, text, until=until, reporting_delay="15min")
     assert (times(on_its_way), on_its_way.waiting) == (["2024-01-01 00:00:00"], 1)
 
 
 def test_rows_received_up_to_since_are_not_delivered_again(tmp_path):
     text = "time,t\n2024-01-01T00:00Z,0\nlater,5\n2024-01-01T01:00Z,1\n2024-01-01T02:00Z,y\n"
-    delivery = deliver(tmp_path, text, since=datetime(2024, 1, 1, 1, tzinfo=UTC))
-    assert delivery.raw["t"].to_list() == ["5", "y"]
-    assert [problem[:3] for problem in problems(delivery)] == [(0, "time", "later"), (1, "t", "y")]
-    assert not delivery.complete  # the whole file, read without `since`, still has rows to bring
+    batch = deliver(tmp_path, text, since=datetime(2024, 1, 1, 1, tzinfo=UTC))
+    assert batch.raw["t"].to_list() == ["5", "y"]
+    assert [problem[:3] for problem in problems(batch)] == [(0, "time", "later"), (1, "t", "y")]
+    assert not batch.complete  # the whole file, read without `since`, still has rows to bring
 
 
 def test_a_file_that_was_seen_is_not_read_and_another_mapping_makes_it_unseen(tmp_path):
@@ -148,9 +148,9 @@ def test_two_files_of_equal_content_differ_where_their_names_are_the_stations(tm
     for name in ("log_north_1.csv", "log_south_1.csv"):
         (tmp_path / name).write_text("time,t\n2024-01-01,1\n")
     named = source(tmp_path, station={"file_name": r"log_(.+?)_\d"})
-    deliveries = list(named.fetch(None, FOREVER, BUILT_IN, ()))
-    assert [delivery.readings["station_id"].item() for delivery in deliveries] == ["north", "south"]
-    assert len({delivery.fingerprint for delivery in deliveries}) == 2
+    batches = list(named.fetch(None, FOREVER, BUILT_IN, ()))
+    assert [batch.readings["station_id"].item() for batch in batches] == ["north", "south"]
+    assert len({batch.fingerprint for batch in batches}) == 2
 
 
 def test_a_file_name_without_its_station_is_refused(tmp_path):
@@ -161,38 +161,38 @@ def test_a_file_name_without_its_station_is_refused(tmp_path):
 def test_text_where_a_number_belongs_is_a_problem_and_markers_are_not(tmp_path):
     rows = ["1.5", "abc", "nan", "inf", "1e999", "-9999.0", "", " 2 ", "--", "1,5", "NA"]
     text = "time;t\n" + "".join(f"2024-01-01T{hour:02}:00;{value}\n" for hour, value in enumerate(rows))
-    delivery = deliver(tmp_path, text, separator=";", missing=["-9999", "--", "NA"])
-    assert delivery.readings["air_temperature_c"].to_list() == [1.5, *[None] * 6, 2.0, *[None] * 3]
-    assert problems(delivery) == [
+    batch = deliver(tmp_path, text, separator=";", missing=["-9999", "--", "NA"])
+    assert batch.readings["air_temperature_c"].to_list() == [1.5, *[None] * 6, 2.0, *[None] * 3]
+    assert problems(batch) == [
         (row, "t", value, "no finite number")
         for row, value in [(1, "abc"), (2, "nan"), (3, "inf"), (4, "1e999"), (9, "1,5")]
     ]
 
 
 def test_a_single_marker_may_be_a_number(tmp_path):
-    delivery = deliver(tmp_path, "time,t\n2024-01-01,-9999\n", missing=-9999)
-    assert delivery.readings["air_temperature_c"].to_list() == [None]
-    assert problems(delivery) == []
+    batch = deliver(tmp_path, "time,t\n2024-01-01,-9999\n", missing=-9999)
+    assert batch.readings["air_temperature_c"].to_list() == [None]
+    assert problems(batch) == []
 
 
 def test_a_point_is_no_decimal_comma(tmp_path):
-    delivery = deliver(tmp_path, "time;t\n2024-01-01;1.500\n2024-01-02;-0,5\n", separator=";", decimal=",")
-    assert delivery.readings["air_temperature_c"].to_list() == [None, -0.5]
-    assert problems(delivery) == [(0, "t", "1.500", "no finite number")]
+    batch = deliver(tmp_path, "time;t\n2024-01-01;1.500\n2024-01-02;-0,5\n", separator=";", decimal=",")
+    assert batch.readings["air_temperature_c"].to_list() == [None, -0.5]
+    assert problems(batch) == [(0, "t", "1.500", "no finite number")]
 
 
 def test_a_word_that_is_no_point_of_the_compass_is_a_problem_and_calm_is_not(tmp_path):
     text = "time,wd\n2024-01-01,sw\n2024-01-02,C\n2024-01-03,upwards\n"
-    delivery = deliver(tmp_path, text, columns={"wind_from_deg": {"column": "wd", "unit": "compass"}})
-    assert delivery.readings["wind_from_deg"].to_list() == [225.0, None, None]
-    assert problems(delivery) == [(2, "wd", "upwards", "no point of the compass")]
+    batch = deliver(tmp_path, text, columns={"wind_from_deg": {"column": "wd", "unit": "compass"}})
+    assert batch.readings["wind_from_deg"].to_list() == [225.0, None, None]
+    assert problems(batch) == [(2, "wd", "upwards", "no point of the compass")]
 
 
 def test_a_row_without_station_is_kept_as_a_problem(tmp_path):
     text = "s,time,t\nNA,2024-01-01,1\n,2024-01-01,2\nx,2024-01-01,3\n"
-    delivery = deliver(tmp_path, text, station="s", missing="NA")
-    assert delivery.readings["station_id"].to_list() == [None, None, "x"]
-    assert problems(delivery) == [(0, "s", "NA", "no station"), (1, "s", None, "no station")]
+    batch = deliver(tmp_path, text, station="s", missing="NA")
+    assert batch.readings["station_id"].to_list() == [None, None, "x"]
+    assert problems(batch) == [(0, "s", "NA", "no station"), (1, "s", None, "no station")]
 
 
 def test_iso_times_are_local_unless_they_name_their_offset(tmp_path):
@@ -205,9 +205,9 @@ def test_iso_times_are_local_unless_they_name_their_offset(tmp_path):
         "2024-01-01 12:00:00 UTC",
         "2024-01-01",
     ]
-    delivery = deliver(tmp_path, "time,t\n" + "".join(f"{time},1\n" for time in written), timezone="Asia/Shanghai")
-    assert problems(delivery) == []
-    assert times(delivery) == [
+    batch = deliver(tmp_path, "time,t\n" + "".join(f"{time},1\n" for time in written), timezone="Asia/Shanghai")
+    assert problems(batch) == []
+    assert times(batch) == [
         "2024-01-01 04:00:00",
         "2024-01-01 04:00:30",
         "2024-01-01 12:00:00",
@@ -229,18 +229,18 @@ def test_iso_times_are_local_unless_they_name_their_offset(tmp_path):
 )
 def test_a_format_says_how_times_are_written(tmp_path, time_format, written, expected):
     time = {"column": "time", "format": time_format}
-    delivery = deliver(tmp_path, f"time,t\n{written},1\n", time=time, timezone="Europe/Berlin")
-    assert times(delivery) == [expected]
-    assert problems(delivery) == []
+    batch = deliver(tmp_path, f"time,t\n{written},1\n", time=time, timezone="Europe/Berlin")
+    assert times(batch) == [expected]
+    assert problems(batch) == []
 
 
 def test_a_time_that_cannot_be_read_keeps_its_row_with_the_reason(tmp_path):
     text = "time,t\n01.13.2024 00:00,1\n,2\n31.03.2024 02:30,3\n01.01.2024 24:00,4\n"
     time = {"column": "time", "format": "%d.%m.%Y %H:%M"}
-    delivery = deliver(tmp_path, text, until=datetime(2000, 1, 1, tzinfo=UTC), time=time, timezone="Europe/Berlin")
-    assert times(delivery) == [None] * 4
-    assert delivery.readings["received_at"].to_list() == [None] * 4
-    assert problems(delivery) == [
+    batch = deliver(tmp_path, text, until=datetime(2000, 1, 1, tzinfo=UTC), time=time, timezone="Europe/Berlin")
+    assert times(batch) == [None] * 4
+    assert batch.readings["received_at"].to_list() == [None] * 4
+    assert problems(batch) == [
         (0, "time", "01.13.2024 00:00", "no time in the form %d.%m.%Y %H:%M"),
         (1, "time", None, "no time"),
         (2, "time", "31.03.2024 02:30", "02:30 does not exist in Europe/Berlin on that day"),
@@ -259,16 +259,16 @@ def test_a_time_in_parts_is_read_and_its_faults_are_problems(tmp_path):
         "2024,,1,0,0,1\n"
     )
     parts = {"year": "y", "month": "m", "day": "d", "hour": "h", "minute": "min"}
-    delivery = deliver(tmp_path, text, time=parts, timezone="Asia/Shanghai")
-    assert times(delivery) == ["2024-02-29 01:05:00", *[None] * 5]
-    assert [(row, value) for row, _, value, _ in problems(delivery)] == [
+    batch = deliver(tmp_path, text, time=parts, timezone="Asia/Shanghai")
+    assert times(batch) == ["2024-02-29 01:05:00", *[None] * 5]
+    assert [(row, value) for row, _, value, _ in problems(batch)] == [
         (1, "2023 2 29 9 5"),
         (2, "2024 13 1 0 0"),
         (3, "2024 1 1 24 0"),
         (4, "2024 x 1 0 0"),
         (5, "2024 1 0 0"),
     ]
-    assert problems(delivery)[0][1::2] == ("y, m, d, h, min", "no time in the form year month day hour minute")
+    assert problems(batch)[0][1::2] == ("y, m, d, h, min", "no time in the form year month day hour minute")
 
 
 def test_parts_without_minutes_are_on_the_hour(tmp_path):
@@ -277,27 +277,27 @@ def test_parts_without_minutes_are_on_the_hour(tmp_path):
 
 
 def test_a_row_with_more_fields_than_the_header_is_a_problem_and_keeps_them(tmp_path):
-    delivery = deliver(tmp_path, "time,t\n2024-01-01,1\n2024-01-02,1,5\n2024-01-03\n")
-    assert [(row, value, reason) for row, _, value, reason in problems(delivery)] == [
+    batch = deliver(tmp_path, "time,t\n2024-01-01,1\n2024-01-02,1,5\n2024-01-03\n")
+    assert [(row, value, reason) for row, _, value, reason in problems(batch)] == [
         (1, "5", "more fields than the header has")
     ]
-    assert delivery.raw.row(1) == ("2024-01-02", "1", "5")
-    assert delivery.readings["air_temperature_c"].to_list() == [1.0, 1.0, None]
+    assert batch.raw.row(1) == ("2024-01-02", "1", "5")
+    assert batch.readings["air_temperature_c"].to_list() == [1.0, 1.0, None]
 
 
 def test_rows_that_a_quotation_mark_swallowed_are_a_problem(tmp_path):
-    delivery = deliver(tmp_path, 'time,t,remark\n2024-01-01,1,"a\n2024-01-02,2,b"\n2024-01-03,3,c\n')
-    [(row, column, value, reason)] = problems(delivery)
+    batch = deliver(tmp_path, 'time,t,remark\n2024-01-01,1,"a\n2024-01-02,2,b"\n2024-01-03,3,c\n')
+    [(row, column, value, reason)] = problems(batch)
     assert (row, column, value) == (0, "remark", "a\n2024-01-02,2,b")
     assert "quotation mark" in reason
 
 
 def test_columns_named_like_daycast_s_own_do_no_harm(tmp_path):
     text = "station_id,observed_at,received_at,time,t,row,text,wall,row_number\nx,y,z,2024-01-01,bad,1,2,3,4\n"
-    delivery = deliver(tmp_path, text)
-    assert delivery.readings["station_id"].to_list() == ["roof"]
-    assert times(delivery) == ["2024-01-01 00:00:00"]
-    assert problems(delivery) == [(0, "t", "bad", "no finite number")]
+    batch = deliver(tmp_path, text)
+    assert batch.readings["station_id"].to_list() == ["roof"]
+    assert times(batch) == ["2024-01-01 00:00:00"]
+    assert problems(batch) == [(0, "t", "bad", "no finite number")]
 
 
 def test_a_missing_column_names_the_file_and_what_it_has(tmp_path):
@@ -306,7 +306,7 @@ def test_a_missing_column_names_the_file_and_what_it_has(tmp_path):
 
 
 def test_an_unknown_variable_is_refused_before_any_file_is_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"'roof': 'air_temp_c' is no variable \(did you mean 'air_temperature_c'"):
+    with pytest.raises(ConfigError, match=r"'roof': 'air_temp_c' is not a variable \(did you mean 'air_temperature_c'"):
         source(tmp_path, columns={"air_temp_c": "t"}).fetch(None, FOREVER, BUILT_IN, ())
 
 
@@ -326,11 +326,11 @@ def test_a_unit_that_cannot_be_is_refused_before_any_file_is_read(tmp_path):
         ({"station": {}}, "exactly one of column, file_name and constant"),
         ({"station": {"column": "a", "constant": "b"}}, "exactly one of column, file_name and constant"),
         ({"station": {"file_name": "log_.+"}}, "exactly one group"),
-        ({"station": {"file_name": "log_(.+"}}, "no regular expression"),
-        ({"time": {"column": "time", "format": "%H:%M"}}, "no format of a date and time"),
-        ({"time": {"column": "time", "format": "%Q"}}, "no format of a date and time"),
+        ({"station": {"file_name": "log_(.+"}}, "is not a regular expression"),
+        ({"time": {"column": "time", "format": "%H:%M"}}, "not a date and time format"),
+        ({"time": {"column": "time", "format": "%Q"}}, "not a date and time format"),
         ({"time": {"year": "y"}}, "month"),
-        ({"separator": ";;"}, "';;' is no separator"),
+        ({"separator": ";;"}, "';;' is not a separator"),
         ({"columns": {}}, "columns"),
         ({"colums": {"air_temperature_c": "t"}}, "colums"),
     ],
@@ -383,8 +383,8 @@ NAMED = {"station": "station", "columns": {"air_temperature_c": "t"}}
 
 def deliver_bytes(folder: Path, content: bytes, **settings) -> SourceBatch:
     (folder / "a.csv").write_bytes(content)
-    [delivery] = source(folder, **settings).fetch(None, FOREVER, BUILT_IN, ())
-    return delivery
+    [batch] = source(folder, **settings).fetch(None, FOREVER, BUILT_IN, ())
+    return batch
 
 
 def named(*stations: str, remark: str = "") -> str:
@@ -395,25 +395,25 @@ def named(*stations: str, remark: str = "") -> str:
 def test_one_bad_byte_does_not_split_a_station_and_its_row_is_refused_with_the_reason(tmp_path):
     good = named(*["Zürich"] * 5).encode()
     at = good.index("ü".encode())
-    delivery = deliver_bytes(tmp_path, good[:at] + b"\xfc" + good[at + 2 :], **NAMED)
-    [(row, column, value, reason)] = problems(delivery)
+    batch = deliver_bytes(tmp_path, good[:at] + b"\xfc" + good[at + 2 :], **NAMED)
+    [(row, column, value, reason)] = problems(batch)
     assert (row, column, value) == (0, "station", "Z�rich")
     assert reason == "has bytes that are not utf-8: they were damaged, or the file's encoding must be set"
-    assert delivery.readings["station_id"][1:].to_list() == ["Zürich"] * 4
+    assert batch.readings["station_id"][1:].to_list() == ["Zürich"] * 4
 
 
 def test_a_bad_byte_in_a_number_or_time_is_one_problem_and_in_a_column_nobody_reads_none(tmp_path):
     text = named(*["Zürich"] * 3).encode()
-    delivery = deliver_bytes(tmp_path, text.replace(b",1,", b",\xb1,").replace(b"T02", b"T0\xb2"), **NAMED)
-    assert [(row, column) for row, column, _, _ in problems(delivery)] == [(1, "t"), (2, "time")]
+    batch = deliver_bytes(tmp_path, text.replace(b",1,", b",\xb1,").replace(b"T02", b"T0\xb2"), **NAMED)
+    assert [(row, column) for row, column, _, _ in problems(batch)] == [(1, "t"), (2, "time")]
     assert problems(deliver_bytes(tmp_path, text.replace(b"2,\n", b"2,\xb2\n"), **NAMED)) == []
 
 
 def test_a_file_of_western_windows_is_read_as_that_without_a_word(tmp_path):
     text = named("Zürich", "Malmö", "Zürich", remark="5 °C – kühl")
-    delivery = deliver_bytes(tmp_path, text.encode("cp1252"), **NAMED)
-    assert delivery.readings["station_id"].to_list() == ["Zürich", "Malmö", "Zürich"]
-    assert problems(delivery) == []
+    batch = deliver_bytes(tmp_path, text.encode("cp1252"), **NAMED)
+    assert batch.readings["station_id"].to_list() == ["Zürich", "Malmö", "Zürich"]
+    assert problems(batch) == []
 
 
 def test_stations_in_an_encoding_that_nobody_declared_are_refused_and_declared_ones_are_read(tmp_path):
@@ -465,16 +465,16 @@ def test_a_station_list_has_its_own_encoding_and_no_garbled_station(tmp_path):
 )
 def test_a_time_of_a_year_that_never_was_costs_its_row_and_no_other(tmp_path, zone, written):
     text = f"time,t\n2024-07-01T12:00,1\n{written},2\n2024-07-01T13:00,3\n"
-    delivery = deliver(tmp_path, text, timezone=zone)
-    [(row, column, value, reason)] = problems(delivery)
+    batch = deliver(tmp_path, text, timezone=zone)
+    [(row, column, value, reason)] = problems(batch)
     assert (row, column, value) == (1, "time", written)
     assert reason in {"no time between the years 1000 and 9000", "no time in the form ISO 8601"}
-    assert delivery.readings["observed_at"].is_null().to_list() == [False, True, False]
+    assert batch.readings["observed_at"].is_null().to_list() == [False, True, False]
 
 
 def test_an_empty_date_says_which_years_there_are(tmp_path):
-    delivery = deliver(tmp_path, "time,t\n0001-01-01T00:00:00,2\n", timezone="Europe/Berlin")
-    assert problems(delivery) == [(0, "time", "0001-01-01T00:00:00", "no time between the years 1000 and 9000")]
+    batch = deliver(tmp_path, "time,t\n0001-01-01T00:00:00,2\n", timezone="Europe/Berlin")
+    assert problems(batch) == [(0, "time", "0001-01-01T00:00:00", "no time between the years 1000 and 9000")]
 
 
 @pytest.mark.parametrize(
@@ -486,34 +486,34 @@ def test_a_format_may_bring_such_a_year_too(tmp_path, time_format, written):
     assert value == written
 
 
-# files that are read in pieces
+# files that are read in batches
 
 
-def in_pieces(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) -> list[SourceBatch]:
+def in_batches(folder: Path, monkeypatch, rows: int = 25, seen=(), **settings) -> list[SourceBatch]:
     """A file of `rows` hours, ten a piece."""
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 10)
     hours = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 3, 1), "1h", eager=True)[:rows]  # noqa: DTZ001
     (folder / "a.csv").write_text("time,t\n" + "".join(f"{hour:%Y-%m-%dT%H:%M},{n}\n" for n, hour in enumerate(hours)))
     return list(source(folder, **settings).fetch(None, FOREVER, BUILT_IN, seen))
 
 
-def test_a_large_file_comes_in_pieces_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
-    chunks = in_pieces(tmp_path, monkeypatch)
+def test_a_large_file_comes_in_batches_and_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    chunks = in_batches(tmp_path, monkeypatch)
     assert [chunk.readings.height for chunk in chunks] == [10, 10, 5]
     assert [chunk.origin for chunk in chunks] == ["a.csv from line 2", "a.csv from line 12", "a.csv from line 22"]
     assert sum(chunk.readings["air_temperature_c"].sum() for chunk in chunks) == sum(range(25))
     assert len({chunk.fingerprint for chunk in chunks}) == 3
     seen = {chunk.fingerprint for chunk in chunks}
-    assert in_pieces(tmp_path, monkeypatch, seen=seen) == []
+    assert in_batches(tmp_path, monkeypatch, seen=seen) == []
     for left in chunks:
-        [again] = in_pieces(tmp_path, monkeypatch, seen=seen - {left.fingerprint})
+        [again] = in_batches(tmp_path, monkeypatch, seen=seen - {left.fingerprint})
         assert again.fingerprint == left.fingerprint
 
 
-def test_a_large_file_is_moved_once_its_last_piece_was_taken_in_in_whichever_run(tmp_path, monkeypatch):
+def test_a_large_file_is_moved_once_its_last_batch_was_ingested_in_whichever_run(tmp_path, monkeypatch):
     moved = {"after": {"move_to": "done"}, "settle": "0s", "files": "in/*.csv"}
     (tmp_path / "in").mkdir()
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 10)
     (tmp_path / "in/a.csv").write_text("time,t\n" + "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(24)))
     first, second, _ = source(tmp_path, **moved).fetch(None, FOREVER, BUILT_IN, ())
     for chunk in (first, second):
@@ -524,8 +524,8 @@ def test_a_large_file_is_moved_once_its_last_piece_was_taken_in_in_whichever_run
     assert (tmp_path / "done/a.csv").exists()
 
 
-def test_the_hour_that_comes_twice_is_told_apart_across_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 2)
+def test_the_hour_that_comes_twice_is_told_apart_across_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 2)
     rows = "".join(f"2024-10-27T{clock},1\n" for clock in ("01:00", "02:00", "02:00", "03:00"))
     (tmp_path / "a.csv").write_text("time,t\n" + rows)
     chunks = list(source(tmp_path, timezone="Europe/Berlin").fetch(None, FOREVER, BUILT_IN, ()))
@@ -541,14 +541,14 @@ def test_the_hour_that_comes_twice_is_told_apart_across_pieces(tmp_path, monkeyp
 )
 def test_a_nested_value_costs_its_row_or_is_one_line(tmp_path, cell):
     good = "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(5))
-    told, delivery = "", None
+    told, batch = "", None
     try:
-        delivery = deliver(tmp_path, f"time,t\n{good}2024-01-01T06:00,{cell}\n")
+        batch = deliver(tmp_path, f"time,t\n{good}2024-01-01T06:00,{cell}\n")
     except SourceError as error:
         told = str(error)
-    if delivery is None:
+    if batch is None:
         assert told.startswith("a.csv ")
         assert "\n" not in told
     else:
-        assert {row for row, *_ in problems(delivery)} == {5}
-        assert delivery.raw.select(pl.struct(pl.all()).struct.json_encode()).height == 6
+        assert {row for row, *_ in problems(batch)} == {5}
+        assert batch.raw.select(pl.struct(pl.all()).struct.json_encode()).height == 6

@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 
 from daycast.errors import SourceError
-from daycast.sources import streams as bounded
-from daycast.sources.files import csv_table as csv_file
-from daycast.sources.files.csv_table import beyond_columns, parse_table, read_chunks, survey
+from daycast.sources import streams
+from daycast.sources.files import csv_table
+from daycast.sources.files.csv_table import extra_columns, parse_table, read_chunks, survey_text
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -44,7 +44,7 @@ def test_a_short_row_ends_in_nulls_and_a_blank_line_is_none():
 
 def test_a_long_row_keeps_all_of_its_fields():
     table = parse(b"a,b\n1,2\n3,4,5,6,7\n")
-    assert beyond_columns(table) == table.columns[2:]
+    assert extra_columns(table) == table.columns[2:]
     assert table.rows() == [("1", "2", None, None, None), ("3", "4", "5", "6", "7")]
 
 
@@ -74,7 +74,7 @@ def test_a_quoted_separator_is_text():
     ],
 )
 def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
-    assert survey(io.BytesIO(content), "a.csv", "utf-16-le" if b"\x00" in content else None).ends_mid_line is ends
+    assert survey_text(io.BytesIO(content), "a.csv", "utf-16-le" if b"\x00" in content else None).ends_mid_line is ends
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
     [
         (b"", "a.csv is empty"),
         (b" \n\n", "a.csv is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "a.csv is no text .*PNG"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "a.csv is not text .*PNG"),
         (gzip.compress(b"a,b\n" * 100)[:-9], "a.csv is a damaged or incomplete gzip"),
         (b"\x1f\x8bnonsense", "a.csv is a damaged or incomplete gzip"),
         (b'time,TEMP\n1,2\n3,"4\n5,6\n', "a.csv line 3: a quotation mark is out of place or never closed"),
@@ -108,13 +108,13 @@ def test_a_header_of_a_thousand_names_is_not_printed_in_full():
 
 def pieces_of(content: bytes, needed: tuple[str, ...] = ()):
     stream = io.BytesIO(content)
-    return list(read_chunks(stream, survey(stream, "a.csv"), ",", needed, "a.csv"))
+    return list(read_chunks(stream, survey_text(stream, "a.csv"), ",", needed, "a.csv"))
 
 
 def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and_take_no_memory():
     packed = gzip.compress(b"1" * 100 * 2**20)
     tracemalloc.start()
-    with pytest.raises(SourceError, match=r"^a\.csv has a line of more than 1,048,576 bytes, the most that is read"):
+    with pytest.raises(SourceError, match=r"^a\.csv has a line of more than 1,048,576 bytes, the limit"):
         parse(packed)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -122,15 +122,15 @@ def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and
 
 
 def test_gzip_that_unpacks_to_more_than_is_ever_read_is_refused(monkeypatch):
-    monkeypatch.setattr(bounded.counted, "__defaults__", (10_000,))
+    monkeypatch.setattr(streams.limited, "__defaults__", (10_000,))
     with pytest.raises(SourceError, match=r"^a\.csv holds more than 10,000 bytes"):
         parse(gzip.compress(b"a,b\n" + b"1,2\n" * 10_000))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("rows", [1, 9, 10, 11, 100])
-def test_a_large_text_is_read_in_pieces_that_are_all_of_it(monkeypatch, rows, pack):
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+def test_a_large_text_is_read_in_batches_that_are_all_of_it(monkeypatch, rows, pack):
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 10)
     lines = [f"{row},{row % 7}" for row in range(rows)]
     chunks = pieces_of(pack("\n".join(["a,b", *lines, ""]).encode()))
     assert [row for chunk in chunks for row in chunk.table.rows()] == [tuple(line.split(",")) for line in lines]
@@ -138,13 +138,13 @@ def test_a_large_text_is_read_in_pieces_that_are_all_of_it(monkeypatch, rows, pa
     assert len(chunks) == max(-(-rows // 10), 1)
 
 
-def test_a_wide_table_is_read_in_pieces_of_fewer_rows(monkeypatch):
-    monkeypatch.setattr(csv_file, "_MOST_CELLS", 50)
+def test_a_wide_table_is_read_in_batches_of_fewer_rows(monkeypatch):
+    monkeypatch.setattr(csv_table, "_MAX_CELLS", 50)
     assert [chunk.table.height for chunk in pieces_of(b"a,b,c,d\n" + b"1\n" * 25)] == [10, 10, 5]
 
 
 def test_a_field_that_goes_on_over_lines_is_not_cut(monkeypatch):
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 3)
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 3)
     chunks = pieces_of(b'a,b\n1,2\n3,4\n5,"x\ny\nz"\n7,8\n')
     assert [row for chunk in chunks for row in chunk.table.rows()] == [
         ("1", "2"),
@@ -154,8 +154,8 @@ def test_a_field_that_goes_on_over_lines_is_not_cut(monkeypatch):
     ]
 
 
-def test_an_error_in_a_later_piece_names_its_line_in_the_file(monkeypatch):
-    monkeypatch.setattr(csv_file, "_MOST_ROWS", 10)
+def test_an_error_in_a_later_batch_names_its_line_in_the_file(monkeypatch):
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 10)
     with pytest.raises(SourceError, match=r"^a\.csv line 26: a quotation mark is out of place or never closed"):
         pieces_of(b"\na,b\n" + b"1,2\n" * 23 + b'3,"4\n5,6\n')
 

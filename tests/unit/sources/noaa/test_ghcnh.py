@@ -15,7 +15,7 @@ from daycast.sources.noaa.ghcnh import ARCHIVE, GhcnhSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, serve
 
-pytestmark = pytest.mark.usefixtures("brief_pauses")
+pytestmark = pytest.mark.usefixtures("short_backoff")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 STATION = "USW00094846"
 QUANTITIES = (
@@ -75,8 +75,8 @@ def read(source: GhcnhSource, until: datetime = FOREVER, seen: set[str] | None =
 
 
 def read_one(folder: Path, *rows: str, **settings: object) -> SourceBatch:
-    [delivery] = read(source(put(folder, *rows), **settings))
-    return delivery
+    [batch] = read(source(put(folder, *rows), **settings))
+    return batch
 
 
 NOON = "2024-07-01T11:51:00"
@@ -96,8 +96,8 @@ def test_a_report_is_a_reading_at_its_own_minute_in_daycasts_units(tmp_path):
         relative_humidity="60",
         precipitation_3_hour="7.7",
     )
-    delivery = read_one(tmp_path, full)
-    assert delivery.readings.row(0, named=True) == {
+    batch = read_one(tmp_path, full)
+    assert batch.readings.row(0, named=True) == {
         "station_id": STATION,
         "observed_at": datetime(2024, 7, 1, 11, 51, tzinfo=UTC),
         "received_at": datetime(2024, 7, 1, 12, 51, tzinfo=UTC),
@@ -111,8 +111,8 @@ def test_a_report_is_a_reading_at_its_own_minute_in_daycasts_units(tmp_path):
         "wind_from_deg": 360.0,
         "precipitation_mm": 0.8,
     }
-    assert delivery.problems.is_empty()
-    assert (delivery.complete, delivery.receipt, delivery.raw["line"].to_list()) == (True, "assumed", [full])
+    assert batch.problems.is_empty()
+    assert (batch.complete, batch.receipt, batch.raw["line"].to_list()) == (True, "assumed", [full])
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_a_report_is_a_reading_at_its_own_minute_in_daycasts_units(tmp_path):
 )
 def test_every_spelling_of_the_header_gives_the_same_reading(tmp_path, names, file, time):
     put(tmp_path, report(time, names, temperature="25.6"), name=file, head=header(names))
-    [delivery] = read(source(tmp_path))
-    assert delivery.problems.is_empty()
-    assert delivery.readings.select("station_id", "observed_at", "air_temperature_c").row(0) == (
+    [batch] = read(source(tmp_path))
+    assert batch.problems.is_empty()
+    assert batch.readings.select("station_id", "observed_at", "air_temperature_c").row(0) == (
         STATION,
         datetime(2024, 7, 1, 11, 51, tzinfo=UTC),
         25.6,
@@ -140,15 +140,15 @@ def test_the_parts_of_a_time_may_have_one_digit_each(tmp_path):
     row = report("2024-02-03T04:05:00", OLD_ALL_YEARS, temperature="1.0")
     assert "|2024|2|3|4|5|" in row
     put(tmp_path, row, name=f"GHCNh_{STATION}_por.psv", head=header(OLD_ALL_YEARS))
-    [delivery] = read(source(tmp_path))
-    assert delivery.readings["observed_at"].to_list() == [datetime(2024, 2, 3, 4, 5, tzinfo=UTC)]
+    [batch] = read(source(tmp_path))
+    assert batch.readings["observed_at"].to_list() == [datetime(2024, 2, 3, 4, 5, tzinfo=UTC)]
 
 
 def test_columns_are_found_by_name_in_any_order_and_absent_ones_are_missing(tmp_path):
     head = "wind_speed|DATE|STATION|temperature_Quality_Code|temperature"
     put(tmp_path, f"3.1|{NOON}|{STATION}|7|99.9", f"3.2|2024-07-01T12:51:00|{STATION}||20.1", head=head)
-    [delivery] = read(source(tmp_path))
-    assert delivery.readings.select("air_temperature_c", "wind_speed_m_s", "dew_point_c").rows() == [
+    [batch] = read(source(tmp_path))
+    assert batch.readings.select("air_temperature_c", "wind_speed_m_s", "dew_point_c").rows() == [
         (None, 3.1, None),
         (20.1, 3.2, None),
     ]
@@ -176,9 +176,9 @@ def test_columns_are_found_by_name_in_any_order_and_absent_ones_are_missing(tmp_
     ],
 )
 def test_a_value_found_wrong_is_missing_and_its_row_is_kept(tmp_path, quality, source_code, kept):
-    delivery = read_one(tmp_path, report(NOON, temperature=f"25.6//{quality}/FM15/{source_code}", wind_speed="4.1"))
-    assert delivery.readings.select("air_temperature_c", "wind_speed_m_s").row(0) == (25.6 if kept else None, 4.1)
-    assert delivery.problems.is_empty()
+    batch = read_one(tmp_path, report(NOON, temperature=f"25.6//{quality}/FM15/{source_code}", wind_speed="4.1"))
+    assert batch.readings.select("air_temperature_c", "wind_speed_m_s").row(0) == (25.6 if kept else None, 4.1)
+    assert batch.problems.is_empty()
 
 
 def test_which_codes_are_bad_can_be_configured(tmp_path):
@@ -196,16 +196,16 @@ def test_codes_that_are_none_are_refused(tmp_path, codes):
 
 @pytest.mark.parametrize("wind", ["000", "000/C", "999/V", "999", "VRB", "120/V", "/C"])
 def test_calm_and_variable_wind_have_no_direction(tmp_path, wind):
-    delivery = read_one(tmp_path, report(NOON, wind_direction=wind, wind_speed="0.5"))
-    assert delivery.readings.select("wind_from_deg", "wind_speed_m_s").row(0) == (None, 0.5)
-    assert delivery.problems.is_empty()
+    batch = read_one(tmp_path, report(NOON, wind_direction=wind, wind_speed="0.5"))
+    assert batch.readings.select("wind_from_deg", "wind_speed_m_s").row(0) == (None, 0.5)
+    assert batch.problems.is_empty()
 
 
 @pytest.mark.parametrize("marker", ["-9999", "-999.9", "9999", "99999", ""])
 def test_markers_of_nothing_are_missing(tmp_path, marker):
-    delivery = read_one(tmp_path, report(NOON, temperature=marker, wind_speed="4.1"))
-    assert delivery.readings["air_temperature_c"].to_list() == [None]
-    assert delivery.problems.is_empty()
+    batch = read_one(tmp_path, report(NOON, temperature=marker, wind_speed="4.1"))
+    assert batch.readings["air_temperature_c"].to_list() == [None]
+    assert batch.problems.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_markers_of_nothing_are_missing(tmp_path, marker):
     ],
 )
 def test_only_the_precipitation_of_an_hour_is_used(tmp_path, precipitation, expected):
-    delivery = read_one(tmp_path, report(NOON, precipitation=precipitation, temperature="25.6"))
-    assert delivery.readings["precipitation_mm"].to_list() == [expected]
+    batch = read_one(tmp_path, report(NOON, precipitation=precipitation, temperature="25.6"))
+    assert batch.readings["precipitation_mm"].to_list() == [expected]
 
 
 def test_rain_told_by_several_reports_of_an_hour_counts_once(tmp_path):
@@ -251,11 +251,11 @@ def test_rain_told_by_several_reports_of_an_hour_counts_once(tmp_path):
 
 
 def test_rows_without_any_of_our_quantities_are_left_out(tmp_path):
-    delivery = read_one(
+    batch = read_one(
         tmp_path, report(NOON, precipitation_3_hour="9.9"), report("2024-07-01T11:55:00", temperature="1.0")
     )
-    assert delivery.readings["air_temperature_c"].to_list() == [1.0]
-    assert delivery.raw.height == 1
+    assert batch.readings["air_temperature_c"].to_list() == [1.0]
+    assert batch.raw.height == 1
 
 
 GOOD = report("2024-07-01T12:51:00", temperature="20.0")
@@ -279,59 +279,59 @@ GOOD = report("2024-07-01T12:51:00", temperature="20.0")
 def test_a_row_with_a_fault_is_refused_as_it_came(tmp_path, row, column, value, reason):
     if column == "DATE":  # its parts would say it again
         row = row.replace("|2024|7|1|11|51|", "||||||").replace("|2023|12|31|23|51|", "||||||")
-    delivery = read_one(tmp_path, row, GOOD)
-    [problem] = delivery.problems.to_dicts()
+    batch = read_one(tmp_path, row, GOOD)
+    [problem] = batch.problems.to_dicts()
     assert (problem["row_number"], problem["column"], problem["value"]) == (0, column, value)
     assert problem["reason"].startswith(reason)
-    assert delivery.raw["line"].to_list() == [row, GOOD]
-    assert delivery.readings["air_temperature_c"].to_list()[1] == 20.0
+    assert batch.raw["line"].to_list() == [row, GOOD]
+    assert batch.readings["air_temperature_c"].to_list()[1] == 20.0
 
 
 @pytest.mark.parametrize("row", [f"{STATION}|cut off", report(NOON, temperature="1.0") + "|more", "garbage"])
 def test_a_row_of_another_width_is_refused_and_nothing_of_it_is_used(tmp_path, row):
-    delivery = read_one(tmp_path, GOOD, row, report("2024-07-01T13:51:00", temperature="21.0"))
-    [problem] = delivery.problems.to_dicts()
+    batch = read_one(tmp_path, GOOD, row, report("2024-07-01T13:51:00", temperature="21.0"))
+    [problem] = batch.problems.to_dicts()
     assert (problem["row_number"], problem["value"]) == (1, row)
     assert problem["reason"] == "has not as many fields as the header"
-    assert delivery.readings["air_temperature_c"].to_list() == [20.0, None, 21.0]
+    assert batch.readings["air_temperature_c"].to_list() == [20.0, None, 21.0]
 
 
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("<html>down for maintenance</html>", "is no GHCNh file: no column 'station'"),
+        ("<html>down for maintenance</html>", "is not a GHCNh file: it has no column 'station'"),
         ("STATION|Station_ID|DATE|temperature", "more than one column 'station'"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error_after_all_others(tmp_path, head, message):
     put(tmp_path, head=head)
     put(tmp_path, GOOD.replace(STATION, "XXM00000001"), name="GHCNh_XXM00000001_2024.psv")
-    pieces = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(pieces).origin == "GHCNh_XXM00000001_2024.psv"
+    batches = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == "GHCNh_XXM00000001_2024.psv"
     with pytest.raises(SourceError, match=message):
-        next(pieces)
+        next(batches)
 
 
-def test_a_header_alone_is_a_piece_without_rows(tmp_path):
-    delivery = read_one(tmp_path)
-    assert (delivery.readings.height, delivery.raw.height, delivery.complete) == (0, 0, True)
+def test_a_header_alone_is_a_batch_without_rows(tmp_path):
+    batch = read_one(tmp_path)
+    assert (batch.readings.height, batch.raw.height, batch.complete) == (0, 0, True)
     assert source(tmp_path).stations().is_empty()
 
 
 def test_gzip_is_read_and_a_known_file_is_not_delivered_again(tmp_path):
     body = f"{header()}\n{GOOD}\n".encode()
     (tmp_path / f"GHCNh_{STATION}_2024.psv.gz").write_bytes(gzip.compress(body))
-    [delivery] = read(source(tmp_path))
-    assert delivery.readings["air_temperature_c"].to_list() == [20.0]
-    assert read(source(tmp_path), seen={delivery.fingerprint}) == []
-    assert len(read(source(tmp_path, bad_quality_codes={}), seen={delivery.fingerprint})) == 1
+    [batch] = read(source(tmp_path))
+    assert batch.readings["air_temperature_c"].to_list() == [20.0]
+    assert read(source(tmp_path), seen={batch.fingerprint}) == []
+    assert len(read(source(tmp_path, bad_quality_codes={}), seen={batch.fingerprint})) == 1
     assert source(tmp_path).stations()["latitude"].to_list() == [41.96]
 
 
 def test_reports_received_after_the_moment_are_held_back(tmp_path):
     put(tmp_path, report(NOON, temperature="19.0"), GOOD)
-    [delivery] = read(source(tmp_path), until=datetime(2024, 7, 1, 13, 50, tzinfo=UTC))
-    assert (delivery.readings["air_temperature_c"].to_list(), delivery.complete) == ([19.0], False)
+    [batch] = read(source(tmp_path), until=datetime(2024, 7, 1, 13, 50, tzinfo=UTC))
+    assert (batch.readings["air_temperature_c"].to_list(), batch.complete) == ([19.0], False)
 
 
 LIST = (
@@ -375,12 +375,12 @@ def test_the_archive_is_read_by_year_and_asked_only_for_what_changed():
         archive = {"name": "hourly", "archive": f"{server.url}/hourly", "stations": STATION, "start": "2023-01-01"}
         hourly = GhcnhSource.model_validate(archive | {"http": fast})
         until = datetime(2024, 12, 1, tzinfo=UTC)
-        [delivery] = [
+        [batch] = [
             station_year for station_year in read(hourly, until=until) if not station_year.readings.is_empty()
         ]  # nothing of 2023
-        assert delivery.readings["air_temperature_c"].to_list() == [20.0]
+        assert batch.readings["air_temperature_c"].to_list() == [20.0]
         assert [
-            station_year.readings.height for station_year in read(hourly, until=until, seen={delivery.fingerprint})
+            station_year.readings.height for station_year in read(hourly, until=until, seen={batch.fingerprint})
         ] == [0]
         assert server.requests[-1].headers["If-None-Match"] == '"v1"'
         assert hourly.stations()["name"].to_list() == ["CHICAGO OHARE INTL AP"]

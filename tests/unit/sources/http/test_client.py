@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import Stop, StoppedError, current_stop
-from daycast.sources.http import transport as http_answer
+from daycast.sources.http import transport
 from daycast.sources.http.client import Client, Credential, HttpSettings
 from daycast.sources.http.transport import PermanentError
 from unit.sources.http_server import Answer, Request, serve
@@ -109,7 +109,7 @@ def test_a_server_that_is_gone_is_tried_as_often_as_configured_then_named(client
     with serve(in_turn(Answer())) as server:
         pass
     message = refusal(lambda: client.get_json(f"{server.url}/v1?secret=1"))
-    assert message.startswith(f"{server.url}/v1?… broke off: ")
+    assert message.startswith(f"{server.url}/v1?… failed: ")
     assert message.endswith("(tried 4 times)")
     assert len(sleeps) == 3
 
@@ -118,14 +118,14 @@ def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
     page = Answer(body=b"<html>\n <body>Maintenance</body>", content_type="text/html")
     with serve(in_turn(page)) as server:
         message = refusal(lambda: client.get_json(server.url))
-    assert "answers with no proper JSON (text/html), which begins with '<html> <body>Maintenance</body>'" in message
+    assert "answers with invalid JSON (text/html), which begins with '<html> <body>Maintenance</body>'" in message
     assert len(server.requests) == 4
 
 
 @pytest.fixture
 def brief(monkeypatch):
     """A time-out is a minute, and a whole request may take a second."""
-    monkeypatch.setattr("daycast.sources.http.transport._WHOLE_IN_TIMEOUTS", 1 / 60)
+    monkeypatch.setattr("daycast.sources.http.transport._TIMEOUTS_PER_REQUEST", 1 / 60)
     return QUICK
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_drips_cannot_hold_us(sleeps, brief, head):
     dripping = Answer(drip_head_s=0.02) if head else Answer(body=b" " * 100_000, drip_s=0.02)
     with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=1), {}, sleeps) as client:
         message = refusal(lambda: client.get_json(server.url))
-    assert "was not done after 1 s" in message
+    assert "was not finished after 1 s" in message
     assert len(sleeps) == 1
     assert len(server.requests) == 2 or head
 
@@ -143,7 +143,7 @@ def test_a_server_that_drips_cannot_hold_us(sleeps, brief, head):
 def test_a_body_without_announced_length_that_drips_is_no_complete_body(sleeps, brief):
     dripping = Answer(body=b"1" * 100_000, drip_s=0.02, announced=False)
     with serve(in_turn(dripping)) as server, Client(HttpSettings(**brief, retries=0), {}, sleeps) as client:
-        assert "was not done after 1 s" in refusal(lambda: client.get_bytes(server.url))
+        assert "was not finished after 1 s" in refusal(lambda: client.get_bytes(server.url))
 
 
 def test_the_client_goes_on_after_a_connection_was_cut(sleeps, brief):
@@ -256,7 +256,7 @@ def test_compressed_json_of_several_members_is_read(client):
 
 
 def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client, monkeypatch):
-    monkeypatch.setattr(http_answer, "MOST_BYTES", 1000)
+    monkeypatch.setattr(transport, "MAX_BYTES", 1000)
     packed = gzip.compress(b" " * 100_000)
     assert len(packed) < 1000
     with serve(in_turn(Answer(body=b" " * 1001), Answer(body=packed, headers={"Content-Encoding": "gzip"}))) as server:
@@ -266,11 +266,11 @@ def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client
 
 
 def test_a_body_that_unpacks_to_far_more_than_is_read_takes_no_more_memory_than_that(monkeypatch):
-    monkeypatch.setattr(http_answer, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(transport, "MAX_BYTES", 2**20)
     packed = gzip.compress(b" " * 100 * 2**20)
     tracemalloc.start()
     with pytest.raises(PermanentError):
-        http_answer.decode(packed, "gzip")
+        transport.decode(packed, "gzip")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20

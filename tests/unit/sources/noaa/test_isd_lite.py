@@ -15,7 +15,7 @@ from daycast.sources.noaa.isd_lite import ARCHIVE, IsdLiteSource
 from daycast.variables import BUILT_IN
 from unit.sources.http_server import Answer, Request, Served, serve
 
-pytestmark = pytest.mark.usefixtures("brief_pauses")
+pytestmark = pytest.mark.usefixtures("short_backoff")
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 MIDNIGHT = "2024 01 01 00    79    61 10032   229   134 -9999     9    50"
 ONE = "2024 01 01 01   -11   -42 10243     0     0 -9999    -1    -1"
@@ -45,22 +45,22 @@ def folder_source(folder: Path, **settings: object) -> IsdLiteSource:
 
 
 def read(source: IsdLiteSource, since=None, until=FOREVER, seen=()) -> list[SourceBatch]:
-    return [delivery for delivery in source.fetch(since, until, BUILT_IN, seen) if not is_note(delivery)]
+    return [batch for batch in source.fetch(since, until, BUILT_IN, seen) if not is_note(batch)]
 
 
-def is_note(delivery: SourceBatch) -> bool:
+def is_note(batch: SourceBatch) -> bool:
     """Whether all that a delivery says is that the archive was asked."""
-    return delivery.readings.is_empty() and any(f" {what}@" in delivery.fingerprint for what in ("absent", "unchanged"))
+    return batch.readings.is_empty() and any(f" {what}@" in batch.fingerprint for what in ("absent", "unchanged"))
 
 
 def read_one(folder: Path, *lines: str) -> SourceBatch:
-    [delivery] = read(folder_source(put(folder, **{NAME: text(*lines)})))
-    return delivery
+    [batch] = read(folder_source(put(folder, **{NAME: text(*lines)})))
+    return batch
 
 
 def test_every_field_is_scaled_and_the_six_hour_total_is_not_used(tmp_path):
-    delivery = read_one(tmp_path, MIDNIGHT)
-    assert delivery.readings.row(0, named=True) == {
+    batch = read_one(tmp_path, MIDNIGHT)
+    assert batch.readings.row(0, named=True) == {
         "station_id": "010010-99999",
         "observed_at": datetime(2024, 1, 1, 0, tzinfo=UTC),
         "received_at": datetime(2024, 1, 1, 1, tzinfo=UTC),
@@ -74,7 +74,7 @@ def test_every_field_is_scaled_and_the_six_hour_total_is_not_used(tmp_path):
         "wind_from_deg": 229.0,
         "precipitation_mm": 0.9,
     }
-    assert (delivery.complete, delivery.receipt, delivery.raw.to_dicts()) == (True, "assumed", [{"line": MIDNIGHT}])
+    assert (batch.complete, batch.receipt, batch.raw.to_dicts()) == (True, "assumed", [{"line": MIDNIGHT}])
 
 
 def test_calm_air_has_no_direction_a_trace_is_no_rain_and_missing_is_missing(tmp_path):
@@ -103,20 +103,20 @@ def test_wind_from_the_north_is_360(tmp_path):
     ],
 )
 def test_a_bad_line_is_refused_as_it_came_and_the_others_are_read(tmp_path, line, reason):
-    delivery = read_one(tmp_path, ONE, line, TWO)
-    [problem] = delivery.problems.to_dicts()
+    batch = read_one(tmp_path, ONE, line, TWO)
+    [problem] = batch.problems.to_dicts()
     assert problem["row_number"] == 1
     assert problem["reason"].startswith(reason)
-    assert delivery.raw["line"].to_list() == [ONE, line, TWO]
-    assert delivery.readings["air_temperature_c"].to_list()[::2] == [-1.1, None]
+    assert batch.raw["line"].to_list() == [ONE, line, TWO]
+    assert batch.readings["air_temperature_c"].to_list()[::2] == [-1.1, None]
 
 
 def test_lines_may_end_as_on_windows_and_blank_ones_are_none(tmp_path):
     put(tmp_path, **{NAME: f"{MIDNIGHT}\r\n\r\n{ONE}\r\n".encode()})
-    [delivery] = read(folder_source(tmp_path))
-    assert delivery.readings["air_temperature_c"].to_list() == [7.9, -1.1]
-    assert delivery.raw["line"].to_list() == [MIDNIGHT, ONE]
-    assert delivery.problems.is_empty()
+    [batch] = read(folder_source(tmp_path))
+    assert batch.readings["air_temperature_c"].to_list() == [7.9, -1.1]
+    assert batch.raw["line"].to_list() == [MIDNIGHT, ONE]
+    assert batch.problems.is_empty()
 
 
 def test_tenths_are_the_numbers_that_another_source_would_write(tmp_path):
@@ -130,10 +130,10 @@ def test_tenths_are_the_numbers_that_another_source_would_write(tmp_path):
 
 def test_a_problem_keeps_its_row_where_rows_before_it_are_held_back(tmp_path):
     put(tmp_path, **{NAME: text(ONE, TWO, "garbage", MIDNIGHT)})
-    [delivery] = read(folder_source(tmp_path), until=datetime(2024, 1, 1, 1, tzinfo=UTC))
-    assert delivery.raw["line"].to_list() == ["garbage", MIDNIGHT]  # the others were received at 02:00 and 03:00
-    assert delivery.problems["row_number"].to_list() == [0]
-    assert not delivery.complete
+    [batch] = read(folder_source(tmp_path), until=datetime(2024, 1, 1, 1, tzinfo=UTC))
+    assert batch.raw["line"].to_list() == ["garbage", MIDNIGHT]  # the others were received at 02:00 and 03:00
+    assert batch.problems["row_number"].to_list() == [0]
+    assert not batch.complete
 
 
 def test_what_was_received_before_since_or_observed_before_start_is_left_out(tmp_path):
@@ -146,8 +146,8 @@ def test_what_was_received_before_since_or_observed_before_start_is_left_out(tmp
 
 def test_the_reporting_delay_decides_when_a_report_was_received(tmp_path):
     put(tmp_path, **{NAME: text(MIDNIGHT)})
-    [delivery] = read(folder_source(tmp_path, reporting_delay="3h"))
-    assert delivery.readings["received_at"].to_list() == [datetime(2024, 1, 1, 3, tzinfo=UTC)]
+    [batch] = read(folder_source(tmp_path, reporting_delay="3h"))
+    assert batch.readings["received_at"].to_list() == [datetime(2024, 1, 1, 3, tzinfo=UTC)]
 
 
 def test_only_the_stations_and_years_asked_for_are_read_wherever_they_lie(tmp_path):
@@ -168,14 +168,14 @@ def test_only_the_stations_and_years_asked_for_are_read_wherever_they_lie(tmp_pa
 
 def test_a_known_file_is_not_delivered_again_until_it_or_its_reading_changes(tmp_path):
     put(tmp_path, **{NAME: text(MIDNIGHT)})
-    seen = {delivery.fingerprint for delivery in read(folder_source(tmp_path))}
+    seen = {batch.fingerprint for batch in read(folder_source(tmp_path))}
     assert read(folder_source(tmp_path), seen=seen) == []
     assert len(read(folder_source(tmp_path, reporting_delay="2h"), seen=seen)) == 1
     put(tmp_path, **{NAME: text(MIDNIGHT, ONE)})
     assert len(read(folder_source(tmp_path), seen=seen)) == 1
 
 
-def test_two_stations_with_the_same_bytes_are_two_pieces(tmp_path):
+def test_two_stations_with_the_same_bytes_are_two_batches(tmp_path):
     put(tmp_path, **{NAME: text(MIDNIGHT), "010020-99999-2024": text(MIDNIGHT)})
     first, second = read(folder_source(tmp_path))
     assert first.fingerprint != second.fingerprint
@@ -186,25 +186,25 @@ def test_two_stations_with_the_same_bytes_are_two_pieces(tmp_path):
     [
         (gzip.compress(text(*[MIDNIGHT] * 50))[:-9], "010010-99999-2024 is a damaged or incomplete gzip file"),
         (b"", "010010-99999-2024 is empty"),
-        (b"\x00\x01\x02\x03", "010010-99999-2024 is no text"),
+        (b"\x00\x01\x02\x03", "010010-99999-2024 is not text"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error_after_all_others(tmp_path, content, message):
     put(tmp_path, **{NAME: content, "010020-99999-2024": text(ONE)})
-    pieces = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(pieces).origin == "010020-99999-2024"
+    batches = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == "010020-99999-2024"
     with pytest.raises(SourceError, match=message):
-        next(pieces)
+        next(batches)
 
 
 def test_a_folder_without_station_years_and_a_station_without_files_are_errors(tmp_path):
-    with pytest.raises(SourceError, match="no station-year lies in"):
+    with pytest.raises(SourceError, match="no station-year is in"):
         read(folder_source(tmp_path))
     put(tmp_path, **{NAME: text(MIDNIGHT)})
-    pieces = folder_source(tmp_path, stations=["010010-99999", "010020-99999"]).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(pieces).origin == NAME
-    with pytest.raises(SourceError, match="is of 010020-99999"):
-        next(pieces)
+    batches = folder_source(tmp_path, stations=["010010-99999", "010020-99999"]).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == NAME
+    with pytest.raises(SourceError, match="belongs to 010020-99999"):
+        next(batches)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_folder_without_station_years_and_a_station_without_files_are_errors(t
     [
         ({}, "give the stations"),
         ({"stations": "010010-99999"}, "give start"),
-        ({"stations": "../../etc", "start": "2024-01-01"}, "'../../etc' is no station"),
+        ({"stations": "../../etc", "start": "2024-01-01"}, "'../../etc' is not a station"),
         ({"folder": "a", "archive": "https://host"}, "not both"),
         ({"folder": "a", "years": 3}, "years"),
     ],
@@ -256,17 +256,17 @@ FILE = gzip.compress(text(MIDNIGHT, ONE))
 
 def test_a_year_that_never_was_costs_its_line_and_no_other(tmp_path):
     put(tmp_path, **{NAME: text(MIDNIGHT, MIDNIGHT.replace("2024", "0001"), ONE)})
-    [delivery] = read(folder_source(tmp_path))
-    assert delivery.readings["observed_at"].is_null().to_list() == [False, True, False]
-    assert [(row, reason) for row, _, _, reason in delivery.problems.rows()] == [(1, "no such time")]
+    [batch] = read(folder_source(tmp_path))
+    assert batch.readings["observed_at"].is_null().to_list() == [False, True, False]
+    assert [(row, reason) for row, _, _, reason in batch.problems.rows()] == [(1, "no such time")]
 
 
 def test_a_file_that_unpacks_to_one_endless_line_is_refused_and_the_others_are_read(tmp_path):
     put(tmp_path, **{NAME: text(MIDNIGHT), "010010-99999-2023.gz": gzip.compress(b"1" * 3_000_000)})
-    pieces = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
-    assert next(pieces).origin == NAME
+    batches = folder_source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
+    assert next(batches).origin == NAME
     with pytest.raises(SourceError, match=r"010010-99999-2023\.gz has a line of more than 1,048,576 bytes"):
-        next(pieces)
+        next(batches)
 
 
 def only_2024(answer: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
@@ -280,13 +280,13 @@ def test_the_address_in_the_archive_is_noaas():
 
 def test_years_from_start_to_until_are_asked_for_and_a_missing_one_is_skipped():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
-        [delivery] = read(archive_source(server.url), until=IN_2024)
+        [batch] = read(archive_source(server.url), until=IN_2024)
         assert [request.path for request in server.requests] == [
             "/isd-lite/2023/010010-99999-2023.gz",
             "/isd-lite/2024/010010-99999-2024.gz",
         ]
-    assert delivery.origin == f"{server.url}/isd-lite/2024/{NAME}.gz"
-    assert delivery.readings["air_temperature_c"].to_list() == [7.9, -1.1]
+    assert batch.origin == f"{server.url}/isd-lite/2024/{NAME}.gz"
+    assert batch.readings["air_temperature_c"].to_list() == [7.9, -1.1]
 
 
 def test_years_that_ended_before_since_are_not_asked_for():
@@ -308,8 +308,8 @@ def test_a_known_version_is_asked_for_by_its_name_and_304_brings_nothing(name, v
         return Answer(status=304) if known else Answer(body=FILE, headers={name: value})
 
     with serve(only_2024(answer)) as server:
-        [delivery] = read(archive_source(server.url), until=IN_2024)
-        assert read(archive_source(server.url), until=IN_2024, seen={delivery.fingerprint}) == []
+        [batch] = read(archive_source(server.url), until=IN_2024)
+        assert read(archive_source(server.url), until=IN_2024, seen={batch.fingerprint}) == []
         assert server.requests[-1].headers[condition] == value
 
 
@@ -322,8 +322,8 @@ def test_the_newest_of_many_known_versions_is_asked_for():
     with serve(only_2024(answer)) as server:
         seen: set[str] = set()
         for _ in range(12):
-            [delivery] = read(archive_source(server.url, start="2024-01-01"), until=IN_2024, seen=seen)
-            seen.add(delivery.fingerprint)
+            [batch] = read(archive_source(server.url, start="2024-01-01"), until=IN_2024, seen=seen)
+            seen.add(batch.fingerprint)
         asked = [request.headers.get("If-None-Match") for request in server.requests]
         assert asked == [None, *(f'"{(7 * version) % 12}"' for version in range(11))]
 
@@ -331,7 +331,7 @@ def test_the_newest_of_many_known_versions_is_asked_for():
 def asked_of(server: Served, source: IsdLiteSource, until: datetime, seen: set[str], since=None) -> list[str]:
     """The years that are asked for, and in `seen` what was learned."""
     before = len(server.requests)
-    seen |= {delivery.fingerprint for delivery in source.fetch(since, until, BUILT_IN, seen) if delivery.complete}
+    seen |= {batch.fingerprint for batch in source.fetch(since, until, BUILT_IN, seen) if batch.complete}
     return [request.path[10:14] for request in server.requests[before:]]
 
 
@@ -386,16 +386,16 @@ def test_a_past_year_that_is_not_there_is_asked_for_again_after_a_week():
 
 
 def pieces_until_error(source: IsdLiteSource, until: datetime) -> list[SourceBatch]:
-    pieces = []
+    batches = []
     with pytest.raises(SourceError):
-        pieces.extend(station_year for station_year in source.fetch(None, until, BUILT_IN, ()))
-    return pieces
+        batches.extend(station_year for station_year in source.fetch(None, until, BUILT_IN, ()))
+    return batches
 
 
 def test_a_change_of_settings_asks_for_everything_again():
     with serve(only_2024(lambda _: Answer(body=FILE, headers={"ETag": '"v1"'}))) as server:
-        [delivery] = read(archive_source(server.url), until=IN_2024)
-        again = read(archive_source(server.url, reporting_delay="2h"), until=IN_2024, seen={delivery.fingerprint})
+        [batch] = read(archive_source(server.url), until=IN_2024)
+        again = read(archive_source(server.url, reporting_delay="2h"), until=IN_2024, seen={batch.fingerprint})
         assert len(again) == 1
         assert "If-None-Match" not in server.requests[-1].headers
 
@@ -403,8 +403,8 @@ def test_a_change_of_settings_asks_for_everything_again():
 def test_a_server_that_names_no_version_is_compared_by_content():
     bodies = iter([FILE, FILE, gzip.compress(text(MIDNIGHT))])
     with serve(only_2024(lambda _: Answer(body=next(bodies)))) as server:
-        [delivery] = read(archive_source(server.url), until=IN_2024)
-        seen = {delivery.fingerprint}
+        [batch] = read(archive_source(server.url), until=IN_2024)
+        seen = {batch.fingerprint}
         assert read(archive_source(server.url), until=IN_2024, seen=seen) == []
         assert len(read(archive_source(server.url), until=IN_2024, seen=seen)) == 1
 
@@ -412,8 +412,8 @@ def test_a_server_that_names_no_version_is_compared_by_content():
 def test_passing_trouble_and_a_body_cut_off_are_tried_again():
     troubles = [Answer(status=500), Answer(body=FILE, truncate_to=40)]
     with serve(only_2024(lambda _: troubles.pop(0) if troubles else Answer(body=FILE))) as server:
-        [delivery] = read(archive_source(server.url), until=IN_2024)
-    assert delivery.readings["air_temperature_c"].to_list() == [7.9, -1.1]
+        [batch] = read(archive_source(server.url), until=IN_2024)
+    assert batch.readings["air_temperature_c"].to_list() == [7.9, -1.1]
 
 
 def test_a_file_damaged_at_the_archive_is_an_error_after_all_others():
@@ -424,22 +424,22 @@ def test_a_file_damaged_at_the_archive_is_an_error_after_all_others():
 
     with serve(answer) as server:
         source = archive_source(server.url, stations=["010010-99999", "010020-99999"], start="2024-01-01")
-        pieces = source.fetch(None, IN_2024, BUILT_IN, ())
-        assert "010020-99999-2024" in next(pieces).origin
+        batches = source.fetch(None, IN_2024, BUILT_IN, ())
+        assert "010020-99999-2024" in next(batches).origin
         with pytest.raises(SourceError, match=f"{NAME}.gz is a damaged or incomplete gzip file"):
-            next(pieces)
+            next(batches)
 
 
 def test_a_station_of_which_the_archive_never_had_anything_is_named():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         source = archive_source(server.url, stations=["010010-99999", "999999-99999"])
-        pieces = (
+        batches = (
             station_year for station_year in source.fetch(None, IN_2024, BUILT_IN, ()) if not is_note(station_year)
         )
-        [delivery] = [next(pieces)]
-        with pytest.raises(SourceError, match="nothing of 999999-99999"):
-            next(pieces)
-        gone = {delivery.fingerprint}
+        [batch] = [next(batches)]
+        with pytest.raises(SourceError, match="no file of 999999-99999"):
+            next(batches)
+        gone = {batch.fingerprint}
     with serve(lambda _: Answer(status=404)) as server:
         moved = {text.replace(text.split("/isd-lite")[0], server.url) for text in gone}
         assert read(archive_source(server.url), until=IN_2024, seen=moved) == []  # it had something once

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from daycast.sources.batch import ISSUE_KEYS, SourceBatch
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
 from daycast.sources.sql import SqlSource
@@ -31,8 +31,8 @@ a,2026-02-01T00:00Z,2026-02-01T02:00Z,2026-02-01T05:30Z,274.15
 def deliver_csv(folder: Path, text: str, since=None, until=FOREVER, **settings) -> SourceBatch:
     (folder / "a.csv").write_text(text)
     source = CsvSource.model_validate(MINIMAL | {"files": "*.csv"} | settings, context={"folder": folder})
-    [delivery] = source.fetch(since, until, BUILT_IN, ())
-    return delivery
+    [batch] = source.fetch(since, until, BUILT_IN, ())
+    return batch
 
 
 def deliver_parquet(folder: Path, text: str, since=None, until=FOREVER, **settings) -> SourceBatch:
@@ -40,8 +40,8 @@ def deliver_parquet(folder: Path, text: str, since=None, until=FOREVER, **settin
     table = pl.read_csv(text.encode()).with_columns(pl.col(name).str.to_datetime(time_zone="UTC") for name in times)
     table.write_parquet(folder / "a.parquet")
     source = ParquetSource.model_validate(MINIMAL | {"files": "*.parquet"} | settings, context={"folder": folder})
-    [delivery] = source.fetch(since, until, BUILT_IN, ())
-    return delivery
+    [batch] = source.fetch(since, until, BUILT_IN, ())
+    return batch
 
 
 BOTH = pytest.mark.parametrize("deliver", [deliver_csv, deliver_parquet])
@@ -49,25 +49,25 @@ BOTH = pytest.mark.parametrize("deliver", [deliver_csv, deliver_parquet])
 
 @BOTH
 def test_rows_have_their_issue_and_a_receipt_that_is_assumed_from_it(deliver, tmp_path: Path) -> None:
-    delivery = deliver(tmp_path, CSV, forecast={"issued": "run"})
-    assert delivery.is_forecast
-    assert delivery.receipt == "assumed"
-    assert delivery.readings.schema == ISSUE_KEYS | dict.fromkeys(BUILT_IN, pl.Float64())
+    batch = deliver(tmp_path, CSV, forecast={"issued": "run"})
+    assert batch.is_forecast
+    assert batch.receipt == "assumed"
+    assert batch.readings.schema == EXTERNAL_FORECAST_KEYS | dict.fromkeys(BUILT_IN, pl.Float64())
     run = datetime(2026, 2, 1, tzinfo=UTC)
     expected = [
         ("a", run, run.replace(hour=1), run.replace(hour=3)),
         ("a", run, run.replace(hour=2), run.replace(hour=3)),
     ]
-    assert delivery.readings.select(ISSUE_KEYS.keys()).rows() == expected
-    assert delivery.readings[WARMTH].round(6).to_list() == [0.0, 1.0]
-    assert delivery.problems.is_empty()
+    assert batch.readings.select(EXTERNAL_FORECAST_KEYS.keys()).rows() == expected
+    assert batch.readings[WARMTH].round(6).to_list() == [0.0, 1.0]
+    assert batch.problems.is_empty()
 
 
 @BOTH
 def test_a_stated_receipt_takes_the_place_of_the_delay(deliver, tmp_path: Path) -> None:
-    delivery = deliver(tmp_path, CSV, forecast={"issued": "run", "received": "stored"})
-    assert delivery.receipt == "stated"
-    assert set(delivery.readings["received_at"]) == {datetime(2026, 2, 1, 5, 30, tzinfo=UTC)}
+    batch = deliver(tmp_path, CSV, forecast={"issued": "run", "received": "stored"})
+    assert batch.receipt == "stated"
+    assert set(batch.readings["received_at"]) == {datetime(2026, 2, 1, 5, 30, tzinfo=UTC)}
 
 
 @BOTH
@@ -82,8 +82,8 @@ def test_what_is_received_later_is_held_back_whatever_hour_it_speaks_of(deliver,
 @BOTH
 def test_a_row_without_its_issue_or_stated_receipt_is_a_problem(deliver, tmp_path: Path) -> None:
     text = CSV + "a,,2026-02-01T03:00Z,2026-02-01T05:30Z,1\na,2026-02-01T00:00Z,2026-02-01T04:00Z,,1\n"
-    delivery = deliver(tmp_path, text, forecast={"issued": "run", "received": "stored"})
-    assert delivery.problems.select("row_number", "column").rows() == [(2, "run"), (3, "stored")]
+    batch = deliver(tmp_path, text, forecast={"issued": "run", "received": "stored"})
+    assert batch.problems.select("row_number", "column").rows() == [(2, "run"), (3, "stored")]
 
 
 def test_the_same_file_without_forecast_holds_readings_under_the_former_fingerprint(tmp_path: Path) -> None:

@@ -1,7 +1,14 @@
+"""Times in columns: the years that are read, and wall clocks that skip or repeat an hour."""
+
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
 
-from daycast.sources.tables.times import WallClock, validate_timezone
+from daycast.sources.tables.times import WallClock, earlier, validate_timezone, within_calendar
+from daycast.times import FIRST_TIME
+
+FAR = 2**62
 
 
 def utc_of(walls: list[str], zone: str, stations: list[str] | None = None) -> list[str | None]:
@@ -40,7 +47,7 @@ def test_each_station_has_its_own_order():
     assert utc_of(walls, "Europe/Berlin", ["a", "b", "a"]) == expected
 
 
-def test_an_hour_that_came_twice_is_told_apart_across_the_pieces_of_a_source():
+def test_an_hour_that_came_twice_is_told_apart_across_the_chunks_of_a_source():
     clock = WallClock("Europe/Berlin")
     assert read(clock, ["2024-10-27 02:00", "2024-10-27 02:30"]) == ["2024-10-27 00:00", "2024-10-27 00:30"]
     assert read(clock, ["2024-10-27 02:00", "2024-10-27 03:00"]) == ["2024-10-27 01:00", "2024-10-27 02:00"]
@@ -52,6 +59,26 @@ def test_a_time_that_stands_twice_on_an_ordinary_day_is_twice_the_same_instant()
 
 
 def test_an_unknown_zone_is_refused_with_close_ones():
-    with pytest.raises(ValueError, match=r"'europe/berln' is no time zone \(did you mean 'Europe/Berlin'"):
+    with pytest.raises(ValueError, match=r"'europe/berln' is not a time zone \(did you mean 'Europe/Berlin'"):
         validate_timezone("europe/berln")
     assert validate_timezone("Asia/Shanghai") == "Asia/Shanghai"
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_a_time_that_no_calendar_can_write_is_none(unit, zone):
+    good = datetime(2024, 7, 1, 12, tzinfo=UTC)
+    counts = pl.Series([int(good.timestamp()) * {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit], None])
+    times = counts.cast(pl.Datetime(unit, zone))
+    if unit != "ns":  # whose range ends in 2262
+        times = pl.concat([times, pl.Series([FAR, -FAR]).cast(pl.Datetime(unit, zone))])
+    kept = within_calendar(times)
+    assert kept.dtype == times.dtype
+    assert kept.is_not_null().to_list() == [True, False, False, False][: len(times)]
+
+
+def test_a_moment_before_the_calendar_is_its_first():
+    moment = datetime(2024, 7, 1, tzinfo=UTC)
+    assert earlier(moment, timedelta(days=1), timedelta(hours=1)) == moment - timedelta(hours=25)
+    assert earlier(moment, timedelta(days=10**6)) == FIRST_TIME
+    assert earlier(datetime(1, 1, 1, tzinfo=UTC), timedelta(days=1), timedelta(days=1)) == FIRST_TIME

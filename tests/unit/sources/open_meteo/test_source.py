@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import READING_KEYS, SourceBatch
-from daycast.sources.open_meteo.request import Days, requests_of
+from daycast.sources.open_meteo.request import Days, split_days
 from daycast.sources.open_meteo.source import OpenMeteoSource
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import BUILT_IN, Variable
 from unit.sources.http_server import Answer, Request, Served, serve
 
-pytestmark = pytest.mark.usefixtures("brief_pauses")
+pytestmark = pytest.mark.usefixtures("short_backoff")
 ZURICH = {"id": "zurich", "latitude": 47.37, "longitude": 8.55, "elevation_m": 408, "name": "Zürich"}
 SYDNEY = {"id": "sydney", "latitude": -33.87, "longitude": 151.21, "elevation_m": 40}
 TWO = {"air_temperature_c": "temperature_2m", "wind_speed_m_s": "wind_speed_10m"}
@@ -72,9 +72,9 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)
 
 
-def values(delivery: SourceBatch) -> list[tuple]:
+def values(batch: SourceBatch) -> list[tuple]:
     columns = ["station_id", "observed_at", "received_at", "air_temperature_c", "wind_speed_m_s"]
-    return delivery.readings.select(columns).rows()
+    return batch.readings.select(columns).rows()
 
 
 # one answer, by hand
@@ -83,33 +83,33 @@ def values(delivery: SourceBatch) -> list[tuple]:
 def test_one_place_is_an_object_and_unix_times_are_utc_whatever_the_clocks_did():
     answer = location(hours([3.5, None, None, -0.25], [1.0, 2, None, 4.5]))
     with serve(lambda _: body(answer)) as server:
-        [delivery] = fetch(source(server.url, start=date(2024, 3, 31), reporting_delay="0s"), utc(2024, 3, 31, 3))
-    assert values(delivery) == [
+        [batch] = fetch(source(server.url, start=date(2024, 3, 31), reporting_delay="0s"), utc(2024, 3, 31, 3))
+    assert values(batch) == [
         ("zurich", utc(2024, 3, 31, 0), utc(2024, 3, 31, 0), 3.5, 1.0),
         ("zurich", utc(2024, 3, 31, 1), utc(2024, 3, 31, 1), None, 2.0),
         ("zurich", utc(2024, 3, 31, 3), utc(2024, 3, 31, 3), -0.25, 4.5),  # 02:00 has no value at all: no reading
     ]
-    assert delivery.raw.rows() == [
+    assert batch.raw.rows() == [
         ("zurich", MIDNIGHT, 3.5, 1.0),
         ("zurich", MIDNIGHT + HOUR_S, None, 2.0),
         ("zurich", MIDNIGHT + 3 * HOUR_S, -0.25, 4.5),
     ]
-    assert delivery.raw.columns == ["station_id", "time", "temperature_2m", "wind_speed_10m"]
-    assert delivery.readings.columns == [*READING_KEYS, *BUILT_IN]
-    assert delivery.readings.schema == {**READING_KEYS, **dict.fromkeys(BUILT_IN, pl.Float64())}
-    assert delivery.readings["dew_point_c"].null_count() == 3
-    assert (delivery.complete, delivery.receipt, delivery.problems.height) == (True, "assumed", 0)
-    assert delivery.origin == "om 2024-03-31..2024-03-31 zurich"
+    assert batch.raw.columns == ["station_id", "time", "temperature_2m", "wind_speed_10m"]
+    assert batch.readings.columns == [*READING_KEYS, *BUILT_IN]
+    assert batch.readings.schema == {**READING_KEYS, **dict.fromkeys(BUILT_IN, pl.Float64())}
+    assert batch.readings["dew_point_c"].null_count() == 3
+    assert (batch.complete, batch.receipt, batch.problems.height) == (True, "assumed", 0)
+    assert batch.origin == "om 2024-03-31..2024-03-31 zurich"
 
 
 def test_several_places_are_a_list_in_the_order_asked_for():
     answer = [location(hours([1], [2])), location(hours([3], [4]), location_id=1)]
     with serve(lambda _: body(answer)) as server:
         given = source(server.url, stations=[ZURICH, SYDNEY], start="2024-03-31", reporting_delay="0s")
-        [delivery] = fetch(given, utc(2024, 3, 31, 23))
+        [batch] = fetch(given, utc(2024, 3, 31, 23))
     midnight = utc(2024, 3, 31)
-    assert values(delivery) == [("zurich", midnight, midnight, 1.0, 2.0), ("sydney", midnight, midnight, 3.0, 4.0)]
-    assert delivery.origin == "om 2024-03-31..2024-03-31 zurich..sydney"
+    assert values(batch) == [("zurich", midnight, midnight, 1.0, 2.0), ("sydney", midnight, midnight, 3.0, 4.0)]
+    assert batch.origin == "om 2024-03-31..2024-03-31 zurich..sydney"
 
 
 def test_everything_that_decides_the_answer_is_asked_for_in_so_many_words():
@@ -141,15 +141,15 @@ def test_places_without_elevation_are_asked_for_by_themselves():
         found = fetch(given, utc(2024, 3, 31))
     asked = [(request.query["latitude"], request.query.get("elevation")) for request in server.requests]
     assert asked == [("47.370000", "408.0"), ("-33.870000", None)]
-    assert [delivery.readings["station_id"].to_list() for delivery in found] == [["zurich"], ["sydney"]]
+    assert [batch.readings["station_id"].to_list() for batch in found] == [["zurich"], ["sydney"]]
 
 
 def test_units_are_those_that_the_answer_names():
     units = UNITS | {"temperature_2m": "°F", "wind_speed_10m": "km/h"}
     with serve(lambda _: body(location(hours([212], [36]), units))) as server:
-        [delivery] = fetch(source(server.url, start="2024-03-31", reporting_delay="0s"), utc(2024, 3, 31))
-    assert values(delivery)[0][3:] == pytest.approx((100.0, 10.0))
-    assert delivery.raw.row(0)[2:] == (212, 36)
+        [batch] = fetch(source(server.url, start="2024-03-31", reporting_delay="0s"), utc(2024, 3, 31))
+    assert values(batch)[0][3:] == pytest.approx((100.0, 10.0))
+    assert batch.raw.row(0)[2:] == (212, 36)
 
 
 def test_a_declared_variable_is_taken_in_its_own_unit_and_no_other():
@@ -161,8 +161,8 @@ def test_a_declared_variable_is_taken_in_its_own_unit_and_no_other():
         with serve(lambda _, answer=answer: body(answer)) as server:
             given = source(server.url, columns=columns, start="2024-03-31", reporting_delay="0s")
             if unit == "W/m²":
-                [delivery] = fetch(given, utc(2024, 3, 31), variables=BUILT_IN | {"radiation_w_m2": radiation})
-                assert delivery.readings["radiation_w_m2"].to_list() == [312.5]
+                [batch] = fetch(given, utc(2024, 3, 31), variables=BUILT_IN | {"radiation_w_m2": radiation})
+                assert batch.readings["radiation_w_m2"].to_list() == [312.5]
             else:
                 with pytest.raises(SourceError, match=r"gives unit 'MJ/m²' of radiation_w_m2: .* give 'W/m²'"):
                     fetch(given, utc(2024, 3, 31), variables=BUILT_IN | {"radiation_w_m2": radiation})
@@ -184,9 +184,9 @@ def test_the_usual_columns_are_those_of_the_variables_there_are():
     variables = {name: BUILT_IN[name] for name in usual}
     with serve(lambda _: body(location(hourly, units))) as server:
         given = source(server.url, columns=None, start="2024-03-31", reporting_delay="0s")
-        [delivery] = fetch(given, utc(2024, 3, 31), variables=variables)
+        [batch] = fetch(given, utc(2024, 3, 31), variables=variables)
     assert server.requests[0].query["hourly"].split(",") == [column for column, _ in usual.values()]
-    assert delivery.readings.row(0)[3:] == tuple(float(number) for number in range(8))
+    assert batch.readings.row(0)[3:] == tuple(float(number) for number in range(8))
 
 
 # what is known when
@@ -196,11 +196,11 @@ def test_what_was_received_later_is_held_back():
     answer = location(hours(list(range(24)), list(range(24))))
     with serve(lambda _: body(answer)) as server:
         given = source(server.url, start="2024-03-31", reporting_delay="5d")
-        [delivery] = fetch(given, utc(2024, 4, 5, 2, 30))
-    assert delivery.readings["air_temperature_c"].to_list() == [0, 1, 2]
-    assert delivery.raw["temperature_2m"].to_list() == [0, 1, 2]
-    assert delivery.readings["received_at"].to_list() == [utc(2024, 4, 5, hour) for hour in range(3)]
-    assert not delivery.complete
+        [batch] = fetch(given, utc(2024, 4, 5, 2, 30))
+    assert batch.readings["air_temperature_c"].to_list() == [0, 1, 2]
+    assert batch.raw["temperature_2m"].to_list() == [0, 1, 2]
+    assert batch.readings["received_at"].to_list() == [utc(2024, 4, 5, hour) for hour in range(3)]
+    assert not batch.complete
 
 
 def test_the_archive_is_asked_for_nothing_newer_than_its_usual_delay():
@@ -213,14 +213,14 @@ def test_the_forecast_interface_never_gives_the_future():
     answer = location(hours(list(range(24)), list(range(24))))
     with serve(lambda _: body(answer)) as server:
         given = source(server.url, interface="forecast", start="2024-03-31")
-        [delivery] = fetch(given, utc(2024, 3, 31, 13, 59))
-    assert delivery.readings["observed_at"].max() == utc(2024, 3, 31, 13)
-    assert delivery.readings["received_at"].max() == utc(2024, 3, 31, 13)
-    assert delivery.raw["time"].max() == MIDNIGHT + 13 * HOUR_S
-    assert not delivery.complete
+        [batch] = fetch(given, utc(2024, 3, 31, 13, 59))
+    assert batch.readings["observed_at"].max() == utc(2024, 3, 31, 13)
+    assert batch.readings["received_at"].max() == utc(2024, 3, 31, 13)
+    assert batch.raw["time"].max() == MIDNIGHT + 13 * HOUR_S
+    assert not batch.complete
 
 
-def test_a_piece_of_which_nothing_is_known_yet_is_no_delivery():
+def test_days_of_which_nothing_is_known_yet_give_no_batch():
     for answer in (
         location(hours([None], [None])),
         location(hours([], [])),
@@ -244,7 +244,7 @@ def anything(request: Request) -> Answer:
     return body(locations if len(locations) > 1 else locations[0])
 
 
-def test_the_pieces_of_many_places_and_days_bring_every_hour_of_every_place_once():
+def test_the_batches_of_many_places_and_days_bring_every_hour_of_every_place_once():
     places = [{"id": f"p{number}", "latitude": number, "longitude": 0, "elevation_m": 1} for number in range(1, 6)]
     with serve(anything) as server:
         given = source(
@@ -252,7 +252,7 @@ def test_the_pieces_of_many_places_and_days_bring_every_hour_of_every_place_once
         )
         found = fetch(given, utc(2024, 2, 20, 5))
     hours_there = 41 * 24 + 6  # 10 January 00:00 to 20 February 05:00
-    rows = pl.concat(delivery.readings for delivery in found)
+    rows = pl.concat(batch.readings for batch in found)
     assert rows.select("station_id", "observed_at").is_unique().all()
     assert rows.height == 5 * hours_there
     assert (rows["observed_at"].min(), rows["observed_at"].max()) == (utc(2024, 1, 10), utc(2024, 2, 20, 5))
@@ -261,22 +261,22 @@ def test_the_pieces_of_many_places_and_days_bring_every_hour_of_every_place_once
         rows["station_id"] == pl.select("p" + rows["wind_speed_m_s"].cast(pl.Int64).cast(pl.String)).to_series()
     ).all()
     assert max(len(request.query["latitude"].split(",")) for request in server.requests) == 2
-    assert max(delivery.readings.height for delivery in found) == 2 * 7 * 24
-    assert [delivery.complete for delivery in found] == [True] * (len(found) - 3) + [False] * 3
+    assert max(batch.readings.height for batch in found) == 2 * 7 * 24
+    assert [batch.complete for batch in found] == [True] * (len(found) - 3) + [False] * 3
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 30, 366])
 @pytest.mark.parametrize(("first", "last"), [("2023-12-28", "2024-03-01"), ("2024-02-29", "2024-02-29")])
-def test_pieces_cover_the_days_without_gap_or_overlap_and_are_cut_alike_wherever_they_begin(length, first, last):
+def test_batches_cover_the_days_without_gap_or_overlap_and_are_cut_alike_wherever_they_begin(length, first, last):
     days = Days(date.fromisoformat(first), date.fromisoformat(last))
-    requests = list(requests_of(days, length))
+    requests = list(split_days(days, length))
     assert (requests[0].first, requests[-1].last) == (days.first, days.last)
     for one, following in pairwise(requests):
         assert following.first == one.last + timedelta(days=1)
         assert following.begin == one.end
     assert all(1 <= (request.last - request.first).days + 1 <= length for request in requests)
     wider = Days(days.first - timedelta(days=100), days.last + timedelta(days=100))
-    assert set(requests[1:-1]) <= set(requests_of(wider, length))
+    assert set(requests[1:-1]) <= set(split_days(wider, length))
 
 
 def asked_days(server: Served) -> tuple[str, str]:
@@ -297,7 +297,7 @@ def asked_days(server: Served) -> tuple[str, str]:
         ({"interface": "forecast"}, utc(2024, 6, 10, 11), "2024-06-05", "2024-06-10"),
     ],
 )
-def test_the_days_asked_for_follow_from_what_was_taken_in_before(given, since, first, last):
+def test_the_days_asked_for_follow_from_what_was_ingested_before(given, since, first, last):
     with serve(anything) as server:
         fetch(source(server.url, piece_days=366, **given), utc(2024, 6, 10, 12), since)
     assert asked_days(server) == (first, last)
@@ -313,7 +313,7 @@ def test_a_start_in_the_future_asks_for_nothing():
 
 
 def prints(found: list[SourceBatch]) -> list[str]:
-    return [delivery.fingerprint for delivery in found]
+    return [batch.fingerprint for batch in found]
 
 
 def test_an_equal_answer_that_is_read_alike_brings_nothing_new_and_any_other_does():
@@ -356,12 +356,10 @@ def test_a_first_load_that_broke_off_goes_on_where_answers_are_final():
         asked = len(server.requests)
         again = fetch(source(server.url, **given), until + timedelta(days=1), seen=tuple(prints(first)))
         starts = [request.query["start_date"] for request in server.requests[asked:]]
-        settled = [
-            delivery for delivery in first if delivery.readings["observed_at"].max() <= until - timedelta(days=5)
-        ]
+        settled = [batch for batch in first if batch.readings["observed_at"].max() <= until - timedelta(days=5)]
         assert len(starts) == asked - len(settled)
         assert min(starts) > f"{settled[-1].readings['observed_at'].max():%Y-%m-%d}"
-        last_days = [f"{delivery.readings['observed_at'].max():%m-%d}" for delivery in again]
+        last_days = [f"{batch.readings['observed_at'].max():%m-%d}" for batch in again]
         assert last_days == ["03-26", "04-01"]  # what has become final meanwhile, and what is new
         fetch(source(server.url, **given), until, utc(2024, 1, 20), seen=tuple(prints(first)))
         assert server.requests[-1].query["end_date"] == "2024-03-31"
@@ -382,8 +380,8 @@ def broken(change: Callable[[dict], object]) -> dict:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ([location(hours([1], [2]))] * 2, "answers for 2 locations, asked were 1"),
-        ([], "answers for 0 locations, asked were 1"),
+        ([location(hours([1], [2]))] * 2, "answers for 2 locations instead of 1"),
+        ([], "answers for 0 locations instead of 1"),
         ({"error": False}, "has no 'hourly' for station 'zurich'"),
         ("hello", "has no 'hourly' for station 'zurich'"),
         (None, "has no 'hourly' for station 'zurich'"),
@@ -399,19 +397,19 @@ def broken(change: Callable[[dict], object]) -> dict:
         (location(hours([1, 2], [3])), "sends 1 values of wind_speed_10m for 2 hours of station 'zurich'"),
         (
             location(hours([1, 2], [3, "4"])),
-            "sends '4' in wind_speed_10m of station 'zurich', which is no number of 64 bits",
+            "sends '4' in wind_speed_10m of station 'zurich', which is not a 64-bit number",
         ),
         (
             location(hours([1, 2], [3, [4]])),
-            "sends \\[4\\] in wind_speed_10m of station 'zurich', which is no number of 64 bits",
+            "sends \\[4\\] in wind_speed_10m of station 'zurich', which is not a 64-bit number",
         ),
         (location({**hours([1], [2]), "time": ["2024-03-31T00:00"]}), "sends '2024-03-31T00:00' in time"),
-        (location({**hours([1], [2]), "time": [10**30]}), "in time of station 'zurich', which is no number of 64 bits"),
+        (location({**hours([1], [2]), "time": [10**30]}), "in time of station 'zurich', which is not a 64-bit number"),
         (location({**hours([1], [2]), "time": [None]}), "missing, repeated or out of order"),
         (location({**hours([1, 2], [3, 4]), "time": [MIDNIGHT] * 2}), "missing, repeated or out of order"),
         (location(hours([1], [2], MIDNIGHT + 1800)), f"sends time {MIDNIGHT + 1800} for station 'zurich'"),
-        (location(hours([1], [2], MIDNIGHT - HOUR_S)), "no full hour of 2024-03-31..2024-03-31"),
-        (location(hours([1], [2], MIDNIGHT + 24 * HOUR_S)), "no full hour of 2024-03-31..2024-03-31"),
+        (location(hours([1], [2], MIDNIGHT - HOUR_S)), "not a full hour of 2024-03-31..2024-03-31"),
+        (location(hours([1], [2], MIDNIGHT + 24 * HOUR_S)), "not a full hour of 2024-03-31..2024-03-31"),
     ],
 )
 def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer, words):
@@ -457,12 +455,12 @@ def test_after_a_misbehaviour_the_readings_are_exactly_the_right_ones(bad):
     good = body(location(hours([3.5], [1.0])))
     with serve(lambda request: good if request.number == 2 else bad) as server:
         http = FAST | {"retries": 2}
-        [delivery] = fetch(source(server.url, start="2024-03-31", reporting_delay="0s", http=http), utc(2024, 3, 31))
-    assert values(delivery) == [("zurich", utc(2024, 3, 31), utc(2024, 3, 31), 3.5, 1.0)]
+        [batch] = fetch(source(server.url, start="2024-03-31", reporting_delay="0s", http=http), utc(2024, 3, 31))
+    assert values(batch) == [("zurich", utc(2024, 3, 31), utc(2024, 3, 31), 3.5, 1.0)]
     assert len(server.requests) == 3
 
 
-def test_a_bad_piece_keeps_no_good_one_back():
+def test_a_bad_batch_keeps_no_good_one_back():
     def answer(request: Request) -> Answer:
         return Answer(status=400) if request.number in {1, 3} else anything(request)
 
@@ -472,15 +470,15 @@ def test_a_bad_piece_keeps_no_good_one_back():
         with pytest.raises(SourceError, match="400 Bad Request"):
             found.extend(given.fetch(None, utc(2024, 4, 4, 23), BUILT_IN, ()))  # extend keeps what came before
     assert len(server.requests) == 5  # one bad piece after a good one is no service that is down
-    assert [delivery.origin for delivery in found] == [
+    assert [batch.origin for batch in found] == [
         "om 2024-03-01..2024-03-04 zurich",
         "om 2024-03-15..2024-03-24 zurich",
         "om 2024-04-04..2024-04-04 zurich",
     ]
-    assert [delivery.readings.height for delivery in found] == [4 * 24, 10 * 24, 24]
+    assert [batch.readings.height for batch in found] == [4 * 24, 10 * 24, 24]
 
 
-def test_a_service_that_is_down_is_not_asked_for_every_piece():
+def test_a_service_that_is_down_is_not_asked_for_every_batch():
     with serve(lambda _: Answer(status=400)) as server:
         given = source(server.url, start="2024-01-01", piece_days=1)
         with pytest.raises(SourceError, match=r"and 1 more, the last: om 2024-01-02\.\.2024-01-02 zurich"):

@@ -1,4 +1,4 @@
-"""The simulated network: the same numbers whoever asks, believable weather, and faults that are on record."""
+"""The simulated network: reproducible numbers, believable weather, faults on record, and external forecasts of it."""
 
 import math
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError
-from daycast.sources.batch import READING_KEYS
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY, HOUR
@@ -30,12 +30,14 @@ MEASURED = [
 ]
 FAULTS = [f"{name}_fault" for name in MEASURED]
 KEYS = ["station_id", "observed_at"]
+SINCE = NOW - 100 * DAY
+WARMTH = "air_temperature_c"
 
 
 def readings(
     source: SimulatedSource, since: datetime | None, until: datetime, seen: Collection[str] = ()
 ) -> pl.DataFrame:
-    return pl.concat([delivery.readings for delivery in source.fetch(since, until, BUILT_IN, seen)])
+    return pl.concat([batch.readings for batch in source.fetch(since, until, BUILT_IN, seen)])
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +101,16 @@ def test_time_before_the_epoch_is_simulated_too() -> None:
 # Deliveries
 
 
-def test_pieces_are_bounded_follow_each_other_and_are_ordered_by_reception_then_station() -> None:
-    pieces = list(SimulatedSource().fetch(None, NOW, BUILT_IN, ()))
-    assert len(pieces) == math.ceil(540 * 24 / 512)  # 25.3 blocks of 512 hours, cut by neither end
-    assert len({piece.fingerprint for piece in pieces}) == len(pieces)
-    assert pieces[-1].origin.endswith("..2026-02-01T10:05Z")
-    for piece in pieces:
-        assert piece.complete
-        assert piece.problems.is_empty()
-        assert piece.readings.schema == READING_KEYS | dict.fromkeys(MEASURED, pl.Float64)
-    together = pl.concat([piece.readings for piece in pieces])
+def test_batches_are_bounded_follow_each_other_and_are_ordered_by_reception_then_station() -> None:
+    batches = list(SimulatedSource().fetch(None, NOW, BUILT_IN, ()))
+    assert len(batches) == math.ceil(540 * 24 / 512)  # 25.3 blocks of 512 hours, cut by neither end
+    assert len({batch.fingerprint for batch in batches}) == len(batches)
+    assert batches[-1].origin.endswith("..2026-02-01T10:05Z")
+    for batch in batches:
+        assert batch.complete
+        assert batch.problems.is_empty()
+        assert batch.readings.schema == READING_KEYS | dict.fromkeys(MEASURED, pl.Float64)
+    together = pl.concat([batch.readings for batch in batches])
     order = ["received_at", "station_id"]
     assert_frame_equal(together.select(order), together.select(order).sort(order))
 
@@ -117,7 +119,7 @@ def test_what_was_seen_is_not_delivered_again() -> None:
     source = SimulatedSource(history="100d")
     first, *others = source.fetch(None, NOW, BUILT_IN, ())
     again = list(source.fetch(None, NOW, BUILT_IN, {first.fingerprint}))
-    assert [piece.fingerprint for piece in again] == [piece.fingerprint for piece in others]
+    assert [batch.fingerprint for batch in again] == [batch.fingerprint for batch in others]
 
 
 def test_the_fingerprint_knows_the_configuration_but_not_the_length_of_history() -> None:
@@ -128,15 +130,15 @@ def test_the_fingerprint_knows_the_configuration_but_not_the_length_of_history()
     assert len({fingerprint(), fingerprint(seed=1), fingerprint(stations=2), fingerprint(faults=False)}) == 4
 
 
-def test_a_span_without_readings_brings_no_piece() -> None:
+def test_a_span_without_readings_brings_no_batch() -> None:
     assert list(SimulatedSource(faults=False).fetch(NOW, NOW, BUILT_IN, ())) == []
     assert list(SimulatedSource(faults=False).fetch(NOW, NOW + timedelta(minutes=5), BUILT_IN, ())) == []
 
 
 def test_only_variables_of_the_glossary_are_delivered() -> None:
     glossary = {"precipitation_mm": BUILT_IN["precipitation_mm"]}
-    (piece,) = SimulatedSource().fetch(NOW, NOW + DAY, glossary, ())
-    assert piece.readings.columns == [*READING_KEYS, "precipitation_mm"]
+    (batch,) = SimulatedSource().fetch(NOW, NOW + DAY, glossary, ())
+    assert batch.readings.columns == [*READING_KEYS, "precipitation_mm"]
 
 
 def test_a_reading_is_stamped_minutes_before_its_hour_and_received_at_once() -> None:
@@ -398,3 +400,67 @@ def test_a_stuck_sensor_repeats_the_last_true_value(name: str, truth: pl.DataFra
     sound = spells.filter("sound_before")
     assert sound.height > 5
     assert sound["read"].to_list() == sound["before"].to_list()
+
+
+# External forecasts: the truth to come with an error that grows with the lead
+
+
+def external_forecasts(source: SimulatedSource, since: datetime, until: datetime) -> pl.DataFrame:
+    batchs = [batch for batch in source.fetch(since, until, BUILT_IN, ()) if batch.is_forecast]
+    return pl.concat([batch.readings for batch in batchs])
+
+
+@pytest.fixture(scope="module")
+def forecasts() -> pl.DataFrame:
+    return external_forecasts(SimulatedSource(stations=5, forecasts=True), SINCE, NOW)
+
+
+def test_there_are_none_unless_they_are_asked_for_and_readings_stay_the_same() -> None:
+    plain, more = (
+        SimulatedSource(stations=2, forecasts=on).fetch(NOW - DAY, NOW, BUILT_IN, ()) for on in (False, True)
+    )
+    plain, more = list(plain), list(more)
+    assert not any(batch.is_forecast for batch in plain)
+    assert [batch.fingerprint for batch in plain] == [batch.fingerprint for batch in more if not batch.is_forecast]
+
+
+def test_an_issue_comes_every_six_hours_three_hours_later_except_some_that_never_do(forecasts: pl.DataFrame) -> None:
+    assert set(forecasts["issued_at"].dt.hour().unique()) == {0, 6, 12, 18}
+    assert (forecasts["received_at"] - forecasts["issued_at"] == 3 * HOUR).all()
+    assert (forecasts["received_at"] > SINCE).all()
+    assert 0.85 * 400 < forecasts["issued_at"].n_unique() < 400
+    leads = forecasts.with_columns(lead=(pl.col("valid_at") - pl.col("issued_at")).dt.total_hours())
+    assert leads.group_by("station_id", "issued_at").agg(pl.col("lead"))["lead"].to_list()[0] == list(range(1, 49))
+    assert list(forecasts.columns[:4]) == list(EXTERNAL_FORECAST_KEYS)
+
+
+def test_the_error_grows_with_the_lead_and_lasts_from_hour_to_hour(forecasts: pl.DataFrame) -> None:
+    truth = SimulatedSource(stations=5).truth(SINCE - DAY, NOW + 3 * DAY).select("station_id", "valid_time", WARMTH)
+    both = forecasts.join(
+        truth, left_on=["station_id", "valid_at"], right_on=["station_id", "valid_time"], suffix="_true"
+    )
+    assert both.height == forecasts.height
+    errors = both.with_columns(
+        error=pl.col(WARMTH) - pl.col(f"{WARMTH}_true"),
+        lead=(pl.col("valid_at") - pl.col("issued_at")).dt.total_hours(),
+    ).sort("station_id", "issued_at", "valid_at")
+    deviation = errors.group_by("lead").agg(pl.col("error").std()).sort("lead")["error"]
+    assert deviation[0] == pytest.approx(2.0 * (0.3 + 0.7 * (1 / 48) ** 0.5), rel=0.1)
+    assert deviation[47] == pytest.approx(2.0, rel=0.1)
+    assert abs(errors["error"].mean()) < 0.1
+    after = errors.with_columns(next=pl.col("error").shift(-1).over("station_id", "issued_at"))
+    assert after.select(pl.corr("error", "next")).item() > 0.75
+
+
+def test_two_fetches_and_a_larger_network_give_the_same(forecasts: pl.DataFrame) -> None:
+    source, between = SimulatedSource(stations=5, forecasts=True), NOW - 17 * DAY + 2 * HOUR
+    assert_frame_equal(
+        pl.concat([external_forecasts(source, SINCE, between), external_forecasts(source, between, NOW)]), forecasts
+    )
+    more = external_forecasts(SimulatedSource(stations=9, forecasts=True), NOW - 9 * DAY, NOW)
+    few = forecasts.filter(pl.col("received_at") > NOW - 9 * DAY)
+    assert_frame_equal(more.filter(pl.col("station_id") <= "S0005"), few)
+
+
+def test_no_wind_is_forecast_below_none(forecasts: pl.DataFrame) -> None:
+    assert forecasts["wind_speed_m_s"].min() == 0.0
