@@ -8,7 +8,7 @@ import torch
 
 from daycast.model.calibration.calibration import INPUTS, Calibration, inputs_of, join
 from daycast.model.calibration.conformal import calibrate, weighted_quantiles
-from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts, choose_masked
+from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts, choose_outages
 from daycast.times import HORIZON_HOURS
 
 H = HORIZON_HOURS
@@ -117,7 +117,7 @@ def test_what_was_not_known_by_then_changes_nothing() -> None:
 
 def test_what_was_issued_later_changes_nothing() -> None:
     plain, then = hindcasts(), NOW - 500
-    assert_equal(calibrate(plain, then)["gru"], calibrate(plain.of(plain.issued < then), then)["gru"])
+    assert_equal(calibrate(plain, then)["gru"], calibrate(plain.select(plain.issued < then), then)["gru"])
 
 
 def assert_equal(one: Calibration, other: Calibration) -> None:
@@ -202,7 +202,7 @@ def test_a_stale_station_whose_neighbours_are_silent_too_is_alone(make_batch) ->
 
 
 def test_a_third_of_the_simulated_failures_is_alone_a_third_shared_and_a_third_new_stations() -> None:
-    hide, around = choose_masked(300)
+    hide, around = choose_outages(300)
     newest = hide[:, -3:].all(dim=1)
     assert newest.reshape(-1, 3).sum(dim=0).tolist() == [100, 100, 0]
     assert (around == hide)[1::3].all()

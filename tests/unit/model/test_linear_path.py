@@ -8,7 +8,14 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from daycast.model.linear.ridge import Features, linear_forecast, path_features, ridge_features, sum_moments, sum_up
+from daycast.model.linear.ridge import (
+    Features,
+    add_moments,
+    linear_forecast,
+    path_features,
+    ridge_features,
+    sum_moments,
+)
 from daycast.model.windows import Batch
 
 P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a constant
@@ -88,7 +95,11 @@ def test_the_windows_may_come_in_any_pieces(make_batch: Callable[..., Batch]) ->
 
     pieces = [piece(0, 7), piece(7, 100), piece(100, 120)]
     parts = [sum_moments([part], 1, ridge_features) for part in pieces]
-    for sums in (sum_moments(pieces, 1, ridge_features), sum_up(parts), sum_up([*parts, parts[1]]) - parts[1]):
+    for sums in (
+        sum_moments(pieces, 1, ridge_features),
+        add_moments(parts),
+        add_moments([*parts, parts[1]]) - parts[1],
+    ):
         assert sums.windows == 120
         torch.testing.assert_close(sums.solve([0.1]), fit(batch, 0.1), atol=1e-3, rtol=1e-3)
 

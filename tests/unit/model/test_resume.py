@@ -130,7 +130,7 @@ def test_processes_that_were_killed_at_different_epochs_all_start_afresh(
     training_data: TrainingData, tmp_path: Path
 ) -> None:
     class Torn(Ranks):
-        def all_of(self, number: float) -> list[float]:
+        def gather(self, number: float) -> list[float]:
             return [number, number + 1]
 
     whole, seen, path = train(training_data, None), list[Progress](), tmp_path / "a.resume"

@@ -88,5 +88,5 @@ def test_what_an_lstm_unit_takes_in_is_what_it_lets_go() -> None:
 
 
 def test_a_plain_rnn_has_no_gates_to_open(make_net: Callable[..., Seq2Seq]) -> None:
-    with pytest.raises(ConfigError, match="long_memory sets gates, and cell 'rnn' has none: choose gru or lstm"):
+    with pytest.raises(ConfigError, match="chrono_init sets gates, and cell 'rnn' has none: choose gru or lstm"):
         make_net("rnn", chrono_init=True)
