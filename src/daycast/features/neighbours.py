@@ -16,7 +16,7 @@ def nearest_stations(
 
     stations: S rows with station_id, latitude and longitude in degrees, elevation_m, null where unknown. A neighbour is at most
     `within_km` away, and at most `within_m` higher or lower; an unknown elevation matches any. A station without position has no
-    neighbours and is nobody's.
+    neighbours and is no station's neighbour.
     """
     found = np.full((len(stations), most), NOBODY, np.int32)
     placed = np.flatnonzero(

@@ -234,7 +234,7 @@ def _find_misfit(old: Header, new: Header) -> str | None:
     """Why the networks of the old fit cannot initialise those of the new one; None if they can."""
     for what, was, now in (
         ("it read", _names(old.channels), _names(new.channels)),
-        ("of others' forecasts it read", _names(old.external_forecasts), _names(new.external_forecasts)),
+        ("of external forecasts it read", _names(old.external_forecasts), _names(new.external_forecasts)),
         ("it forecast", ", ".join(old.targets), ", ".join(new.targets)),
     ):
         if was != now:

@@ -27,7 +27,7 @@ def fit(batch: Batch, penalty: float, features: Features = ridge_features, targe
 
 
 def with_truth(batch: Batch, departure: np.ndarray) -> Batch:
-    """The windows, with the last value and a departure (B, H, 1) as what came."""
+    """The windows, with the last value and a departure (B, H, 1) as the truth."""
     return replace(batch, truth=batch.last[:, None] + torch.tensor(departure, dtype=torch.float32))
 
 
@@ -130,8 +130,8 @@ def test_a_lead_without_any_truth_keeps_the_last_value(make_batch: Callable[...,
     assert (weights[:, 4] != 0).any()
 
 
-def test_missing_truth_weighs_by_what_is_there(make_batch: Callable[..., Batch]) -> None:
-    """A constant departure of 2 in the windows that have a truth is a constant of 2, not of 2 × the share that has one."""
+def test_the_moments_of_missing_truth_are_scaled_by_its_count(make_batch: Callable[..., Batch]) -> None:
+    """A constant departure of 2 in the windows that have a truth is a constant of 2, not of 2 × the fraction that has one."""
     batch = make_batch(400, channels=1)
     batch = with_truth(replace(batch, filled=torch.zeros_like(batch.filled)), np.full((400, 24, 1), 2.0))
     batch.truth[::2] = torch.nan
