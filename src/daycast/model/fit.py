@@ -272,14 +272,14 @@ def choose_variables(
     valid = rows.lazy().collect_schema().names()
     counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in valid)
     counts = counted.collect(engine="streaming").row(0, named=True)
-    present = [glossary[name] for name, count in counts.items() if count]
+    reported = [glossary[name] for name, count in counts.items() if count]
     for key, names in (("targets", config.targets), ("inputs", config.inputs)):
         if absent := [name for name in names if not counts.get(name)]:
             raise ConfigError(f"model.{key} names {absent[0]!r}, which no training row has a value of")
-    targets = [v for v in present if (v.name in config.targets if config.targets else v.target) and not v.circular]
+    targets = [v for v in reported if (v.name in config.targets if config.targets else v.target) and not v.circular]
     if not targets:
         raise NotEnoughDataError("no target variable has a value yet: map at least one column to a variable")
-    return targets, [v for v in present if v not in targets and (not config.inputs or v.name in config.inputs)]
+    return targets, [v for v in reported if v not in targets and (not config.inputs or v.name in config.inputs)]
 
 
 def make_manifest(
