@@ -1,4 +1,7 @@
-"""Scaling of channels by the statistics of training rows only."""
+"""The channels that a model reads, and their scaling by the statistics of training rows.
+
+Each variable is a channel as it is; a circular one (wind direction) becomes its sine and its cosine.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ import polars as pl
 
 from daycast.variables import Variable
 
-# The channels a model reads: each variable as it is, a circular one as sine and cosine.
+_HOURS_AT_ONCE, _VALUES_AT_ONCE = 4096, 1_000_000  # bound memory: several copies are made of them
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,12 @@ class Channel:
 
     @property
     def weight_column(self) -> str:
-        """The column that says how much the variable's values count as truth; both parts of a direction follow theirs."""
+        """The column with the weights of the variable's values as truth; the two parts of a circular variable share it."""
         return f"{self.variable}_truth_weight"
 
     @property
     def expression(self) -> pl.Expr:
-        """The channel of a frame that has the variable's column."""
+        """The expression that computes the channel from the variable's column; directions are in degrees."""
         value = pl.col(self.variable)
         if self.part == "value":
             return value
@@ -34,27 +37,24 @@ class Channel:
 
 
 def make_channels(variables: Iterable[Variable]) -> tuple[Channel, ...]:
-    """The channels of the given variables: first all plain values, then the parts of circular ones."""
+    """The channels of these variables: first all that are not circular, then sine and cosine of the circular ones."""
     variables = list(variables)
     plain = [Channel(variable.name) for variable in variables if not variable.circular]
     parts = [Channel(variable.name, part) for variable in variables if variable.circular for part in ("sin", "cos")]
     return tuple(plain + parts)
 
 
-_HOURS_AT_ONCE, _VALUES_AT_ONCE = 4096, 1_000_000  # to bound memory; for several copies of them are made
-
-
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of each channel."""
+    """Mean and standard deviation of each channel, in its unit."""
 
     mean: np.ndarray  # (C,) float32
-    deviation: np.ndarray  # (C,) float32, 1 where a channel never varies
+    deviation: np.ndarray  # (C,) float32, 1 for a constant channel
 
 
 def fit_scale(values: np.ndarray) -> Scale:
-    """The scale of `values` (S, T, C), missing values left out. Pass the training rows and nothing else."""
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - takes a second, which a forecast is spared
+    """Fit the scale to values (S, T, C), NaN where missing. Pass the training rows only."""
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - the import takes a second, and forecasting does not need it
 
     scaler = StandardScaler()
     S, T, C = values.shape

@@ -1,4 +1,4 @@
-"""Which readings tell something not known yet, and since when it can be known."""
+"""Which of the delivered readings are new, and when they could first have been known."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,28 +16,26 @@ def deduplicate(
     asked_until: datetime | None = None,
     key: Sequence[str] = KEY,
 ) -> pl.DataFrame:
-    """The readings that bring a value differing from what was already known of their station and instant.
+    """The readings that bring a value which differs from what was already known for their station and instant.
 
     readings: station_id, observed_at, received_at, row_number and a column for each of `variables`; held: the readings already
-    stored for those instants, the same columns. Rows of one receipt (same station, instant and received_at) stand or fall
-    together. A missing value is no news: it never erases one. For rows that stand for something else than a station and instant
-    pass as `key` the columns that say what, the instant last.
+    stored for those instants, with the same columns. Rows of one receipt (same station, instant and received_at) are kept or
+    dropped together. A missing value is never new. key: the columns that identify what a row is about, the instant last.
 
-    Where the source states when each row was received, only the very same receipt is known already: a later one may matter,
-    whatever it says. Where receipt is only assumed (observed_at plus a usual delay) pass `assumed_before`, the clock: a row is
-    compared with the latest that is held, and a correction cannot have been known before that clock, so it gets it as
-    received_at. So does a row that was asked for before (up to `asked_until`) and was not there then.
+    If the source states when each row was received, a row is compared only with the same receipt: a later receipt is kept
+    whatever its values. If the time of receipt is only assumed (observed_at plus a usual delay), pass `assumed_before`, the
+    clock: a row is compared with the latest stored values, and a correction gets the clock as received_at, because it cannot
+    have been known earlier. So does a row that was requested before (up to `asked_until`) and was not delivered then.
     """
     if held.is_empty() and _is_strictly_ordered(readings, key):
         return _dated(readings.with_columns(is_held=False), assumed_before, asked_until).select(readings.columns)
-    seen_before = readings.select(key).join(held.select(key).unique().with_columns(held=True), on=key, how="left")[
-        "held"
-    ]
-    alone = ~readings.select(pl.struct(key).is_duplicated()).to_series() & seen_before.is_null()
-    first = _dated(readings.filter(alone).with_columns(is_held=False), assumed_before, asked_until)
-    several = readings.filter(~alone)
-    rivals = _keep_different(several, held.join(several, on=key, how="semi"), variables, assumed_before, key)
-    new_readings = pl.concat([first, _dated(rivals, assumed_before, asked_until)], how="diagonal")
+    stored = held.select(key).unique().with_columns(held=True)
+    is_stored = readings.select(key).join(stored, on=key, how="left")["held"]
+    single = ~readings.select(pl.struct(key).is_duplicated()).to_series() & is_stored.is_null()
+    first = _dated(readings.filter(single).with_columns(is_held=False), assumed_before, asked_until)
+    several = readings.filter(~single)
+    different = _keep_different(several, held.join(several, on=key, how="semi"), variables, assumed_before, key)
+    new_readings = pl.concat([first, _dated(different, assumed_before, asked_until)], how="diagonal")
     return new_readings.select(readings.columns).sort("row_number")
 
 
@@ -48,20 +46,20 @@ def _keep_different(
     assumed_before: datetime | None,
     key: Sequence[str],
 ) -> pl.DataFrame:
-    """The news among readings of instants that have several, or that are held already; with `is_held`."""
+    """The new ones among readings whose instant has several, or is stored already; with a column `is_held`."""
     if assumed_before is None:
-        known, rival = held.select(*key, "received_at", "row_number", *variables), [*key, "received_at"]
+        known, group = held.select(*key, "received_at", "row_number", *variables), [*key, "received_at"]
     else:
-        known, rival = _latest(held, variables, key), [*key]
+        known, group = _latest(held, variables, key), [*key]
     receipts = _merge_receipts(pl.concat([_mark(known, 0), _mark(readings, 1)], how="diagonal"), variables, key)
-    before = [pl.col(name).forward_fill().shift(1).over(rival).alias(f"{name}_before") for name in variables]
+    before = [pl.col(name).forward_fill().shift(1).over(group).alias(f"{name}_before") for name in variables]
     differs = pl.any_horizontal(
         pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in variables
     )
     fresh = (
         receipts.sort(*key, "new", "received_at")
         .with_columns(
-            *before, first=pl.int_range(pl.len()).over(rival) == 0, is_held=(pl.col("new") == 0).any().over(key)
+            *before, first=pl.int_range(pl.len()).over(group) == 0, is_held=(pl.col("new") == 0).any().over(key)
         )
         .filter((pl.col("new") == 1) & (differs | pl.col("first")))
         .select(*key, "received_at", "is_held")
@@ -70,7 +68,7 @@ def _keep_different(
 
 
 def _is_strictly_ordered(readings: pl.DataFrame, key: Sequence[str]) -> bool:
-    """Whether each row is of a later instant than the one before, or of another station, each station in one run."""
+    """Whether the rows of each station stand together, in strictly ascending order of time."""
     station, observed = pl.struct(key[:-1]) if len(key) > len(KEY) else pl.col(key[0]), pl.col(key[-1])
     changes = station != station.shift()
     if not readings.select((changes | (observed > observed.shift())).all()).item():
@@ -79,7 +77,7 @@ def _is_strictly_ordered(readings: pl.DataFrame, key: Sequence[str]) -> bool:
 
 
 def _dated(new_readings: pl.DataFrame, assumed_before: datetime | None, asked_until: datetime | None) -> pl.DataFrame:
-    """The news, with the clock as receipt where it cannot have been known earlier."""
+    """The new readings, with the clock as received_at where they cannot have been known earlier."""
     if assumed_before is None:
         return new_readings
     received = pl.col("received_at")
@@ -93,13 +91,13 @@ def _mark(readings: pl.DataFrame, new: int) -> pl.DataFrame:
 
 
 def _latest(held: pl.DataFrame, variables: Sequence[str], key: Sequence[str]) -> pl.DataFrame:
-    """What is held of each instant, as one row: the last value of each variable, and when the last reading came."""
+    """One row for each stored instant: the last value of each variable, and the last received_at."""
     values = [pl.col(name).drop_nulls().last() for name in variables]
     return held.sort("received_at", "row_number").group_by(key).agg(pl.col("received_at").last(), *values)
 
 
 def _merge_receipts(readings: pl.DataFrame, variables: Sequence[str], key: Sequence[str]) -> pl.DataFrame:
-    """One row a receipt: of several rows, the last value of each variable."""
+    """One row for each receipt: the last value of each variable."""
     keys = [*key, "new", "received_at"]
     if not readings.select(pl.struct(keys).is_duplicated().any()).item():
         return readings.select(*keys, *variables)

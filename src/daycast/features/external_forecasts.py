@@ -1,7 +1,9 @@
-"""Others' forecasts as arrays, by what could be known when: the newest issue that had come by an hour of our own issue.
+"""External forecasts as arrays from which the newest issue that had arrived by any hour can be looked up.
 
-A release is what was known of one station's issue from one receipt on: a later receipt of the same issue adds a release, in
-which it wins where it says something.
+A version is one station's issue as it was known from one receipt on. A later receipt of the same issue makes another version,
+whose values replace those of earlier ones where it has any.
+
+R versions, L leads, K channels.
 """
 
 from collections.abc import Sequence
@@ -15,35 +17,35 @@ import polars as pl
 from daycast.features.channels import Channel
 from daycast.times import HORIZON_HOURS
 
-OLDEST_H = 48  # an issue older than this is none
+OLDEST_H = 48  # hours; an older issue is not used
 LONGEST_LEAD_H = OLDEST_H + HORIZON_HOURS
-_SPAN = 2**24  # hours, more than any two that are there lie apart
-_BIAS = 2**22  # hours before the first that an issue may be received
+_SPAN = 2**24  # hours, more than any two lie apart
+_BIAS = 2**22  # hours that an issue may be received before the panel starts
 
 
 @dataclass(frozen=True)
 class ExternalForecasts:
-    """R releases of others' forecasts for the stations of a network; hours are indices as in Network.
+    """R versions of external forecasts for the stations of a panel; hours are indices of the panel.
 
-    Of the releases that had come to station s by hour t, the one to read is newest[i], i being the last with
-    arrivals[i] <= arrival_key(s, t); it is of another station where nothing had come.
+    For station s at hour t read version newest[i], where i is the last index with arrivals[i] <= arrival_key(s, t). If that
+    version is of another station, nothing had arrived for s.
     """
 
     channels: tuple[Channel, ...]  # K
-    values: np.ndarray  # (R, L, K) float32: lead 1 to L of the release's own issue, NaN where it says nothing
+    values: np.ndarray  # (R, L, K) float32: leads 1 to L of the version's own issue, NaN where it has no value
     station: np.ndarray  # (R,) int64
     issued: np.ndarray  # (R,) int64: hour of issue; may be negative
-    arrivals: np.ndarray  # (R,) int64, sorted: station and the first hour that could know a release
+    arrivals: np.ndarray  # (R,) int64, sorted: arrival_key of station and the first hour that could know the version
     newest: np.ndarray  # (R,) int64
 
 
 def arrival_key(station: Any, hour: Any) -> Any:
-    """Station and hour as one number, in the order of station, then hour; both arrays or both tensors of int64."""
+    """Station and hour as one number that sorts by station, then by hour. Arrays or tensors of int64."""
     return station * _SPAN + hour + _BIAS
 
 
 def external_channels(rows: pl.DataFrame, channels: Sequence[Channel]) -> tuple[Channel, ...]:
-    """The channels whose variable has a value in rows of others' forecasts."""
+    """The channels whose variable has any value in rows of external forecasts."""
     return tuple(
         channel for channel in channels if channel.variable in rows.columns and rows[channel.variable].count() > 0
     )
@@ -52,30 +54,31 @@ def external_channels(rows: pl.DataFrame, channels: Sequence[Channel]) -> tuple[
 def make_external_forecasts(
     rows: pl.DataFrame | None, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime
 ) -> ExternalForecasts:
-    """Arrays of others' forecasts (station_id, issued_at, valid_at, received_at, the channels' variables); None: no rows.
+    """Arrays from rows of external forecasts; None counts as no rows.
 
-    `stations` and `start` are the network's. Rows of other stations, and leads beyond LONGEST_LEAD_H, are left out.
+    rows: station_id, issued_at, valid_at, received_at, and the channels' variables. stations, start: of the panel. Rows of other
+    stations, and leads beyond LONGEST_LEAD_H, are left out.
     """
     if rows is None:
         none = np.empty(0, np.int64)
         return ExternalForecasts(tuple(channels), np.empty((0, 1, len(channels)), np.float32), none, none, none, none)
     cells = _cells(rows, stations, channels, start)
-    releases = cells.select("station", "issued", "known").unique().sort("station", "issued", "known")
-    placed = cells.join(releases.with_row_index("release"), on=["station", "issued", "known"])
+    versions = cells.select("station", "issued", "known").unique().sort("station", "issued", "known")
+    placed = cells.join(versions.with_row_index("version"), on=["station", "issued", "known"])
     L = int(placed["lead"].to_numpy().max(initial=1))
-    values = np.full((len(releases), L, len(channels)), np.nan, np.float32)
-    at = placed["release"].to_numpy(), placed["lead"].to_numpy() - 1
+    values = np.full((len(versions), L, len(channels)), np.nan, np.float32)
+    at = placed["version"].to_numpy(), placed["lead"].to_numpy() - 1
     for k in range(len(channels)):
         values[*at, k] = placed[f"k{k}"].to_numpy()
-    _keep_what_was_said(values, releases)
-    station, issued, known = (releases[name].to_numpy() for name in ("station", "issued", "known"))
+    _fill_from_earlier_receipts(values, versions)
+    station, issued, known = (versions[name].to_numpy() for name in ("station", "issued", "known"))
     order = np.lexsort((np.arange(len(station)), known, station))
-    newest = np.maximum.accumulate(order) if len(order) else order  # releases are in the order of station and issue
+    newest = np.maximum.accumulate(order) if len(order) else order  # versions are sorted by station and issue
     return ExternalForecasts(tuple(channels), values, station, issued, arrival_key(station, known)[order], newest)
 
 
 def _cells(rows: pl.DataFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime) -> pl.DataFrame:
-    """station, issued, known, lead and k0, k1, … : one row a station, issue, hour of receipt and lead, the last word of it."""
+    """station, issued, known, lead and k0, k1, …: one row per station, issue, hour of receipt and lead, the last values win."""
     ids = stations.select("station_id").sort("station_id").with_row_index("station")
     issued = (pl.col("issued_at") - start).dt.total_hours()
     known = ((pl.col("received_at") - start).dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int64)
@@ -96,9 +99,9 @@ def _cells(rows: pl.DataFrame, stations: pl.DataFrame, channels: Sequence[Channe
     )
 
 
-def _keep_what_was_said(values: np.ndarray, releases: pl.DataFrame) -> None:
-    """Fill each release, in place, with what earlier receipts of its issue said where it says nothing."""
-    nth = releases.select(pl.int_range(pl.len()).over("station", "issued")).to_series().to_numpy()
+def _fill_from_earlier_receipts(values: np.ndarray, versions: pl.DataFrame) -> None:
+    """Fill the missing values of each version, in place, with those of the version before it of the same issue."""
+    nth = versions.select(pl.int_range(pl.len()).over("station", "issued")).to_series().to_numpy()
     for n in range(1, int(nth.max(initial=0)) + 1):
         later = np.flatnonzero(nth == n)
         values[later] = np.where(np.isnan(values[later]), values[later - 1], values[later])

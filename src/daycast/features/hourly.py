@@ -1,4 +1,4 @@
-"""From irregular readings to the hourly grid, with the history of what was believed when."""
+"""From irregular readings to the hourly grid: one value per station and hour, with the versions believed over time."""
 
 from collections.abc import Iterable
 
@@ -12,22 +12,21 @@ _VERSION_KEY = [*_HOUR_KEY, "known_from"]
 
 
 def full_hour_after(instant: pl.Expr) -> pl.Expr:
-    """The full hour at or after `instant`: the hour a reading stands for."""
+    """The full hour at or after `instant`, which is the hour that a reading counts for."""
     return (instant + HOUR - pl.duration(microseconds=1)).dt.truncate("1h")
 
 
 def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) -> pl.DataFrame:
-    """What could be believed of each station and hour, and from when until when, given all readings of those hours.
+    """The versions of each station's hourly values that could be believed over time, from all readings of those hours.
 
-    The rule: hour h is made of the readings observed in (h - 1 h, h]. An instantaneous quantity is the last of them, a sum
-    their total, a gust the highest; of several readings of one instant the last received counts, value by value, and a
-    missing value erases none.
-    Nothing observed after h enters, and a gap stays missing.
+    Hour h uses the readings observed in (h - 1 h, h]: the last one (cell method point), their sum, or their maximum. Of several
+    readings of one instant the one received last counts, for each variable separately; a missing value never replaces a value.
+    A gap stays missing.
 
-    readings: station_id, observed_at, received_at, row_number, a column for each variable.
-    Returns station_id, observed_at (the hour), known_from, known_until (null: still believed), and the variables. The version
-    known from a moment uses what was received by then; no version starts before its hour ends. The result depends on the
-    readings alone, not on the order or the pieces in which they were ingested.
+    readings: station_id, observed_at, received_at, row_number, and a column for each variable.
+    Returns station_id, observed_at (the hour), known_from, known_until (null: still believed), and the variables. A version uses
+    what was received by its known_from, and starts no earlier than its hour ends. The result depends on the readings alone, not
+    on the order or the pieces in which they were ingested.
     """
     variables = list(variables)
     names = [variable.name for variable in variables]
@@ -39,19 +38,20 @@ def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) 
         "row_number",
         *names,
     ).with_columns(pl.max_horizontal("received_at", "hour").alias("known_from"))
-    lone = pl.len().over("station_id", "hour") == 1
-    single = stamped.filter(lone).select("station_id", pl.col("hour").alias("observed_at"), "known_from", *names)
-    several = _merge(_expand(stamped.filter(~lone)), variables)
-    return _close(pl.concat([single, several]), names)
+    single = pl.len().over("station_id", "hour") == 1
+    ready = stamped.filter(single).select("station_id", pl.col("hour").alias("observed_at"), "known_from", *names)
+    several = _merge(_expand(stamped.filter(~single)), variables)
+    return _close(pl.concat([ready, several]), names)
 
 
 def _expand(stamped: pl.DataFrame) -> pl.DataFrame:
-    """Each reading once for every version of its hour that could know it."""
+    """Repeat each reading for every version of its hour that could know it."""
     versions = stamped.select("station_id", "hour", pl.col("known_from").alias("version")).unique()
     return stamped.join(versions, on=["station_id", "hour"]).filter(pl.col("known_from") <= pl.col("version"))
 
 
 def _merge(expanded: pl.DataFrame, variables: list[Variable]) -> pl.DataFrame:
+    """Aggregate the readings of each version: first those of one instant, then the instants of the hour."""
     hour = ["station_id", "hour", "version"]
     last = [pl.col(variable.name).drop_nulls().last() for variable in variables]
     instants = expanded.sort("observed_at", "received_at", "row_number").group_by(
@@ -71,7 +71,7 @@ def _cell_method(variable: Variable) -> pl.Expr:
 
 
 def _close(versions: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Drop versions that change nothing, and end each one where the next begins."""
+    """Drop versions that change nothing, and end each version where the next one starts."""
     ordered = versions.sort(_VERSION_KEY)
     changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in names)
     kept = ordered.filter(~_same_hour_as_row(-1) | changed)
@@ -80,5 +80,5 @@ def _close(versions: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 
 
 def _same_hour_as_row(offset: int) -> pl.Expr:
-    """Whether the row `offset` rows further, in sorted versions, is of the same station and hour."""
+    """Whether the row `offset` rows further, in sorted versions, has the same station and hour."""
     return pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-offset)) for name in _HOUR_KEY)

@@ -1,22 +1,22 @@
-"""Which stations each station is compared with: near, and at about its height."""
+"""The neighbours of a station: the nearest other stations at a similar elevation."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of WGS84: Moritz 2000, doi 10.1007/s001900050278
-NOBODY = -1
-_PAIRS_AT_ONCE = 200_000  # to bound memory
+EARTH_RADIUS_KM = 6371.0088  # mean radius R1: Moritz (2000), doi:10.1007/s001900050278
+NOBODY = -1  # in place of a row: no neighbour
+_PAIRS_AT_ONCE = 200_000  # bounds memory
 
 
 def nearest_stations(
     stations: pl.DataFrame, most: int = 5, within_km: float = 100.0, within_m: float = 500.0
 ) -> NDArray[np.int32]:
-    """The nearest other stations of each station, nearest first. (S, most) rows of `stations`, NOBODY where there are none.
+    """The rows of the nearest other stations of each station, nearest first, then NOBODY. (S, most)
 
-    stations: station_id, latitude, longitude (degrees), elevation_m, null where unknown; S rows. A neighbour is at most
-    `within_km` away and `within_m` higher or lower; an unknown elevation counts as the same. A station without position has
-    none and is none.
+    stations: S rows with station_id, latitude and longitude in degrees, elevation_m, null where unknown. A neighbour is at most
+    `within_km` away, and at most `within_m` higher or lower; an unknown elevation matches any. A station without position has no
+    neighbours and is no station's neighbour.
     """
     found = np.full((len(stations), most), NOBODY, np.int32)
     placed = np.flatnonzero(
@@ -25,14 +25,14 @@ def nearest_stations(
     most = min(most, len(placed) - 1)
     if most < 1:
         return found
-    places = _on_unit_sphere(*np.deg2rad(stations[placed].select("latitude", "longitude").to_numpy()).T)
+    points = _on_unit_sphere(*np.deg2rad(stations[placed].select("latitude", "longitude").to_numpy()).T)
     height = stations[placed]["elevation_m"].fill_null(np.nan).to_numpy()
     least_cosine = np.cos(within_km / EARTH_RADIUS_KM)
     at_once = max(_PAIRS_AT_ONCE // len(placed), 1)
     for first in range(0, len(placed), at_once):
         own = np.arange(first, min(first + at_once, len(placed)))
         row = np.arange(len(own))
-        nearness = places[own] @ places.T  # cosine of the angle between them
+        nearness = points[own] @ points.T  # (n, P) cosine of the angle between them
         nearness[(nearness < least_cosine) | (np.abs(height[own, None] - height) > within_m)] = -np.inf
         nearness[row, own] = -np.inf
         for rank in range(most):
@@ -44,6 +44,6 @@ def nearest_stations(
 
 
 def _on_unit_sphere(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (P, 3) of angles in radians (P,)."""
+    """Angles (P,) in radians as points on the unit sphere (P, 3)."""
     level = np.cos(latitude)
     return np.stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)], axis=1)

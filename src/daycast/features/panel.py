@@ -1,4 +1,10 @@
-"""A network in blocks of stations that can be worked on apart: each brings the neighbours that its own stations see."""
+"""`Panel`: the observations of all stations as one array (station, hour, channel), with the hour each value was known from.
+
+`make_panel` builds it from versions of observations; `split_panel` cuts it into blocks of stations that can be worked on
+separately, each with the neighbours of its stations.
+
+S stations, T hours, C channels, R revisions.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +19,16 @@ from daycast.features.external_forecasts import ExternalForecasts
 from daycast.features.neighbours import NOBODY
 from daycast.times import EPOCH, HOUR, hours_between
 
-# A network's observations as arrays: one value array for all stations and hours, and since when each hour was known.
-
-
-NEVER = np.int32(2**30)  # an hour index no forecast reaches
-_AT_ONCE = 1_000_000  # hours of stations whose rows are in memory together, besides the arrays
+NEVER = np.int32(2**30)  # an hour index that no forecast reaches
+_AT_ONCE = 1_000_000  # station hours whose rows are in memory together, beside the arrays
 
 
 @dataclass(frozen=True)
 class Revisions:
-    """Versions of observations that were believed for a while; row r: (station, hour) had values[r] from hour to until hour.
+    """Versions of observations that were replaced later, sorted by station and hour.
 
-    Sorted by station and hour. `known_from` and `known_until` are hour indices: a forecast issued at hour t saw the version where
-    known_from <= t < known_until.
+    A forecast issued at hour t saw values[r] at (station[r], hour[r]) if known_from[r] <= t < known_until[r]. All hours are
+    indices of the panel.
     """
 
     station: np.ndarray  # (R,) int32
@@ -37,18 +40,16 @@ class Revisions:
 
 @dataclass(frozen=True)
 class Panel:
-    """Stations × hours × channels; hour index t stands for start + t hours."""
+    """The observations of all stations; hour index t stands for start + t hours."""
 
     stations: pl.DataFrame  # station_id, latitude, longitude, elevation_m, in the order of the arrays
     start: datetime
     channels: tuple[Channel, ...]
-    values: np.ndarray  # (S, T, C) float32, NaN where missing: the versions believed last
-    known_from: np.ndarray  # (S, T) int32: the first hour index that could know the version
-    revisions: Revisions  # the versions before those
-    weight: np.ndarray | None = None  # (S, T, C) float16: how much each value counts as truth; None: all whole
-    external_forecasts: ExternalForecasts | None = (
-        None  # others' forecasts for the stations; None: the model reads none
-    )
+    values: np.ndarray  # (S, T, C) float32 in units, NaN where missing: the latest versions
+    known_from: np.ndarray  # (S, T) int32: the first hour that could know the latest version
+    revisions: Revisions  # the earlier versions
+    weight: np.ndarray | None = None  # (S, T, C) float16: weight of each value as truth; None: all 1
+    external_forecasts: ExternalForecasts | None = None  # for these stations; None: the model reads none
 
     @property
     def hours(self) -> int:
@@ -64,7 +65,7 @@ class Panel:
         return hours_between(self.start, time)
 
     def hours_since_1970(self, hours: np.ndarray) -> np.ndarray:
-        """Of hour indices, as int64."""
+        """Hour indices as hours since 1970, int64."""
         return hours_between(EPOCH, self.start) + hours.astype(np.int64)
 
 
@@ -75,11 +76,11 @@ def make_panel(
     start: datetime,
     end: datetime,
 ) -> Panel:
-    """Arrays over the hours from `start` to `end`, both included.
+    """The panel of the hours from `start` to `end`, both included.
 
-    versions: station_id, observed_at, known_from, known_until (null: still believed), every variable of `channels`, and where
-    not all values count whole as truth the channel's `weight_column`; hours outside and stations not in `stations` are left out.
-    Of a lazy frame, best in the order of stations, a few stations are read at a time.
+    versions: station_id, observed_at, known_from, known_until (null: still believed), the variables of `channels`, and optionally
+    their `weight_column`s (default 1). Other hours and stations are left out. A lazy frame is read a few stations at a time,
+    fastest if it is sorted by station. stations: station_id, latitude and longitude in degrees, elevation_m.
     """
     stations = stations.sort("station_id")
     S, T, C = len(stations), hours_between(start, end) + 1, len(channels)
@@ -91,7 +92,7 @@ def make_panel(
         at = current["station"].to_numpy(), current["hour"].to_numpy()
         values[at] = _values(current, C)
         known_from[at] = current["known_from"].to_numpy()
-        weight = _weigh(weight, current, at, values.shape)
+        weight = _add_weights(weight, current, at, values.shape)
         revised.append(rows.filter((pl.col("known_until") != NEVER) & (pl.col("known_from") < pl.col("known_until"))))
     return Panel(stations, start, tuple(channels), values, known_from, _revisions(pl.concat(revised), C), weight)
 
@@ -99,22 +100,23 @@ def make_panel(
 def _in_parts(
     versions: pl.LazyFrame, stations: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
 ) -> Iterator[pl.DataFrame]:
-    """The rows of some stations after the other, as indices."""
+    """The rows of a few stations at a time, with indices in place of ids and times."""
     ids = stations.select("station_id").with_row_index("station")
-    for some in ids.iter_slices(max(_AT_ONCE // T, 1)) if len(ids) else [ids]:
+    for part in ids.iter_slices(max(_AT_ONCE // T, 1)) if len(ids) else [ids]:
         own = versions
-        if len(some) < len(ids):  # a range, because a file can be searched for it
-            first, last = some["station_id"][0], some["station_id"][-1]
+        if len(part) < len(ids):  # a range of ids, because a Parquet file can skip what is outside
+            first, last = part["station_id"][0], part["station_id"][-1]
             own = versions.filter(pl.col("station_id").is_between(pl.lit(first), pl.lit(last)))
-        yield _as_indices(own, some, channels, start, T).collect()
+        yield _as_indices(own, part, channels, start, T).collect()
 
 
 def _as_indices(
     versions: pl.LazyFrame, ids: pl.DataFrame, channels: Sequence[Channel], start: datetime, T: int
 ) -> pl.LazyFrame:
+    """station, hour, known_from, known_until, channel values c0, c1, … and weights w0, w1, … where given."""
     hour = (pl.col("observed_at") - start).dt.total_hours()
-    valid = versions.collect_schema().names()
-    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in valid]
+    columns = versions.collect_schema().names()
+    weighed = [(c, channel) for c, channel in enumerate(channels) if channel.weight_column in columns]
     return (
         versions.join(ids.lazy(), on="station_id")
         .select(
@@ -133,10 +135,10 @@ def _hours_rounded_up(duration: pl.Expr) -> pl.Expr:
     return (duration.dt.total_microseconds() / 3_600_000_000).ceil().cast(pl.Int32)
 
 
-def _weigh(
+def _add_weights(
     weight: np.ndarray | None, current: pl.DataFrame, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, int, int]
 ) -> np.ndarray | None:
-    """The weights (S, T, C) with those of the rows that stand `at` (station, hour); None as long as none is other than 1."""
+    """Write the weights of rows into weight (S, T, C) at (station, hour); None as long as all are 1."""
     columns = [c for c in range(shape[2]) if f"w{c}" in current.columns and (current[f"w{c}"] != 1).any()]
     if not columns:
         return weight
@@ -160,22 +162,20 @@ def _values(rows: pl.DataFrame, C: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StationBlock:
-    """Some stations of a network, and those beside them."""
+    """Some stations of a panel together with their neighbours."""
 
-    panel: Panel  # own stations and neighbours, in the order of the whole network
-    own: NDArray[np.int64]  # (B,) rows of `network`
-    neighbours: NDArray[
-        np.int32
-    ]  # (S, N) of the own stations, as rows of `network`, in the order they have in the whole
+    panel: Panel  # own stations and neighbours, in the order of the whole panel
+    own: NDArray[np.int64]  # (B,) rows of this block's panel
+    neighbours: NDArray[np.int32]  # (S, N) rows of this block's panel; only own stations have neighbours here
 
 
 def split_panel(
     panel: Panel, wanted: NDArray[np.int64], neighbours: NDArray[np.int32], most: int
 ) -> Iterator[StationBlock]:
-    """The `wanted` stations (W,), `most` at a time and in their order.
+    """Blocks of the stations `wanted` (W,), `most` at a time, in order.
 
-    panel: without external forecasts, whose rows a block can be given as well. wanted: rows of it, ascending.
-    neighbours: (S, N) rows of it, NOBODY where there is none.
+    panel: without external forecasts, which can be added to each block. wanted: rows of the panel, ascending. neighbours (S, N):
+    rows of the panel, NOBODY where there is none.
     """
     for first in range(0, len(wanted), most):
         yield _take(panel, wanted[first : first + most], neighbours)
@@ -184,14 +184,14 @@ def split_panel(
 def with_neighbours(
     own: NDArray[np.int64], neighbours: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The stations `own` (B,) and those that they have as neighbours, ascending (S',), and whom each of these has there (S', N).
+    """The stations `own` (B,) together with their neighbours, ascending (S',), and the neighbours among these (S', N).
 
-    neighbours: (S, N) of all stations. Only the own stations' are kept, in their order; NOBODY stands for none.
+    neighbours (S, N): of all stations. In the result only own stations have neighbours, in the same order; else NOBODY.
     """
-    beside = neighbours[own]
-    rows = np.union1d(own, beside[beside != NOBODY]).astype(np.int64)
+    theirs = neighbours[own]  # (B, N)
+    rows = np.union1d(own, theirs[theirs != NOBODY]).astype(np.int64)
     near = np.full((len(rows), neighbours.shape[1]), NOBODY, np.int32)
-    near[np.searchsorted(rows, own)] = np.where(beside == NOBODY, NOBODY, np.searchsorted(rows, beside))
+    near[np.searchsorted(rows, own)] = np.where(theirs == NOBODY, NOBODY, np.searchsorted(rows, theirs))
     return rows, near
 
 

@@ -1,4 +1,4 @@
-"""The position of the sun, known for every hour to come."""
+"""The position of the sun, which is known for every future hour: declination, hour angle, and the mean solar time of stations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from daycast.times import HOUR
 
 @dataclass(frozen=True)
 class SunTable:
-    """For each hour, what the sun's place over any station follows from; all (T,) float32."""
+    """The sun at each hour; with a latitude and longitude its elevation follows. All (T,) float32."""
 
     declination: np.ndarray  # radians
     hour_angle: np.ndarray  # radians at longitude 0; add the longitude
@@ -19,10 +19,10 @@ class SunTable:
 
 
 def make_sun_table(start: datetime, hours: int) -> SunTable:
-    """The sun from `start` on, hour by hour.
+    """The sun at `hours` hours from `start` on, which is in UTC.
 
-    Declination and equation of time after Spencer (1971), Search 2(5), 172; within 0.4° and 0.75 minutes, as the
-    date drifts against the sun by up to half a day between leap years.
+    Declination and equation of time: Spencer (1971), Search 2(5), 172. They are within 0.4° and 0.75 minutes, because the
+    calendar drifts against the sun by up to half a day between leap years.
     """
     times = np.datetime64(start.replace(tzinfo=None), "s") + np.arange(hours) * np.timedelta64(
         int(HOUR.total_seconds()), "s"
@@ -36,12 +36,16 @@ def make_sun_table(start: datetime, hours: int) -> SunTable:
 
 
 def solar_hours(panel: Panel, stations: np.ndarray, hours: np.ndarray) -> np.ndarray:
-    """The hour of the mean solar day, 0 to 23, of hours at stations; of the UTC day where the longitude is unknown. (N,)"""
+    """The hour of the day in mean solar time, 0 to 23, at these stations (rows) and hours (indices) of a panel. All (N,)
+
+    Where the longitude is unknown it is the hour in UTC.
+    """
     east = np.nan_to_num(panel.stations["longitude"].to_numpy().astype(np.float64)) / 15  # hours ahead of UTC
     return np.floor(panel.start.hour + hours + east[stations] + 0.5).astype(np.int64) % 24
 
 
 def _declination(g: np.ndarray) -> np.ndarray:
+    """Declination in radians; g: year angle in radians."""
     return (
         0.006918
         - 0.399912 * np.cos(g)
@@ -54,5 +58,5 @@ def _declination(g: np.ndarray) -> np.ndarray:
 
 
 def _equation_of_time(g: np.ndarray) -> np.ndarray:
-    """Apparent minus mean solar time, in radians."""
+    """Apparent minus mean solar time, in radians; g: year angle in radians."""
     return 0.000075 + 0.001868 * np.cos(g) - 0.032077 * np.sin(g) - 0.014615 * np.cos(2 * g) - 0.040849 * np.sin(2 * g)

@@ -1,34 +1,34 @@
-"""Blocks of time: train, then validation, then judgement; no hour in two of them, no window across a border."""
+"""Blocks of time: training, then validation, then holdout. No hour is in two of them, and no window crosses a border."""
 
 from dataclasses import dataclass
 
 from daycast.errors import NotEnoughDataError
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
-LARGEST_SHARE = 0.15  # of all hours, that the validation or the judgement may take
+LARGEST_SHARE = 0.15  # of all hours that validation or holdout may take
 
 
 @dataclass(frozen=True)
 class Block:
-    """The hours [start, end); the windows of a block lie in it whole, history and horizon."""
+    """The hours [start, end); history and horizon of a block's windows lie completely in it."""
 
     start: int
     end: int
 
     @property
     def first_origin(self) -> int:
-        """The earliest t0 with a whole history in the block."""
+        """The first hour of issue whose whole history is in the block."""
         return self.start + HISTORY_HOURS - 1
 
     @property
     def last_origin(self) -> int:
-        """The latest t0 with a whole horizon in the block."""
+        """The last hour of issue whose whole horizon is in the block."""
         return self.end - HORIZON_HOURS - 1
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three blocks in the order of time."""
+    """The three blocks, in the order of time."""
 
     train: Block
     validation: Block
@@ -36,11 +36,11 @@ class Split:
 
 
 def split_hours(hours: int, validation_days: int, holdout_days: int, least_training_days: int) -> Split:
-    """Split the hour indices [0, hours).
+    """Split the hour indices [0, hours) into three blocks.
 
-    Validation and judgement get the days asked for as hours of issue, each preceded by the 168 hours of history its first window
-    reads: these purge what neighbouring blocks could share. Where there is little history both shrink to LARGEST_SHARE of it.
-    Raises NotEnoughDataError where fewer than `least_training_days` would remain to learn from.
+    Validation and holdout get that many days of hours of issue, and before these the 168 hours of history that their first
+    window reads; so neighbouring blocks share no hour. With little history both shrink to LARGEST_SHARE of it.
+    Raises NotEnoughDataError if fewer than `least_training_days` remain for training.
     """
     longest = int(hours * LARGEST_SHARE)
     holdout_start = hours - min(holdout_days * 24, longest) - HISTORY_HOURS

@@ -1,7 +1,11 @@
-"""The forecaster and its training; the only part that imports torch.
+"""The forecaster and its training; the only package that imports torch.
 
-Threads that wait for each other spin for microseconds, then sleep: beside other work, those that spin as long as libgomp lets
-them keep the thread that is waited for from running. libgomp reads this when torch is loaded; what the user has set stays.
+Read config.py (what can be chosen), windows.py (what a model sees), network/ (the network), training/ (its training loop),
+linear/ (the linear path beside it), fit.py (how all of it is fitted) and forecaster.py (how it forecasts).
+
+GOMP_SPINCOUNT: a waiting thread of libgomp spins for a while before it sleeps. Beside other work its default lets the spinning
+threads keep the awaited one from running, so they spin for microseconds here. libgomp reads the variable when torch is loaded.
+A value set by the user is kept.
 """
 
 import os

@@ -1,4 +1,8 @@
-"""The obvious alternatives, each a point forecast in scaled units; they stand in every score table."""
+"""The baselines that stand in every score table: persistence, same hour yesterday, climatology (ridge is in linear/).
+
+Each is a point forecast in scaled units; its quantiles come from `residual_quantiles`. B windows, S stations, T hours, H leads,
+V targets, Q quantiles.
+"""
 
 import numpy as np
 import torch
@@ -16,17 +20,17 @@ BASELINES = (*NAIVE, RIDGE)
 
 
 def persistence(batch: Batch, targets: int) -> Tensor:
-    """The last known value for every lead. (B, H, V)"""
+    """The last known value at every lead. (B, H, V)"""
     return batch.last[:, None, :targets].expand(-1, HORIZON_HOURS, -1)
 
 
 def same_hour_yesterday(batch: Batch, targets: int) -> Tensor:
-    """The value 24 hours before each lead, or the last known before that where it is missing. (B, H, V)"""
+    """The value 24 hours before each lead; if it is missing, the last known value before it. (B, H, V)"""
     return batch.filled[:, HISTORY_HOURS - HORIZON_HOURS :, :targets]
 
 
 def calendar_cells(panel: Panel, hours: int) -> tuple[np.ndarray, np.ndarray]:
-    """Month (0 to 11) and hour of the day (UTC) of the network's first `hours` hours. Both (hours,) int64."""
+    """Month (0 to 11) and hour of the day (UTC) of the panel's first `hours` hours. Both (hours,) int64."""
     times = np.datetime64(panel.start.replace(tzinfo=None), "h") + np.arange(hours)
     month = times.astype("datetime64[M]").astype(np.int64) % 12
     return month, (times - times.astype("datetime64[D]")).astype(np.int64)
@@ -35,18 +39,19 @@ def calendar_cells(panel: Panel, hours: int) -> tuple[np.ndarray, np.ndarray]:
 def fit_climatology(
     values: np.ndarray, scale: Scale, month: np.ndarray, hour: np.ndarray, weight: np.ndarray | None = None
 ) -> np.ndarray:
-    """Scaled mean of each station, month and hour of the day over values (S, T, V); returns (S + 1, 12, 24, V) float32.
+    """Scaled mean of each station, month and hour of the day. (S + 1, 12, 24, V) float32
 
-    weight (S, T, V), above 0: how much each value counts in the means; None counts all alike.
-    Where a station has nothing in a month and hour its mean at that hour stands in, then the network's, then 0, the
-    training mean. The last row is the network's own, for stations that training did not know.
+    values (S, T, V) in units; month, hour (T,): of each hour, as from `calendar_cells`; weight (S, T, V), above 0: how much each
+    value counts in the means; None: all alike. A missing mean is replaced by the station's mean at that hour of all months, then
+    by that of all stations, then by 0, the training mean. The last row is for stations that training did not know: the means of
+    all stations.
     """
     S, _, V = values.shape
     cell = month * 24 + hour  # (T,)
     sums = np.zeros((S + 1, 288, V))
     counts = np.zeros((S + 1, 288, V))
     for station in range(S):  # one station at a time bounds memory
-        scaled = (values[station] - scale.mean[:V]) / scale.deviation[:V]
+        scaled = (values[station] - scale.mean[:V]) / scale.deviation[:V]  # (T, V)
         valid = ~np.isnan(scaled)
         counted = valid if weight is None else valid * weight[station].astype(np.float64)
         np.add.at(sums[station], cell, np.where(valid, scaled, 0.0) * counted)
@@ -54,7 +59,7 @@ def fit_climatology(
     sums[S], counts[S] = sums[:S].sum(axis=0), counts[:S].sum(axis=0)
     by_month = sums.reshape(S + 1, 12, 24, V), counts.reshape(S + 1, 12, 24, V)
     means, at_hour = _mean(*by_month), _mean(*(part.sum(axis=1, keepdims=True) for part in by_month))
-    table = _first_there(means, at_hour, means[-1:], at_hour[-1:])
+    table = _fill_missing(means, at_hour, means[-1:], at_hour[-1:])
     return np.nan_to_num(table).astype(np.float32)
 
 
@@ -62,16 +67,16 @@ def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def _first_there(table: np.ndarray, *fallbacks: np.ndarray) -> np.ndarray:
+def _fill_missing(table: np.ndarray, *fallbacks: np.ndarray) -> np.ndarray:
     for fallback in fallbacks:
         table = np.where(np.isnan(table), fallback, table)
     return table
 
 
 def residual_quantiles(residual: Tensor) -> Tensor:
-    """For each lead and target the quantiles of what came less what was forecast. (H, V, Q)
+    """The quantiles of the residuals (truth less forecast) of each lead and target. (H, V, Q)
 
-    residual (N, H, V), NaN where missing; 0 where all are. All truth counts alike, suspect or not, as it does in the
-    coverage that this is to bring about.
+    residual (N, H, V), NaN where missing; 0 where all are missing. Suspect truth counts like any other, as it does in the
+    coverage that these quantiles should reach.
     """
     return torch.stack([torch.nanquantile(residual, level, dim=0) for level in QUANTILES], dim=-1).nan_to_num(0.0)

@@ -1,4 +1,8 @@
-"""Checkpoints: one safetensors file, its header holding all that is not a tensor. Nothing in it can run."""
+"""Checkpoints: one safetensors file, whose header holds as JSON everything that is not a tensor. Nothing in it can be executed.
+
+First the checkpoints of forecasters, then the files below them: tensors and metadata with a checksum over both, so that damage
+is noticed before it is calculated with. States of training use these too.
+"""
 
 import hashlib
 import json
@@ -23,74 +27,18 @@ from daycast.model.device import choose_device
 from daycast.model.forecaster import Ensemble, Forecaster, Header, LinearWeights
 from daycast.model.network.seq2seq import Seq2Seq
 
-# Files of tensors: safetensors, with a checksum over all that is in them, so that damage is not calculated with.
-
-
-_KEY = "daycast"  # of all there is to say: safetensors writes several keys in a random order, and equal fits are equal files
+_FORMAT = "daycast-3"
+# tensors of older files
+_OLD_NAMES = {"spread": "quantile_steps", "spread_alone": "quantile_steps_alone", "lessons": "step"}
+_WAYS_OUT = "`daycast models rollback`, or `daycast retrain`"
+_KEY = (
+    "daycast"  # one key for all metadata: safetensors writes several in random order, and equal fits give equal files
+)
 _CHECKSUM = "checksum"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write tensors and what is said of them, which JSON must be able to hold. Raises StorageError."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {_KEY: json.dumps({**notes, _CHECKSUM: _checksum(plain, notes)})}
-    with atomic_write(path) as draft:
-        draft.write_bytes(save(plain, metadata))
-
-
-def read_notes(path: Path) -> dict[str, Any]:
-    """What is said of the tensors of a file, without looking at them; empty where nothing is.
-
-    Raises ValueError where that cannot be read.
-    """
-    return {name: value for name, value in _read_notes(path).items() if name != _CHECKSUM}
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a file and what is said of them, as they were written; files of earlier versions have no checksum.
-
-    Raises ValueError where either is damaged.
-    """
-    notes = _read_notes(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-    expected = notes.pop(_CHECKSUM, None)
-    if expected is not None and expected != _checksum(tensors, notes):
-        raise ValueError("its checksum is not that of its content")
-    return tensors, notes
-
-
-def _read_notes(path: Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-    if not isinstance(notes, dict):
-        raise ValueError(f"{notes!r} is said of its tensors")  # noqa: TRY004 - of a file, not of an argument
-    return notes
-
-
-def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> str:
-    """Of names, types, shapes and values of the tensors on a CPU, and of the notes."""
-    total = hashlib.sha256(json.dumps(notes).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return total.hexdigest()
-
-
-_FORMAT = "daycast-3"
-_OLD_NAMES = {"spread": "quantile_steps", "spread_alone": "quantile_steps_alone", "lessons": "step"}  # in older files
-_WAYS_OUT = "`daycast models rollback`, or `daycast retrain`"
-
-
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
-    """Write the checkpoint to `path`: it is there whole or not at all. Raises StorageError."""
+    """Write the checkpoint to `path`, whole or not at all. Raises StorageError."""
     tensors: dict[str, Tensor] = {
         "scale.mean": torch.from_numpy(forecaster.scale.mean),
         "scale.deviation": torch.from_numpy(forecaster.scale.deviation),
@@ -108,33 +56,33 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
 
 
 def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True) -> Forecaster:
-    """The forecaster of a checkpoint. Raises ModelError where the file is missing, damaged or not one of daycast's.
+    """The forecaster of a checkpoint. Raises ModelError if the file is missing, damaged or not a checkpoint of daycast.
 
-    refreshed: with the linear weights fitted to all hours there were, for serving; else with those of the training block
-    alone, whose forecasts of the hours after `calibrated_until` can be judged.
+    refreshed: use the linear weights that were refitted to all hours, for serving; otherwise those of the training block, whose
+    forecasts of the hours after `calibrated_until` can be scored.
     """
     place = choose_device(device)
-    with _damage_explained(path):
-        tensors, notes = read_tensors(path)
-        forecaster = _assemble(_header(path, notes), tensors, place)
+    with _damage_as_model_error(path):
+        tensors, metadata = read_tensors(path)
+        forecaster = _assemble(_header(path, metadata), tensors, place)
     if refreshed:
         forecaster.linear = forecaster.refreshed
     return forecaster
 
 
 def read_header(path: Path) -> Header:
-    """What a checkpoint says of itself, without its tensors. Raises ModelError."""
-    with _damage_explained(path):
-        return _header(path, read_notes(path))
+    """The header of a checkpoint, without reading its tensors. Raises ModelError as `load_checkpoint`."""
+    with _damage_as_model_error(path):
+        return _header(path, read_metadata(path))
 
 
 def check_checkpoint(path: Path) -> tuple[str, ...]:
-    """The names of the forecasters of a checkpoint. Raises ModelError where it is missing, damaged or not one of daycast's."""
+    """Load a checkpoint completely and return the names of its forecasters. Raises ModelError as `load_checkpoint`."""
     return load_checkpoint(path, "cpu").names
 
 
 @contextmanager
-def _damage_explained(path: Path) -> Iterator[None]:
+def _damage_as_model_error(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise ModelError(f"there is no checkpoint {path}: restore the file, {_WAYS_OUT}")
     try:
@@ -144,16 +92,16 @@ def _damage_explained(path: Path) -> Iterator[None]:
         raise ModelError(f"{path} is no readable checkpoint ({why}): restore the file, {_WAYS_OUT}") from error
 
 
-def _assemble(header: Header, tensors: dict[str, Tensor], place: torch.device) -> Forecaster:
+def _assemble(header: Header, tensors: dict[str, Tensor], device: torch.device) -> Forecaster:
     return Forecaster(
         header=header,
         scale=Scale(np.asarray(tensors["scale.mean"]), np.asarray(tensors["scale.deviation"])),
         climatology=tensors["climatology"],
-        fitted=_linear_weights(tensors, "fitted", place),
-        refreshed=_linear_weights(tensors, "refreshed", place),
+        fitted=_linear_weights(tensors, "fitted", device),
+        refreshed=_linear_weights(tensors, "refreshed", device),
         residuals={name: tensors[f"residuals.{name}"] for name in BASELINES if f"residuals.{name}" in tensors},
         network=_load_network(header, tensors),
-        device=place,
+        device=device,
         observed=tensors.get("observed"),
     )
 
@@ -184,12 +132,6 @@ def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device)
     return LinearWeights(tensors[f"{name}.ridge"].to(device), None if path is None else path.to(device))
 
 
-def _current_name(name: str) -> str:
-    """The name of a network's tensor without its prefix, as this version calls it."""
-    module, _, own = name.removeprefix("network.").rpartition(".")
-    return f"{module}.{_OLD_NAMES.get(own, own)}"
-
-
 def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None:
     if not header.members:
         return None
@@ -199,6 +141,63 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None
     weights = {_current_name(name): t for name, t in tensors.items() if name.startswith("network.")}
     try:
         ensemble.load_state_dict(weights)
-    except RuntimeError as error:  # of another shape
+    except RuntimeError as error:  # a name or shape differs
         raise ValueError(str(error)) from error
     return ensemble
+
+
+def _current_name(name: str) -> str:
+    """The name of a network's tensor in this version, without the prefix `network.`."""
+    module, _, own = name.removeprefix("network.").rpartition(".")
+    return f"{module}.{_OLD_NAMES.get(own, own)}"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and metadata, which must be JSON, as a safetensors file. Raises StorageError."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {_KEY: json.dumps({**metadata, _CHECKSUM: _checksum(plain, metadata)})}
+    with atomic_write(path) as draft:
+        draft.write_bytes(save(plain, header))
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file of tensors, empty if it has none. Raises ValueError if it cannot be read."""
+    return {name: value for name, value in _read_metadata(path).items() if name != _CHECKSUM}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the metadata of a file. Files of earlier versions have no checksum.
+
+    Raises ValueError if the file is damaged.
+    """
+    metadata = _read_metadata(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    expected = metadata.pop(_CHECKSUM, None)
+    if expected is not None and expected != _checksum(tensors, metadata):
+        raise ValueError("its checksum is not that of its content")
+    return tensors, metadata
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"its metadata is {metadata!r}")  # noqa: TRY004 - of a file, not of an argument
+    return metadata
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
+    """SHA-256 of the metadata and of the names, types, shapes and values of the tensors, which must be on the CPU."""
+    total = hashlib.sha256(json.dumps(metadata).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()

@@ -1,14 +1,17 @@
-"""What can be chosen about the model and its training; every field is explained in the file `daycast init` writes."""
+"""The model's settings, and facts that all of the model shares: the quantile levels and the ladder of epochs.
+
+The file that `daycast init` writes explains every setting.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)  # Q: the levels of every forecast
-Cell = Literal["gru", "lstm", "rnn", "auto"]
 MEDIAN = QUANTILES.index(0.50)
-EPOCHS = (1, 2, 3, 5)  # the ladder of trainings; what each costs in skill: tests/benchmarks/EXPERIMENTS.md
-OLD_NAMES = {  # of settings, in earlier versions and in the headers of their checkpoints
+Cell = Literal["gru", "lstm", "rnn", "auto"]
+EPOCHS = (1, 2, 3, 5)  # what a plan chooses from; the skill of each: tests/benchmarks/EXPERIMENTS.md
+OLD_NAMES = {  # settings of earlier versions, also in the headers of their checkpoints
     "longest_minutes": "max_minutes",
     "members": "ensemble_size",
     "hidden": "hidden_size",
@@ -24,7 +27,7 @@ OLD_NAMES = {  # of settings, in earlier versions and in the headers of their ch
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture and training of one challenger."""
+    """Architecture and training of one model. Unknown fields are refused."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -35,43 +38,41 @@ class ModelConfig:
     bidirectional: bool = False  # the encoder also reads the history backwards
     attention: bool = False  # each lead looks back over all hours of the history
     layer_norm: bool = False
-    chrono_init: bool = False  # gates begin open, so that units remember for up to the whole history
-    station_summary: bool = False  # the decoder is told the elevation and what the station's own week was like
+    chrono_init: bool = False  # initial gate biases that let units remember up to the whole history
+    station_summary: bool = False  # the decoder reads elevation, means and deviations of the station's own week
     decoder: Literal["direct", "autoregressive"] = "direct"
-    teacher_forcing_ratio: float = (
-        1.0  # of the true values that an autoregressive decoder is shown when training begins
-    )
-    final_teacher_forcing_ratio: float = 0.0
+    teacher_forcing_ratio: float = 1.0  # probability that an autoregressive decoder reads the truth, at the first step
+    final_teacher_forcing_ratio: float = 0.0  # and at the last
     targets: tuple[str, ...] = ()  # empty: every target variable the network reports
-    inputs: tuple[str, ...] = ()  # what is read besides the targets; empty: every variable the network reports
+    inputs: tuple[str, ...] = ()  # variables read besides the targets; empty: every variable the network reports
     ensemble_size: int = 4  # networks from different seeds, averaged; 0: ridge and the naive baselines alone
-    learning_rate: float = 1e-2  # at its height: it warms up, and falls to nothing
+    learning_rate: float = 1e-2  # the highest, after the warm-up; then it falls towards zero
     weight_decay: float = 1e-2
     batch_size: int = 128  # B
     steps_per_epoch: int = 120
-    ema_decay: float = 0.99  # decay of the running average of the weights, which is what is kept
-    epochs: int | None = None  # of each network, at most; None: planned, as many as `max_minutes` allow (model.plan)
+    ema_decay: float = 0.99  # decay of the running average of the weights; the average is what a checkpoint holds
+    epochs: int | None = None  # of each network, at most; None: as many as fit into `max_minutes` (training/plan.py)
     patience: int = 2  # epochs without a better validation loss before stopping
-    input_dropout: float = 0.2  # share of training windows in which an outage or scattered holes are simulated
+    input_dropout: float = 0.2  # probability that a training window gets a simulated outage
     validation_days: int = 60  # block of time for early stopping; shortened where there is little history
-    holdout_days: int = 60  # newest block, for the judgement alone
-    max_minutes: float = 10.0  # for a training: its epochs are planned by it, and no further member is begun after it
-    first_max_minutes: float = 3.0  # the same of the training that follows the very first forecast
+    holdout_days: int = 60  # newest block, only for the comparison with champion and baselines
+    max_minutes: float = 10.0  # for a training: decides its epochs, and no further member starts after it
+    first_max_minutes: float = 3.0  # the same for the training that follows the very first forecast
     least_training_days: int = 30
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the forward pass in training; weights stay float32
-    processes: int = 1  # that train together, each on a GPU of its own
-    warm_start: bool = False  # begin with the champion's networks
+    processes: int = 1  # that train one network together, each on its own GPU
+    warm_start: bool = False  # start from the champion's weights
     seed: int = 1
 
     @property
     def most_epochs(self) -> int:
-        """How many epochs each network is trained if it does not stop early; while nothing is planned, the longest of EPOCHS."""
+        """The number of epochs without early stopping: `epochs`, or the longest of EPOCHS before a plan is made."""
         return EPOCHS[-1] if self.epochs is None else self.epochs
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
-        """From what JSON made of the fields: its lists are tuples here."""
+        """The configuration of a JSON object: its lists become tuples, and settings of earlier versions get their new names."""
         renamed = {OLD_NAMES.get(name, name): value for name, value in fields.items()}
         given: dict[str, Any] = {
             name: tuple(each) if isinstance(each, list) else each for name, each in renamed.items()

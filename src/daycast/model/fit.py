@@ -1,4 +1,10 @@
-"""From a snapshot of observations to a forecaster: split, scale, baselines, linear path, networks."""
+"""`fit_forecaster`: from a snapshot of observations to a forecaster.
+
+Read `fit_forecaster` and then `_Fit.run`, which makes the parts in order: split, scale, ridge and linear path, networks,
+baselines. Below them: which variables are used, and the manifest.
+
+S stations, T hours, H leads, V targets, Q quantiles.
+"""
 
 import hashlib
 import json
@@ -36,60 +42,10 @@ from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, hours_between
 from daycast.variables import Variable
 
-# Which variables are forecast, and which are only learned from.
-
-
-def choose_variables(
-    rows: pl.DataFrame | pl.LazyFrame, glossary: Mapping[str, Variable], config: ModelConfig
-) -> tuple[list[Variable], list[Variable]]:
-    """The targets, and the other variables to read: those the training rows have values of, unless `model.inputs` names some.
-
-    Raises ConfigError where one that is named has no value, NotEnoughDataError where no target has.
-    """
-    valid = rows.lazy().collect_schema().names()
-    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in valid)
-    counts = counted.collect(engine="streaming").row(0, named=True)
-    present = [glossary[name] for name, count in counts.items() if count]
-    for key, names in (("targets", config.targets), ("inputs", config.inputs)):
-        if absent := [name for name in names if not counts.get(name)]:
-            raise ConfigError(f"model.{key} names {absent[0]!r}, which no training row has a value of")
-    targets = [v for v in present if (v.name in config.targets if config.targets else v.target) and not v.circular]
-    if not targets:
-        raise NotEnoughDataError("no target variable has a value yet: map at least one column to a variable")
-    return targets, [v for v in present if v not in targets and (not config.inputs or v.name in config.inputs)]
-
-
-# What it takes to make the same forecaster again, to the last bit on a CPU: nothing in it depends on when or how fast.
-
-
-def make_manifest(
-    data_hash: str, config: ModelConfig, device: torch.device, champion: str = "", *, trained: bool = True
-) -> dict[str, str]:
-    """Data, seed, versions, device, threads and precision of a fit by name, and the champion it was to begin with.
-
-    trained: whether there are networks, of which it also says how many and for how long.
-    """
-    plan = {"networks": config.ensemble_size, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
-    return {
-        "data": data_hash,
-        **({"warm_start_from": champion} if champion else {}),
-        **({name: str(number) for name, number in plan.items()} if trained else {}),
-        "seed": str(config.seed),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-        "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
-        "threads": str(torch.get_num_threads()),
-        "daycast": daycast.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "polars": pl.__version__,
-        "python": platform.python_version(),
-    }
-
-
-_log = logging.getLogger("daycast")
-VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # the latter by each thread
+VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # windows; the latter for each thread
 _FOLDS_OF_RIDGE = 3
-_NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1
+_NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1  # hours of history that the naive baselines need
+_log = logging.getLogger("daycast")
 
 
 def fit_forecaster(
@@ -98,19 +54,19 @@ def fit_forecaster(
     glossary: Mapping[str, Variable],
     config: ModelConfig,
     data_hash: str,
-    watch: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
     context: TrainContext = FRESH,
     external_forecasts: pl.DataFrame | None = None,
 ) -> Forecaster:
-    """Fit everything to the usable observation versions (station_id, observed_at, known_from, known_until, variables, weights).
+    """Fit scale, baselines, linear path and networks, and return the forecaster.
 
-    external_forecasts: what others forecast for the stations (features.external_forecasts); of it are read the variables that are
-    measured too and
-    had come when the training block ended.
+    versions: usable versions of observations, as for `make_panel`; of a lazy frame only some stations are in memory at a time.
+    data_hash: identifies the data, for the model id and the manifest. on_progress: called after each epoch of each network.
+    external_forecasts: rows for `make_external_forecasts`; only variables that are measured too, and that had arrived before the
+    training block ended, are read.
 
-    Of a lazy frame only some stations are in memory at a time. Where there is too little history for the linear path and the
-    networks, the naive baselines are fitted alone. Raises NotEnoughDataError where even those have nothing to stand on,
-    ConfigError where a target is not in the data.
+    With too little history for the linear path and the networks, only the naive baselines are fitted. Raises NotEnoughDataError
+    if there is not even enough for those, ConfigError if a variable named in the configuration is not in the data.
     """
     map_large_blocks()
     versions = versions.lazy()
@@ -122,14 +78,14 @@ def fit_forecaster(
         split = split_hours(hours, config.validation_days, config.holdout_days, config.least_training_days)
     except NotEnoughDataError as error:
         _log.info("%s", error)
-        everything = Block(HORIZON_HOURS - HISTORY_HOURS, hours)  # windows that begin before the first hour
+        everything = Block(HORIZON_HOURS - HISTORY_HOURS, hours)  # its windows may start before the first hour
         return _fit_naive(versions, stations, glossary, config, data_hash, Split(everything, everything, everything))
     training_rows = versions.filter(pl.col("observed_at") < start + split.train.end * HOUR)
     targets, others = choose_variables(training_rows, glossary, config)
     panel = make_panel(versions, stations, make_channels([*targets, *others]), start, end)
     if external_forecasts is not None:
         panel = add_external(panel, external_forecasts, start + split.train.end * HOUR)
-    return _Fit(panel, split, targets, config, data_hash, watch, context).run()
+    return _Fit(panel, split, targets, config, data_hash, on_progress, context).run()
 
 
 def _fit_naive(
@@ -148,7 +104,7 @@ def _fit_naive(
 
 
 class _Fit:
-    """The parts of one fit, made in order; each uses the training block, but for early stopping and the baselines' residuals."""
+    """One fit. Its parts use the training block, except early stopping, the baselines' residuals and the refreshed weights."""
 
     def __init__(
         self,
@@ -157,17 +113,17 @@ class _Fit:
         targets: Sequence[Variable],
         config: ModelConfig,
         data_hash: str,
-        watch: Callable[[Progress], None],
+        on_progress: Callable[[Progress], None],
         context: TrainContext,
     ) -> None:
         self.panel, self.split, self.targets, self.config = panel, split, targets, config
-        self.data_hash, self.watch, self.context = data_hash, watch, context
+        self.data_hash, self.on_progress, self.context = data_hash, on_progress, context
         self.device, self.started = choose_device(config.device), time.perf_counter()
         self.scale = fit_scale(panel.values[:, : split.train.end])
         self.windows = Windows(panel, self.scale, self.device)
 
     def run(self) -> Forecaster:
-        """Fit the ridge baseline, the linear path and the networks, of which validation chooses; of no members ridge alone."""
+        """Fit ridge, the linear path and the networks, choose among these by validation; with ensemble_size 0 fit ridge alone."""
         if not eligible_origins(self.panel, self.split.train, len(self.targets)).any():
             raise NotEnoughDataError("no station has a day of readings followed by another in the training block")
         V, train, seed = len(self.targets), self.split.train, self.config.seed
@@ -176,23 +132,25 @@ class _Fit:
             return self.with_residuals(
                 self.assemble((), LinearWeights(ridge.path.weights), LinearWeights(ridge.refreshed))
             )
-        alone, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
-        path = fit_external_correction(alone, self.windows, train, V) if self.windows.external_forecasts else alone
-        training_data = self._prepare_training_data(path, alone)
+        uncorrected, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
+        path = uncorrected
+        if self.windows.external_forecasts:
+            path = fit_external_correction(uncorrected, self.windows, train, V)
+        training_data = self._prepare_training_data(path, uncorrected)
         fitted = LinearWeights(ridge.path.weights, path.path.weights)
         refreshed = LinearWeights(ridge.refreshed, path.refreshed)
-        del path, alone, ridge  # and with them the windows that were held out
+        del path, uncorrected, ridge  # frees the held-out windows
         trim_memory()
         if not training_data.validation:
             raise NotEnoughDataError("no station has readings in the validation block, the weeks before the newest")
         spent = time.perf_counter() - self.started
         self.config = plan_ensemble(training_data, self.config, self.context, spent)
-        cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.watch, self.context)
+        cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.on_progress, self.context)
         self.config = replace(self.config, ensemble_size=members)
         return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
-    def _prepare_training_data(self, path: LinearFit, alone: LinearFit) -> TrainingData:
-        """alone: the linear path before others' forecasts correct it."""
+    def _prepare_training_data(self, path: LinearFit, uncorrected: LinearFit) -> TrainingData:
+        """uncorrected: the linear path without the correction by external forecasts."""
         V, weights, champion = len(self.targets), path.path.weights, self.context.champion
         later = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         return TrainingData(
@@ -205,7 +163,7 @@ class _Fit:
                 (batch, linear_forecast(weights, batch, V, path_features))
                 for batch, _, _ in gather_parts(self.windows, *later, size=_VALIDATED_AT_ONCE)
             ],
-            quantile_steps_alone=_quantile_steps(alone.held_out) if self.windows.external_forecasts else None,
+            quantile_steps_alone=_quantile_steps(uncorrected.held_out) if self.windows.external_forecasts else None,
             beginnings=read_beginnings(champion, self._header((), {})) if champion else {},
         )
 
@@ -217,19 +175,19 @@ class _Fit:
         ensemble: Ensemble | None = None,
         losses: Mapping[str, float] = MappingProxyType({}),
     ) -> Forecaster:
-        """A forecaster of these parts, whose baselines have no width yet."""
+        """A forecaster of these parts; the quantiles of its baselines are all equal to their point forecasts."""
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.panel, end)
         weight = None if self.panel.weight is None else self.panel.weight[:, :end, :V]
         climatology = torch.from_numpy(fit_climatology(self.panel.values[:, :end, :V], self.scale, month, hour, weight))
         header = self._header(cells, dict(losses))
-        none = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
+        zeros = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
         observed = torch.from_numpy(observed_ranges(self.panel.values[..., :V]))
-        return Forecaster(header, self.scale, climatology, fitted, refreshed, none, ensemble, self.device, observed)
+        return Forecaster(header, self.scale, climatology, fitted, refreshed, zeros, ensemble, self.device, observed)
 
     @torch.inference_mode()
     def with_residuals(self, forecaster: Forecaster) -> Forecaster:
-        """The forecaster, its baselines' quantiles being those of their residuals in the validation block."""
+        """The same forecaster; its baselines get the quantiles of their residuals in the validation block."""
         trim_memory()
         stations, origins = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
@@ -239,7 +197,7 @@ class _Fit:
         for _, batch, quantiles in forecaster.forecast(self.windows, stations, origins, list(points)):
             truth.append(batch.truth[..., : len(self.targets)])
             for name, own in quantiles.items():
-                points[name].append(own[..., MEDIAN].clone())  # a view would keep all quantiles
+                points[name].append(own[..., MEDIAN].clone())  # a view would keep all quantiles in memory
         target = torch.cat(truth)
         forecaster.residuals = {name: residual_quantiles(target - torch.cat(parts)) for name, parts in points.items()}
         return forecaster
@@ -277,18 +235,18 @@ class _Fit:
 
 
 def _quantile_steps(held_out: Sequence[tuple[Batch, Tensor]]) -> Tensor:
-    """The distances between the quantiles of what the linear path leaves, outwards from the median. (H, V, Q)"""
-    point = torch.cat([forecast for _, forecast in held_out])
-    truth = torch.cat([batch.truth[..., : point.shape[2]] for batch, _ in held_out])
-    quantile_steps = residual_quantiles(truth - point)
-    steps = torch.zeros_like(quantile_steps)
-    steps[..., MEDIAN + 1 :] = quantile_steps.diff(dim=-1)[..., MEDIAN:]
-    steps[..., :MEDIAN] = quantile_steps.diff(dim=-1)[..., :MEDIAN]
+    """The distances between neighbouring quantiles of the linear path's residuals, outwards from the median. (H, V, Q)"""
+    point = torch.cat([forecast for _, forecast in held_out])  # (N, H, V)
+    truth = torch.cat([batch.truth[..., : point.shape[2]] for batch, _ in held_out])  # (N, H, V)
+    quantiles = residual_quantiles(truth - point)  # (H, V, Q)
+    steps = torch.zeros_like(quantiles)
+    steps[..., MEDIAN + 1 :] = quantiles.diff(dim=-1)[..., MEDIAN:]
+    steps[..., :MEDIAN] = quantiles.diff(dim=-1)[..., :MEDIAN]
     return steps
 
 
 def _extent(versions: pl.LazyFrame) -> tuple[datetime, datetime]:
-    """The first and the last hour there is a version of. Raises NotEnoughDataError."""
+    """The first and the last observed hour. Raises NotEnoughDataError if there is none."""
     time = pl.col("observed_at")
     first, last = versions.select(time.min(), time.max().alias("last")).collect(engine="streaming").row(0)
     if first is None:
@@ -297,7 +255,53 @@ def _extent(versions: pl.LazyFrame) -> tuple[datetime, datetime]:
 
 
 def _model_id(cell: str, trained_until: datetime, data_hash: str, config: ModelConfig) -> str:
-    """A name that tells the cell and the date, and is the same for the same data and configuration."""
+    """Cell, date and a digest: the same for the same data and configuration."""
     text = json.dumps([data_hash, asdict(replace(config, device="auto"))], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{cell or 'baseline'}-{trained_until:%Y%m%d}-{digest}"
+
+
+def choose_variables(
+    rows: pl.DataFrame | pl.LazyFrame, glossary: Mapping[str, Variable], config: ModelConfig
+) -> tuple[list[Variable], list[Variable]]:
+    """The targets, and the other variables that the model reads: all that have values in the training rows, unless the
+    configuration names some.
+
+    Raises ConfigError if a named variable has no value, NotEnoughDataError if no target has any.
+    """
+    valid = rows.lazy().collect_schema().names()
+    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in valid)
+    counts = counted.collect(engine="streaming").row(0, named=True)
+    reported = [glossary[name] for name, count in counts.items() if count]
+    for key, names in (("targets", config.targets), ("inputs", config.inputs)):
+        if absent := [name for name in names if not counts.get(name)]:
+            raise ConfigError(f"model.{key} names {absent[0]!r}, which no training row has a value of")
+    targets = [v for v in reported if (v.name in config.targets if config.targets else v.target) and not v.circular]
+    if not targets:
+        raise NotEnoughDataError("no target variable has a value yet: map at least one column to a variable")
+    return targets, [v for v in reported if v not in targets and (not config.inputs or v.name in config.inputs)]
+
+
+def make_manifest(
+    data_hash: str, config: ModelConfig, device: torch.device, champion: str = "", *, trained: bool = True
+) -> dict[str, str]:
+    """What repeating a fit needs, to the last bit on a CPU: data, seed, versions, device, threads and precision.
+
+    champion: the model of a warm start; trained: whether there are networks, then also how many, and for how many steps. Nothing
+    in it depends on when the fit ran or how fast.
+    """
+    plan = {"networks": config.ensemble_size, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
+    return {
+        "data": data_hash,
+        **({"warm_start_from": champion} if champion else {}),
+        **({name: str(number) for name, number in plan.items()} if trained else {}),
+        "seed": str(config.seed),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": str(choose_precision(config.precision, device)).removeprefix("torch."),
+        "threads": str(torch.get_num_threads()),
+        "daycast": daycast.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "python": platform.python_version(),
+    }

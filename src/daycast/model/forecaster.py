@@ -1,4 +1,9 @@
-"""Everything that one fit produced, ready to forecast: scale, baselines, linear path, network, calibration."""
+"""`Forecaster`: everything that one fit produced, ready to forecast (scale, baselines, linear path, networks, calibration).
+
+`Header` describes a fit, `Ensemble` is the mean of its networks. Read `Forecaster.predict` for how a forecast comes about.
+
+N windows, S stations, H leads, V targets, Q quantiles; a batch has B windows, C channels.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,67 +29,65 @@ from daycast.model.training.parallel import run_parallel, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
-# Several networks trained from different seeds forecast as one: the mean of each of their quantiles.
-#
-# Averaging quantiles keeps the members' sharpness, where averaging probabilities would widen them (Lichtendahl, Grushka-Cockayne
-# & Winkler 2013, doi:10.1287/mnsc.1120.1667).
+_AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU for each thread; bounds memory
 
 
 class Ensemble(nn.Module):
-    """The mean of its members."""
+    """Networks trained from different seeds, which forecast the mean of each of their quantiles.
+
+    Averaging quantiles keeps the members' sharpness; averaging their probabilities would widen the intervals (Lichtendahl,
+    Grushka-Cockayne & Winkler 2013, doi:10.1287/mnsc.1120.1667).
+    """
 
     def __init__(self, members: Sequence[Seq2Seq]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, batch: Batch, linear: Tensor) -> Tensor:
-        """Quantiles in scaled units. linear (B, H, V): the linear path's forecast. Returns (B, H, V, Q)."""
+        """Quantiles (B, H, V, Q) in scaled units. linear (B, H, V): the linear path's forecast."""
         total = cast(Tensor, self.members[0](batch, linear))
         for member in self.members[1:]:
             total = total + member(batch, linear)
         return total / len(self.members)
 
 
-_AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU by each thread, to bound memory
-
-
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself; all of it can be written as JSON."""
+    """Description of a fit, the header of its checkpoint. All of it can be written as JSON; times are ISO 8601."""
 
     model_id: str
-    cell: str  # the recurrent network's name, made of its members' cells; empty where there was too little history for one
+    cell: str  # name of the networks' forecaster, from their cells; empty if there are no networks
     members: tuple[str, ...]  # the cell of each member
     channels: tuple[Channel, ...]  # the first V are the targets
     targets: tuple[str, ...]  # V variable names
     limits: tuple[tuple[float, float], ...]  # lowest and highest value of each target, in its unit
-    traces: tuple[float, ...]  # of each target, in its unit: a forecast that is less is none
-    stations: tuple[str, ...]  # that training knew
+    traces: tuple[float, ...]  # of each target, in its unit: smaller forecasts become 0
+    stations: tuple[str, ...]  # station ids of the training data
     config: ModelConfig
     data_hash: str
-    trained_until: str  # ISO 8601: no row at or after it was used, but for early stopping and calibration
-    calibrated_until: str  # ISO 8601: no row at or after it was used, but to refresh the linear weights
-    refreshed_until: str  # ISO 8601: no row at or after it was used at all
-    validation_loss: dict[str, float]
-    manifest: dict[str, str]  # what it takes to make the same again
-    external_forecasts: tuple[Channel, ...] = ()  # K channels that are also read as others forecast them
+    trained_until: str  # no row at or after it was used, except for early stopping and calibration
+    calibrated_until: str  # no row at or after it was used, except to refresh the linear weights
+    refreshed_until: str  # no row at or after it was used at all
+    validation_loss: dict[str, float]  # pinball loss of each choice of members
+    manifest: dict[str, str]  # what repeating the fit needs: see `fit.make_manifest`
+    external_forecasts: tuple[Channel, ...] = ()  # K channels with external forecasts that the model reads
 
     @property
     def has_holdout(self) -> bool:
-        """Whether there are hours that only refreshed the linear weights; with too little history for blocks there are none."""
+        """Whether the fit had a holdout block, which only refreshed the linear weights. Too little history gives none."""
         return self.calibrated_until < self.refreshed_until
 
 
 @dataclass(frozen=True)
 class LinearWeights:
-    """The weights of the linear models, (P, H·V) each with its own P."""
+    """The weights of the linear models, each (P, H·V) with its own number of features P."""
 
-    ridge: Tensor  # the baseline
-    path: Tensor | None = None  # beside the recurrent network, where there is one
+    ridge: Tensor  # of the baseline
+    path: Tensor | None = None  # of the linear path; None: there are no networks
 
 
 class Forecaster:
-    """The forecasters of one fit, by name: the naive baselines, `ridge`, and the recurrent network under its cell's name."""
+    """The forecasters of one fit, by name: the naive baselines, `ridge`, and the networks under the name `header.cell`."""
 
     def __init__(
         self,
@@ -101,20 +104,19 @@ class Forecaster:
         self.header = header
         self.scale = scale
         self.climatology = climatology.to(device)  # (S + 1, 12, 24, V)
-        self.fitted = fitted  # to the training block, as everything that is judged
-        self.refreshed = refreshed  # fitted with the same penalties to all hours there were
-        self.linear = fitted  # those in use
-        self.residuals = {
-            name: own.to(device) for name, own in residuals.items()
-        }  # quantiles of each baseline's, (H, V, Q)
-        self.calibrations: dict[str, Calibration] = {}  # those in use
+        self.fitted = fitted  # to the training block, for forecasts that are scored
+        self.refreshed = refreshed  # to all hours, with the same penalties
+        self.linear = fitted  # the weights in use
+        # quantiles of each baseline's residuals, (H, V, Q)
+        self.residuals = {name: own.to(device) for name, own in residuals.items()}
+        self.calibrations: dict[str, Calibration] = {}  # of forecasters, by name; set by the caller
         self.network = None if network is None else network.to(device).eval()
         self.device = device
-        self.observed = observed  # model.plausibility's ranges, (S + 1, V, 2); none in checkpoints of earlier versions
+        self.observed = observed  # (S + 1, V, 2) as from `observed_ranges`; earlier versions' checkpoints have none
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every forecaster this fit can offer."""
+        """The names of all forecasters of this fit."""
         return (*self.residuals, *((self.header.cell,) if self.network is not None else ()))
 
     def open(
@@ -125,23 +127,23 @@ class Forecaster:
     ) -> Windows:
         """The windows of a panel, scaled as in training. Its channels must be those of the header.
 
-        external_forecasts: rows of others' forecasts, for features.external_forecasts; what is not in them has not come.
-        neighbours: as of Windows.
+        external_forecasts: rows for `make_external_forecasts`; neighbours: as for `Windows`.
         """
         if self.header.external_forecasts:
-            of = make_external_forecasts(
+            arrays = make_external_forecasts(
                 external_forecasts, panel.stations, self.header.external_forecasts, panel.start
             )
-            panel = replace(panel, external_forecasts=of)
+            panel = replace(panel, external_forecasts=arrays)
         return Windows(panel, self.scale, self.device, neighbours)
 
     @torch.inference_mode()
     def predict(
         self, windows: Windows, stations: np.ndarray, origins: np.ndarray, names: Sequence[str]
     ) -> Iterator[tuple[slice, dict[str, np.ndarray], np.ndarray, np.ndarray]]:
-        """Forecast for the windows (N,), some at a time: their slice, quantiles by name, truth, input regime.
+        """Forecast the windows of these stations and hours of issue, both (N,), some at a time. The forecast that is served.
 
-        Quantiles are (n, H, V, Q), truth (n, H, V) with NaN where missing, both in the variables' units; regime (n,) int.
+        Yields their slice, calibrated quantiles by name (n, H, V, Q), truth (n, H, V) with NaN where missing, and the input
+        regime (n,), an index into REGIMES. Quantiles and truth are in the variables' units. Raises KeyError for an unknown name.
         """
         panel = windows.panel
         for part, batch, quantiles in self.forecast(windows, stations, origins, names):
@@ -162,19 +164,19 @@ class Forecaster:
         stations: np.ndarray,
         origins: np.ndarray,
         names: Sequence[str],
-        hide: tuple[Tensor, Tensor] | None = None,
+        outages: tuple[Tensor, Tensor] | None = None,
     ) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
-        """The windows (N,), some at a time, and their quantiles by name before calibration, (n, H, V, Q) scaled and sorted.
+        """Forecast windows as `predict`, before calibration: yields slice, batch, and quantiles by name, scaled and sorted.
 
-        hide: hours to take out of them and of their neighbours, each (N, T) bool, as `Windows.gather` does.
+        outages: hours to take out of the stations and of their neighbours, each (N, T) bool, as in `Windows.gather`.
         """
         rows, threads = self.climatology_rows(windows.panel), threads_for(self.device)
 
         @torch.inference_mode()
         def forecast_part(part: slice) -> tuple[slice, Batch, dict[str, Tensor]]:
             at, t0 = (torch.from_numpy(index[part].astype(np.int64)).to(self.device) for index in (stations, origins))
-            hidden_size = () if hide is None else (mask[part].to(self.device) for mask in hide)
-            batch = windows.gather(at, t0, *hidden_size)
+            masks = () if outages is None else (mask[part].to(self.device) for mask in outages)
+            batch = windows.gather(at, t0, *masks)
             cells = self.cells_of(windows.panel, t0)
             quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
@@ -185,7 +187,10 @@ class Forecaster:
             yield from run_parallel(forecast_part, parts[some : some + threads], threads)
 
     def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
-        """The forecast of one forecaster, scaled: of a baseline with the residuals it had. (B, H, V, Q)"""
+        """The forecast of one forecaster, scaled. A baseline adds quantiles of its residuals to a point forecast. (B, H, V, Q)
+
+        rows (B,): of `climatology_rows`; cells: of `cells_of`. Raises KeyError for an unknown name.
+        """
         V = len(self.header.targets)
         if name == "persistence":
             point = persistence(batch, V)
@@ -208,7 +213,7 @@ class Forecaster:
         return point[..., None] + self.residuals[name]
 
     def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
-        """Which medians (N, H, V) of these rows of a panel, issued at its hour t0, are beyond belief. (N, H, V) bool"""
+        """Which medians (N, H, V), issued at hour t0 for the stations (N,) of a panel, are implausible. (N, H, V) bool"""
         V = len(self.header.targets)
         newest = panel.values[stations, max(0, t0 + 1 - HISTORY_HOURS) : t0 + 1, :V]
         if self.observed is None:
@@ -218,13 +223,13 @@ class Forecaster:
         return find_implausible(medians, ranges, newest, self.header.limits)
 
     def climatology_rows(self, panel: Panel) -> Tensor:
-        """Where each station of a panel stands in the climatology; the last row for those training did not know. (S,)"""
+        """The row of the climatology for each station of a panel; the last row for stations that training did not know. (S,)"""
         known = {station: row for row, station in enumerate(self.header.stations)}
         rows = [known.get(station, len(known)) for station in panel.stations["station_id"]]
         return torch.tensor(rows, device=self.device)
 
     def cells_of(self, panel: Panel, origins: Tensor) -> tuple[Tensor, Tensor]:
-        """Month and hour of the day of each lead of each window, both (B, H)."""
+        """Month (0 to 11) and hour of the day (UTC) of each lead of each window, both (B, H)."""
         base = np.datetime64(panel.start.replace(tzinfo=None), "h")
         leads = np.arange(1, HORIZON_HOURS + 1)
         times = base + (origins.cpu().numpy()[:, None] + leads)
@@ -233,7 +238,7 @@ class Forecaster:
         return torch.from_numpy(month).to(self.device), torch.from_numpy(hour).to(self.device)
 
     def _unscale(self, values: Tensor) -> Tensor:
-        """From scaled targets (..., V) to their units."""
+        """Turn scaled targets (..., V) into their units."""
         V = len(self.header.targets)
         mean, deviation = (
             torch.from_numpy(part[:V]).to(self.device) for part in (self.scale.mean, self.scale.deviation)
@@ -241,6 +246,6 @@ class Forecaster:
         return values * deviation + mean
 
     def _in_units(self, quantiles: Tensor) -> Tensor:
-        """From scaled, sorted quantiles (..., V, Q) to units, within what is possible."""
+        """Turn scaled, sorted quantiles (..., V, Q) into units, within the physical limits."""
         values = self._unscale(quantiles.transpose(-1, -2)).transpose(-1, -2)
         return apply_physical_limits(values, self.header.targets, self.header.limits, self.header.traces)

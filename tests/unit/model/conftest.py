@@ -1,4 +1,4 @@
-"""Networks and windows made at random, for comparison with slow oracles."""
+"""Random panels and windows, for comparison with slow oracles, and something tiny to train on."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ START = datetime(2025, 12, 20, 5, tzinfo=UTC)
 
 @pytest.fixture
 def make_batch() -> Callable[..., Batch]:
-    """Windows of independent standard normal values, each hour of each channel missing with the given chance."""
+    """Windows of independent standard normal values, each hour of each channel missing with the given probability."""
 
     def make(size: int, channels: int = 2, missing: float = 0.2, seed: int = 0, truth_missing: float = 0.0) -> Batch:
         rng = np.random.default_rng(seed)
@@ -46,8 +46,8 @@ def make_batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture
-def make_plain_network() -> Callable[[np.ndarray], Panel]:
-    """A network of values (S, T, C), NaN where missing, each known at its hour and never revised."""
+def make_plain_panel() -> Callable[[np.ndarray], Panel]:
+    """A panel of values (S, T, C), NaN where missing, each known at its hour and never revised."""
 
     def make(values: np.ndarray) -> Panel:
         S, T, C = values.shape
@@ -69,9 +69,9 @@ def make_plain_network() -> Callable[[np.ndarray], Panel]:
 
 
 @pytest.fixture
-def training_data(make_plain_network: Callable[[np.ndarray], Panel]) -> TrainingData:
-    """The four windows of one station of noise, to learn from and to be validated on."""
-    panel = make_plain_network(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
+def training_data(make_plain_panel: Callable[[np.ndarray], Panel]) -> TrainingData:
+    """The four windows of one station of noise, to train and validate on."""
+    panel = make_plain_panel(np.random.default_rng(6).normal(size=(1, BLOCK.end, 1)))
     windows = Windows(panel, Scale(np.zeros(1, np.float32), np.ones(1, np.float32)), torch.device("cpu"))
     return make_training_data(
         windows, BLOCK, [windows.gather(torch.zeros(4, dtype=torch.int64), torch.arange(167, 171))]

@@ -1,4 +1,4 @@
-"""The baselines, on cases small enough to see through."""
+"""The baselines, on cases small enough to check by hand."""
 
 from collections.abc import Callable
 
@@ -24,39 +24,39 @@ nan = np.nan
 ONE = Scale(np.zeros(2, np.float32), np.ones(2, np.float32))
 
 
-def window(make_plain_network: Callable[[np.ndarray], Panel], values: np.ndarray, t0: int) -> Batch:
+def window(make_plain_panel: Callable[[np.ndarray], Panel], values: np.ndarray, t0: int) -> Batch:
     """The unscaled window of one series (T,)."""
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
-    panel = make_plain_network(values[None, :, None])
+    panel = make_plain_panel(values[None, :, None])
     return Windows(panel, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([t0]))
 
 
-def test_persistence_is_the_last_known_value_at_every_lead(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
+def test_persistence_is_the_last_known_value_at_every_lead(make_plain_panel: Callable[[np.ndarray], Panel]) -> None:
     series = np.arange(240.0)
     series[199:201] = nan
-    forecast = persistence(window(make_plain_network, series, 200), 1)
+    forecast = persistence(window(make_plain_panel, series, 200), 1)
     assert forecast[0, :, 0].tolist() == [198.0] * 24
 
 
 def test_the_same_hour_yesterday_is_24_hours_before_each_lead(
-    make_plain_network: Callable[[np.ndarray], Panel],
+    make_plain_panel: Callable[[np.ndarray], Panel],
 ) -> None:
     series = np.arange(240.0)
     series[180] = nan  # 24 hours before lead 4: the hour before stands in
-    forecast = same_hour_yesterday(window(make_plain_network, series, 200), 1)
+    forecast = same_hour_yesterday(window(make_plain_panel, series, 200), 1)
     expected = [200.0 + lead - 24 for lead in range(1, 25)]
     expected[3] = 179.0
     assert forecast[0, :, 0].tolist() == expected
 
 
-def test_before_any_value_both_are_the_training_mean(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
-    batch = window(make_plain_network, np.full(240, nan), 200)
+def test_before_any_value_both_are_the_training_mean(make_plain_panel: Callable[[np.ndarray], Panel]) -> None:
+    batch = window(make_plain_panel, np.full(240, nan), 200)
     assert (persistence(batch, 1) == 0).all()
     assert (same_hour_yesterday(batch, 1) == 0).all()
 
 
-def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
-    month, hour = calendar_cells(make_plain_network(np.zeros((1, 300, 1))), 300)  # from 20 December, 5 o'clock
+def test_the_cells_of_the_calendar_are_month_and_utc_hour(make_plain_panel: Callable[[np.ndarray], Panel]) -> None:
+    month, hour = calendar_cells(make_plain_panel(np.zeros((1, 300, 1))), 300)  # from 20 December, 5 o'clock
     assert (month[0], hour[0]) == (11, 5)
     assert (month[19], hour[19]) == (11, 0)
     assert (month[282], hour[282]) == (11, 23)
@@ -119,10 +119,10 @@ def test_of_a_baseline_and_its_residuals_the_share_of_the_truth_below_is_the_lev
     point = truth.nan_to_num(0.0) + bias + torch.randn(size, 2, 1, generator=rng)
     quantiles = point[..., None] + residual_quantiles(truth - point)
     for lead in range(2):
-        there = ~truth[:, lead, 0].isnan()
+        valid = ~truth[:, lead, 0].isnan()
         for q, level in enumerate(LEVELS):
-            share = (truth[there, lead, 0] < quantiles[there, lead, 0, q]).double().mean().item()
-            assert share == pytest.approx(level, abs=1.01 / there.sum().item())
+            coverage = (truth[valid, lead, 0] < quantiles[valid, lead, 0, q]).double().mean().item()
+            assert coverage == pytest.approx(level, abs=1.01 / valid.sum().item())
 
 
 def test_without_truth_there_are_no_residuals() -> None:

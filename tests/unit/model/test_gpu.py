@@ -1,4 +1,4 @@
-"""The same on a GPU: these tests need one, and say so where there is none."""
+"""The network and its training on a GPU; skipped on machines without one."""
 
 import dataclasses
 

@@ -36,7 +36,7 @@ Version = tuple[float, list[float | None]]  # known from (hours after START), va
 
 @cache
 def history(seed: int) -> dict[tuple[int, int], list[Version]]:
-    """The versions of each station and hour: holes, delays of minutes to days, corrections, values that came and went."""
+    """The versions of each station and hour: holes, delays of minutes to days, corrections, values that appear and disappear."""
     rng = np.random.default_rng(seed)
     versions: dict[tuple[int, int], list[Version]] = {}
     for s in range(S):
@@ -89,7 +89,7 @@ def target(seed: int, s: int, hour: int, c: int) -> float:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, S - 1), st.integers(0, T - 1)), min_size=1, max_size=4))
-def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: int, at: list[tuple[int, int]]) -> None:
+def test_a_window_holds_what_was_believed_at_t0_and_the_later_truth(seed: int, at: list[tuple[int, int]]) -> None:
     stations, origins = (torch.tensor(part) for part in zip(*at, strict=True))
     batch = windows(seed).gather(stations, origins)
     for b, (s, t0) in enumerate(at):
@@ -97,9 +97,9 @@ def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: in
             last, age = 0.0, 168
             for t in range(168):
                 value = believed(seed, s, t0 - 167 + t, t0, c)
-                there = not math.isnan(value)
-                last, age = (value, 0) if there else (last, 168 if age == 168 else age + 1)
-                assert bool(batch.mask[b, t, c]) is there
+                present = not math.isnan(value)
+                last, age = (value, 0) if present else (last, 168 if age == 168 else age + 1)
+                assert bool(batch.mask[b, t, c]) is present
                 assert batch.filled[b, t, c].item() == pytest.approx(last)
                 assert batch.staleness[b, t, c].item() == age
             assert batch.last[b, c].item() == pytest.approx(last)
@@ -109,7 +109,7 @@ def test_a_window_holds_what_was_believed_at_t0_and_the_truth_that_came(seed: in
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, S - 1), st.integers(0, T - 1)), min_size=1, max_size=4))
-def test_around_is_what_the_neighbours_were_known_to_show_at_t0(seed: int, at: list[tuple[int, int]]) -> None:
+def test_around_is_the_mean_of_the_neighbours_as_known_at_t0(seed: int, at: list[tuple[int, int]]) -> None:
     """Their mean less the station's own last value, 0 where none was known; an hour revised after t0 is not looked at."""
     stations, origins = (torch.tensor(part) for part in zip(*at, strict=True))
     batch = windows(seed, near=True).gather(stations, origins)
@@ -124,16 +124,16 @@ def test_around_is_what_the_neighbours_were_known_to_show_at_t0(seed: int, at: l
                 assert batch.around[b, a, c].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_without_neighbours_there_is_nothing_around() -> None:
+def test_without_neighbours_around_is_zero() -> None:
     assert not windows(0).gather(torch.tensor([0, 1, 2]), torch.tensor([200, 230, 100])).around.any()
 
 
-def test_a_simulated_outage_around_takes_exactly_its_hours_out() -> None:
+def test_a_simulated_outage_of_the_neighbours_takes_exactly_its_hours_out() -> None:
     stations, origins = torch.tensor([0, 1]), torch.tensor([200, 230])
-    hide, none = torch.zeros(2, 168, dtype=torch.bool), torch.zeros(2, 168, dtype=torch.bool)
-    hide[0, 150:] = True
+    outage, none = torch.zeros(2, 168, dtype=torch.bool), torch.zeros(2, 168, dtype=torch.bool)
+    outage[0, 150:] = True
     plain = windows(0, near=True).gather(stations, origins)
-    hidden = windows(0, near=True).gather(stations, origins, none, hide)
+    hidden = windows(0, near=True).gather(stations, origins, none, outage)
     assert not hidden.around[0, -18:].any()
     assert plain.around[0, -18:].any()  # or the outage would hide nothing
     assert torch.equal(hidden.around[0, :-18], plain.around[0, :-18])
@@ -143,9 +143,9 @@ def test_a_simulated_outage_around_takes_exactly_its_hours_out() -> None:
 
 def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
     stations, origins = torch.tensor([0, 1]), torch.tensor([200, 230])
-    hide = torch.zeros(2, 168, dtype=torch.bool)
-    hide[0, 150:] = True
-    plain, hidden = windows(0).gather(stations, origins), windows(0).gather(stations, origins, hide)
+    outage = torch.zeros(2, 168, dtype=torch.bool)
+    outage[0, 150:] = True
+    plain, hidden = windows(0).gather(stations, origins), windows(0).gather(stations, origins, outage)
     assert not hidden.mask[0, 150:].any()
     assert torch.equal(hidden.mask[0, :150], plain.mask[0, :150])
     assert torch.equal(hidden.filled[1], plain.filled[1])
@@ -154,10 +154,10 @@ def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
 
 
 def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
-    make_plain_network: Callable[[np.ndarray], Panel],
+    make_plain_panel: Callable[[np.ndarray], Panel],
 ) -> None:
     rng = np.random.default_rng(2)
-    plain = make_plain_network(rng.normal(size=(2, 230, 3)))
+    plain = make_plain_panel(rng.normal(size=(2, 230, 3)))
     weight = rng.choice([1.0, 0.5], size=(2, 230, 3))
     scale = Scale(np.zeros(3, np.float32), np.ones(3, np.float32))
     stations, origins = torch.tensor([1, 0, 1]), torch.tensor([200, 180, 3])
@@ -177,9 +177,9 @@ def test_the_weight_of_the_truth_is_that_of_its_hour_and_changes_nothing_else(
 
 
 def test_truth_after_the_last_hour_is_missing_and_its_weight_finite(
-    make_plain_network: Callable[[np.ndarray], Panel],
+    make_plain_panel: Callable[[np.ndarray], Panel],
 ) -> None:
-    panel = replace(make_plain_network(np.zeros((1, 230, 1))), weight=np.full((1, 230, 1), 0.5, np.float16))
+    panel = replace(make_plain_panel(np.zeros((1, 230, 1))), weight=np.full((1, 230, 1), 0.5, np.float16))
     scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
     batch = Windows(panel, scale, torch.device("cpu")).gather(torch.tensor([0]), torch.tensor([229]))
     assert batch.truth.isnan().all()

@@ -38,8 +38,8 @@ def train_alone(
     member: Member,
     training_data: TrainingData,
     config: ModelConfig,
-    watch: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
     ranks: Ranks = ALONE,
 ) -> Trained:
     """A training of one network."""
-    return train_together([member], training_data, config, watch, ranks)[0]
+    return train_together([member], training_data, config, on_progress, ranks)[0]

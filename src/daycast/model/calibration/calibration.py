@@ -1,4 +1,7 @@
-"""Calibrations as the rows of a table, one for each forecaster and variable."""
+"""`Calibration`: the correction of quantiles, how it is applied, and how it is stored as rows of a table.
+
+B windows, P moments, I inputs, H leads, V targets, Q quantiles.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +14,21 @@ from daycast.model.config import MEDIAN, QUANTILES
 from daycast.model.windows import REGIMES, Batch
 from daycast.times import EPOCH, HORIZON_HOURS, hours_between
 
-# Calibration: quantiles are moved so that each has its share of what comes at or below it.
-
-
-INPUTS = (*REGIMES, "alone")  # I: the input regimes, and a stale station whose neighbours are silent too
+INPUTS = (*REGIMES, "alone")  # I: the input regimes; and `alone`, a stale station whose neighbours are silent too
 _SILENT_H = 3
+_SHAPES = {
+    "shift": (24, HORIZON_HOURS),
+    "stretch": (24, HORIZON_HOURS, len(QUANTILES)),
+    "widening": (len(INPUTS), HORIZON_HOURS, len(QUANTILES)),
+}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learned of one forecaster at P moments; each holds for the hours of issue from then until the next.
+    """The correction of one forecaster's quantiles, learned at P moments; each holds until the next.
 
-    A quantile becomes median + shift + (quantile - median) * stretch * widening. Stretching keeps what the forecaster says of how
-    certain a day is, which adding a constant would not.
+    A quantile becomes median + shift + (quantile - median) * stretch * widening. Stretching keeps the difference between
+    certain and uncertain days, which adding a constant would not.
     """
 
     since: Tensor  # (P,) int64 hours since 1970, ascending
@@ -32,15 +37,15 @@ class Calibration:
     widening: Tensor  # (P, I, H, V, Q), above 0
 
     def apply(self, quantiles: Tensor, issued: Tensor, hour: Tensor, inputs: Tensor) -> Tensor:
-        """Calibrated quantiles, sorted; as they were where they were issued before anything was learned.
+        """Calibrate quantiles (B, H, V, Q), scaled; the result is sorted. Those issued before the first moment stay the same.
 
-        quantiles (B, H, V, Q) scaled; issued (B,) hours since 1970; hour (B,) of the solar day; inputs (B,) indices into INPUTS.
+        issued (B,): hours since 1970; hour (B,): hour of issue in mean solar time; inputs (B,): indices into INPUTS.
         """
-        at = torch.searchsorted(self.since, issued, right=True) - 1
+        at = torch.searchsorted(self.since, issued, right=True) - 1  # (B,)
         known, at = at >= 0, at.clamp(min=0)
-        median = quantiles[..., MEDIAN : MEDIAN + 1]
+        median = quantiles[..., MEDIAN : MEDIAN + 1]  # (B, H, V, 1)
         stretched = (quantiles - median) * self.stretch[at, hour] * self.widening[at, inputs]
-        moved = median + self.shift[at, hour][..., None] + stretched
+        moved = median + self.shift[at, hour][..., None] + stretched  # (B, H, V, Q)
         return torch.where(known[:, None, None, None], moved, quantiles).sort(dim=-1).values
 
     def to(self, device: torch.device) -> "Calibration":
@@ -49,28 +54,24 @@ class Calibration:
 
 
 def join(calibrations: Sequence[Calibration]) -> Calibration:
-    """Calibrations of one forecaster, in the order of time, as one."""
+    """Concatenate the calibrations of one forecaster, in order of time."""
     parts = ("since", "shift", "stretch", "widening")
     return Calibration(*(torch.cat([getattr(one, part) for one in calibrations]) for part in parts))
 
 
 def inputs_of(batch: Batch) -> Tensor:
-    """Index into INPUTS of each window. (B,)"""
+    """The index into INPUTS of each window. (B,)"""
     inputs = batch.regime()
     silent = (batch.around[:, -_SILENT_H:] == 0).flatten(1).all(dim=1)
     inputs[silent & (inputs == REGIMES.index("stale"))] = INPUTS.index("alone")
     return inputs
 
 
-_SHAPES = {
-    "shift": (24, HORIZON_HOURS),
-    "stretch": (24, HORIZON_HOURS, len(QUANTILES)),
-    "widening": (len(INPUTS), HORIZON_HOURS, len(QUANTILES)),
-}
-
-
 def to_rows(learned: Mapping[str, Calibration], targets: Sequence[str]) -> pl.DataFrame:
-    """What was learned last: forecaster, variable, and shift, stretch and widening as lists in the order of their axes."""
+    """The last calibration of each forecaster as rows: forecaster, variable, and shift, stretch and widening as flat lists.
+
+    learned: by forecaster; targets: V names.
+    """
     rows = [
         {
             "forecaster": name,
@@ -84,7 +85,7 @@ def to_rows(learned: Mapping[str, Calibration], targets: Sequence[str]) -> pl.Da
 
 
 def from_rows(rows: pl.DataFrame, targets: Sequence[str], device: torch.device) -> dict[str, Calibration]:
-    """The calibration of each forecaster, of rows that hold from one moment on, their column `calibrated_at`."""
+    """The calibration of each forecaster, by name, from rows as from `to_rows` with one `calibrated_at` per forecaster."""
     loaded = {}
     for (name,), own in rows.partition_by("forecaster", as_dict=True).items():
         since = torch.tensor([hours_between(EPOCH, own["calibrated_at"][0])])

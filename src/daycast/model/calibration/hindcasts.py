@@ -1,4 +1,7 @@
-"""How a forecaster did at past hours, before calibration: what calibrations are learned from."""
+"""Hindcasts: forecasts of past hours as they were possible then, before calibration. Calibrations are learned from them.
+
+N windows, S stations, T history hours, H leads, V targets, Q quantiles.
+"""
 
 from collections.abc import Sequence
 from copy import copy
@@ -19,116 +22,118 @@ from daycast.model.windows import Windows
 from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS
 
 LOOK_BACK_DAYS = 90
-_WINDOWS_A_DAY = 60  # of all stations together: their weather is much the same, and more tell little more
-_EVERY_DISTURBED = 3  # one window in so many is forecast once more with a part of its history hidden
+_WINDOWS_A_DAY = 60  # of all stations together: their weather is alike, and more windows add little
+_MASK_EVERY = 3  # one window in so many is forecast a second time with a part of its history masked
 
 
 @dataclass(frozen=True)
 class Hindcasts:
-    """N windows: what was forecast and what came, both scaled.
+    """N forecasts and their truth, both scaled.
 
-    Of variables that are often exactly nothing, as rain is, nothing is said to have come: there quantiles lie at the limit, and
-    coverage says nothing of them.
+    The truth of zero-inflated variables (rain) is masked: their lower quantiles lie at the limit of 0, where coverage says
+    nothing about an interval.
     """
 
     quantiles: dict[str, Tensor]  # by forecaster (N, H, V, Q)
     truth: Tensor  # (N, H, V), NaN where missing
-    known_from: Tensor  # (N, H) hours since 1970: when it was
+    known_from: Tensor  # (N, H) hours since 1970: when the truth was known
     issued: Tensor  # (N,) hours since 1970
-    hour: Tensor  # (N,) of issue, in the station's mean solar time
+    hour: Tensor  # (N,) hour of issue in the station's mean solar time
     inputs: Tensor  # (N,) index into INPUTS
-    masked: Tensor  # (N,) bool: a part of the history was hidden
-    superseded: Tensor  # (N,) bool: forecast by linear weights other than those that serve
+    masked: Tensor  # (N,) bool: a part of the history was masked
+    superseded: Tensor  # (N,) bool: forecast with other linear weights than those that serve
 
-    def of(self, rows: Tensor) -> "Hindcasts":
-        """Some of its windows, by a mask (N,)."""
+    def select(self, rows: Tensor) -> "Hindcasts":
+        """The windows of a mask (N,)."""
         quantiles = {name: own[rows] for name, own in self.quantiles.items()}
         parts = (self.truth, self.known_from, self.issued, self.hour, self.inputs, self.masked, self.superseded)
         return Hindcasts(quantiles, *(part[rows] for part in parts))
 
-    def by(self, now: int) -> "Hindcasts":
-        """What of it was known at an hour since 1970."""
-        begun = self.of(self.issued < now)
-        truth = begun.truth.masked_fill((begun.known_from > now)[..., None], torch.nan)
-        rest = (begun.known_from, begun.issued, begun.hour, begun.inputs, begun.masked, begun.superseded)
-        return Hindcasts(begun.quantiles, truth, *rest)
+    def as_of(self, now: int) -> "Hindcasts":
+        """What was known at an hour since 1970: windows issued before it, and truth known by it."""
+        issued = self.select(self.issued < now)
+        truth = issued.truth.masked_fill((issued.known_from > now)[..., None], torch.nan)
+        rest = (issued.known_from, issued.issued, issued.hour, issued.inputs, issued.masked, issued.superseded)
+        return Hindcasts(issued.quantiles, truth, *rest)
+
+
+def first_hindcast(header: Header, now: datetime) -> datetime:
+    """The first hour of issue that a calibration at `now` learns from: after training, and at most LOOK_BACK_DAYS ago."""
+    return min(max(now - LOOK_BACK_DAYS * DAY, datetime.fromisoformat(header.trained_until)), now)
 
 
 def make_hindcasts(
     forecaster: Forecaster, windows: Windows, since: datetime, until: datetime, names: Sequence[str]
 ) -> Hindcasts | None:
-    """Forecast some of the windows issued in [since, until), at every hour of the day, and some of them with poorer inputs.
+    """Forecast a sample of the windows issued in [since, until), at all hours of the day; some again with masked inputs.
 
-    None where there are none. Hours before the end of training are left out, for they tell nothing of what is to come. Where the
-    linear weights were refreshed with what came, those of the training block are used instead.
+    Returns None if there is no window. Hours before the end of training are left out, because forecasts of them are too good.
+    For hours that the refreshed linear weights were fitted to, the weights of the training block are used instead.
     """
     stations, origins = _choose(forecaster, windows, since, until)
     if not len(stations):
         return None
     panel, device = windows.panel, forecaster.device
-    stations, origins, masked, hide = _add_masked(stations, origins)
+    stations, origins, masked, outages = _add_masked(stations, origins)
     seen = origins + 1 < panel.index_of(datetime.fromisoformat(forecaster.header.refreshed_until))
     unrefreshed = copy(forecaster)
     unrefreshed.linear = forecaster.fitted
-    often_none = torch.tensor([trace > 0 for trace in forecaster.header.traces], device=device)
+    zero_inflated = torch.tensor([trace > 0 for trace in forecaster.header.traces], device=device)  # (V,)
     parts = []
     for owner, rows in ((unrefreshed, np.flatnonzero(seen)), (forecaster, np.flatnonzero(~seen))):
         index = stations[rows], origins[rows]
-        for part, batch, quantiles in owner.forecast(windows, *index, names, (hide[0][rows], hide[1][rows])):
+        for part, batch, quantiles in owner.forecast(windows, *index, names, (outages[0][rows], outages[1][rows])):
             at, t0 = (one[part] for one in index)
             parts.append(
                 Hindcasts(
-                    quantiles,
-                    batch.truth[..., : len(often_none)].masked_fill(often_none, torch.nan),
-                    _known_from(windows, at, t0),
-                    torch.from_numpy(panel.hours_since_1970(t0)).to(device),
-                    torch.from_numpy(solar_hours(panel, at, t0)).to(device),
-                    inputs_of(batch),
-                    torch.from_numpy(masked[rows][part]).to(device),
-                    torch.full((len(at),), owner.linear is not forecaster.linear, device=device),
+                    quantiles=quantiles,
+                    truth=batch.truth[..., : len(zero_inflated)].masked_fill(zero_inflated, torch.nan),
+                    known_from=_known_from(windows, at, t0),
+                    issued=torch.from_numpy(panel.hours_since_1970(t0)).to(device),
+                    hour=torch.from_numpy(solar_hours(panel, at, t0)).to(device),
+                    inputs=inputs_of(batch),
+                    masked=torch.from_numpy(masked[rows][part]).to(device),
+                    superseded=torch.full((len(at),), owner.linear is not forecaster.linear, device=device),
                 )
             )
-    return _join(parts)
-
-
-def _add_masked(
-    stations: np.ndarray, origins: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Tensor, Tensor]]:
-    """The windows (N,) and some of them once more, (M,): stations, origins, whether disturbed, and the hours to hide (M, T)."""
-    again = np.arange(0, len(stations), _EVERY_DISTURBED)
-    whole = torch.zeros(len(stations), HISTORY_HOURS, dtype=torch.bool)
-    hide, hide_around = (torch.cat([whole, mask]) for mask in choose_masked(len(again)))
-    masked = np.repeat([False, True], [len(stations), len(again)])
-    stations, origins = (np.concatenate([index, index[again]]) for index in (stations, origins))
-    return stations, origins, masked, (hide, hide_around)
-
-
-def first_hindcast(header: Header, now: datetime) -> datetime:
-    """The first hour of issue that a calibration at `now` is learned from: training has not seen it, and it is not too old."""
-    return min(max(now - LOOK_BACK_DAYS * DAY, datetime.fromisoformat(header.trained_until)), now)
-
-
-def choose_masked(size: int) -> tuple[Tensor, Tensor]:
-    """Hours to hide: a station fails alone, it fails with its neighbours, or it is new, in turns. Both (size, T) bool.
-
-    The newest 3 to 24 hours, the fewer the likelier; or all but the newest 3 to 23. The second mask is for the neighbours.
-    """
-    rng = np.random.default_rng(size)
-    hours, kind = np.arange(HISTORY_HOURS), np.arange(size)[:, None] % 3
-    failed = hours >= HISTORY_HOURS - (3 + np.floor(22 * rng.random(size) ** 2))[:, None]
-    new = hours < HISTORY_HOURS - rng.integers(3, 24, size)[:, None]
-    return torch.from_numpy(np.where(kind < 2, failed, new)), torch.from_numpy(failed & (kind == 1))
+    return _concat(parts)
 
 
 def _choose(
     forecaster: Forecaster, windows: Windows, since: datetime, until: datetime
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Stations and origins (N,) of a sample of the windows after training."""
     panel, trained_until = windows.panel, datetime.fromisoformat(forecaster.header.trained_until)
     first = max(panel.index_of(max(since, trained_until)), 0)
     block = Block(first + 1 - HISTORY_HOURS, min(panel.index_of(until) + HORIZON_HOURS, panel.hours))
     eligible = eligible_origins(panel, block, len(forecaster.header.targets))
     days = max(block.last_origin + 1 - first, 24) / 24
     return subsample_hours(eligible, int(days * _WINDOWS_A_DAY))
+
+
+def _add_masked(
+    stations: np.ndarray, origins: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Tensor, Tensor]]:
+    """Repeat some of the windows (N,) with masked inputs: stations, origins and masked (M,), and the outages, two (M, T)."""
+    repeated = np.arange(0, len(stations), _MASK_EVERY)
+    none = torch.zeros(len(stations), HISTORY_HOURS, dtype=torch.bool)
+    outage, outage_around = (torch.cat([none, mask]) for mask in choose_outages(len(repeated)))
+    masked = np.repeat([False, True], [len(stations), len(repeated)])
+    stations, origins = (np.concatenate([index, index[repeated]]) for index in (stations, origins))
+    return stations, origins, masked, (outage, outage_around)
+
+
+def choose_outages(size: int) -> tuple[Tensor, Tensor]:
+    """Hours to mask: of the station, and of its neighbours. Both (size, T) bool
+
+    Three cases take turns: the station fails, the station and its neighbours fail, the station is new. A failure takes the
+    newest 3 to 24 hours, short ones more often; a new station has only the newest 3 to 23 hours.
+    """
+    rng = np.random.default_rng(size)
+    hours, case = np.arange(HISTORY_HOURS), np.arange(size)[:, None] % 3
+    failed = hours >= HISTORY_HOURS - (3 + np.floor(22 * rng.random(size) ** 2))[:, None]
+    new = hours < HISTORY_HOURS - rng.integers(3, 24, size)[:, None]
+    return torch.from_numpy(np.where(case < 2, failed, new)), torch.from_numpy(failed & (case == 1))
 
 
 def _known_from(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> Tensor:
@@ -139,7 +144,7 @@ def _known_from(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> 
     return torch.from_numpy(panel.hours_since_1970(np.where(hours < panel.hours, known, NEVER))).to(windows.device)
 
 
-def _join(parts: Sequence[Hindcasts]) -> Hindcasts:
+def _concat(parts: Sequence[Hindcasts]) -> Hindcasts:
     quantiles = {name: torch.cat([part.quantiles[name] for part in parts]) for name in parts[0].quantiles}
     rest = ("truth", "known_from", "issued", "hour", "inputs", "masked", "superseded")
     return Hindcasts(quantiles, *(torch.cat([getattr(part, name) for part in parts]) for name in rest))

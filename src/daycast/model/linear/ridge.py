@@ -1,8 +1,11 @@
 """Ridge regression from the window to every lead and target at once, in closed form: the `ridge` baseline and the linear path.
 
-The baseline reads the station's own history and the calendar. The path that stands beside the recurrent network also reads what
-the neighbours showed, and the newest day times the hour of the day, for the atmosphere's day has no linear clock. What others
-forecast corrects it, by rows that `fit_external_correction` puts below its weights.
+The baseline reads the station's own history and the calendar. The linear path also reads the neighbours, and the newest day times
+the hour of the day, because the effect of the newest hours depends on the time of day. Rows from `fit_external_correction` below
+its weights correct it by external forecasts.
+
+In order: features, forecasts, `Moments` (sums over windows) and how they are made. B windows, P features, H leads, V targets,
+K external channels.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,21 +17,21 @@ from torch import Tensor
 from daycast.model.windows import CLOCK, Batch
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
-PENALTIES = (1e-3, 1e-2, 1e-1)  # candidates, relative to the number of windows
-_BLOCKS = 6  # of columns, by which second moments are summed up
-_NEWEST_H = 24  # hours whose effect may depend on the hour of issue
+PENALTIES = (1e-3, 1e-2, 1e-1)  # the candidates, relative to the number of windows
+_BLOCKS = 6  # of columns, in which second moments are summed
+_NEWEST_H = 24  # newest hours, whose effect may depend on the hour of issue
 
 Features = Callable[[Batch], Tensor]
 
 
 def ridge_features(batch: Batch) -> Tensor:
-    """What the baseline reads: all filled history, the calendar of the horizon, and a constant. (B, P)"""
+    """The features of the baseline: all filled history, the calendar of the horizon, and a constant. (B, P)"""
     ones = torch.ones(len(batch.filled), 1, device=batch.filled.device)
     return torch.cat([batch.filled.flatten(1), batch.calendar[:, HISTORY_HOURS:].flatten(1), ones], dim=1)
 
 
 def path_features(batch: Batch) -> Tensor:
-    """What the linear path reads: neighbours, the newest day times the clock at t0, and, last, what the baseline reads. (B, P)"""
+    """The features of the linear path: neighbours, the newest day times the clock at t0, then those of the baseline. (B, P)"""
     clock = batch.calendar[:, HISTORY_HOURS - 1, CLOCK]  # (B, 2)
     newest = batch.filled[:, -_NEWEST_H:].flatten(1)
     by_hour = [newest * clock[:, :1], newest * clock[:, 1:]]
@@ -36,9 +39,9 @@ def path_features(batch: Batch) -> Tensor:
 
 
 def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Features) -> Tensor:
-    """A forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V).
+    """A point forecast in scaled units: the last value plus a departure. weights (P, H·V); returns (B, H, V).
 
-    Where others forecast nothing, rows of `fit_external_correction` below the P change nothing.
+    Further rows of the weights, from `fit_external_correction`, act only on windows with external forecasts.
     """
     x = features(batch)  # (B, P)
     forecast = batch.last[:, None, :targets] + (x @ weights[: x.shape[1]]).unflatten(1, (-1, targets))
@@ -46,46 +49,46 @@ def linear_forecast(weights: Tensor, batch: Batch, targets: int, features: Featu
 
 
 def correct(forecast: Tensor, batch: Batch, rows: Tensor) -> Tensor:
-    """A forecast (B, H, V) corrected by those of others. rows (H·K + 1, H·V) of `fit_external_correction`, or none."""
+    """Correct a forecast (B, H, V) by the external ones. rows (H·K + 1, H·V) from `fit_external_correction`, or empty."""
     if batch.external_forecasts is None or not len(rows):
         return forecast
     return forecast + (external_features(batch, forecast) @ rows).unflatten(1, (-1, forecast.shape[2]))
 
 
 def external_features(batch: Batch, forecast: Tensor) -> Tensor:
-    """How far others' forecasts lie from one of ours (B, H, V), and whether there are any. (B, H·K + 1)
+    """External forecasts less our forecast (B, H, V), 0 where there is none, and whether a window has any. (B, H·K + 1)
 
-    0 where there is none: what nobody else forecasts is left to our own.
+    Raises ValueError if the batch was gathered without external forecasts.
     """
     if batch.external_forecasts is None:
-        raise ValueError("the batch was gathered without others' forecasts")
+        raise ValueError("the batch was gathered without external forecasts")
     valid = (~batch.external_forecasts.absent).to(forecast.dtype)[:, None]
     return torch.cat([batch.external_forecasts.departure(forecast, batch.last).flatten(1), valid], dim=1)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over windows from which ridge weights follow; those of disjoint windows add up.
+    """Sums over windows from which ridge weights follow; the moments of disjoint windows add up.
 
-    Targets that are missing in some windows share the features' second moments with the others, scaled by their own count: exact
-    where nothing is missing, and otherwise right if what is missing is so at random. A weight of 0.5 is half a missing value.
+    All targets share one Gram matrix, scaled by each target's own count. That is exact if no truth is missing, and right if
+    it is missing at random. A truth with weight 0.5 counts as half missing.
     """
 
-    gram: Tensor  # (P, P) float64, or float32 where they are only kept
-    moment: Tensor  # (P, H·V) float64
-    count: Tensor  # (H·V,) float64
+    gram: Tensor  # (P, P) XᵀX; float64, or float32 while it is only stored
+    moment: Tensor  # (P, H·V) XᵀY, float64
+    count: Tensor  # (H·V,) sum of the weights of the truth, float64
     windows: int
 
-    def to_keep(self) -> "Moments":
-        """The same in half the memory."""
+    def to_float32(self) -> "Moments":
+        """The same with the Gram matrix in half the memory."""
         return replace(self, gram=self.gram.float())
 
     def last(self, columns: int) -> "Moments":
-        """Those of the last features alone."""
+        """The moments of the last features only."""
         return replace(self, gram=self.gram[-columns:, -columns:], moment=self.moment[-columns:])
 
     def __sub__(self, part: "Moments") -> "Moments":
-        """The moments of what is left without a part."""
+        """The moments without a part."""
         return Moments(
             self.gram - part.gram, self.moment - part.moment, self.count - part.count, self.windows - part.windows
         )
@@ -102,8 +105,17 @@ class Moments:
         return weights
 
 
-def sum_up(parts: Sequence[Moments]) -> Moments:
-    """The moments of all the windows of these parts, at least one."""
+def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
+    """Solve (gram + penalty · I) w = moment by Cholesky factorisation; the last feature is the constant and not shrunk."""
+    ridge = torch.full((len(gram),), penalty, dtype=gram.dtype, device=gram.device)
+    ridge[-1] = 1e-9
+    factor = gram.clone()
+    factor.diagonal().add_(ridge)
+    return torch.cholesky_solve(moment, torch.linalg.cholesky(factor, out=factor))
+
+
+def add_moments(parts: Sequence[Moments]) -> Moments:
+    """The moments of all windows of these parts. There must be at least one part."""
     first, *others = parts
     gram, moment, count = (sums.to(torch.double, copy=True) for sums in (first.gram, first.moment, first.count))
     for part in others:  # in place: each gram is as large as all windows of a small network
@@ -114,7 +126,7 @@ def sum_up(parts: Sequence[Moments]) -> Moments:
 
 
 def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> Moments:
-    """The moments of these windows, which may come in any pieces, at least one of them."""
+    """The moments of these windows, in batches of any size. Raises ValueError if there is none."""
     return sum_rows(
         (features(batch), *weigh_departure(batch, batch.last[:, None, :targets].expand(-1, HORIZON_HOURS, -1)))
         for batch in batches
@@ -122,7 +134,7 @@ def sum_moments(batches: Iterable[Batch], targets: int, features: Features) -> M
 
 
 def sum_rows(rows: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Moments:
-    """The moments of features (B, P) and what `weigh_departure` makes of the truth, in any pieces, at least one."""
+    """The moments of pieces of any size: features (B, P), and what `weigh_departure` returns. Raises ValueError without any."""
     gram = moment = count = None
     windows = 0
     for x, y, weight in rows:
@@ -142,7 +154,7 @@ def sum_rows(rows: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Moments:
 
 
 def _add_gram(gram: Tensor, x: Tensor) -> None:
-    """Add xᵀx (P, P) where it is not below the blocks of the diagonal: what is below mirrors it, and half the work is saved."""
+    """Add xᵀx to gram (P, P), only in and above the diagonal blocks, which saves half the work; `_mirror` fills in the rest."""
     for block in _blocks(len(gram)):
         gram[block, block.start :] += x[:, block].T @ x[:, block.start :]
 
@@ -158,18 +170,10 @@ def _blocks(size: int) -> list[slice]:
 
 
 def weigh_departure(batch: Batch, base: Tensor) -> tuple[Tensor, Tensor]:
-    """What came less the base (B, H, V), times what it counts; and what it counts, nothing where missing. Both (B, H·V)"""
+    """Truth less the base (B, H, V), times its weight, and the weight, which is 0 where the truth is missing. Both (B, H·V)"""
     truth, weight = batch.truth_of(base.shape[2])
     departure = (truth - base).flatten(1)
     valid = ~departure.isnan()
     if weight is None:
         return departure.nan_to_num(0.0), valid
     return departure.nan_to_num(0.0) * weight.flatten(1), valid * weight.flatten(1)
-
-
-def _solve(gram: Tensor, moment: Tensor, penalty: float) -> Tensor:
-    ridge = torch.full((len(gram),), penalty, dtype=gram.dtype, device=gram.device)
-    ridge[-1] = 1e-9  # the constant is not shrunk
-    factor = gram.clone()
-    factor.diagonal().add_(ridge)
-    return torch.cholesky_solve(moment, torch.linalg.cholesky(factor, out=factor))

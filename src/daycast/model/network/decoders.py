@@ -1,6 +1,6 @@
-"""The autoregressive decoder: each lead reads how far the hour before lay from the linear path.
+"""Attention and the two decoders: `direct` reads all leads in one pass, `autoregressive` feeds each lead the one before it.
 
-In training that hour's truth, or what the network itself forecast for it; in a forecast always the latter.
+B windows, T history hours, H leads, V targets, Q quantiles, D hidden units, N features of each lead.
 """
 
 from collections.abc import Callable
@@ -11,77 +11,81 @@ from torch import Tensor, nn
 from daycast.model.config import MEDIAN
 from daycast.model.network.cells import Cell, Generator, State
 
-# Attention: each lead looks back over all hours of the history, instead of at the encoder's last state alone.
+ReadOut = Callable[
+    [Tensor], Tensor
+]  # (B, hours, D) -> (B, hours, V, Q): departure of the median and raw quantile steps
 
 
 class Attention(nn.Module):
-    """Scaled dot products of what the decoder says with what the encoder said, and the two merged.
+    """Each lead looks back over all hours of the history, and not at the encoder's last state alone.
 
-    The "general" score and the attentional vector of Luong, Pham & Manning (2015), doi:10.18653/v1/D15-1166, scaled as by Vaswani
+    The "general" score and the attentional vector of Luong, Pham & Manning (2015), doi:10.18653/v1/D15-1166, scaled as in Vaswani
     et al. (2017), arXiv:1706.03762.
     """
 
     def __init__(self, hidden_size: int, width: int) -> None:
-        """hidden: of the decoder; width: of the encoder's outputs."""
+        """hidden_size: D of the decoder; width: of the encoder's outputs, D or 2D."""
         super().__init__()
         self.query = nn.Linear(hidden_size, width, bias=False)
         self.merge = nn.Linear(hidden_size + width, hidden_size)
 
     def forward(self, decoded: Tensor, outputs: Tensor) -> Tensor:
-        """From the decoder's outputs (B, hours, D) and the encoder's (B, T, width) to (B, hours, D)."""
-        context = nn.functional.scaled_dot_product_attention(self.query(decoded), outputs, outputs)
-        return torch.tanh(self.merge(torch.cat([decoded, context], dim=2)))
+        """Merge the decoder's outputs (B, hours, D) with those of the encoder (B, T, width) into (B, hours, D)."""
+        context = nn.functional.scaled_dot_product_attention(self.query(decoded), outputs, outputs)  # (B, hours, width)
+        return torch.tanh(self.merge(torch.cat([decoded, context], dim=2)))  # (B, hours, D)
 
 
-# The direct decoder: all leads in one pass, none reads another's forecast, so that no error is carried on.
+def decode_directly(cell: Cell, known: Tensor, state: State, read_out: ReadOut) -> Tensor:
+    """Decode all leads in one pass. No lead reads the forecast of another, so no error accumulates.
 
-
-def decode_directly(cell: Cell, known: Tensor, state: State, read_out: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `read_out` makes of the cell's outputs, (B, H, V, Q). known (B, H, K): of the horizon; state: the encoder's at t0.
-
-    Taieb, Bontempi, Atiya & Sorjamaa (2012), doi:10.1016/j.eswa.2012.01.039, on direct and recursive strategies.
+    known (B, H, N): features of the leads; state: the encoder's at t0. Returns (B, H, V, Q).
+    Direct and recursive strategies: Taieb, Bontempi, Atiya & Sorjamaa (2012), doi:10.1016/j.eswa.2012.01.039.
     """
-    return read_out(cell(known, state)[0])
-
-
-ReadOut = Callable[
-    [Tensor], Tensor
-]  # from the cell's outputs (B, hours, D) to (B, hours, V, Q), departures from the path
+    return read_out(cell(known, state)[0])  # (B, H, V, Q)
 
 
 def decode_step_by_step(cell: Cell, known: Tensor, state: State, read_out: ReadOut, targets: int) -> Tensor:
-    """One lead after the other, each reading the median of the one before. known (B, H, K); returns (B, H, V, Q)."""
-    before = known.new_zeros(len(known), 1, targets)  # at t0 itself there is no forecast to depart from
+    """Forecast lead by lead: each reads the median departure of the one before. known (B, H, N); returns (B, H, V, Q)."""
+    previous = known.new_zeros(len(known), 1, targets)  # (B, 1, V); at t0 there is no forecast yet
     raw = []
     for lead in range(known.shape[1]):
-        decoded, state = cell(torch.cat([known[:, lead : lead + 1], before], dim=2), state)
-        raw.append(read_out(decoded))
-        before = raw[-1][..., MEDIAN]
-    return torch.cat(raw, dim=1)
+        decoded, state = cell(torch.cat([known[:, lead : lead + 1], previous], dim=2), state)  # (B, 1, D)
+        raw.append(read_out(decoded))  # (B, 1, V, Q)
+        previous = raw[-1][..., MEDIAN]  # (B, 1, V)
+    return torch.cat(raw, dim=1)  # (B, H, V, Q)
 
 
 def decode_in_two_passes(
-    cell: Cell, known: Tensor, state: State, read_out: ReadOut, target: Tensor, share: Tensor, chance: Generator = None
+    cell: Cell,
+    known: Tensor,
+    state: State,
+    read_out: ReadOut,
+    target: Tensor,
+    ratio: Tensor,
+    generator: Generator = None,
 ) -> Tensor:
-    """Training without a loop over the leads: a pass over the truth, then one over a mixture of it and what the first forecast.
+    """Train the autoregressive decoder without a loop over the leads (parallel scheduled sampling). Returns (B, H, V, Q).
 
-    came (B, H, V): what came less the linear path, NaN where missing, which is never shown; share (): how many of the hours show
-    the truth. Returns (B, H, V, Q). Scheduled sampling: Bengio et al. (2015), arXiv:1506.03099; in parallel: Mihaylova & Martins
-    (2019), doi:10.18653/v1/P19-2049. No gradient runs through the first pass.
+    The first pass reads the truth and gets no gradient. The second reads, at each lead, either the truth of the lead before or
+    what the first pass forecast for it.
+
+    target (B, H, V): truth less the linear path, NaN where missing, which is never shown; ratio (): probability of the truth.
+    Scheduled sampling: Bengio et al. (2015), arXiv:1506.03099; in parallel: Mihaylova & Martins (2019),
+    doi:10.18653/v1/P19-2049.
     """
     truth = target.nan_to_num(0.0)
     with torch.no_grad():
-        own = _read_before(cell, known, state, read_out, truth)[..., MEDIAN]
-    shown = (torch.rand(*target.shape[:2], 1, device=target.device, generator=chance) < share) & ~target.isnan()
-    return _read_before(cell, known, state, read_out, torch.where(shown, truth, own))
+        forecast = _read_previous(cell, known, state, read_out, truth)[..., MEDIAN]  # (B, H, V)
+    forced = torch.rand(*target.shape[:2], 1, device=target.device, generator=generator) < ratio  # (B, H, 1)
+    return _read_previous(cell, known, state, read_out, torch.where(forced & ~target.isnan(), truth, forecast))
 
 
-def _read_before(cell: Cell, known: Tensor, state: State, read_out: ReadOut, values: Tensor) -> Tensor:
-    """Every lead reads the value of the one before it, the first one 0. values (B, H, V)"""
-    before = torch.nn.functional.pad(values[:, :-1], (0, 0, 1, 0))
-    return read_out(cell(torch.cat([known, before], dim=2), state)[0])
+def _read_previous(cell: Cell, known: Tensor, state: State, read_out: ReadOut, values: Tensor) -> Tensor:
+    """One pass in which each lead reads the value (B, H, V) of the lead before it, the first one 0. Returns (B, H, V, Q)."""
+    previous = torch.nn.functional.pad(values[:, :-1], (0, 0, 1, 0))  # (B, H, V)
+    return read_out(cell(torch.cat([known, previous], dim=2), state)[0])
 
 
 def teacher_forcing_ratio(step: Tensor, steps: int, first: float, last: float) -> Tensor:
-    """The share of true values at a step of training: from `first` to `last` in a straight line, as in Bengio et al. (2015)."""
+    """The probability of the truth at a training step: linear from `first` to `last` over `steps` (Bengio et al. 2015)."""
     return first + (last - first) * (step / max(steps, 1)).clamp(max=1.0)

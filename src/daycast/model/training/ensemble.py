@@ -1,4 +1,4 @@
-"""Train the members of an ensemble, as many at once as there are cores, and let validation choose among cells."""
+"""Train the members of an ensemble, as many at once as there are cores, and choose among them by validation loss."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,38 +13,36 @@ from daycast.model.training.plan import load_plan, plan_training, save_plan
 from daycast.model.training.state import FRESH, TrainContext, TrainingData, next_beginning
 from daycast.model.training.trainer import Member, Progress, train_together, validation_loss
 
-_MARGIN = (
-    0.01  # by which one kind alone must validate better than all together, for what averages more errs less next year
-)
-
-
+# A single kind of cell must validate better than all members together by this fraction, because an average of more networks
+# loses less on next year's weather.
+_MARGIN = 0.01
 _log = logging.getLogger("daycast")
 
 
 class TrainedEnsemble(NamedTuple):
-    """What the training of an ensemble came to."""
+    """The result of training an ensemble."""
 
-    cells: tuple[str, ...]  # of the members chosen
-    ensemble: Ensemble  # these members
-    losses: dict[str, float]  # validation loss of every choice there was
+    cells: tuple[str, ...]  # of the chosen members
+    ensemble: Ensemble  # the chosen members
+    losses: dict[str, float]  # validation loss of every choice
     members: int  # how many were trained
 
 
 def plan_ensemble(training_data: TrainingData, config: ModelConfig, context: TrainContext, spent: float) -> ModelConfig:
-    """The configuration with its epochs decided: as given, as an interrupted training had planned, or by a plan made now.
+    """The configuration with `epochs` set: as given, else as an interrupted training had planned, else by a new plan.
 
-    spent: seconds of `max_minutes` that the linear path took; as much is kept for what follows the networks, on the holdout.
+    spent: seconds of `max_minutes` that the linear path took; the same time is reserved for the holdout.
     """
     if config.epochs is not None:
         return config
-    kept, ranks = context.state_of("plan"), context.ranks
-    plan = load_plan(config, kept)
-    planned = all(ranks.all_of(plan is not None))  # of several processes some may have been killed before they had one
+    path, ranks = context.state_of("plan"), context.ranks
+    plan = load_plan(config, path)
+    planned = all(ranks.gather(plan is not None))  # some of the processes may have been killed before they saved one
     if plan is None or not planned:
         left = 60 * config.max_minutes - 2 * spent
         members, at_once = _make_members(training_data, config, context), _at_once(training_data, config, ranks)
         plan = plan_training(members, at_once, training_data, config, left, ranks)
-        save_plan(plan, kept)
+        save_plan(plan, path)
     _log.info("%s", plan)
     return plan.config
 
@@ -52,48 +50,48 @@ def plan_ensemble(training_data: TrainingData, config: ModelConfig, context: Tra
 def train_ensemble(
     training_data: TrainingData,
     config: ModelConfig,
-    watch: Callable[[Progress], None],
+    on_progress: Callable[[Progress], None],
     context: TrainContext = FRESH,
 ) -> TrainedEnsemble:
     """Train the members and choose among them.
 
-    With `cell = "auto"` the members take turns being GRU and LSTM, and whichever validates best serves: one kind, or all of
-    them together. No further members are begun once `max_minutes` are over.
+    With `cell = "auto"` the members alternate between GRU and LSTM, and validation chooses one kind or all members together.
+    No further member starts after `max_minutes`.
     """
     ranks, waiting = context.ranks, _make_members(training_data, config, context)
     at_once, spent, trained = _at_once(training_data, config, ranks), 0.0, list[tuple[str, Seq2Seq]]()
-    for some in (waiting[k : k + at_once] for k in range(0, len(waiting), at_once)):
-        if trained and ranks.of_first(spent) > 60 * config.max_minutes:
+    for group in (waiting[k : k + at_once] for k in range(0, len(waiting), at_once)):
+        if trained and ranks.first(spent) > 60 * config.max_minutes:
             break
-        done = train_together(some, training_data, config, watch, ranks)
-        trained += [(member.cell, one.net) for member, one in zip(some, done, strict=True)]
+        done = train_together(group, training_data, config, on_progress, ranks)
+        trained += [(member.cell, one.net) for member, one in zip(group, done, strict=True)]
         spent += max(one.seconds for one in done)
     return TrainedEnsemble(*_choose(trained, training_data), len(trained))
 
 
 def _make_members(training_data: TrainingData, config: ModelConfig, context: TrainContext) -> list[Member]:
-    kinds = AUTO if config.cell == "auto" else (config.cell,)
-    return [_make_member(number, kinds, training_data, config, context) for number in range(config.ensemble_size)]
+    cells = AUTO if config.cell == "auto" else (config.cell,)
+    return [_make_member(index, cells, training_data, config, context) for index in range(config.ensemble_size)]
 
 
 def _make_member(
-    number: int, kinds: Sequence[str], training_data: TrainingData, config: ModelConfig, context: TrainContext
+    index: int, cells: Sequence[str], training_data: TrainingData, config: ModelConfig, context: TrainContext
 ) -> Member:
-    """number: counted from 0."""
-    cell, begun = kinds[number % len(kinds)], number // len(kinds)
-    state = context.state_of(f"{number + 1}-{cell}")
-    beginning = next_beginning(training_data.beginnings, cell, begun)
-    return Member(cell, 1000 * config.seed + number + 1, number + 1, state, beginning)
+    cell, earlier = cells[index % len(cells)], index // len(cells)  # earlier: members with the same cell
+    state = context.state_of(f"{index + 1}-{cell}")
+    beginning = next_beginning(training_data.beginnings, cell, earlier)
+    return Member(cell, 1000 * config.seed + index + 1, index + 1, state, beginning)
 
 
 def _at_once(training_data: TrainingData, config: ModelConfig, ranks: Ranks) -> int:
-    """How many members train at the same time. Between stacked layers dropout draws from torch's only generator: one."""
+    """How many members train at the same time: with stacked layers one, for their dropout draws from torch's global generator."""
     return 1 if ranks.size > 1 or config.layers > 1 else threads_for(training_data.windows.device)
 
 
 def _choose(
     members: Sequence[tuple[str, Seq2Seq]], training_data: TrainingData
 ) -> tuple[tuple[str, ...], Ensemble, dict[str, float]]:
+    """The cells and the ensemble with the lowest validation loss, and the loss of every choice: each cell, and all together."""
     choices: dict[str, Sequence[tuple[str, Seq2Seq]]] = {
         cell: [member for member in members if member[0] == cell] for cell, _ in members
     }

@@ -1,4 +1,12 @@
-"""Several processes that train one network together: each draws windows of its own, and all take the mean of their gradients."""
+"""Threads and processes: `run_parallel` shares work among threads of a CPU, `Ranks` is a process's place in distributed training.
+
+Why a thread each: a recurrent network is a chain of small operations. Two threads that share every operation are hardly faster
+than one, and on a busy machine many times slower, because each waits for the other. Two threads that work on a network or a
+batch each do twice as much.
+
+Subnormal numbers are flushed to zero in these threads. Gradients that vanish over 168 steps become such numbers, and a CPU takes
+a hundred times as long for each: training would take four times as long.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,36 +21,26 @@ from torch import nn
 from daycast.errors import ConfigError
 from daycast.model.device import choose_device
 
-# Work that is done side by side on a CPU: each part by a thread, none waits for another within an operation.
-#
-# A recurrent network is a chain of small operations. Two threads that share each of them are hardly faster than one, and on
-# a busy machine many times slower, because at every operation one waits for the other. Two threads with a network or a
-# batch each do twice as much.
-#
-# Subnormal numbers count as zero meanwhile. Gradients that vanish over 168 steps are such numbers, and a CPU takes a
-# hundred times as long for each of them: a training would take four times as long.
-
-
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-_one_at_a_time = threading.Lock()
-_own = threading.local()  # `flushes`: whether subnormal numbers are zero to this thread
+_start_lock = threading.Lock()
+_thread_state = threading.local()  # `flushes`: whether this thread flushes subnormal numbers to zero
 
 
 def threads_for(device: torch.device) -> int:
-    """How many parts are worth working on at once: one for each of torch's threads on a CPU, on any other device one in all."""
+    """How many parts to work on at once: torch's number of threads on a CPU, 1 on any other device."""
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
-    """What `work` makes of each part, in their order, by so many threads, among which torch's own are divided.
+    """Apply `work` to each part in that many threads, and return the results in the order of the parts.
 
-    With one thread it is the calling one. What torch keeps for a thread (inference or autocast mode) `work` sets itself, and of
-    torch's only generator of random numbers it must not draw: whose turn it were would be chance. Where the caller is interrupted
-    the work goes on until it ends of itself.
+    Torch's own threads are divided among them. With one thread, the calling thread does the work.
+    `work` must set torch's thread-local modes (inference, autocast) itself, and must not draw from torch's global random
+    generator, because the order of the threads is not fixed. If the caller is interrupted, begun parts still finish.
     """
     if threads <= 1 or not parts:
-        with _flushing():
+        with _flush_subnormals():
             return [work(part) for part in parts]
     pool = _start_threads(min(threads, len(parts)), max(torch.get_num_threads() // threads, 1))
     try:
@@ -52,50 +50,51 @@ def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], threads:
 
 
 @contextmanager
-def _flushing() -> Iterator[None]:
-    """Subnormal numbers are zero to this thread for the length of the block, where the processor can do that."""
-    if getattr(_own, "flushes", False):
+def _flush_subnormals() -> Iterator[None]:
+    """Flush subnormal numbers to zero in this thread for the length of the block, if the processor can."""
+    if getattr(_thread_state, "flushes", False):
         yield
         return
-    _own.flushes = torch.set_flush_denormal(True)
+    _thread_state.flushes = torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
-        _own.flushes = False
+        _thread_state.flushes = False
 
 
-def _start_threads(count: int, share: int) -> ThreadPoolExecutor:
-    """So many, each with its share of torch's threads.
+def _start_threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
+    """Start threads with `torch_threads` of torch's threads each.
 
-    To set it is also to set what any thread that is yet to begin finds, so that the caller sets that back before anything else.
+    Setting torch's number in one thread also sets what threads that start later begin with. Therefore the caller sets its own
+    number again at once.
     """
-    pool, settled = ThreadPoolExecutor(count), threading.Barrier(count + 1)
+    pool, ready = ThreadPoolExecutor(count), threading.Barrier(count + 1)
 
-    def settle() -> None:
-        torch.get_num_threads()  # a thread's first question sets its number to what all begin with
-        torch.set_num_threads(share)
-        _own.flushes = torch.set_flush_denormal(True)
-        settled.wait()
+    def configure() -> None:
+        torch.get_num_threads()  # the first call in a thread sets its number to the default of all
+        torch.set_num_threads(torch_threads)
+        _thread_state.flushes = torch.set_flush_denormal(True)
+        ready.wait()
 
-    with _one_at_a_time:
+    with _start_lock:
         for _ in range(count):
-            pool.submit(settle)
-        settled.wait()
+            pool.submit(configure)
+        ready.wait()
         torch.set_num_threads(torch.get_num_threads())
     return pool
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The place of this process among those that train together; by default it is alone, and nothing is exchanged."""
+    """The place of this process among those that train one network together on separate batches. By default it is alone."""
 
     rank: int = 0
     size: int = 1
     device: str | torch.device = "cpu"
 
     def average_gradients(self, net: nn.Module) -> None:
-        """Give every process the mean of the gradients of all."""
+        """Replace the gradients in every process by their mean over all processes."""
         if self.size == 1:
             return
         import torch.distributed as dist  # noqa: PLC0415 - only where there are several
@@ -107,8 +106,8 @@ class Ranks:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def all_of(self, number: float) -> list[float]:
-        """The number that each process came with, in the order of their ranks."""
+    def gather(self, number: float) -> list[float]:
+        """The number of each process, by rank. All processes must call it."""
         if self.size == 1:
             return [number]
         import torch.distributed as dist  # noqa: PLC0415
@@ -118,9 +117,9 @@ class Ranks:
         dist.all_gather(numbers, mine)
         return [other.item() for other in numbers]
 
-    def of_first(self, number: float) -> float:
-        """The number that the first process came with."""
-        return self.all_of(number)[0]
+    def first(self, number: float) -> float:
+        """The number of the process with rank 0. All processes must call it."""
+        return self.gather(number)[0]
 
 
 ALONE = Ranks()
@@ -128,22 +127,22 @@ ALONE = Ranks()
 
 @contextmanager
 def join_ranks(device: str) -> Iterator[Ranks]:
-    """The processes that torch's launcher started, this among them: NCCL between GPUs, one each, and gloo between CPUs.
+    """Join the processes that torch's launcher started: NCCL between GPUs, one GPU per process, gloo between CPUs.
 
-    Raises ConfigError where there are more processes than GPUs.
+    Raises ConfigError if there are more processes than GPUs.
     """
     import torch.distributed as dist  # noqa: PLC0415
 
-    place = choose_device(device)
-    if place.type == "cuda":
-        local, valid = dist.get_node_local_rank(0), torch.cuda.device_count()
-        if local >= valid:
+    own = choose_device(device)
+    if own.type == "cuda":
+        local, available = dist.get_node_local_rank(0), torch.cuda.device_count()
+        if local >= available:
             raise ConfigError(
-                f"model.processes asks for more GPUs than the {valid} of this machine: choose at most that"
+                f"model.processes asks for more GPUs than the {available} of this machine: choose at most that"
             )
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size(), place)
+        yield Ranks(dist.get_rank(), dist.get_world_size(), own)
     finally:
         dist.destroy_process_group()

@@ -36,10 +36,10 @@ def run(kind: str, module: torch.nn.Module, x: np.ndarray, state: State | None =
     """All outputs (B, hours, D) and the last state, (layers, B, D), two of them for an LSTM."""
     weights, layers, D = weights_of(module), module.num_layers, module.hidden_size
     start = np.zeros((layers, len(x), D)) if state is None else None
-    hidden_size, cell = (start, start) if state is None else _as_arrays(state)
+    hidden, cell = (start, start) if state is None else _as_arrays(state)
     last = []
     for layer in range(layers):
-        h, c, outputs = hidden_size[layer], cell[layer], []
+        h, c, outputs = hidden[layer], cell[layer], []
         for hour in range(x.shape[1]):
             given = x[:, hour] @ weights[f"weight_ih_l{layer}"].T + weights[f"bias_ih_l{layer}"]
             recurrent = h @ weights[f"weight_hh_l{layer}"].T + weights[f"bias_hh_l{layer}"]
@@ -47,10 +47,10 @@ def run(kind: str, module: torch.nn.Module, x: np.ndarray, state: State | None =
             outputs.append(h)
         x = np.stack(outputs, axis=1)
         last.append((h, c))
-    hidden_size, cell = (torch.from_numpy(np.stack(part)) for part in zip(*last, strict=True))
-    return x, (hidden_size, cell) if kind == "lstm" else hidden_size
+    hidden, cell = (torch.from_numpy(np.stack(part)) for part in zip(*last, strict=True))
+    return x, (hidden, cell) if kind == "lstm" else hidden
 
 
 def _as_arrays(state: State) -> tuple[np.ndarray, np.ndarray]:
-    hidden_size, cell = state if isinstance(state, tuple) else (state, torch.zeros_like(state))
-    return hidden_size.detach().numpy(), cell.detach().numpy()
+    hidden, cell = state if isinstance(state, tuple) else (state, torch.zeros_like(state))
+    return hidden.detach().numpy(), cell.detach().numpy()

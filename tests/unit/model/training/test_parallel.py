@@ -1,4 +1,4 @@
-"""Threads that work side by side: in order, with torch's threads divided among them, and without holding up who gives up."""
+"""Threads that work in parallel: results in order, torch's threads divided among them, and no waiting after an interruption."""
 
 import threading
 
@@ -17,7 +17,7 @@ def in_another_thread() -> int:
     return seen[0]
 
 
-def test_the_results_stand_in_the_order_of_the_parts_whoever_was_first() -> None:
+def test_the_results_stand_in_the_order_of_the_parts_whichever_was_first() -> None:
     second_is_done = threading.Event()
 
     def work(part: int) -> int:
@@ -53,7 +53,7 @@ def test_one_thread_is_the_callers_own() -> None:
     assert run_parallel(lambda _: threading.get_ident(), range(2), 1) == [threading.get_ident()] * 2
 
 
-def test_what_fails_is_told_at_once_though_another_part_still_runs() -> None:
+def test_an_error_is_raised_at_once_while_another_part_still_runs() -> None:
     told = threading.Event()
 
     def work(part: int) -> bool:

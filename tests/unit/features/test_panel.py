@@ -1,4 +1,4 @@
-"""A network as arrays: holes are NaN, knowledge rounds up to the hour, what was believed before stands aside."""
+"""The panel: holes are NaN, known_from is rounded up to the hour, earlier versions are kept as revisions; blocks of stations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from daycast.features.channels import Channel, make_channels
-from daycast.features.panel import NEVER, Panel, make_panel
+from daycast.features.panel import NEVER, Panel, Revisions, make_panel, split_panel
 from daycast.quality.flags import keep_usable
 from daycast.times import HOUR, UTC_TIME
 from daycast.variables import BUILT_IN, flag_column
@@ -27,7 +27,7 @@ TWO = pl.DataFrame(
 )
 
 
-def panel(*rows: tuple[str, int, float, float | None, float | None, float | None], hours: int = 5) -> Panel:
+def small_panel(*rows: tuple[str, int, float, float | None, float | None, float | None], hours: int = 5) -> Panel:
     """Rows of (station, hour, hours known from, hours known until or None, temperature, dew point)."""
     frame = pl.DataFrame(
         [
@@ -41,7 +41,7 @@ def panel(*rows: tuple[str, int, float, float | None, float | None, float | None
 
 
 def test_every_value_stands_at_its_station_hour_and_channel() -> None:
-    made = panel(("a", 0, 0, None, 1.0, 2.0), ("b", 4, 4, None, 3.0, None))
+    made = small_panel(("a", 0, 0, None, 1.0, 2.0), ("b", 4, 4, None, 3.0, None))
     expected = np.full((2, 5, 2), np.nan, np.float32)
     expected[0, 0] = 1.0, 2.0
     expected[1, 4, 0] = 3.0
@@ -78,7 +78,7 @@ def test_a_network_read_some_stations_at_a_time_is_the_one_read_at_once(monkeypa
 
 
 def test_an_hour_without_a_row_is_never_known() -> None:
-    made = panel(("a", 1, 1, None, 1.0, 2.0))
+    made = small_panel(("a", 1, 1, None, 1.0, 2.0))
     assert made.known_from[0].tolist() == [NEVER, 1, NEVER, NEVER, NEVER]
 
 
@@ -87,11 +87,11 @@ def test_an_hour_without_a_row_is_never_known() -> None:
     [(timedelta(0), 2), (timedelta(microseconds=1), 3), (timedelta(minutes=59), 3), (timedelta(hours=1), 3)],
 )
 def test_knowledge_rounds_up_to_the_hour(known_after: timedelta, index: int) -> None:
-    assert panel(("a", 2, 2 + known_after / HOUR, None, 1.0, 2.0)).known_from[0, 2] == index
+    assert small_panel(("a", 2, 2 + known_after / HOUR, None, 1.0, 2.0)).known_from[0, 2] == index
 
 
 def test_a_former_version_is_a_revision_and_the_current_one_the_value() -> None:
-    made = panel(("a", 1, 1.25, 3.5, 1.0, None), ("a", 1, 3.5, None, 9.0, 2.0))
+    made = small_panel(("a", 1, 1.25, 3.5, 1.0, None), ("a", 1, 3.5, None, 9.0, 2.0))
     assert made.values[0, 1].tolist() == [9.0, 2.0]
     assert made.known_from[0, 1] == 4
     past = made.revisions
@@ -101,11 +101,11 @@ def test_a_former_version_is_a_revision_and_the_current_one_the_value() -> None:
 
 
 def test_a_version_that_no_full_hour_saw_is_left_out() -> None:
-    assert len(panel(("a", 1, 1.25, 1.5, 1.0, None), ("a", 1, 1.5, None, 9.0, 2.0)).revisions.hour) == 0
+    assert len(small_panel(("a", 1, 1.25, 1.5, 1.0, None), ("a", 1, 1.5, None, 9.0, 2.0)).revisions.hour) == 0
 
 
 def test_revisions_are_sorted_by_station_hour_and_time() -> None:
-    made = panel(
+    made = small_panel(
         ("b", 0, 0, 1, 1.0, 1.0),
         ("a", 2, 4, 5, 4.0, 1.0),
         ("a", 2, 3, 4, 3.0, 1.0),
@@ -115,7 +115,7 @@ def test_revisions_are_sorted_by_station_hour_and_time() -> None:
 
 
 def test_hours_outside_and_unlisted_stations_are_left_out() -> None:
-    made = panel(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
+    made = small_panel(("a", -1, 0, None, 1.0, 1.0), ("a", 5, 5, None, 1.0, 1.0), ("c", 1, 1, None, 1.0, 1.0))
     assert np.isnan(made.values).all()
 
 
@@ -177,7 +177,57 @@ def test_a_value_that_failed_later_is_still_what_was_believed_before() -> None:
 
 
 def test_indices_and_instants_are_inverse() -> None:
-    made = panel()
+    made = small_panel()
     assert made.hours == 5
     assert [made.index_of(made.time_of(hour)) for hour in (0, 3, 7)] == [0, 3, 7]
     assert made.time_of(3) == datetime(2026, 2, 1, 3, tzinfo=UTC)
+
+
+BLOCK_START = datetime(2026, 1, 1, tzinfo=UTC)
+NEIGHBOURS = np.array([[5, -1], [3, 0], [-1, -1], [1, 5], [2, -1], [0, 3]], np.int32)
+
+
+def six_stations() -> Panel:
+    """Six stations A to F with two hours; station s says 10 s and 10 s + 1; B and F were revised at hour 1."""
+    ids = list("ABCDEF")
+    stations = pl.DataFrame(
+        {"station_id": ids, "latitude": [0.0] * 6, "longitude": [0.0] * 6, "elevation_m": [0.0] * 6}
+    )
+    values = (np.arange(6)[:, None] * 10 + np.arange(2)).astype(np.float32)[..., None]
+    two = np.array([1, 1], np.int32)
+    revisions = Revisions(np.array([1, 5], np.int32), two, two, two + 1, np.array([[-1.0], [-5.0]], np.float32))
+    return Panel(
+        stations, BLOCK_START, (Channel("x"),), values, np.tile(np.arange(2, dtype=np.int32), (6, 1)), revisions
+    )
+
+
+def test_blocks_are_consecutive_and_cover_each_wanted_station_once():
+    blocks = list(split_panel(six_stations(), np.array([0, 1, 3, 4, 5]), NEIGHBOURS, 2))
+    own = [block.panel.stations["station_id"].gather(block.own).to_list() for block in blocks]
+    assert own == [["A", "B"], ["D", "E"], ["F"]]
+
+
+def test_a_block_brings_the_neighbours_of_its_own_stations_and_nobody_else():
+    blocks = split_panel(six_stations(), np.array([0, 1, 3, 4, 5]), NEIGHBOURS, 2)
+    assert [block.panel.stations["station_id"].to_list() for block in blocks] == [
+        ["A", "B", "D", "F"],
+        ["B", "C", "D", "E", "F"],
+        ["A", "D", "F"],
+    ]
+
+
+def test_a_station_of_a_block_sees_the_same_neighbours_in_the_same_order():
+    for block in split_panel(six_stations(), np.arange(6), NEIGHBOURS, 2):
+        ids = block.panel.stations["station_id"].to_list()
+        for row in block.own:
+            ids_here = [ids[other] if other >= 0 else None for other in block.neighbours[row]]
+            whole = NEIGHBOURS["ABCDEF".index(ids[row])]
+            assert ids_here == ["ABCDEF"[other] if other >= 0 else None for other in whole]
+
+
+def test_values_and_revisions_stay_with_their_station():
+    (_, block, _) = split_panel(six_stations(), np.arange(6), NEIGHBOURS, 2)
+    assert block.panel.stations["station_id"].to_list() == ["B", "C", "D", "F"]
+    assert block.panel.values[:, 1, 0].tolist() == [11, 21, 31, 51]
+    assert block.panel.revisions.station.tolist() == [0, 3]
+    assert block.panel.revisions.values[:, 0].tolist() == [-1, -5]

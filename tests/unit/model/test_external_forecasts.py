@@ -1,4 +1,4 @@
-"""What the model reads of others' forecasts: the newest issue that had come by t0, and nothing that came later."""
+"""External forecasts of a window: the newest issue that had arrived by t0, and nothing that came later."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -52,17 +52,17 @@ def gathered(rows: pl.DataFrame | None, stations: list[int], origins: list[int])
 
 
 def oracle(rows: pl.DataFrame, station: int, t0: int) -> tuple[list[list[float]], int]:
-    """By reading the rows that had come one after the other."""
-    now, issue, said = START + t0 * HOUR, None, {}
+    """By reading the received rows one after the other."""
+    now, issue, received = START + t0 * HOUR, None, {}
     for row in rows.sort("received_at").rows(named=True):
         if row["station_id"] != f"s{station}" or row["received_at"] > now:
             continue
-        said.setdefault(row["issued_at"], []).append(row)
+        received.setdefault(row["issued_at"], []).append(row)
         issue = row["issued_at"] if issue is None else max(issue, row["issued_at"])
     nothing = [[np.nan] * 2 for _ in range(HORIZON_HOURS)]
     if issue is None or now - issue > OLDEST_H * HOUR:
         return nothing, OLDEST_H
-    for row in said[issue]:
+    for row in received[issue]:
         lead = (row["valid_at"] - now) // HOUR
         if 1 <= lead <= HORIZON_HOURS:
             for k, (name, mean, deviation) in enumerate(((A, 3.0, 4.0), (B, 1.0, 2.0))):
@@ -72,16 +72,16 @@ def oracle(rows: pl.DataFrame, station: int, t0: int) -> tuple[list[list[float]]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_window_reads_the_newest_issue_that_had_come_as_it_was_known_then(seed: int) -> None:
+def test_a_window_reads_the_newest_issue_that_had_arrived_as_it_was_known_then(seed: int) -> None:
     rows = random_rows(seed)
     windows = [(s, t) for s in range(3) for t in range(-10, 240, 7)]
     got = gathered(rows, *map(list, zip(*windows, strict=True)))
     expected = [oracle(rows, s, t) for s, t in windows]
     np.testing.assert_allclose(got.values.numpy(), [values for values, _ in expected], rtol=1e-5, atol=1e-6)
     assert got.age.tolist() == [age for _, age in expected]
-    there = ~got.values.isnan().all(dim=2).all(dim=1)
-    assert 20 < there.sum() < len(windows) - 20
-    assert torch.equal(got.absent, ~there)
+    present = ~got.values.isnan().all(dim=2).all(dim=1)
+    assert 20 < present.sum() < len(windows) - 20
+    assert torch.equal(got.absent, ~present)
 
 
 def test_what_was_issued_or_received_after_t0_changes_nothing() -> None:
@@ -122,7 +122,7 @@ def test_features_are_departures_from_the_linear_path_or_the_last_value_then_mas
     assert ExternalForecast.width(0) == 0
 
 
-def test_hidden_windows_are_as_if_nothing_had_come_and_the_share_is_kept(make_batch) -> None:
+def test_dropped_external_forecasts_are_as_many_as_asked_and_of_the_oldest_age(make_batch) -> None:
     batch = make_batch(400, channels=3)
     external_forecast = ExternalForecast(
         torch.zeros(400, HORIZON_HOURS, 2), torch.full((400,), 3.0), torch.tensor(COLUMNS)

@@ -1,4 +1,4 @@
-"""What is news: a value that differs from what was known of that instant, then or by now."""
+"""New readings are those with a value that differs from what was known of that instant, then or by now."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def rows(*of: tuple[int, int, float | None, float | None], first: int = 0) -> pl
 
 
 def new_readings(readings: pl.DataFrame, held: pl.DataFrame, clock: int | None = None) -> list[tuple]:
-    """(minute observed, minute received, a, b) of the rows that are news; with a clock, receipt is assumed."""
+    """(minute observed, minute received, a, b) of the new rows; with a clock, receipt is assumed."""
     kept = deduplicate(readings, held, [A, B], None if clock is None else at(clock))
     return [((o - START).seconds // 60, (r - START).seconds // 60, a, b) for _, o, r, _, a, b in kept.iter_rows()]
 
@@ -40,7 +40,7 @@ NOTHING = rows()
 
 
 @pytest.mark.parametrize("clock", [None, 100])
-def test_the_first_readings_are_all_news_and_keep_their_receipt(clock: int | None) -> None:
+def test_the_first_readings_are_all_new_and_keep_their_receipt(clock: int | None) -> None:
     first = [(0, 5, 1.0, 2.0), (10, 15, 1.0, None), (20, 25, None, None)]
     assert new_readings(rows(*first), NOTHING, clock) == first
 
@@ -52,31 +52,31 @@ def test_the_very_same_readings_once_more_bring_nothing(clock: int | None) -> No
     assert new_readings(latest, held, clock) == []
 
 
-def test_no_reading_is_no_news() -> None:
+def test_without_readings_there_are_no_new_ones() -> None:
     assert new_readings(NOTHING, rows((0, 5, 1.0, 2.0))) == []
 
 
 @pytest.mark.parametrize("clock", [None, 100])
-def test_a_missing_value_never_is_news(clock: int | None) -> None:
+def test_a_missing_value_is_never_new(clock: int | None) -> None:
     assert new_readings(rows((0, 5, None, 2.0)), rows((0, 5, 1.0, 2.0)), clock) == []
 
 
-def test_a_value_where_there_was_none_is_news() -> None:
+def test_a_value_in_place_of_a_missing_one_is_new() -> None:
     assert new_readings(rows((0, 9, None, 2.0)), rows((0, 5, 1.0, None))) == [(0, 9, None, 2.0)]
 
 
-def test_a_value_is_compared_with_the_last_that_was_there() -> None:
+def test_a_value_is_compared_with_the_last_that_was_not_missing() -> None:
     held = rows((0, 5, 1.0, 2.0), (0, 6, None, 3.0))  # a: still 1, b: 3
     assert new_readings(rows((0, 9, 1.0, 3.0)), held, clock=90) == []
     assert new_readings(rows((0, 9, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
 
 
-def test_a_correction_that_is_taken_back_is_news_where_receipt_is_stated() -> None:
+def test_a_correction_that_is_taken_back_is_new_where_receipt_is_stated() -> None:
     back_and_forth = [(0, 5, 1.0, 2.0), (0, 6, 7.0, 2.0), (0, 7, 1.0, 2.0)]
     assert new_readings(rows(*back_and_forth), NOTHING) == back_and_forth
 
 
-def test_a_correction_that_is_taken_back_is_news_where_receipt_is_assumed() -> None:
+def test_a_correction_that_is_taken_back_is_new_where_receipt_is_assumed() -> None:
     held = rows((0, 5, 1.0, 2.0), (0, 50, 7.0, 2.0))
     assert new_readings(rows((0, 5, 1.0, 2.0)), held, clock=90) == [(0, 90, 1.0, 2.0)]
 
@@ -87,7 +87,7 @@ def test_a_row_that_states_another_receipt_is_kept_whatever_it_says() -> None:
     assert new_readings(rows((0, 7, 7.0, 2.0)), held) == [(0, 7, 7.0, 2.0)]
 
 
-def test_a_row_received_before_all_that_is_held_is_news() -> None:
+def test_a_row_received_before_all_that_are_held_is_new() -> None:
     assert new_readings(rows((0, 3, 1.0, 2.0)), rows((0, 5, 1.0, 2.0))) == [(0, 3, 1.0, 2.0)]
 
 
@@ -116,6 +116,6 @@ def test_stations_and_instants_are_told_apart() -> None:
     assert new_readings(rows((1, 9, 1.0, 2.0)), held) == [(1, 9, 1.0, 2.0)]
 
 
-def test_news_comes_in_the_order_of_the_rows() -> None:
+def test_new_readings_keep_the_order_of_the_rows() -> None:
     mixed = rows((30, 35, 1.0, 1.0), (0, 5, 1.0, 1.0), (20, 25, 1.0, 1.0))
     assert [row[0] for row in new_readings(mixed, NOTHING)] == [30, 0, 20]

@@ -1,14 +1,16 @@
-"""A fit believes the flags: what failed is as if it had never come, what is suspect counts half as truth."""
+"""A fit uses the quality flags (failed values count as missing, suspect ones half as truth), and chooses its variables."""
 
 from datetime import UTC, datetime
 from functools import cache
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
+from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.model.config import ModelConfig
-from daycast.model.fit import fit_forecaster
+from daycast.model.fit import choose_variables, fit_forecaster
 from daycast.model.forecaster import Forecaster
 from daycast.quality.flags import keep_usable
 from daycast.times import HOUR, UTC_TIME
@@ -64,12 +66,12 @@ def weather() -> pl.DataFrame:
 
 
 def flagged(flag: int, where: pl.Expr, values: dict[str, float]) -> pl.DataFrame:
-    """The weather with this flag at some hours, and these values in place of those that were there."""
-    there = {name: where & pl.col(name).is_not_null() for name in NAMES}
+    """The weather with this flag at some hours, and these values in place of the present ones."""
+    valid = {name: where & pl.col(name).is_not_null() for name in NAMES}
     return weather().with_columns(
-        *(pl.when(there[name]).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()),
+        *(pl.when(valid[name]).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()),
         *(
-            pl.when(there[name]).then(flag).otherwise(pl.col(flag_column(name))).cast(pl.UInt8).alias(flag_column(name))
+            pl.when(valid[name]).then(flag).otherwise(pl.col(flag_column(name))).cast(pl.UInt8).alias(flag_column(name))
             for name in NAMES
         ),
     )
@@ -91,7 +93,7 @@ def fitted(case: str) -> Forecaster:
     frame = {
         "good": weather,
         "failed": lambda: flagged(4, EVERY_OTHER, GARBAGE),
-        "never came": without_every_other,
+        "missing": without_every_other,
         "suspect": lambda: flagged(3, EVERY_OTHER_DAY, {}),
     }[case]()
     return fit_forecaster(keep_usable(frame, NAMES), STATIONS, GLOSSARY, TINY, "hash")
@@ -112,11 +114,11 @@ def numbers(forecaster: Forecaster) -> dict[str, np.ndarray]:
 
 
 def test_garbage_that_failed_changes_no_fitted_number() -> None:
-    expected, got = numbers(fitted("never came")), numbers(fitted("failed"))
+    expected, got = numbers(fitted("missing")), numbers(fitted("failed"))
     assert got.keys() == expected.keys()
     for name in expected:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
-    assert fitted("failed").header == fitted("never came").header
+    assert fitted("failed").header == fitted("missing").header
 
 
 def test_what_failed_is_missed() -> None:
@@ -144,7 +146,7 @@ def test_suspect_days_count_half_in_the_climatology() -> None:
         .agg(((weight * pl.col(NAMES[0])).sum() / weight.sum()).alias("mean"))
         .sort("hour")
     )
-    assert until.month == 1  # so that January is all there is
+    assert until.month == 1  # the training data has only January
     expected = (means["mean"].to_numpy() - fit.scale.mean[0]) / fit.scale.deviation[0]
     np.testing.assert_allclose(fit.climatology[1, 0, :, 0].numpy(), expected, atol=1e-5)
 
@@ -156,3 +158,42 @@ def test_flags_that_find_no_fault_change_no_fitted_number() -> None:
     for name in expected:
         np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
     assert torch.isfinite(fitted("good").fitted.ridge).all()
+
+
+ROWS = pl.DataFrame(
+    {
+        "air_temperature_c": [1.0, None],
+        "dew_point_c": [None, 0.5],
+        "wind_from_deg": [90.0, 180.0],
+        "wind_speed_m_s": pl.Series([None, None], dtype=pl.Float64),
+    }
+)
+
+
+def names(**config: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    targets, others = choose_variables(ROWS, BUILT_IN, ModelConfig(**config))
+    return [variable.name for variable in targets], [variable.name for variable in others]
+
+
+def test_every_target_with_a_value_is_forecast_and_everything_with_a_value_is_read():
+    assert names() == (["air_temperature_c", "dew_point_c"], ["wind_from_deg"])
+
+
+def test_targets_that_are_named_are_forecast_and_the_others_still_read():
+    assert names(targets=("dew_point_c",)) == (["dew_point_c"], ["air_temperature_c", "wind_from_deg"])
+
+
+def test_of_inputs_that_are_named_only_these_are_read_besides_the_targets():
+    assert names(targets=("dew_point_c",), inputs=("wind_from_deg",)) == (["dew_point_c"], ["wind_from_deg"])
+    assert names(targets=("dew_point_c",), inputs=("dew_point_c",)) == (["dew_point_c"], [])
+
+
+@pytest.mark.parametrize("key", ["targets", "inputs"])
+def test_what_is_named_and_has_no_value_is_an_error(key: str):
+    with pytest.raises(ConfigError, match=f"model.{key} names 'wind_speed_m_s', which no training row has a value of"):
+        names(**{key: ("wind_speed_m_s",)})
+
+
+def test_without_a_target_there_is_nothing_to_forecast():
+    with pytest.raises(NotEnoughDataError, match="no target variable has a value yet"):
+        choose_variables(ROWS.select("wind_from_deg"), BUILT_IN, ModelConfig())

@@ -1,4 +1,4 @@
-"""Others' forecasts as arrays, against a reading of the rows one by one."""
+"""External forecasts as arrays, against reading the rows one by one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ def rows(*of: tuple[str, int, int, float, float | None, float | None]) -> pl.Dat
     return pl.DataFrame(numbered, schema=SCHEMA, orient="row")
 
 
-def test_a_release_holds_its_issue_by_lead_and_nothing_where_it_says_nothing() -> None:
+def test_a_version_holds_its_issue_by_lead_and_nan_where_it_has_no_value() -> None:
     made = make_external_forecasts(
         rows(("a", 6, 1, 9, 5.0, 90.0), ("a", 6, 3, 9, 7.0, None)), STATIONS, [Channel(A)], START
     )
@@ -42,7 +42,7 @@ def test_a_direction_is_read_by_its_parts() -> None:
     np.testing.assert_allclose(made.values, [[[1.0, 0.0]]], atol=1e-6)
 
 
-def test_a_later_receipt_adds_to_what_the_earlier_said_and_wins_where_both_speak() -> None:
+def test_a_later_receipt_adds_to_the_earlier_one_and_wins_where_both_have_a_value() -> None:
     issue = rows(
         ("a", 0, 1, 2, 1.0, None), ("a", 0, 2, 2, 2.0, None), ("a", 0, 1, 5, 9.0, None), ("a", 0, 3, 5, 3.0, None)
     )
@@ -56,7 +56,7 @@ def test_of_two_receipts_within_the_hour_the_later_is_the_last_word() -> None:
     np.testing.assert_array_equal(made.values, [[[9.0]]])
 
 
-def test_other_stations_and_leads_that_no_forecast_of_ours_reaches_are_left_out() -> None:
+def test_other_stations_and_leads_beyond_the_longest_are_left_out() -> None:
     far = LONGEST_LEAD_H + 1
     made = make_external_forecasts(
         rows(("z", 0, 1, 0, 1.0, None), ("a", 0, far, 0, 1.0, None)), STATIONS, [Channel(A)], START
@@ -65,7 +65,7 @@ def test_other_stations_and_leads_that_no_forecast_of_ours_reaches_are_left_out(
     assert timedelta(hours=LONGEST_LEAD_H) == timedelta(days=1, hours=OLDEST_H)
 
 
-def test_only_channels_that_somebody_forecasts_are_covariates() -> None:
+def test_only_channels_with_values_are_external_channels() -> None:
     channels = [Channel(A), Channel("dew_point_c"), Channel(WIND, "sin"), Channel(WIND, "cos")]
     assert external_channels(rows(("a", 0, 1, 0, 1.0, None)), channels) == (Channel(A),)
     assert external_channels(rows(("a", 0, 1, 0, None, 7.0)), channels) == tuple(channels[2:])

@@ -1,4 +1,4 @@
-"""A training that was killed goes on as if it had not been; what is no state of its own is left alone."""
+"""A killed training resumes as if it had never stopped, unusable states are ignored, and a warm start takes old weights."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from daycast.model.config import ModelConfig
 from daycast.model.training.ensemble import train_ensemble
 from daycast.model.training.parallel import Ranks
-from daycast.model.training.state import TrainContext, TrainingData, forget_states
+from daycast.model.training.state import TrainContext, TrainingData, forget_states, next_beginning
 from daycast.model.training.trainer import Member, Progress, Trained
 from unit.model.training_data import TINY, train_alone
 
@@ -25,21 +25,21 @@ class KilledError(Exception):
 
 
 def killed_in(epoch: int, member: int = 1) -> Callable[[Progress], None]:
-    def watch(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         if (progress.epoch, progress.member) == (epoch, member):
             raise KilledError
 
-    return watch
+    return on_progress
 
 
 def train(
     training_data: TrainingData,
     state: Path | None,
-    watch: Callable = lambda _: None,
+    on_progress: Callable = lambda _: None,
     config: ModelConfig = LONG,
     cell: str = "gru",
 ) -> Trained:
-    return train_alone(Member(cell, 3, state=state), training_data, config, watch)
+    return train_alone(Member(cell, 3, state=state), training_data, config, on_progress)
 
 
 def same(one: Trained, other: Trained) -> bool:
@@ -104,22 +104,22 @@ def one_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("spoil", [cut_short, words, foreign, one_bit])
+@pytest.mark.parametrize("damage", [cut_short, words, foreign, one_bit])
 def test_a_file_that_is_no_state_is_left_alone_with_a_word(
-    spoil: Callable, training_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    damage: Callable, training_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("daycast").propagate = True
     path = tmp_path / "a.resume"
     with pytest.raises(KilledError):
         train(training_data, path, killed_in(2))
-    spoil(path)
+    damage(path)
     assert same(train(training_data, path), train(training_data, None))
     assert "a.resume is no state to go on from" in caplog.text
     assert "training starts afresh" in caplog.text
 
 
 @pytest.mark.parametrize("other", [{"learning_rate": 0.2}, {"hidden_size": 13}])
-def test_a_state_of_another_training_is_left_alone(other: dict, training_data: TrainingData, tmp_path: Path) -> None:
+def test_a_state_of_another_training_is_ignored(other: dict, training_data: TrainingData, tmp_path: Path) -> None:
     path, config = tmp_path / "a.resume", replace(LONG, **other)
     with pytest.raises(KilledError):
         train(training_data, path, killed_in(2))
@@ -130,13 +130,13 @@ def test_processes_that_were_killed_at_different_epochs_all_start_afresh(
     training_data: TrainingData, tmp_path: Path
 ) -> None:
     class Torn(Ranks):
-        def all_of(self, number: float) -> list[float]:
+        def gather(self, number: float) -> list[float]:
             return [number, number + 1]
 
     whole, seen, path = train(training_data, None), list[Progress](), tmp_path / "a.resume"
-    for watch in (killed_in(2), seen.append):
+    for on_progress in (killed_in(2), seen.append):
         with suppress(KilledError):
-            again = train_alone(Member("gru", 3, state=path), training_data, LONG, watch, Torn())
+            again = train_alone(Member("gru", 3, state=path), training_data, LONG, on_progress, Torn())
     assert [progress.epoch for progress in seen] == [1, 2, 3, 4]
     assert same(again, whole)
 
@@ -147,3 +147,34 @@ def test_only_the_states_of_the_checkpoint_that_is_whole_are_removed(tmp_path: P
         (tmp_path / name).touch()
     forget_states(tmp_path / "ab")
     assert sorted(path.name for path in tmp_path.iterdir()) == others
+
+
+def test_before_its_first_epoch_a_network_is_as_good_as_the_one_it_begins_with(training_data: TrainingData) -> None:
+    champion = train_alone(Member("gru", 1), training_data, replace(TINY, learning_rate=0.05, epochs=3, patience=3))
+    cold = train_alone(Member("gru", 2), training_data, replace(TINY, epochs=0))
+    warm = train_alone(Member("gru", 2, beginning=champion.net.state_dict()), training_data, replace(TINY, epochs=0))
+    assert warm.loss == champion.loss
+    assert warm.loss < cold.loss
+
+
+@pytest.mark.parametrize("other", [{"hidden_size": 13}, {"layers": 2}])
+def test_a_network_of_another_shape_starts_from_scratch_and_logs_why(
+    other: dict, training_data: TrainingData, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("daycast").propagate = True
+    weights = train_alone(Member("gru", 1), training_data, TINY).net.state_dict()
+    config = replace(TINY, epochs=0, **other)
+    cold = train_alone(Member("gru", 2), training_data, config)
+    warm = train_alone(Member("gru", 2, beginning=weights), training_data, config)
+    assert all(torch.equal(a, b) for a, b in zip(cold.net.parameters(), warm.net.parameters(), strict=True))
+    assert "cannot begin with the champion's networks" in caplog.text
+
+
+def test_networks_take_turns_with_the_champions_of_their_cell(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("daycast").propagate = True
+    first, second = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
+    assert [next_beginning({"gru": [first, second]}, "gru", n) for n in range(3)] == [first, second, first]
+    assert next_beginning({}, "gru", 0) is None
+    assert not caplog.text
+    assert next_beginning({"gru": [first]}, "lstm", 0) is None
+    assert "it is gru, and now it is lstm" in caplog.text

@@ -1,4 +1,4 @@
-"""Calibrations, on quantiles whose right correction is known beforehand."""
+"""Calibrations learned from hindcasts whose right correction is known beforehand."""
 
 from dataclasses import replace
 
@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from daycast.model.calibration.calibration import INPUTS, Calibration, inputs_of, join
+from daycast.model.calibration.calibration import INPUTS, Calibration
 from daycast.model.calibration.conformal import calibrate, weighted_quantiles
-from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts, choose_masked
-from daycast.times import HORIZON_HOURS
-
-H = HORIZON_HOURS
-# of a standard normal: 5, 10, 25, 50, 75, 90, 95 %
-NORMAL = torch.tensor([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, 1.6449])
-NOW = 400_000  # hours since 1970
+from daycast.model.calibration.hindcasts import LOOK_BACK_DAYS, Hindcasts
+from unit.model.calibration.normal_quantiles import NORMAL, NOW, H, apply
 
 
 def hindcasts(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0, seed: int = 0) -> Hindcasts:
@@ -33,17 +28,6 @@ def hindcasts(days: int = LOOK_BACK_DAYS, spread: float = 1.0, bias: float = 0.0
     )
 
 
-def unchanged(since: int = 0, P: int = 1) -> Calibration:
-    ones = torch.ones(P, 24, H, 1, 7)
-    return Calibration(torch.arange(since, since + P), ones[..., 0] * 0, ones, torch.ones(P, len(INPUTS), H, 1, 7))
-
-
-def apply(calibration: Calibration, issued: int = NOW, hour: int = 12, inputs: str = "full") -> torch.Tensor:
-    """The calibrated standard normal quantiles of every lead. (H, 7)"""
-    index = (torch.tensor([i]) for i in (issued, hour, INPUTS.index(inputs)))
-    return calibration.apply(NORMAL.expand(1, H, 1, 7), *index)[0, :, 0]
-
-
 def test_the_weighted_quantile_is_the_smallest_value_that_its_share_of_the_weight_does_not_exceed() -> None:
     values = np.array([[3.0, 1.0, 2.0, np.nan], [np.nan] * 4], dtype=np.float32)
     weights = np.array([1.0, 2.0, 1.0, 5.0])  # in order: 1 weighs 2, 2 weighs 1, 3 weighs 1
@@ -60,29 +44,9 @@ def test_weighted_quantiles_of_many_values_are_those_of_a_plain_sort() -> None:
     weights, level = rng.integers(0, 4, 90), rng.random(40)
     found = weighted_quantiles(values, weights, level)
     for row, share, quantile in zip(values, level, found, strict=True):
-        there = np.repeat(row, weights)
-        there = np.sort(there[~np.isnan(there)])
-        assert quantile == there[np.ceil(share * len(there)).astype(int) - 1]
-
-
-def test_a_quantile_is_moved_with_the_median_and_away_from_it() -> None:
-    one = unchanged()
-    one.shift[0, 12] = 0.5
-    one.stretch[0, 12, :, :, 5] = 2.0  # of q90, at noon
-    one.widening[0, INPUTS.index("stale"), :, :, 5] = 1.5
-    expected = 0.5 + torch.tensor([-1.6449, -1.2816, -0.6745, 0.0, 0.6745, 1.6449, 2 * 1.2816])  # sorted
-    torch.testing.assert_close(apply(one)[7], expected)
-    assert apply(one, inputs="stale")[0].max().item() == pytest.approx(0.5 + 1.2816 * 3)
-    torch.testing.assert_close(apply(one, hour=13)[0], NORMAL)
-
-
-def test_what_was_learned_holds_for_the_hours_of_issue_from_then_until_the_next() -> None:
-    early, late = unchanged(100), unchanged(200)
-    early.shift[:] = 1.0
-    late.shift[:] = 2.0
-    both = join([early, late])
-    moved = [apply(both, issued)[0, 3].item() for issued in (99, 100, 199, 200, 10_000)]
-    assert moved == [0.0, 1.0, 1.0, 2.0, 2.0]
+        repeated = np.repeat(row, weights)
+        repeated = np.sort(repeated[~np.isnan(repeated)])
+        assert quantile == repeated[np.ceil(share * len(repeated)).astype(int) - 1]
 
 
 @pytest.mark.parametrize("spread", [0.6, 1.0, 1.8])
@@ -117,7 +81,7 @@ def test_what_was_not_known_by_then_changes_nothing() -> None:
 
 def test_what_was_issued_later_changes_nothing() -> None:
     plain, then = hindcasts(), NOW - 500
-    assert_equal(calibrate(plain, then)["gru"], calibrate(plain.of(plain.issued < then), then)["gru"])
+    assert_equal(calibrate(plain, then)["gru"], calibrate(plain.select(plain.issued < then), then)["gru"])
 
 
 def assert_equal(one: Calibration, other: Calibration) -> None:
@@ -125,7 +89,7 @@ def assert_equal(one: Calibration, other: Calibration) -> None:
         assert torch.equal(mine, theirs)
 
 
-def test_every_hour_of_issue_learns_from_its_like() -> None:
+def test_every_hour_of_issue_learns_from_similar_hours() -> None:
     plain = hindcasts()
     at_night = plain.hour < 6
     learned = (
@@ -147,7 +111,7 @@ def test_the_newest_weeks_count_most() -> None:
     assert everything.item() > 1.8
 
 
-def test_what_weights_forecast_that_no_longer_serve_counts_little_where_there_is_better() -> None:
+def test_hindcasts_of_superseded_weights_count_little_beside_current_ones() -> None:
     plain = hindcasts()
     superseded = plain.issued < NOW - 20 * 24  # nearly half of what counts
     biased = replace(plain, truth=plain.truth + 3.0 * superseded[:, None, None])
@@ -187,27 +151,7 @@ def test_poorer_inputs_are_widened_by_what_they_cost() -> None:
     assert learned.stretch.log().mean().abs() < 0.02  # of the usual inputs
 
 
-def test_where_nothing_came_nothing_changes() -> None:
+def test_without_truth_nothing_changes() -> None:
     plain = hindcasts()
     learned = calibrate(replace(plain, truth=torch.full_like(plain.truth, torch.nan)), NOW)["gru"]
     torch.testing.assert_close(apply(learned), NORMAL.expand(H, 7))
-
-
-def test_a_stale_station_whose_neighbours_are_silent_too_is_alone(make_batch) -> None:
-    batch = make_batch(4, missing=0.0)
-    batch.mask[1:, -3:] = False
-    batch.around[2:, -3:] = 0.0
-    batch.mask[3, :-10] = False
-    assert [INPUTS[i] for i in inputs_of(batch)] == ["full", "stale", "alone", "cold_start"]
-
-
-def test_a_third_of_the_simulated_failures_is_alone_a_third_shared_and_a_third_new_stations() -> None:
-    hide, around = choose_masked(300)
-    newest = hide[:, -3:].all(dim=1)
-    assert newest.reshape(-1, 3).sum(dim=0).tolist() == [100, 100, 0]
-    assert (around == hide)[1::3].all()
-    assert not around[0::3].any()
-    assert not around[2::3].any()
-    assert (~hide[2::3]).sum(dim=1).min() >= 3
-    assert (~hide[2::3]).sum(dim=1).max() < 24
-    assert hide[:, -25:].sum(dim=1)[newest].max() <= 24

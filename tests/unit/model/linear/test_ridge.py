@@ -8,7 +8,14 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from daycast.model.linear.ridge import Features, linear_forecast, path_features, ridge_features, sum_moments, sum_up
+from daycast.model.linear.ridge import (
+    Features,
+    add_moments,
+    linear_forecast,
+    path_features,
+    ridge_features,
+    sum_moments,
+)
 from daycast.model.windows import Batch
 
 P = 168 + 24 * 5 + 1  # one channel's history, the calendar of the horizon, a constant
@@ -20,7 +27,7 @@ def fit(batch: Batch, penalty: float, features: Features = ridge_features, targe
 
 
 def with_truth(batch: Batch, departure: np.ndarray) -> Batch:
-    """The windows, with the last value and a departure (B, H, 1) as what came."""
+    """The windows, with the last value and a departure (B, H, 1) as the truth."""
     return replace(batch, truth=batch.last[:, None] + torch.tensor(departure, dtype=torch.float32))
 
 
@@ -88,7 +95,11 @@ def test_the_windows_may_come_in_any_pieces(make_batch: Callable[..., Batch]) ->
 
     pieces = [piece(0, 7), piece(7, 100), piece(100, 120)]
     parts = [sum_moments([part], 1, ridge_features) for part in pieces]
-    for sums in (sum_moments(pieces, 1, ridge_features), sum_up(parts), sum_up([*parts, parts[1]]) - parts[1]):
+    for sums in (
+        sum_moments(pieces, 1, ridge_features),
+        add_moments(parts),
+        add_moments([*parts, parts[1]]) - parts[1],
+    ):
         assert sums.windows == 120
         torch.testing.assert_close(sums.solve([0.1]), fit(batch, 0.1), atol=1e-3, rtol=1e-3)
 
@@ -119,8 +130,8 @@ def test_a_lead_without_any_truth_keeps_the_last_value(make_batch: Callable[...,
     assert (weights[:, 4] != 0).any()
 
 
-def test_missing_truth_weighs_by_what_is_there(make_batch: Callable[..., Batch]) -> None:
-    """A constant departure of 2 in the windows that have a truth is a constant of 2, not of 2 × the share that has one."""
+def test_the_moments_of_missing_truth_are_scaled_by_its_count(make_batch: Callable[..., Batch]) -> None:
+    """A constant departure of 2 in the windows that have a truth is a constant of 2, not of 2 × the fraction that has one."""
     batch = make_batch(400, channels=1)
     batch = with_truth(replace(batch, filled=torch.zeros_like(batch.filled)), np.full((400, 24, 1), 2.0))
     batch.truth[::2] = torch.nan

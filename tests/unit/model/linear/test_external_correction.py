@@ -1,4 +1,4 @@
-"""Others' forecasts correct the linear path where there are any, by what windows that were not forecast by themselves say."""
+"""External forecasts correct the linear path, as learned from out-of-fold forecasts, and only where there are any."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,18 +19,18 @@ from daycast.model.training.sampling import eligible_origins
 from daycast.model.windows import Batch, Windows
 from daycast.times import HOUR
 
-T, EVERY = 1440, 12  # hours there are; hours between others' issues
+T, EVERY = 1440, 12  # hours of the panel; hours between external issues
 TRAIN = Block(0, 960)  # the pieces of its folds are days, so that an issue and who reads it first are of one fold
 UNIT = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 
 @pytest.fixture
-def make_windows(make_plain_network: Callable[[np.ndarray], Panel]) -> Callable[..., Windows]:
-    """A station of white noise, which somebody forecasts without error but for a bias that depends on the hour of issue."""
+def make_windows(make_plain_panel: Callable[[np.ndarray], Panel]) -> Callable[..., Windows]:
+    """A station of white noise, with external forecasts that are right except for a bias that depends on the hour of issue."""
 
     def make(bias: Callable[[int], float], delay: int = 0) -> Windows:
         truth = np.random.default_rng(3).normal(size=(1, T + 48, 1))
-        panel = make_plain_network(truth[:, :T])
+        panel = make_plain_panel(truth[:, :T])
         rows = [
             ("s0", panel.time_of(i), panel.time_of(i + h), panel.time_of(i + delay), truth[0, i + h, 0] + bias(i))
             for i in range(0, T, EVERY)
@@ -52,7 +52,7 @@ def windows_of(windows: Windows, origins: range) -> tuple[Batch, torch.Tensor]:
     return windows.gather(torch.zeros_like(t0), t0), t0
 
 
-def test_a_bias_of_others_is_taken_off_and_their_absence_leaves_the_path_as_it_was(make_windows) -> None:
+def test_a_bias_of_external_forecasts_is_removed_and_without_them_the_path_is_unchanged(make_windows) -> None:
     windows = make_windows(lambda _: 3.0)
     plain, corrected = fit_linear(windows, TRAIN, 1, ridge_features, seed=1), fit(windows)
     batch, _ = windows_of(windows, range(200, 1000, 7))
@@ -66,7 +66,7 @@ def test_a_bias_of_others_is_taken_off_and_their_absence_leaves_the_path_as_it_w
         assert torch.equal(linear_forecast(after, absent, 1, ridge_features), expected)
 
 
-def test_a_window_is_corrected_by_what_the_other_folds_say(make_windows) -> None:
+def test_a_window_is_corrected_by_the_rows_of_the_other_folds(make_windows) -> None:
     """In the hours of one fold others are 9 too high, and right in all others, which therefore believe them."""
     fold = fold_of_hours(TRAIN, T)
     windows = make_windows(lambda issued: 9.0 if fold[issued] == 3 else 0.0)
@@ -86,14 +86,16 @@ def test_what_is_judged_knows_nothing_of_later_hours_and_what_is_served_does(mak
     assert not torch.equal(one.refreshed, other.refreshed)
 
 
-def test_others_who_came_after_training_correct_nothing(make_windows) -> None:
+def test_external_forecasts_that_arrived_after_training_correct_nothing(make_windows) -> None:
     late = make_windows(lambda _: 0.0, delay=T)
     plain = fit_linear(late, TRAIN, 1, ridge_features, seed=1)
     assert fit_external_correction(plain, late, TRAIN, 1) is plain
 
 
-def test_only_what_had_come_by_then_is_an_outlook(make_plain_network: Callable[[np.ndarray], Panel]) -> None:
-    panel = make_plain_network(np.zeros((1, 50, 2)))
+def test_only_variables_received_by_then_become_external_forecasts(
+    make_plain_panel: Callable[[np.ndarray], Panel],
+) -> None:
+    panel = make_plain_panel(np.zeros((1, 50, 2)))
     row = {"station_id": ["s0"], "issued_at": [panel.start], "valid_at": [panel.time_of(5)], "v1": [1.0]}
     rows = pl.DataFrame({**row, "received_at": [panel.time_of(3)]})
     assert add_external(panel, rows, panel.time_of(3)).external_forecasts is None

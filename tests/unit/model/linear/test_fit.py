@@ -1,4 +1,4 @@
-"""Cross-fitting: each training window is forecast by weights that did not see it."""
+"""Cross-fitting: each training window is forecast by weights that did not see it; one pass serves both linear models."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from daycast.features.channels import Scale
+from daycast.features.panel import Panel
 from daycast.features.splits import Block
-from daycast.model.linear.fit import FOLDS, cross_fit, fold_of_hours
-from daycast.model.linear.ridge import linear_forecast, ridge_features, sum_moments
-from daycast.model.windows import Batch
+from daycast.model.linear.fit import FOLDS, cross_fit, fit_linear, fit_nested, fold_of_hours
+from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features, sum_moments
+from daycast.model.windows import Batch, Windows
 
 
 def folds(make_batch: Callable[..., Batch], departures: tuple[float, ...]) -> list[Batch]:
@@ -31,7 +33,7 @@ def test_pieces_of_ten_days_take_turns_or_shorter_ones_where_there_is_little() -
     assert (np.bincount(short) == 84).all()  # four pieces of 21 hours each
 
 
-def test_a_window_is_forecast_by_what_the_other_folds_say(make_batch: Callable[..., Batch]) -> None:
+def test_a_window_is_forecast_by_the_weights_of_the_other_folds(make_batch: Callable[..., Batch]) -> None:
     """With departures of 0, 3 and 9 the others of each say 6, 4.5 and 1.5 on average, and all together 4."""
     parts = folds(make_batch, (0.0, 3.0, 9.0))
     moments = [sum_moments([part], 1, ridge_features) for part in parts]
@@ -65,3 +67,21 @@ def test_one_fold_alone_is_forecast_by_itself(make_batch: Callable[..., Batch]) 
         [sum_moments([part], 1, ridge_features)], [[part]], torch.zeros(1, dtype=torch.int64), 1, ridge_features
     )
     assert torch.equal(fit.without[0], fit.weights)
+
+
+TRAIN = Block(0, 960)
+
+
+def test_features_nested_in_others_are_fitted_as_by_themselves(
+    make_plain_panel: Callable[[np.ndarray], Panel],
+) -> None:
+    values = np.random.default_rng(3).normal(size=(2, 1440, 1)).cumsum(axis=1) * 0.1
+    scale = Scale(np.zeros(1, np.float32), np.ones(1, np.float32))
+    windows = Windows(make_plain_panel(values), scale, torch.device("cpu"))
+    both = fit_nested(windows, TRAIN, 1, path_features, ridge_features, seed=1)
+    for fit, features in zip(both, (path_features, ridge_features), strict=True):
+        single = fit_linear(windows, TRAIN, 1, features, seed=1)
+        assert fit.path.penalties == single.path.penalties
+        for own, other in ((fit.path.weights, single.path.weights), (fit.refreshed, single.refreshed)):
+            torch.testing.assert_close(own, other, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(fit.held_out[0][1], single.held_out[0][1], atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""Which windows there are to learn from, against a loop over all of them."""
+"""Which windows can be trained on, against a loop over all of them, and how they are drawn."""
 
 from collections.abc import Callable
 
@@ -14,23 +14,23 @@ from daycast.model.training.sampling import draw, draw_outages, eligible_origins
 
 @pytest.mark.parametrize("block", [Block(0, 420), Block(60, 330), Block(-144, 100), Block(300, 420)])
 def test_a_window_is_eligible_with_a_day_of_history_and_some_truth_in_the_block(
-    block: Block, make_plain_network: Callable[[np.ndarray], Panel]
+    block: Block, make_plain_panel: Callable[[np.ndarray], Panel]
 ) -> None:
     rng = np.random.default_rng(2)
     values = np.where(rng.random((3, 420, 2)) < np.array([0.08, 0.3, 0.9])[:, None, None], 1.0, np.nan)
     values[:, 250:300] = np.nan  # a gap longer than a horizon
-    there = ~np.isnan(values[..., 0])  # the second channel is no target
-    eligible = eligible_origins(make_plain_network(values), block, targets=1)
+    valid = ~np.isnan(values[..., 0])  # the second channel is no target
+    eligible = eligible_origins(make_plain_panel(values), block, targets=1)
     for s in range(3):
         for t0 in range(420):
             inside = block.start <= t0 - 167 and t0 + 24 < block.end
-            history, truth = there[s, max(t0 - 167, 0) : t0 + 1].sum(), there[s, t0 + 1 : t0 + 25].sum()
+            history, truth = valid[s, max(t0 - 167, 0) : t0 + 1].sum(), valid[s, t0 + 1 : t0 + 25].sum()
             assert eligible[s, t0] == (inside and t0 >= 0 and history >= 24 and truth > 0)
 
 
 @settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 60))
-def test_a_spread_takes_eligible_windows_once_each_and_no_more_than_asked(seed: int, most: int) -> None:
+def test_a_subsample_takes_eligible_windows_once_each_and_no_more_than_asked(seed: int, most: int) -> None:
     eligible = np.random.default_rng(seed).random((4, 50)) < 0.4
     stations, origins = subsample(eligible, most)
     assert eligible[stations, origins].all()
@@ -53,16 +53,16 @@ def test_draws_are_eligible_and_the_same_for_the_same_seed() -> None:
     assert (again[1] == origins).all()
 
 
-def test_outages_strike_the_share_asked_for_at_the_end_or_here_and_there() -> None:
+def test_outages_have_the_given_probability_and_are_at_the_end_or_scattered() -> None:
     hidden, around = (part.numpy() for part in draw_outages(4000, 0.25, np.random.default_rng(1)))
-    struck = hidden.any(axis=1)
-    assert struck.mean() == pytest.approx(0.25, abs=0.03)
-    count = hidden[struck].sum(axis=1)
-    at_the_end = np.array([row[168 - n :].all() for row, n in zip(hidden[struck], count, strict=True)])
+    affected = hidden.any(axis=1)
+    assert affected.mean() == pytest.approx(0.25, abs=0.03)
+    count = hidden[affected].sum(axis=1)
+    at_the_end = np.array([row[168 - n :].all() for row, n in zip(hidden[affected], count, strict=True)])
     assert at_the_end.mean() == pytest.approx(0.5, abs=0.06)
     assert set(count[at_the_end]) == set(range(1, 25))
-    assert hidden[struck][~at_the_end].mean() == pytest.approx(0.25, abs=0.02)
+    assert hidden[affected][~at_the_end].mean() == pytest.approx(0.25, abs=0.02)
     assert count[~at_the_end].max() < 0.5 * 168
-    assert around[struck].any(axis=1).mean() == pytest.approx(0.5, abs=0.06)
+    assert around[affected].any(axis=1).mean() == pytest.approx(0.5, abs=0.06)
     assert np.array_equal(around, hidden & around.any(axis=1)[:, None])
     assert not any(part.any() for part in draw_outages(50, 0.0, np.random.default_rng(1)))

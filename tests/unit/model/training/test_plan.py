@@ -1,4 +1,4 @@
-"""How long networks are trained is planned from steps that are timed, and what is planned once holds."""
+"""The number of epochs is planned from timed training steps, and a plan once made is kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_an_interrupted_training_goes_on_with_its_plan_however_fast_the_machine_
     assert plan_ensemble(training_data, slow, context, 0.0).epochs == EPOCHS[-1]
 
 
-def test_a_plan_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_plan_is_none(tmp_path: Path) -> None:
     assert load_plan(UNPLANNED, None) is None
     assert load_plan(UNPLANNED, tmp_path / "gone") is None
 

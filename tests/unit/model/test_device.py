@@ -1,4 +1,4 @@
-"""bfloat16 where it is quick, and only where rounding does no harm."""
+"""bfloat16 where a GPU has it, and only where rounding does no harm."""
 
 from dataclasses import replace
 

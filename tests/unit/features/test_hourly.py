@@ -1,4 +1,4 @@
-"""The hourly grid and the history of belief, against the rule spelled out slowly for one hour and one moment at a time."""
+"""The hourly grid and its versions, against a slow oracle for one hour and one moment at a time."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -143,8 +143,8 @@ def many_readings(draw: st.DrawFn) -> pl.DataFrame:
 
 def believed(rows: list[dict], station: str, hour: datetime, moment: datetime) -> tuple | None:
     """(warmth, rain) of an hour as it could be believed at a moment; None where nothing of it was known."""
-    there = [r for r in rows if r["station_id"] == station and hour - HOUR < r["observed_at"] <= hour]
-    known = [r for r in there if r["received_at"] <= moment]
+    of_hour = [r for r in rows if r["station_id"] == station and hour - HOUR < r["observed_at"] <= hour]
+    known = [r for r in of_hour if r["received_at"] <= moment]
     if moment < hour or not known:
         return None
     at_instant: dict[datetime, dict[str, float]] = {}
@@ -184,7 +184,7 @@ def test_the_order_of_the_rows_makes_no_difference(frame: pl.DataFrame, random) 
 
 @settings(max_examples=60, deadline=None)
 @given(many_readings(), st.lists(st.integers(0, 13), max_size=4), st.randoms(use_true_random=False))
-def test_news_taken_in_pieces_in_any_order_makes_the_same_versions_as_every_reading_at_once(
+def test_new_readings_in_pieces_in_any_order_make_the_same_versions_as_all_at_once(
     frame: pl.DataFrame, cuts: list[int], random
 ) -> None:
     frame = frame.sort("received_at", "row_number").with_columns(row_number=pl.int_range(pl.len(), dtype=pl.UInt32))
