@@ -16,7 +16,7 @@ from daycast.features.hourly import make_hourly_versions
 from daycast.features.neighbours import nearest_stations
 from daycast.features.panel import with_neighbours
 from daycast.quality.contracts import observations_contract, validate_frame
-from daycast.quality.flag_table import Surroundings, flag_versions
+from daycast.quality.flag_table import CheckContext, flag_versions
 from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.quality.limits import Limits
 from daycast.settings import Settings
@@ -41,7 +41,7 @@ class FlagBlock:
     rewritten: pl.DataFrame  # station_id, since, until, one row a station: these hours
     readings: pl.DataFrame  # of them and around, and of their neighbours beside them
     variables: tuple[Variable, ...]
-    around: Surroundings
+    around: CheckContext
     now: datetime
 
 
@@ -145,7 +145,7 @@ def _make_again(
     variables, limits = settings.glossary, settings.limits
     rewritten = _widened(piece, _REACH)
     readings = read_readings_of(con, _needed(piece, stations, neighbours))
-    around = Surroundings(stations, neighbours, _climatology(con, rewritten, limits), limits)
+    around = CheckContext(stations, neighbours, _climatology(con, rewritten, limits), limits)
     whole = FlagBlock(rewritten, readings, tuple(variables.values()), around, now)
     most = len(rewritten) if map_blocks is map else settings.compute.block_stations  # alone, why read neighbours twice
     flagged = pl.concat(map_blocks(flag_block, split(whole, most)))
