@@ -25,7 +25,7 @@ from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
-from daycast.warehouse.readings import Batch, read_seen, read_watermark, write_watermark
+from daycast.warehouse.readings import BatchRecord, read_fingerprints, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
 
 # Read a source in a thread of its own, ahead of whoever stores what it gives, until it ends or its time is over.
@@ -194,7 +194,7 @@ def ingest_source(
     until = until or now
     with settings.warehouse.write(now) as con:
         correct_clock(con, now)
-        watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
+        watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
     start = since or watermark
     listed: list[pl.DataFrame] = []
@@ -235,7 +235,7 @@ def ingest_source(
 class _Stored:
     """What came of one source, and what of it could not be taken in."""
 
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[BatchRecord] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     waiting: int = 0  # rows
     stated: bool = False  # whether any delivery says itself when it was received

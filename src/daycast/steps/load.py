@@ -19,7 +19,7 @@ from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
 from daycast.warehouse.forecasts import append_external_forecasts, read_issues_of
 from daycast.warehouse.observations import mark_stale, read_readings_of
-from daycast.warehouse.readings import Batch, append_batches, read_batch_ids, upsert_stations
+from daycast.warehouse.readings import BatchRecord, append_batches, read_batch_ids, upsert_stations
 from daycast.warehouse.warehouse import transaction
 
 LONGEST_SILENCE = (
@@ -44,7 +44,7 @@ class LoadConfig:
 
 def load_batches(
     con: duckdb.DuckDBPyConnection, deliveries: Sequence[SourceBatch], config: LoadConfig
-) -> tuple[list[Batch], dict[str, ContractError]]:
+) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     """Store deliveries of one source in one transaction; returns their accounts, and by fingerprint why some were refused whole.
 
     Of those the account says so and why, and the first bad rows are among the rejected readings.
@@ -60,7 +60,7 @@ def load_batches(
     readings = {batch_id: delivery for batch_id, delivery in new.items() if not delivery.is_forecast}
     issues = {batch_id: delivery for batch_id, delivery in new.items() if delivery.is_forecast}
     together = [part for kind in (readings, issues) for part in _apart(kind)]
-    batches: list[Batch] = []
+    batches: list[BatchRecord] = []
     errors: dict[str, ContractError] = {}
     with transaction(con):
         for part in together:
@@ -102,7 +102,7 @@ def _overlap(deliveries: Sequence[SourceBatch]) -> bool:
 
 def _store(
     con: duckdb.DuckDBPyConnection, deliveries: Mapping[str, SourceBatch], config: LoadConfig
-) -> tuple[list[Batch], dict[str, ContractError]]:
+) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     rows = _rows(deliveries, config.variables)
     problems = find_problems(rows, deliveries, config.variables, config.earliest)
     refused_whole = reject_batch(rows, problems, deliveries, config.variables, config.refuse_above)
@@ -179,7 +179,7 @@ def _accounts(
     revised: pl.DataFrame,
     problems: pl.DataFrame,
     config: LoadConfig,
-) -> list[Batch]:
+) -> list[BatchRecord]:
     counts = {
         name: dict(frame.group_by("batch_id").len().iter_rows())
         for name, frame in {
@@ -190,7 +190,7 @@ def _accounts(
         }.items()
     }
     return [
-        Batch(
+        BatchRecord(
             batch_id=batch_id,
             source=config.source,
             origin=delivery.origin,
@@ -208,9 +208,11 @@ def _accounts(
     ]
 
 
-def _account_of_rejected(config: LoadConfig, batch_id: str, delivery: SourceBatch, refusal: BatchRejection) -> Batch:
+def _account_of_rejected(
+    config: LoadConfig, batch_id: str, delivery: SourceBatch, refusal: BatchRejection
+) -> BatchRecord:
     """It is not complete, so that it is read again when it comes again."""
-    return Batch(
+    return BatchRecord(
         batch_id=batch_id,
         source=config.source,
         origin=delivery.origin,

@@ -16,13 +16,13 @@ from daycast.steps.load import stale_ranges
 from daycast.times import DAY, HOUR
 from daycast.warehouse.observations import mark_stale
 from daycast.warehouse.runs import (
-    correct_stamps,
     correct_watermarks,
+    correct_written_times,
     finish_run,
     has_run_between,
     read_late_receipts,
     read_newest_observed,
-    read_newest_stamp,
+    read_newest_written_time,
     start_run,
 )
 from daycast.warehouse.warehouse import transaction
@@ -40,7 +40,7 @@ def warn_of_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
 
     Call before the run is noted.
     """
-    newest = read_newest_stamp(con)
+    newest = read_newest_written_time(con)
     if newest is None:
         return
     if now - newest > _LONGEST_PAUSE:
@@ -75,14 +75,14 @@ def correct_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
             _say(watermark),
             again,
         )
-    newest, late = read_newest_stamp(con), read_late_receipts(con, latest)
+    newest, late = read_newest_written_time(con), read_late_receipts(con, latest)
     if late.is_empty() and (newest is None or newest <= latest):
         return
     observed = read_newest_observed(con)
     if observed is not None and observed > latest:
         return
     with transaction(con):
-        corrected = correct_stamps(con, now, latest)
+        corrected = correct_written_times(con, now, latest)
         if not late.is_empty():
             mark_stale(con, *stale_ranges(late.with_columns(received_at=pl.lit(now, late["received_at"].dtype))))
     told = ", ".join(f"{rows:,} of {table}" for table, rows in corrected.items())

@@ -23,7 +23,7 @@ from daycast.warehouse.models import (
     read_daily_scores,
     read_drifts,
     read_fallbacks,
-    read_judged_crps,
+    read_holdout_crps,
 )
 from daycast.warehouse.observations import read_stations, read_versions
 
@@ -128,7 +128,7 @@ def note_drifts(settings: Settings, now: datetime, until: datetime | None = None
         since = last - timedelta(days=limits.days + limits.lasting)
         daily = read_daily_scores(con, model_id, champion.promoted_at, since, last)
         served_by = {one.variable: one.forecaster for one in read_fallbacks(con, model_id) if one.station_id is None}
-        judged = read_judged_crps(con, model_id)
+        judged = read_holdout_crps(con, model_id)
         found = find_drifts(daily, champion.forecaster, judged, served_by, limits, last)
         known = {(one.variable, one.measure) for one in read_drifts(con)}
         new = [one for one in found if (one.variable, one.measure) not in known]
