@@ -114,9 +114,9 @@ def migrate_warehouse(settings: Settings, to: Literal["lake", "file"], now: date
     """
     lake, file = settings.warehouse.where, settings.warehouse_file
     if not isinstance(lake, Lake):
-        raise ConfigError("target_con is no [warehouse.lake] in the settings: both ways need to know where it is")
+        raise ConfigError("there is no [warehouse.lake] in the settings: both ways need to know where it is")
     if to == "lake" and not file.exists():
-        raise WarehouseError(f"target_con is no warehouse file {file} to copy from")
+        raise WarehouseError(f"there is no warehouse file {file} to copy from")
     source, target = (file, lake) if to == "lake" else (lake, file)
     with (
         Warehouse(source, settings.glossary.values()).read(now) as source_con,

@@ -102,7 +102,7 @@ def correct_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
     for source, watermark, received_until in correct_watermarks(con, now, latest):
         since = _show(received_until) if received_until else "the very first"
         _log.warning(
-            "source %s: its watermark %s lies in the future, so a clock was wrong; it is asked since from %s on",
+            "source %s: its watermark %s lies in the future, so a clock was wrong; it is asked again from %s on",
             source,
             _show(watermark),
             since,
