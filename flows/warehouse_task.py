@@ -17,7 +17,7 @@ from prefect.concurrency.sync import concurrency
 
 from daycast.errors import tolerated
 from daycast.service.server import WAREHOUSE_SLOT
-from daycast.warehouse.warehouse import taking_turns
+from daycast.warehouse.warehouse import holding_slot
 
 _LEASE_S = 60  # the shortest that Prefect grants
 _RUN_OF_A_WORKER = "PREFECT__FLOW_RUN_ID"  # Prefect sets it in the process of a run that a worker started
@@ -33,7 +33,7 @@ def warehouse_task(step: Callable[P, R]) -> Task[P, R]:
 
     @wraps(step)
     def take_turns(*args: P.args, **named: P.kwargs) -> R:
-        with taking_turns(_slot):
+        with holding_slot(_slot):
             return step(*args, **named)
 
     return task(take_turns, name=step.__name__, cache_policy=NO_CACHE)  # the arguments do not determine the result

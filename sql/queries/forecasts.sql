@@ -1,6 +1,7 @@
--- Forecasts of ours and of others, and how good they were.
+-- Forecasts, external forecasts, and scores.
 
 -- name: delete_forecasts
+-- The forecasts of each station, variable and hour of issue in the frame `served`.
 delete from forecasts
 using (select distinct station_id, variable, issued_at from served) as replaced
 where replaced.station_id = forecasts.station_id
@@ -8,6 +9,7 @@ where replaced.station_id = forecasts.station_id
     and replaced.issued_at = forecasts.issued_at;
 
 -- name: delete_scores
+-- The scores of each station and day in the frame `scored`.
 delete from scores
 using (select distinct station_id, valid_on from scored) as replaced
 where replaced.station_id = scores.station_id
@@ -34,7 +36,7 @@ order by
     row_number;
 
 -- name: select_external_forecasts_of_ranges
--- The rows of the issues [since, until] of each station in `ranges`.
+-- The rows issued in [since, until], for each station in the frame `ranges`.
 select external_forecasts.*
 from external_forecasts
 join ranges
@@ -65,7 +67,7 @@ select
 from newest;
 
 -- name: select_forecast_regimes
--- What the model had to work with in the newest issue up to $as_of.
+-- How many stations have which input regime in the newest hour of issue up to $as_of.
 select
     input_regime,
     count(distinct station_id) as stations
@@ -75,7 +77,7 @@ group by input_regime
 order by stations desc, input_regime;
 
 -- name: select_forecasts_of_first_stations
--- The newest issue up to $as_of, for the first stations by id.
+-- The forecasts of the newest hour of issue up to $as_of, for the first $stations stations by id.
 with newest as (
     select max(issued_at) as issued_at
     from forecasts
@@ -101,7 +103,7 @@ select * from final
 order by station_id, variable, lead_hours;
 
 -- name: select_forecasts_of_issue
--- How many forecasts there are of an hour of issue, by station, and how many of them somebody was served.
+-- How many forecast rows an hour of issue has, by station, and how many of them were served in time.
 select
     station_id,
     count(*) as rows,
@@ -111,12 +113,12 @@ where issued_at = $issued_at
 group by station_id;
 
 -- name: select_forecasts_to_score
--- Forecasts of hours up to $as_of whose day of validity saw a new reading, a correction, another flag or a new forecast since scores were last written.
--- A reading that reached us later than it says gives values up to a day before and after it flags that date from then too.
+-- The forecasts valid up to $as_of on days with a new reading, a correction, another flag or a new forecast since scores were last written.
+-- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it.
 with last_scored as (
     select coalesce(max(coalesce(as_of, scored_at)), '-infinity'::timestamptz) as scored_at
     from scores
-    where scored_at <= $now  -- scores that a clock ahead of time wrote would keep all others away until then
+    where scored_at <= $now  -- ignores scores from a clock that ran ahead: they would hide all changes until then
 ),
 changed as (
     select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
@@ -134,7 +136,7 @@ changed as (
     from forecasts
     where created_at > (select scored_at from last_scored)
 ),
-hours as (  -- not days: what is joined by a column as it stands finds its rows without reading all that ever were
+hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
     from changed
 ),
@@ -156,7 +158,7 @@ from forecasts
 where issued_at >= $since and issued_at < $until;
 
 -- name: select_served_forecasts
--- Which forecasts of these hours of issue somebody was served.
+-- Which stations, variables and hours of issue in [$first, $last] have forecasts that were served in time.
 select distinct
     station_id,
     variable,
@@ -165,7 +167,7 @@ from forecasts
 where issued_at between $first and $last and not coalesce(backfilled, false);
 
 -- name: select_skill
--- The skill table of the summary, all leads together: verified once there is a week of it, as judged before promotion until then.
+-- The skill table of the summary, over all leads: verified scores once there are seven days of them, holdout scores until then.
 with days as (
     select count(distinct valid_on) as verified
     from scores
@@ -191,7 +193,7 @@ select * from final
 order by variable, crps;
 
 -- name: select_skill_by_lead
--- The champion's rows of skill_by_lead, and those of what stands beside it, on one basis.
+-- The rows of skill_by_lead for the champion and its baselines, on one basis.
 select skill_by_lead.*
 from skill_by_lead
 semi join champion using (model_id)
@@ -199,7 +201,7 @@ where basis = $basis
 order by variable, forecaster, lead_hours;
 
 -- name: select_skill_span
--- What the scores of the champion rest on: the hours of issue it was judged on, and the days it was verified on.
+-- What the champion's scores rest on: the hours of issue of its holdout, and the number of verified days.
 select
     (select min(since) from holdout_scores semi join champion using (model_id)) as holdout_since,
     (select max(until) from holdout_scores semi join champion using (model_id)) as holdout_until,

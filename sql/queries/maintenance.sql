@@ -1,4 +1,4 @@
--- What is removed when it is older than it is kept.
+-- Retention: rows that are older than the configured limits.
 
 -- name: delete_old_forecasts
 delete from forecasts
@@ -9,7 +9,7 @@ delete from scores
 where valid_on < $until::date;
 
 -- name: select_old_rows
--- How many rows there are from before two moments, the first of them, and the models whose forecasts are not among them.
+-- How many forecasts and scores are older than the limits, the oldest of each, and the models that still have newer forecasts.
 select
     (select count(*) from forecasts where issued_at < $forecasts_until) as forecasts,
     (select min(issued_at) from forecasts) as first_issued_at,

@@ -52,7 +52,7 @@ set role = 'retired'
 where role = 'champion';
 
 -- name: select_calibrations
--- The newest calibration of a model that was there at a moment.
+-- The newest calibration of a model at or before $as_of.
 select *
 from calibrations
 where model_id = $model_id
@@ -70,7 +70,7 @@ from models
 where role = 'champion';
 
 -- name: select_champions_until
--- Those who were champion by a moment, the newest promotion first; of two at the same moment, the later row.
+-- The champions up to $until, the newest promotion first; of two at the same moment, the later row comes first.
 select models.*
 from promotions
 join models using (model_id)
@@ -78,7 +78,7 @@ where promotions.promoted_at <= $until
 order by promotions.promoted_at desc, promotions.rowid desc;
 
 -- name: select_daily_scores
--- What the champion served and the baselines beside it, pooled over stations and leads, by UTC day of validity since its promotion.
+-- Scores of the champion and its baselines since its promotion, by UTC day of validity, pooled over stations and leads.
 select
     variable,
     forecaster,
@@ -131,7 +131,7 @@ from models
 order by registered_at, model_id;
 
 -- name: select_previous_champion
--- The one before: of two that were promoted at the same moment, the later row.
+-- The retired model with the newest promotion; of two promoted at the same moment, the later row.
 select models.model_id
 from models
 left join promotions

@@ -1,7 +1,7 @@
--- What is believed of each station and hour, what must be made again, and what past months were like.
+-- Observations, stale hours (to be computed again), neighbours, and statistics of past months.
 
 -- name: delete_month_statistics
--- Of every month in which one of `ranges` lies.
+-- The statistics of every month that one of the frame `ranges` touches.
 delete from month_statistics
 using ranges
 where ranges.station_id = month_statistics.station_id
@@ -24,7 +24,7 @@ where ranges.station_id = stale_hours.station_id
     and stale_hours.until <= ranges.until;
 
 -- name: insert_stale_hours_after
--- Hours that are there already and draw on the climatology of a month before them, from `boundary` on.
+-- All existing observations from `boundary` on of each station in the frame `later`: their climatology changed.
 insert into stale_hours by name
 select
     station_id,
@@ -38,7 +38,7 @@ group by
     date_trunc('month', observed_at);
 
 -- name: insert_stale_hours_of_neighbours
--- The same hours of every station that is compared with one of stale hours.
+-- The stale hours of each station become stale for every station that is compared with it.
 insert into stale_hours by name
 select
     neighbours.station_id,
@@ -65,8 +65,8 @@ from month_statistics
 semi join months using (station_id, month);
 
 -- name: select_month_sums
--- Some stations' months (all but those before $earliest) as they were known when each month ended: {sums} of every variable.
--- Months are those of UTC, by make_timestamp: a calendar of time zones takes ten times as long.
+-- Statistics of the months in the frame `months`, as known when each month ended; {sums} stands for the columns of every variable.
+-- Months are UTC months, computed with make_timestamp: a time zone conversion takes ten times as long.
 with believed as (
     select
         *,
@@ -101,7 +101,7 @@ order by
     rank;
 
 -- name: select_newly_silent_stations
--- Stations of which, as known by $now, nothing was observed since $since, but something since $since_before.
+-- Stations with no observation since $since, as known at $now, that had one since $since_before.
 select
     station_id,
     max(observed_at) as last_observed_at
@@ -113,7 +113,7 @@ having max(observed_at) < $since
 order by station_id;
 
 -- name: select_readings_of_ranges
--- The readings that make up the hours [since, until] of each station in `ranges`.
+-- The readings that make up the hours [since, until] of each station in the frame `ranges`.
 select readings.*
 from readings
 join ranges
@@ -130,7 +130,7 @@ where list_contains($stations::varchar[], station_id)
 order by station_id, observed_at;
 
 -- name: select_silent_stations
--- Stations of which, as known by $now, nothing was observed since $since; null for never.
+-- Stations with no observation since $since, as known at $now; last_observed_at is null if they never had one.
 with heard as (
     select
         station_id,
@@ -152,7 +152,7 @@ select * from final
 order by last_observed_at nulls first, station_id;
 
 -- name: select_stale_hours
--- One row a station and month.
+-- The stale hours as one range per station and month.
 select
     station_id,
     min(since) as since,
@@ -192,7 +192,7 @@ order by
     known_from;
 
 -- name: select_versions_of_ranges
--- The versions of the hours [since, until] of each station in `ranges`.
+-- The versions of the hours [since, until] of each station in the frame `ranges`.
 select observation_versions.*
 from observation_versions
 join ranges

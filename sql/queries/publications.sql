@@ -1,4 +1,4 @@
--- What was written since the last publication, and what is published.
+-- What changed since the last publication, and which publication is the newest.
 
 -- name: delete_publications
 delete from publications;
@@ -22,7 +22,7 @@ select
 from touched;
 
 -- name: select_layout
--- Changes whenever the columns of a table that grows may have changed, or their values by a migration.
+-- A hash that changes when a migration was applied or the columns of an append-only table changed.
 select md5(
     (select string_agg(name, ' ' order by name) from migrations)
     || (
@@ -34,7 +34,7 @@ select md5(
 ) as layout;
 
 -- name: select_newest_forecasts
--- As latest_forecasts, of a part of the forecasts that holds them.
+-- Like the view latest_forecasts, computed from the view `candidates`, which contains those rows.
 with newest as (
     select
         station_id,

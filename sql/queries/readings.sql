@@ -80,7 +80,7 @@ from batches
 where reason is not null;
 
 -- name: select_rejections
--- What was wrong with rows refused in a span of time, the commonest first; a row can have several things wrong with it.
+-- Why rows were rejected in [$since, $until], the most frequent reason first; a row can have several.
 select
     column_name,
     reason,

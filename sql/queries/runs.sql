@@ -1,4 +1,4 @@
--- The log of runs, and times that a wrong clock wrote.
+-- The log of runs, and the repair of times that a wrong clock wrote.
 
 -- name: delete_future_forecasts
 delete from forecasts
@@ -14,7 +14,7 @@ from forecasts
 where issued_at > $latest;
 
 -- name: select_future_watermarks
--- Watermarks later than $latest, and up to which receipt each source had been taken in by $now.
+-- Watermarks later than $latest, with the newest receipt of each source that was loaded by $now.
 select
     source,
     watermarks.received_until as watermark,
@@ -69,7 +69,7 @@ set received_at = $now
 where received_at > $latest;
 
 -- name: update_orphaned_runs
--- one of a flow is at work at a time; where two are after all, the end of each is noted when it comes
+-- Only one run of a flow is active at a time; if there are two after all, each still records its end.
 update runs
 set
     status = 'failed',

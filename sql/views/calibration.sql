@@ -1,5 +1,5 @@
--- Do the intervals mean what they say? below_05 is the share of what came that was at or below q05: at best 0.05; coverage_50 the
--- share from q25 to q75: at best 0.5. More than that is right where a variable is mostly as low as it can be, as rain is.
+-- Are the intervals honest? below_05 is the share of observations at or below q05 (ideal: 0.05), coverage_50 the share from q25 to
+-- q75 (ideal: 0.5). Larger shares are right for variables that are mostly at their minimum, such as rain.
 create or replace view calibration as
 with final as (
     select
@@ -21,7 +21,7 @@ with final as (
         avg((observed between q05 and q95)::double) as coverage_90
     from forecast_errors
     where observed is not null
-        and backfilled is not true  -- nobody was served them
+        and backfilled is not true  -- only forecasts that were served in time
     group by all
 )
 select * from final

@@ -1,4 +1,4 @@
--- Which model's forecasts are served, and why?
+-- Which model's forecasts are served, and why was it promoted?
 create or replace view champion as
 select
     model_id,

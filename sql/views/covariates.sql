@@ -1,2 +1,2 @@
--- The former name of external_forecasts, for one version: use external_forecasts.
+-- Looking for covariates? The table is called external_forecasts now; this view keeps the previous name for one version.
 create or replace view covariates as from external_forecasts;

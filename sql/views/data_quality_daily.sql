@@ -1,4 +1,4 @@
--- How much of each station's day can be trusted? Hours of a UTC day by flag; an hour that never came is missing too.
+-- How much of each station's day can be trusted? Hours of a UTC day by flag; an hour without any reading counts as missing.
 create or replace view data_quality_daily as
 with marks as (
     from observations
@@ -16,7 +16,7 @@ days as (
     select
         station_id,
         variable,
-        make_timestamp(epoch_us(observed_at))::date as day,  -- of a UTC day: ten times as fast as by the calendar of time zones
+        make_timestamp(epoch_us(observed_at))::date as day,  -- the UTC day: ten times as fast as a time zone conversion
         count(*) filter (flag in (1, 2)) as good,
         count(*) filter (flag = 3) as suspect,
         count(*) filter (flag = 4) as failed

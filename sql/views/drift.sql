@@ -1,4 +1,4 @@
--- Are the champion's forecasts worse than they should be, and since when? No row where nothing is known to be amiss.
+-- Are the champion's forecasts worse than they should be, and since when? No rows: no drift was found.
 create or replace view drift as
 select drifts.*
 from drifts

@@ -1,4 +1,4 @@
--- How many hourly values of each station and variable bear which flag, and which check decided?
+-- How many hourly values of each station and variable have which flag, and which check decided it?
 -- flag: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing (QARTOD).
 create or replace view flag_counts as
 with marks as (

@@ -1,5 +1,5 @@
--- How far off were the forecasts? Each one beside what came; error is forecast minus observation. A value that failed its
--- checks (flag 4) is no truth, and a forecast that has no other is not here.
+-- How far off were the forecasts? Each forecast beside the observation; error is forecast minus observation. Observations that
+-- failed their checks (flag 4) do not count as truth; forecasts without any other observation are left out.
 create or replace view forecast_errors as
 with observed as (
     unpivot (

@@ -1,2 +1,2 @@
--- The former name of holdout_scores, for one version: use holdout_scores.
+-- Looking for judgements? The table is called holdout_scores now; this view keeps the previous name for one version.
 create or replace view judgements as from holdout_scores;

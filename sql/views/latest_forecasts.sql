@@ -1,4 +1,4 @@
--- What comes next? The newest forecast of each station and variable.
+-- What is the forecast now? The newest forecast of each station and variable.
 create or replace view latest_forecasts as
 with newest as (
     select

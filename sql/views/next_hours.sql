@@ -1,5 +1,5 @@
--- What do the next hours bring? A row for each station and hour ahead of the network's newest issue, with the median forecast of each
--- variable in a column of its name; null where a variable is not forecast. Intervals are in latest_forecasts.
+-- What do the next hours bring? One row for each station and hour after the network's newest hour of issue, with the median forecast
+-- of each variable in a column of its name; null where a variable is not forecast. For intervals see latest_forecasts.
 create or replace view next_hours as
 with ahead as (
     select

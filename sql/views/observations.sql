@@ -1,4 +1,4 @@
--- What is believed of each station and hour now?
+-- What was observed at each station and hour, as known now?
 create or replace view observations as
 select * exclude (known_until)
 from observation_versions

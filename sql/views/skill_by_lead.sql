@@ -1,6 +1,6 @@
 -- How good are the forecasts at each lead, against the obvious alternatives?
--- basis 'judged': the champion's judgement before promotion; 'verified': served forecasts against what came.
--- skill: the share of the best naive baseline's mean absolute error that is saved (1 perfect, 0 no better, below 0 worse).
+-- basis 'judged': the champion's scores on the holdout before promotion; 'verified': served forecasts against observations.
+-- skill: 1 - mae / mae of the best naive baseline (1 is perfect, 0 no better, below 0 worse).
 create or replace view skill_by_lead as
 with verified as (
     select

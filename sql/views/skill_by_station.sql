@@ -1,6 +1,6 @@
 -- How good were the forecasts of each station in the 30 days up to the newest score, against each obvious alternative?
--- skill_over_…: the share of that baseline's mean absolute error that was saved on the same hours (1 perfect, 0 no better, below 0
--- worse); null where it has no score beside, because it did not exist or was the one that served.
+-- skill_over_…: 1 - mae / mae of that baseline on the same hours (1 is perfect, 0 no better, below 0 worse); null where the
+-- baseline has no scores, because it was not fitted or was itself served.
 create or replace view skill_by_station as
 with recent as (
     select *

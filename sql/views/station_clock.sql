@@ -1,5 +1,5 @@
--- Does each station report in UTC? When its days are warmest by the sun, over the last 30 days: a clock that runs on local time
--- shows as an offset of that many hours. By the sun the air is warmest about two and a half hours after noon.
+-- Does each station report in UTC? Compares the warmest hour of its days, over the last 30 days, with the usual one: two and a half
+-- hours after solar noon. A clock that runs on local time shows as an offset of that many hours.
 create or replace view station_clock as
 with recent as (
     select

@@ -1,4 +1,4 @@
--- Which stations report, since when, until when, and what share of the hours between is there?
+-- Which stations report, since when, until when, and what share of the hours between has an observation?
 create or replace view station_coverage as
 with observed as (
     select

@@ -1,2 +1,2 @@
--- The former name of fallbacks, for one version: use fallbacks.
+-- Looking for substitutes? The table is called fallbacks now; this view keeps the previous name for one version.
 create or replace view substitutes as from fallbacks;

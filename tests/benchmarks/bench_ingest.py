@@ -152,7 +152,7 @@ def spatial_seconds(stations: int) -> float:
     import polars as pl
 
     from daycast.features.neighbours import nearest_stations
-    from daycast.quality.flag_table import Surroundings, flag_versions
+    from daycast.quality.flag_table import CheckContext, flag_versions
     from daycast.quality.limits import Limits
     from daycast.sources.simulated.source import SimulatedSource
     from daycast.variables import BUILT_IN
@@ -184,7 +184,7 @@ def spatial_seconds(stations: int) -> float:
     none = nearest_stations(places) * 0 - 1
     with_check, without = (
         seconds_of(
-            lambda who=who: flag_versions(versions, variables, Surroundings(places, who, nobody, limits), UNTIL),
+            lambda who=who: flag_versions(versions, variables, CheckContext(places, who, nobody, limits), UNTIL),
             times=3,
         )
         for who in (nearest_stations(places), none)

@@ -115,7 +115,7 @@ def test_readings_and_forecasts_of_one_source_are_each_stored_as_what_they_are(s
     assert (rows % 96, stations) == (0, 2)
     assert rows > 8 * 96
     warehouse = next(str(finding) for finding in examine(both, NOW) if finding.check == "warehouse")
-    assert f"{rows:,} hours that others forecast for 2 stations, newest issue 2026-02-03T18:00Z" in warehouse
+    assert f"{rows:,} hours of external forecasts for 2 stations, the newest issued 2026-02-03T18:00Z" in warehouse
 
 
 def test_a_variable_that_is_declared_later_has_its_column_among_the_forecasts(settings: Settings) -> None:

@@ -7,21 +7,21 @@ import pytest
 
 from daycast.settings import Settings
 from daycast.sources.simulated.source import SimulatedSource
-from daycast.steps.doctor import Finding, examine
+from daycast.steps.doctor import CheckResult, examine
 
 pytestmark = pytest.mark.slow
 
 CHECKS = ["contracts", "device", "disk", "warehouse", "champion", "source simulated"]
 
 
-def findings(settings: Settings, now) -> dict[str, Finding]:
+def findings(settings: Settings, now) -> dict[str, CheckResult]:
     return {finding.check: finding for finding in examine(settings, now)}
 
 
 def test_all_is_well_where_it_is(trained) -> None:
     found = findings(trained.settings, trained.at)
     assert list(found) == CHECKS
-    assert all(finding.well for finding in found.values()), found
+    assert all(finding.ok for finding in found.values()), found
     assert found["champion"].detail.endswith("its checkpoint is whole")
 
 
@@ -43,7 +43,7 @@ def test_a_champion_without_a_whole_checkpoint_is_found(trained, spoil: Callable
     spoil(checkpoint)
     found = findings(trained.settings, trained.at)
     assert list(found) == CHECKS
-    assert [name for name, finding in found.items() if not finding.well] == ["champion"]
+    assert [name for name, finding in found.items() if not finding.ok] == ["champion"]
     assert says in found["champion"].detail
     assert "daycast retrain" in found["champion"].detail
 
@@ -61,7 +61,7 @@ def test_a_damaged_warehouse_is_a_failed_line_and_the_other_checks_are_made(trai
     trained.settings.warehouse_file.write_bytes(b"no database " * 1000)
     found = findings(trained.settings, trained.at)
     assert list(found) == CHECKS
-    assert [name for name, finding in found.items() if not finding.well] == ["warehouse", "champion"]
+    assert [name for name, finding in found.items() if not finding.ok] == ["warehouse", "champion"]
     assert "is damaged" in found["warehouse"].detail
     assert "restore a backup" in found["warehouse"].detail
 

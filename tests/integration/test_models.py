@@ -124,6 +124,6 @@ def test_of_two_that_were_promoted_at_the_same_moment_the_later_one_is_champion_
 ) -> None:
     for name in ("z-first", "a-second"):
         register(con, name, 1, promote=True)
-    assert [row["model_id"] for row in read_champions_until(con, NOW + DAY)] == ["a-second", "z-first"]
+    assert [row.model_id for row in read_champions_until(con, NOW + DAY)] == ["a-second", "z-first"]
     assert rollback_model(con, NOW + 2 * DAY) == "z-first"
     assert rollback_model(con, NOW + 3 * DAY) == "a-second"

@@ -70,7 +70,7 @@ def test_what_a_killed_publication_left_behind_is_cleared_away(con: duckdb.DuckD
     assert not list(published.parent.glob("*.tmp"))
 
 
-@pytest.mark.parametrize("place", ["_create_latest", "_complete", "_check_no_wal", "spare"])
+@pytest.mark.parametrize("place", ["_create_latest", "_complete", "_check_no_wal", "start_grace_period"])
 def test_a_publication_that_fails_leaves_nothing_behind(
     con: duckdb.DuckDBPyConnection, published: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,7 +127,7 @@ def test_an_analyst_in_a_transaction_blocks_nothing(tmp_path: Path) -> None:
             assert analyst.communicate("\n")[0] == f"{ROWS}\n"
 
 
-@pytest.mark.parametrize("place", ["_write_history", "_create_latest", "spare", "_settle", "touch"])
+@pytest.mark.parametrize("place", ["_write_history", "_create_latest", "start_grace_period", "_settle", "touch"])
 def test_a_publication_killed_anywhere_leaves_the_old_file_or_the_new_and_the_next_one_is_right(
     tmp_path: Path, place: str
 ) -> None:

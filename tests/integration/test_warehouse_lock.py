@@ -85,9 +85,9 @@ def test_frames_have_their_names_for_the_length_of_the_block_alone(tmp_path: Pat
 
     with Warehouse(tmp_path / "w.duckdb", []).write(NOW) as con:
         with frames(con, new_readings=pl.DataFrame({"x": [1]})):
-            assert con.execute("from news").fetchall() == [(1,)]
+            assert con.execute("from new_readings").fetchall() == [(1,)]
         with pytest.raises(duckdb.CatalogException):
-            con.execute("from news")
+            con.execute("from new_readings")
 
 
 def test_times_come_back_in_utc(tmp_path: Path) -> None:

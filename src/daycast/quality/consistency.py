@@ -1,4 +1,7 @@
-"""Whether what one station says of one hour fits together: humidity, dew point and temperature; gusts and wind."""
+"""Consistency checks: do the variables of one station and hour agree with each other?
+
+Three checks: dew point against air temperature, humidity against both, and gust against mean wind.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,11 +20,12 @@ _AIR, _DEW, _HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_p
 _WIND, _GUST = "wind_speed_m_s", "wind_gust_m_s"
 
 
-def check_consistency(values: Mapping[str, Floats], doubted: Mapping[str, Bools]) -> Iterator[tuple[str, Finding]]:
-    """SUSPECT each variable of a group that contradicts itself, by name.
+def check_consistency(values: Mapping[str, Floats], flagged: Mapping[str, Bools]) -> Iterator[tuple[str, Finding]]:
+    """Yield (variable, finding) pairs: every variable of a group that contradicts itself is SUSPECT.
 
-    values, doubted: (…) each, by variable; those that a group needs may be absent. Which one is wrong no check can tell, so all
-    are suspected; but where one is `doubted` already, that explains it, and the others are not blamed.
+    values: arrays of one shape by variable name, in the variable's unit, NaN where missing. flagged: by variable name, where
+    another check has already found fault. A group with a missing variable is skipped. The check cannot tell which variable is
+    wrong, so it flags all of them, except where one is already `flagged`: that one explains the contradiction.
     """
     for check, group, contradicts in (
         ("dew_point_above_air", (_AIR, _DEW), dew_point_above_air),
@@ -31,21 +35,21 @@ def check_consistency(values: Mapping[str, Floats], doubted: Mapping[str, Bools]
         if all(name in values for name in group):
             fired = contradicts(*(values[name] for name in group))
             for name in group:
-                fired &= ~doubted.get(name, np.zeros(fired.shape, np.bool_))
+                fired &= ~flagged.get(name, np.zeros(fired.shape, np.bool_))
             for name in group:
                 yield name, Finding(check, SUSPECT, fired, THE_HOUR_ITSELF)
 
 
 def dew_point_above_air(air_c: Floats, dew_c: Floats) -> Bools:
-    """Whether the dew point [°C] lies above the air temperature [°C], which no air can hold."""
+    """Whether the dew point [°C] is above the air temperature [°C] by more than the tolerance: physically impossible."""
     return dew_c - air_c > DEW_POINT_TOLERANCE_C
 
 
 def humidity_disagrees(air_c: Floats, dew_c: Floats, humidity_pct: Floats) -> Bools:
-    """Whether the relative humidity [%] is not that of air temperature and dew point [°C].
+    """Whether the relative humidity [%] differs from the one computed from air temperature and dew point [°C].
 
-    Below freezing some networks report frost points and some humidity over ice: all lies between a dew point and a frost point
-    with humidity over water, so both of these must disagree.
+    Below freezing, some networks report frost points or humidity over ice. Every such convention lies between two extremes (dew
+    point, and frost point, each with humidity over water), so the value must disagree with both.
     """
     of_dew = 100 * _saturation(dew_c) / _saturation(air_c)
     disagrees = np.abs(humidity_pct - of_dew) > HUMIDITY_TOLERANCE_PCT
@@ -56,17 +60,18 @@ def humidity_disagrees(air_c: Floats, dew_c: Floats, humidity_pct: Floats) -> Bo
 
 
 def gust_below_wind(wind_m_s: Floats, gust_m_s: Floats) -> Bools:
-    """Whether the gust is below the mean wind [m/s]; 0 is how some networks write that there was none."""
+    """Whether the gust [m/s] is below the mean wind [m/s]. A gust of 0 is ignored: some networks write it for "no gust"."""
     return (gust_m_s > 0) & (wind_m_s - gust_m_s > GUST_TOLERANCE_M_S)
 
 
 def _saturation(celsius: Floats) -> Floats:
-    """Vapour pressure [hPa] at saturation over water, Magnus form: Alduchov & Eskridge 1996, equation 21,
-    doi 10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2.
+    """Saturation vapour pressure [hPa] over water.
+
+    Magnus form, Alduchov & Eskridge 1996, equation 21, doi 10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2.
     """
     return 6.1094 * np.exp(17.625 * celsius / (243.04 + celsius))
 
 
 def _saturation_over_ice(celsius: Floats) -> Floats:
-    """The same over ice, equation 23."""
+    """Saturation vapour pressure [hPa] over ice: the same paper, equation 23."""
     return 6.1121 * np.exp(22.587 * celsius / (273.86 + celsius))

@@ -1,4 +1,8 @@
-"""The contracts at each border, as pandera schemas: raw readings, observations, forecasts."""
+"""Data contracts as pandera schemas: raw readings, external forecasts, observations, forecasts.
+
+First the four contracts, then `find_rejections` (which rows break a contract, one by one) and `validate_frame` (the whole frame
+passes or an error is raised).
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -15,14 +19,14 @@ from daycast.times import HORIZON_HOURS, UTC_TIME
 from daycast.variables import Variable, check_column, flag_column
 
 QUANTILE_COLUMNS = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
-_CLOCK_ERROR = timedelta(hours=1)  # how far ahead a sensor's clock may be
+_CLOCK_ERROR = timedelta(hours=1)  # how far a sensor's clock may be ahead
 _REASONS = {"not_nullable": "missing", "station": "empty station id", "on_the_hour": "not on the full hour"}
 
 
 def readings_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
-    """Raw readings: a station, an instant from `earliest` to its receipt, and each variable missing or a finite number.
+    """Raw readings: a station, an instant from `earliest` to its receipt (UTC), and each variable null or a finite number.
 
-    Whether a number can be true is a matter of flags, not of this contract.
+    Whether a number is plausible is decided by flags, not by this contract.
     """
     times = [
         _holds(pl.col("observed_at") >= earliest, f"before {earliest:%Y-%m-%d}: is the clock set?"),
@@ -47,9 +51,9 @@ def readings_contract(variables: Iterable[Variable], earliest: datetime) -> pa.D
 
 
 def external_forecasts_contract(variables: Iterable[Variable], earliest: datetime) -> pa.DataFrameSchema:
-    """Somebody else's forecast: a station, whole hours of issue and, later, of validity, and values that weather can have.
+    """External forecasts: a station, full hours of issue and of validity (the later one), and values within physical limits.
 
-    Unlike a reading a forecast bears no flags, so a value beyond the limits is refused with its row.
+    External forecasts have no flags, so a row with a value outside the limits is rejected.
     """
     before = f"before {earliest:%Y-%m-%d}: is the clock set?"
     issued = [_on_the_hour(), _holds(pl.col("issued_at") >= earliest, before)]
@@ -68,7 +72,10 @@ def external_forecasts_contract(variables: Iterable[Variable], earliest: datetim
 
 
 def observations_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
-    """Versions of hourly observations: on the hour, known not before it, flagged, one of each, in order."""
+    """Versions of hourly observations: on the hour, with a known flag for each variable, unique and sorted.
+
+    The key, and the order, is station_id, observed_at, known_from.
+    """
     columns = {
         "station_id": pa.Column(pl.String),
         "observed_at": pa.Column(UTC_TIME, _on_the_hour()),
@@ -88,7 +95,7 @@ def observations_contract(variables: Iterable[Variable]) -> pa.DataFrameSchema:
 
 
 def forecasts_contract() -> pa.DataFrameSchema:
-    """Forecasts: whole hours, leads 1 to 24 that fit, finite quantiles that never cross."""
+    """Forecasts: issued on the hour, leads 1 to 24 with valid_at = issued_at + lead_hours, finite quantiles that never cross."""
     rising = [pl.col(low) <= pl.col(high) for low, high in pairwise(QUANTILE_COLUMNS)]
     lead = pl.col("valid_at") - pl.col("issued_at") == pl.duration(hours=pl.col("lead_hours"))
     finite = pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), error="not finite")
@@ -117,9 +124,9 @@ def forecasts_contract() -> pa.DataFrameSchema:
 
 
 def find_rejections(readings: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.DataFrame:
-    """What is wrong, value by value: row_number, column, value, reason; empty where the contract holds.
+    """One row for each value that breaks the contract: row_number, column, value, reason. Empty if the contract holds.
 
-    Raises ContractError where whole columns are missing or of another type, which no row can be blamed for.
+    Raises ContractError if a column is missing or has another type, because that is not the fault of single rows.
     """
     failures = _failures(readings, contract)
     if failures is None:
@@ -137,7 +144,7 @@ def find_rejections(readings: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.
 
 
 def validate_frame(frame: pl.DataFrame, contract: pa.DataFrameSchema, what: str) -> pl.DataFrame:
-    """The frame itself where it keeps the contract; raises ContractError naming the first break otherwise."""
+    """Return the frame if it keeps the contract. Raises ContractError naming the first violation; `what` names the frame."""
     failures = _failures(frame, contract)
     if failures is not None:
         raise ContractError(_first_failure(what, failures))
@@ -145,7 +152,7 @@ def validate_frame(frame: pl.DataFrame, contract: pa.DataFrameSchema, what: str)
 
 
 def check_contracts_are_on() -> None:
-    """Raise ConfigError where pandera was switched off or down to schemas only: bad values would pass silently."""
+    """Raise ConfigError if pandera is disabled or validates schemas only: bad values would pass silently."""
     config = get_config_context()
     if not config.validation_enabled or config.validation_depth is ValidationDepth.SCHEMA_ONLY:
         raise ConfigError(
@@ -154,6 +161,7 @@ def check_contracts_are_on() -> None:
 
 
 def _failures(frame: pl.DataFrame, contract: pa.DataFrameSchema) -> pl.DataFrame | None:
+    """Pandera's table of failure cases; None if there are none."""
     try:
         contract.validate(frame, lazy=True)
     except SchemaErrors as errors:
@@ -167,8 +175,8 @@ def _first_failure(what: str, failures: pl.DataFrame) -> str:
     return f"{what} break their contract: {first['column']}: {first['check']}: {first['failure_case']!r}{where}"
 
 
-def _holds(condition: pl.Expr, otherwise: str) -> pa.Check:
-    return pa.Check(lambda data: data.lazyframe.select(condition), error=otherwise)
+def _holds(condition: pl.Expr, reason: str) -> pa.Check:
+    return pa.Check(lambda data: data.lazyframe.select(condition), error=reason)
 
 
 def _within_limits(variable: Variable) -> pa.Check:
@@ -182,6 +190,7 @@ def _on_the_hour() -> pa.Check:
 
 
 def _strictly_after_the_row_before(key: Sequence[str]) -> pl.Expr:
+    """Whether each row's key is greater than that of the row before, compared column by column."""
     after = pl.lit(value=False)
     for name in reversed(key):
         before = pl.col(name).shift(1)

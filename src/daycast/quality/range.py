@@ -1,4 +1,7 @@
-"""Every check, pure: arrays in, findings out. Those of one value alone stand here, the others in files of their own."""
+"""Checks of single values: against physical limits, the station's own climatology, and its neighbours.
+
+Each check takes arrays of any one shape and returns a `Finding`. NaN means missing, and a missing value never fires.
+"""
 
 from collections.abc import Iterable
 
@@ -9,27 +12,27 @@ from daycast.quality.flags import FAIL, SUSPECT, THE_HOUR_ITSELF, Finding, Float
 from daycast.quality.limits import Limits
 from daycast.variables import Variable
 
-LEAST_HOURS = 480  # 20 days: fewer tell too little of what is usual
-LEAST_NEIGHBOURS = 3  # of one or two, one wrong neighbour could accuse
-_LAPSE = {
+LEAST_HOURS = 480  # 20 days: fewer say too little about what is usual
+LEAST_NEIGHBOURS = 3  # with one or two, a single wrong neighbour could flag a good value
+_LAPSE_RATE = {  # change with elevation, unit of the variable per metre
     "air_temperature_c": -0.0065,  # ICAO standard atmosphere
-    "dew_point_c": -0.0045,  # the mean of the months of Kunkel 1989, doi 10.1175/1520-0442(1989)002<0656:SPIFEO>2.0.CO;2
-    "sea_level_pressure_hpa": 0.0,  # reduced already
+    "dew_point_c": -0.0045,  # mean of the months of Kunkel 1989, doi 10.1175/1520-0442(1989)002<0656:SPIFEO>2.0.CO;2
+    "sea_level_pressure_hpa": 0.0,  # already reduced to sea level
 }
 
 
 def check_limits(value: Floats, variable: Variable) -> Finding:
-    """FAIL what lies beyond the limits of the glossary, or is infinite; missing values pass. value: (…)"""
+    """FAIL values outside valid_min to valid_max, infinite ones included. value: (…) in the variable's unit."""
     return Finding("gross_range", FAIL, (value < variable.valid_min) | (value > variable.valid_max), THE_HOUR_ITSELF)
 
 
 def check_climatology(
     value: Floats, mean: Floats, deviation: Floats, count: NDArray[np.integer], limits: Limits
 ) -> Finding:
-    """SUSPECT what is too many standard deviations from the mean of the station's own past months.
+    """SUSPECT values more than `climatology_deviations` standard deviations from the mean of the station's past months.
 
-    mean, deviation, count (hours they rest on): like value (…), NaN where there are none; silent below LEAST_HOURS hours,
-    and where nothing ever varied.
+    mean, deviation: shaped like value (…), NaN where unknown. count: how many hours they rest on. The check does not fire below
+    LEAST_HOURS hours, nor where the deviation is 0.
     """
     if limits.climatology_deviations is None:
         return Finding("climatology", SUSPECT, np.zeros(value.shape, np.bool_), THE_HOUR_ITSELF)
@@ -39,9 +42,9 @@ def check_climatology(
 
 
 def check_neighbours(value: Floats, neighbours: Iterable[Floats], limits: Limits) -> Finding:
-    """SUSPECT what is far from every neighbour, where at least LEAST_NEIGHBOURS report.
+    """SUSPECT values that differ by more than `neighbour_difference` from every neighbour, if LEAST_NEIGHBOURS report.
 
-    neighbours: one array like value (…) each, brought to the elevation of this station, NaN where missing.
+    neighbours: one array shaped like value (…) for each neighbour, reduced to this station's elevation, NaN where missing.
     """
     if limits.neighbour_difference is None:
         return Finding("neighbours", SUSPECT, np.zeros(value.shape, np.bool_), THE_HOUR_ITSELF)
@@ -50,13 +53,13 @@ def check_neighbours(value: Floats, neighbours: Iterable[Floats], limits: Limits
     for other in neighbours:
         nearest = np.fmin(nearest, np.abs(value - other))
         reporting += ~np.isnan(other)
-    apart = (reporting >= LEAST_NEIGHBOURS) & (nearest > limits.neighbour_difference)
-    return Finding("neighbours", SUSPECT, apart, THE_HOUR_ITSELF)
+    far = (reporting >= LEAST_NEIGHBOURS) & (nearest > limits.neighbour_difference)
+    return Finding("neighbours", SUSPECT, far, THE_HOUR_ITSELF)
 
 
-def lapse(variable: str) -> float | None:
-    """How much a variable changes with each metre of elevation, in its unit; None where neighbours tell nothing of it.
+def lapse_rate(variable: str) -> float | None:
+    """How much a variable changes per metre of elevation, in its unit; None for variables not compared with neighbours.
 
-    Wind and rain are of the place, humidity of the valley, and pressure at the station would ask for a barometric formula.
+    Wind, rain and humidity are too local to compare. Station pressure would need a barometric formula.
     """
-    return _LAPSE.get(variable)
+    return _LAPSE_RATE.get(variable)

@@ -1,6 +1,8 @@
-"""The settings: daycast.toml, overridden by DAYCAST_* variables, over defaults that run the simulated network.
+"""The settings: daycast.toml, with DAYCAST_* environment variables in place of its keys, over defaults.
 
-Only this module and the commands read the environment, and nothing below them reads it or the clock.
+The defaults run the simulated network. Read `sections` (the tables of the file), `settings` (all of them together, and the
+paths that follow from them), then `load` (reading file and environment, and the clock). Only this package and the commands read
+the environment and the clock; everything below gets them as arguments.
 """
 
 from daycast.settings.load import DEFAULT_FILE, as_of, clock, find_config, load_settings

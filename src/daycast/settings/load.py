@@ -1,4 +1,9 @@
-"""Reading the settings: from the file, with what the environment says in its place."""
+"""Load the settings from file and environment, and read the clock.
+
+Every run knows two times. *Now* is the real clock, whatever the arguments are: it goes into `created_at`, `registered_at`,
+`ingested_at`, the `received_at` of corrections, and the log of runs. *As of* is `--until`, by default now: the run uses nothing
+that was received, registered or issued later.
+"""
 
 import json
 import os
@@ -16,25 +21,36 @@ from daycast.model.config import OLD_NAMES
 from daycast.settings.settings import Settings
 from daycast.times import parse_time
 
-# The clock, which nothing below reads, and what `--until` means.
-#
-# Every run knows two times. *Now* is the real clock: it is what `created_at`, `registered_at`, `ingested_at`, `received_at` of a
-# correction and the stamps of `runs` say, whatever the arguments are. *As of* is now, or the moment of `--until`: nothing that
-# was received, registered or issued later is used.
+DEFAULT_FILE = "daycast.toml"
+_PREFIX = "DAYCAST_"
+_NOT_SETTINGS = {"DAYCAST_CONFIG", "DAYCAST_FOLDER"}
+_SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
+# keys whose values no error shows: secrets, names of variables that may be the secrets themselves, and tables of both
+_HIDDEN = {"alert_url", "heartbeat_url", "credential", "postgres_env", "attach", "warehouse"}
+_HIDDEN_TABLES = {"http", "live"}  # hidden if something other than a table stands there
+_RENAMED = {  # keys of earlier versions
+    **OLD_NAMES,
+    "lowest": "valid_min",
+    "highest": "valid_max",
+    "over_the_hour": "cell_method",
+    "step": "rate_of_change",
+    "trouble": "faults",
+}
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's error types
 
 
 def clock(until: str | datetime | None = None) -> datetime:
-    """Now, in UTC; with `until` the moment as of which a run uses what there is.
+    """The time as of which a run works, in UTC: `until`, by default now.
 
-    Raises ConfigError where that moment lies ahead: nothing can be known of it.
+    Raises ConfigError if `until` lies in the future or is not a time.
     """
     return as_of(until, wall_clock())
 
 
 def as_of(until: str | datetime | None, now: datetime) -> datetime:
-    """The moment as of which a run uses what there is: `until`, by default `now`.
+    """The time as of which a run works, in UTC: `until`, by default `now`.
 
-    Raises ConfigError where that moment lies ahead: nothing can be known of it.
+    Raises ConfigError if `until` is later than `now` or is not a time.
     """
     if until is None:
         return now
@@ -47,33 +63,15 @@ def as_of(until: str | datetime | None, now: datetime) -> datetime:
 
 
 def wall_clock() -> datetime:
-    """The real clock, in UTC. Tests that live through weeks put another one in its place; a user cannot."""
+    """The real time, in UTC. Tests that simulate weeks replace this function; users cannot."""
     return datetime.now(UTC)
 
 
-DEFAULT_FILE = "daycast.toml"
-_PREFIX = "DAYCAST_"
-_NOT_SETTINGS = {"DAYCAST_CONFIG", "DAYCAST_FOLDER"}
-_SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL": "DAYCAST_LIVE__HEARTBEAT_URL"}
-# an error does not show what stands there: secrets, names of variables that may be the secrets themselves, and tables of both
-_HIDDEN = {"alert_url", "heartbeat_url", "credential", "postgres_env", "attach", "warehouse"}
-_HIDDEN_WHOLE = {"http", "live"}  # where something else stands in place of the table
-_RENAMED = {  # keys of earlier versions
-    **OLD_NAMES,
-    "lowest": "valid_min",
-    "highest": "valid_max",
-    "over_the_hour": "cell_method",
-    "step": "rate_of_change",
-    "trouble": "faults",
-}
-_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's names for it
-
-
 def load_settings(file: str | None = None) -> Settings:
-    """Read the settings from `file`, else from DAYCAST_CONFIG, else from daycast.toml, else the built-in defaults.
+    """Load the settings from `file`, else from DAYCAST_CONFIG, else from ./daycast.toml, else the built-in defaults.
 
-    Relative paths start at the folder of that file, without one at DAYCAST_FOLDER, else at the working directory.
-    Raises ConfigError naming the key, its value and the nearest valid key.
+    DAYCAST_SECTION__KEY variables replace keys of the file. Relative paths start at the folder of the file; without a file at
+    DAYCAST_FOLDER, else at the working directory. Raises ConfigError naming the key, its value and the closest valid key.
     """
     path = find_config(file)
     table = _read_toml(path) if path else {}
@@ -88,10 +86,10 @@ def load_settings(file: str | None = None) -> Settings:
 
 
 def find_config(file: str | None) -> Path | None:
-    """The configuration file to read; None for the built-in defaults."""
+    """The configuration file to read; None for the built-in defaults. Raises ConfigError if a named file does not exist."""
     named = file or os.environ.get("DAYCAST_CONFIG")
     path = Path(named or DEFAULT_FILE)
-    with suppress(OSError):  # not to be looked at, or no path at all
+    with suppress(OSError):  # not accessible, or not a valid path
         if path.is_file():
             return path.resolve()
     if named:
@@ -114,7 +112,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _override(table: dict[str, Any]) -> dict[str, Any]:
-    """The table with every DAYCAST_SECTION__KEY of the environment in place of what it says."""
+    """Put the value of every DAYCAST_SECTION__KEY variable into the table, and return it."""
     settings = [field.alias or name for name, field in Settings.model_fields.items()]
     for name, text in sorted(os.environ.items()):
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
@@ -132,7 +130,7 @@ def _override(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_value(name: str, text: str) -> Any:
-    """A list, where it begins as one, else the text."""
+    """The value of an environment variable: a list if it is written as JSON, else the text."""
     if not text.startswith("["):
         return text
     try:
@@ -144,7 +142,7 @@ def _read_value(name: str, text: str) -> Any:
 
 
 def _check_folder(data: Path) -> None:
-    """Raise ConfigError where the data folder is none, or can be none; it need not exist."""
+    """Raise ConfigError if the data folder is a file or lies below one. It need not exist."""
     try:
         nearest = next(path for path in (data, *data.parents) if path.exists())
     except OSError as error:
@@ -154,6 +152,7 @@ def _check_folder(data: Path) -> None:
 
 
 def _first_line(error: ValidationError) -> str:
+    """The first problem that pydantic found, in one line; an unknown key comes first."""
     errors = error.errors(include_url=False)
     first = next((e for e in errors if e["type"] in _UNKNOWN_KEY), errors[0])  # a misspelt key also looks missing
     place = ".".join(str(part) for part in first["loc"] if part != "function-after")
@@ -166,12 +165,13 @@ def _first_line(error: ValidationError) -> str:
 
 
 def _is_shown(error: ErrorDetails) -> bool:
-    """Whether an error may show the value, as far as its place and kind tell; its shape is looked at by the error itself."""
-    hidden = _HIDDEN & set(error["loc"]) or _HIDDEN_WHOLE & set(error["loc"][-1:])
+    """Whether an error may show the value: not for keys that hold secrets, and only simple types."""
+    hidden = _HIDDEN & set(error["loc"]) or _HIDDEN_TABLES & set(error["loc"][-1:])
     return not hidden and isinstance(error["input"], str | int | float | date | time | None)
 
 
 def _every_key() -> set[str]:
+    """Every valid key, of all sections."""
     schema = Settings.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
     return {key for part in parts for key in part.get("properties", {})}

@@ -1,4 +1,7 @@
-"""The sections of daycast.toml, each frozen, and without keys it does not know."""
+"""The sections of daycast.toml, one class each: frozen, and unknown keys are refused.
+
+A key's comment is its documentation. First the types that flows use for their parameters, then the sections.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -30,31 +33,29 @@ from daycast.sources.simulated.source import SimulatedSource
 from daycast.sources.sql import SqlSource
 from daycast.times import parse_duration
 
-# Types of the parameters of flows: Prefect's form shows them, and refuses anything else before a run exists.
-
-
+# types of the flows' parameters: Prefect's form shows them, and refuses other values before it creates a run
 _ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "pattern": _ISO_8601})]
 Epochs = Annotated[int, Field(ge=1)]
 Minutes = Annotated[float, Field(gt=0)]
 
 
-def _keep_duration(text: str) -> str:
+def _check_duration(text: str) -> str:
     parse_duration(text)
     return text
 
 
-Duration = Annotated[str, AfterValidator(_keep_duration)]
+Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
 class Section(BaseModel):
-    """Frozen; refuses keys it does not know."""
+    """Base class of the sections: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DeclaredVariable(Section):
-    """A variable this network measures beside the built-in ones; its name should end in its unit."""
+    """[variables.NAME]: a variable that the network measures besides the built-in ones; NAME should end in its unit."""
 
     unit: str
     valid_min: float
@@ -66,26 +67,24 @@ class DeclaredVariable(Section):
 
 
 class IngestSettings(Section):
-    """How strict ingestion is."""
+    """[ingest]: how strict ingestion is."""
 
-    refuse_above: Annotated[float, Field(ge=0, le=1)] = 0.2  # share of bad rows above which a batch is refused whole
-    earliest: datetime = datetime(
-        1900, 1, 1, tzinfo=UTC
-    )  # rows observed before are refused: a clock that was never set
-    silent_after: Duration = "24h"  # a station not heard of for longer is a warning
-    max_minutes: Annotated[float, Field(gt=0)] = 20.0  # that all sources together are waited for; the rest is left
+    refuse_above: Annotated[float, Field(ge=0, le=1)] = 0.2  # share of bad rows above which a whole batch is rejected
+    earliest: datetime = datetime(1900, 1, 1, tzinfo=UTC)  # earlier rows are rejected: their clock was never set
+    silent_after: Duration = "24h"  # warn about a station without readings for longer
+    max_minutes: Annotated[float, Field(gt=0)] = 20.0  # for all sources together; the rest is left to the next ingest
 
 
 class RetrainSettings(Section):
-    """When a new challenger is due, and what it has to prove."""
+    """[retrain]: when a new challenger is due, and what it has to prove."""
 
     every: Duration = "7d"
-    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests by which a model is promoted
-    fit_on: Literal["here", "cpu", "gpu"] = "here"  # within the run, or by a worker of that pool
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests for promotion
+    fit_on: Literal["here", "cpu", "gpu"] = "here"  # in the run itself, or on a worker of that pool
 
 
 class LiveSettings(Section):
-    """Who is told how daycast fares when it runs by itself."""
+    """[live]: who is notified while daycast runs by itself."""
 
     alert_url: SecretStr | None = None  # gets a POST with {"text": …} when a forecast failed, crashed or is late
     heartbeat_url: SecretStr | None = None  # gets a GET after each good forecast
@@ -99,14 +98,12 @@ class LiveSettings(Section):
 
 
 class ComputeSettings(Section):
-    """Who forecasts and checks, a block of stations at a time."""
+    """[compute]: what computes forecasts and quality checks, one block of stations at a time."""
 
-    task_runner: Literal["process", "thread", "dask"] = (
-        "process"  # the run's own process, its threads, or dask's workers
-    )
-    workers: Annotated[int, Field(ge=1)] | None = None  # threads, or processes that dask starts; None: one a core
-    dask_address: str | None = None  # of a scheduler that runs already: tcp://host:port or tls://host:port
-    block_stations: Annotated[int, Field(ge=1)] = 512
+    task_runner: Literal["process", "thread", "dask"] = "process"  # the run's own process, its threads, or dask
+    workers: Annotated[int, Field(ge=1)] | None = None  # threads, or processes started by dask; None: one per core
+    dask_address: str | None = None  # of a running scheduler: tcp://host:port or tls://host:port
+    block_stations: Annotated[int, Field(ge=1)] = 512  # stations in a block
 
     @model_validator(mode="after")
     def _check_runner(self) -> "ComputeSettings":
@@ -124,45 +121,43 @@ class ComputeSettings(Section):
 
 
 class PublishSettings(Section):
-    """How tables are published."""
+    """[publish]: how tables are published."""
 
-    parquet_above: Annotated[int, Field(ge=0)] = (
-        5_000_000  # rows: a table that grows and has more is published as files
-    )
+    parquet_above: Annotated[int, Field(ge=0)] = 5_000_000  # rows: larger append-only tables become Parquet files
 
 
 class RetentionSettings(Section):
-    """What is kept for how long; what is left out is kept for ever."""
+    """[retention]: how long things are kept; without a value, for ever."""
 
     forecasts_days: Annotated[int, Field(ge=2)] | None = None
-    scores_days: Annotated[int, Field(ge=30)] | None = None  # skill_by_station tells of 30 days
-    models: Annotated[int, Field(ge=0)] | None = None  # beside champion, newest and those with forecasts: others' files
+    scores_days: Annotated[int, Field(ge=30)] | None = None  # skill_by_station covers 30 days
+    models: Annotated[int, Field(ge=0)] | None = (
+        None  # how many, besides the champion, the newest and any with forecasts
+    )
 
 
 class DriftSettings(Section):
-    """When the champion's served forecasts have become worse than they should be, which calls for a retraining."""
+    """[drift]: when the champion's served forecasts count as drifted, which calls for a retraining."""
 
-    days: Annotated[int, Field(ge=LEAST_DAYS, le=90)] = 14  # rolling window
-    lasting: Annotated[int, Field(ge=1, le=30)] = 3  # days in a row on which the window must prove it
-    loss: Annotated[float, Field(ge=0)] = (
-        0.25  # a CRPS ratio to the best baseline this much above the judged one is allowed
-    )
-    coverage: Annotated[float, Field(gt=0, lt=0.8)] = 0.7  # of the 80 % interval
-    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01  # strict, for each variable is tested every day
+    days: Annotated[int, Field(ge=LEAST_DAYS, le=90)] = 14  # length of the rolling window
+    lasting: Annotated[int, Field(ge=1, le=30)] = 3  # days in a row on which the test must fire
+    loss: Annotated[float, Field(ge=0)] = 0.25  # allowed rise of the CRPS ratio to the best baseline since the holdout
+    coverage: Annotated[float, Field(gt=0, lt=0.8)] = 0.7  # least coverage of the 80 % interval
+    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.01  # strict, because each variable is tested every day
 
 
 class LakeSettings(Section):
-    """The warehouse's tables on DuckLake: its catalogue in PostgreSQL, its rows as Parquet."""
+    """[warehouse.lake]: the warehouse on DuckLake, with the catalogue in PostgreSQL and the rows as Parquet."""
 
-    catalogue: str  # postgresql://user@host:port/database; the password is libpq's business: PGPASSWORD, PGPASSFILE
-    data: str  # a folder, relative to the configuration file's, or s3://bucket/prefix; its credentials: AWS_… variables
+    catalogue: str  # postgresql://user@host:port/database; libpq takes the password from PGPASSWORD or PGPASSFILE
+    data: str  # a folder relative to the configuration file, or s3://bucket/prefix with credentials in AWS_… variables
 
     @field_validator("data")
     @classmethod
     def _beside_the_file(cls, data: str, info: ValidationInfo) -> str:
         if "://" not in data:
             return str((Path((info.context or {}).get("folder", ".")) / data).resolve())
-        if re.search(r"[?@]", data):  # not shown: DuckDB would take a key from there
+        if re.search(r"[?@]", data):  # the value is not shown: DuckDB would accept a key there
             raise ValueError("it may hold a credential: write s3://bucket/prefix, and set AWS_ACCESS_KEY_ID and so on")
         if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w.=+-]+)*/?", data):
             raise ValueError(f"{data!r} is neither a folder nor a bucket: write s3://bucket/prefix")
@@ -170,7 +165,7 @@ class LakeSettings(Section):
 
     @model_validator(mode="after")
     def _check_catalogue(self) -> "LakeSettings":
-        address = urlsplit(self.catalogue)  # never shown before it is known to hold no password
+        address = urlsplit(self.catalogue)  # not shown in errors, because it may hold a password
         if address.password is not None or "password" in address.query:
             raise ValueError("catalogue holds a password: leave it out here, and set PGPASSWORD or PGPASSFILE")
         if address.scheme not in {"postgresql", "postgres"} or not address.path.strip("/"):
@@ -179,7 +174,7 @@ class LakeSettings(Section):
 
 
 class WarehouseSettings(Section):
-    """Where the tables are: in a file of the folder `data`, or on a lake."""
+    """[warehouse]: where the tables are; in a file in the folder `data` by default, or on a lake."""
 
     lake: LakeSettings | None = None
 

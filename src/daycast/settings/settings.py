@@ -1,4 +1,4 @@
-"""Everything that can be configured, together."""
+"""`Settings`: all sections of daycast.toml together, checked against each other, and the paths that follow from them."""
 
 import os
 from dataclasses import fields, replace
@@ -33,20 +33,18 @@ from daycast.variables import BUILT_IN, Variable
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.warehouse import Warehouse
 
+Threshold = Annotated[float, Field(ge=0)] | Literal["off"]
+
 
 class Settings(Section):
-    """Everything that can be configured; frozen, and unknown keys are refused."""
+    """All settings. Frozen; unknown keys are refused."""
 
-    data: Path = Field(
-        default=Path("data"), validate_default=True
-    )  # the folder all state lives in, relative to the configuration file's
+    data: Path = Field(default=Path("data"), validate_default=True)  # the folder of all state, relative to the file
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
     variables: dict[str, DeclaredVariable] = Field(default={})
     stored: WarehouseSettings = Field(default=WarehouseSettings(), alias="warehouse")
     ingest: IngestSettings = IngestSettings()
-    quality: dict[str, dict[str, Annotated[float, Field(ge=0)] | Literal["off"]]] = Field(
-        default={}
-    )  # over the defaults
+    quality: dict[str, dict[str, Threshold]] = Field(default={})  # by variable, in place of the default limits
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
     live: LiveSettings = LiveSettings()
@@ -57,7 +55,7 @@ class Settings(Section):
 
     @field_validator("data", mode="before")
     @classmethod
-    def _is_named(cls, data: object) -> object:
+    def _check_not_empty(cls, data: object) -> object:
         if isinstance(data, str) and not data.strip():
             raise ValueError("it is empty: name a folder, or leave it out")
         return data
@@ -70,7 +68,7 @@ class Settings(Section):
             raise ValueError(
                 f"{place} has a '?', where the address of Prefect's database would end: name another folder"
             )
-        # os.path: where one may not look in it says no
+        # os.path: it answers False where access is denied, and does not raise
         if file := next((one for one in (place, *place.parents) if os.path.isfile(one)), None):  # noqa: PTH113
             raise ValueError(f"{file} is a file where a folder should be: move it away, or name another folder")
         return place
@@ -82,13 +80,13 @@ class Settings(Section):
             raise ValueError("there is no source: add a [[sources]] table")
         if len(set(names)) < len(names):
             raise ValueError(f"two sources are called {max(names, key=names.count)!r}: give each its own name")
-        taken = sorted(set(self.variables) & set(BUILT_IN))
-        if taken:
-            raise ValueError(f"variable {taken[0]!r} is built in: leave its declaration out")
+        redeclared = sorted(set(self.variables) & set(BUILT_IN))
+        if redeclared:
+            raise ValueError(f"variable {redeclared[0]!r} is built in: leave its declaration out")
         for key, named in (("targets", self.model.targets), ("inputs", self.model.inputs)):
             if unknown := sorted(set(named) - set(self.glossary)):
-                near = did_you_mean(unknown[0], self.glossary)
-                raise ValueError(f"model.{key} names {unknown[0]!r}, no variable{near}")
+                hint = did_you_mean(unknown[0], self.glossary)
+                raise ValueError(f"model.{key} names {unknown[0]!r}, no variable{hint}")
         self._check_quality()
         return self
 
@@ -99,8 +97,8 @@ class Settings(Section):
                 raise ValueError(f"quality names {name!r}, no variable{did_you_mean(name, self.glossary)}")
             for key in given:
                 if key not in keys:
-                    near = did_you_mean(key, keys)
-                    raise ValueError(f"quality.{name}: unknown key {key!r}{near}; there are: {', '.join(keys)}")
+                    hint = did_you_mean(key, keys)
+                    raise ValueError(f"quality.{name}: unknown key {key!r}{hint}; there are: {', '.join(keys)}")
         try:
             _ = self.limits
         except ConfigError as error:
@@ -108,7 +106,7 @@ class Settings(Section):
 
     @property
     def limits(self) -> dict[str, Limits]:
-        """What each variable is checked by: the defaults with what is configured in their place."""
+        """The thresholds of the checks for every variable: the defaults, replaced by what is configured."""
         limits = {name: DEFAULTS.get(name, Limits()) for name in self.glossary}
         for name, given in self.quality.items():
             chosen = {key: None if value == "off" else value for key, value in given.items()}
@@ -126,7 +124,7 @@ class Settings(Section):
 
     @property
     def warehouse(self) -> Warehouse:
-        """The pipeline's own database, with columns for every variable of the glossary."""
+        """The pipeline's database, with columns for every variable of the glossary."""
         lake = self.stored.lake
         keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         where = Lake(lake.catalogue, lake.data, keys) if lake else self.warehouse_file
@@ -134,7 +132,7 @@ class Settings(Section):
 
     @property
     def warehouse_file(self) -> Path:
-        """The file that is the pipeline's own database unless it is on a lake."""
+        """The file of the pipeline's database, unless it is on a lake."""
         return self.data / "warehouse.duckdb"
 
     @property
@@ -144,17 +142,17 @@ class Settings(Section):
 
     @property
     def snapshots(self) -> Path:
-        """Folder of training snapshots (Parquet)."""
+        """The folder of training snapshots (Parquet)."""
         return self.data / "snapshots"
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of checkpoints (safetensors)."""
+        """The folder of checkpoints (safetensors)."""
         return self.data / "checkpoints"
 
     @property
     def heartbeat(self) -> Path:
-        """The file that each good forecast replaces."""
+        """The file that each successful forecast replaces."""
         return self.data / "heartbeat.json"
 
     @property
@@ -163,11 +161,11 @@ class Settings(Section):
         return self.data / "report.html"
 
     def with_cell(self, cell: str | None, epochs: int | None = None, minutes: float | None = None) -> ModelConfig:
-        """The model configuration, with another cell and another budget of training where they are asked for."""
+        """The model configuration, with another cell or training budget where given. Raises ConfigError for a bad value."""
         if cell is not None and cell not in get_args(Cell):
             raise ConfigError(f"{cell!r} is no cell: choose {', '.join(get_args(Cell))}")
         for name, budget in (("epochs", epochs), ("minutes", minutes)):
             if budget is not None and not budget > 0:
                 raise ConfigError(f"{name} cannot be {budget}: training needs more than nothing")
-        asked: dict[str, Any] = {"cell": cell, "epochs": epochs, "max_minutes": minutes}
-        return replace(self.model, **{name: value for name, value in asked.items() if value is not None})
+        changes: dict[str, Any] = {"cell": cell, "epochs": epochs, "max_minutes": minutes}
+        return replace(self.model, **{name: value for name, value in changes.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Which past hours nobody forecast, and who would have."""
+"""Backfill: which past hours have no forecast, and which model may forecast them without knowing the future."""
 
 from datetime import datetime
 
@@ -10,34 +10,34 @@ from daycast.warehouse.models import read_champions_until
 
 
 def find_missing_hours(settings: Settings, since: datetime, until: datetime, now: datetime) -> list[datetime]:
-    """The full hours of [since, until) at which no forecast was issued, oldest first.
+    """The full hours of [since, until) at which no forecast was issued, oldest first (UTC).
 
-    Raises ConfigError where there is no hour in that range.
+    Raises ConfigError if the range holds no full hour.
     """
     first = floor_hour(since) if since == floor_hour(since) else floor_hour(since) + HOUR
     if first >= until:
         raise ConfigError(f"there is no full hour from {since.isoformat()} to before {until.isoformat()}")
     with settings.warehouse.read(now) as con:
-        there = read_hours_of_issue(con, first, until)
-    return [hour for i in range(-(-(until - first) // HOUR)) if (hour := first + i * HOUR) not in there]
+        issued_hours = read_hours_of_issue(con, first, until)
+    return [hour for i in range(-(-(until - first) // HOUR)) if (hour := first + i * HOUR) not in issued_hours]
 
 
 def find_model_as_of(settings: Settings, moment: datetime, now: datetime) -> str | None:
-    """The id of the model that serves as of a past moment: the champion of then, or the one before whose checkpoint is there.
+    """The id of the champion as of a past moment, or of the newest champion before it whose checkpoint still exists.
 
-    None where none served yet: then whoever is champion now may forecast what nobody was served.
+    None if there was no champion yet: then the present champion may forecast, because nobody was served anything.
     """
-    return _newest_there(settings, moment, now)[0]
+    return _newest_usable_champion(settings, moment, now)[0]
 
 
 def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str:
-    """The id of the model that forecasts a past hour as if it were then: the champion of that hour.
+    """The id of the model that forecasts a past hour as it would have been forecast then: the champion of that hour.
 
-    Where its checkpoint is gone, the newest champion before it whose checkpoint is there. No model that came later, nor its
-    baselines, which were fitted to the same data: they know more than one could have known then. An hour that is not over is
-    forecast by the champion of now, as ever. Raises ModelError.
+    If its checkpoint is gone, the newest champion before it whose checkpoint still exists. Later models and their baselines are
+    never used, because they were fitted to data that nobody had then. An hour that is not over yet is forecast by the present
+    champion. Raises ModelError if no checkpoint can be used.
     """
-    model_id, champions = _newest_there(settings, now if now - hour < HOUR else hour, now)
+    model_id, champions = _newest_usable_champion(settings, now if now - hour < HOUR else hour, now)
     if model_id:
         return model_id
     why = f"no checkpoint of {', '.join(dict.fromkeys(champions))} is there" if champions else "no model served yet"
@@ -47,10 +47,9 @@ def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str
     )
 
 
-def _newest_there(settings: Settings, moment: datetime, now: datetime) -> tuple[str | None, list[str]]:
-    """The newest champion up to `moment` whose checkpoint is there, if any; and all of them, the newest first."""
+def _newest_usable_champion(settings: Settings, moment: datetime, now: datetime) -> tuple[str | None, list[str]]:
+    """The id of the newest champion up to `moment` whose checkpoint exists, or None; and all champions, newest first."""
     with settings.warehouse.read(now) as con:
         champions = read_champions_until(con, moment)
-    there = (one for one in champions if (settings.checkpoints / one.checkpoint).is_file())
-    newest = next(there, None)
+    newest = next((one for one in champions if (settings.checkpoints / one.checkpoint).is_file()), None)
     return newest.model_id if newest else None, [one.model_id for one in champions]

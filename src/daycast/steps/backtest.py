@@ -1,4 +1,4 @@
-"""How good the forecasts would have been over a span of past hours, as things were known at each."""
+"""Backtest: how good a model's forecasts would have been over past hours, using only what was known at each hour."""
 
 from datetime import datetime, timedelta
 
@@ -20,15 +20,14 @@ from daycast.warehouse.observations import read_stations, read_versions
 def backtest(
     settings: Settings, since: datetime, until: datetime, every: timedelta, now: datetime, model_id: str | None = None
 ) -> tuple[pl.DataFrame, str | None]:
-    """Scores of a model (by default the champion) and the baselines of its fit, issued every so often in [since, until).
+    """Scores of a model (by default the champion) and its baselines, for forecasts issued `every` so often in [since, until).
 
-    The model is calibrated anew every week, as when it serves, with what was known by then of its own forecasts.
-    The linear weights are those that are served, refreshed with all hours up to the fit, where the span begins after those; else
-    those of the training block, which saw nothing of the later ones.
+    The model is recalibrated every week, as in service, from its own forecasts as known by then. Its linear weights are those
+    in service, refitted up to the end of training, if the span begins after that; else those of the training block alone.
 
-    Returns a row for each model, variable and lead: model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50,
-    _80, _90; and a warning where the model was fitted on hours of that span. Raises ConfigError for an empty span,
-    ModelError without a model.
+    Returns one row per model, variable and lead (model, variable, lead_hours, n, mae, rmse, bias, crps, coverage_50, _80, _90; in
+    the variable's unit); and a warning, or None, if the model was fitted on hours of the span. Raises ConfigError for a span
+    that is empty, not on full hours or without observations, and ModelError if there is no model.
     """
     _check_span(since, until, every)
     with settings.warehouse.read(now) as con:
@@ -41,7 +40,9 @@ def backtest(
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
         stations = read_stations(con)
         external_forecasts = read_external_forecasts(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, last, now)
-    unseen = datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR  # t0 itself may be known
+    unseen = (
+        datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR
+    )  # t0 itself may be in the fit
     forecaster = load_checkpoint(checkpoint, settings.model.device, refreshed=unseen)
     block = open_block(
         forecaster,
@@ -55,8 +56,8 @@ def backtest(
     )
     served = model.forecaster
     calibrate_weekly(forecaster, [served], block)
-    labels = {name: (forecaster, name) for name in forecaster.names if name != served}
-    scores = evaluate(block, {model.model_id: (forecaster, served), **labels})
+    baselines = {name: (forecaster, name) for name in forecaster.names if name != served}
+    scores = evaluate(block, {model.model_id: (forecaster, served), **baselines})
     if scores.is_empty():
         raise ConfigError(
             f"nothing was observed after any hour of issue from {since.isoformat()} to {until.isoformat()}"

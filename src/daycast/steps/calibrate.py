@@ -1,4 +1,4 @@
-"""Bring the champion's calibration up to date with what its forecasts came to; nothing is trained."""
+"""Calibrate: renew the champion's intervals from the errors of its own recent forecasts. Nothing is trained."""
 
 import logging
 from datetime import datetime
@@ -20,10 +20,10 @@ _log = logging.getLogger("daycast")
 
 
 def calibrate(settings: Settings, now: datetime) -> bool:
-    """Learn from the last 90 days how the quantiles that serve are to be moved; whether that was due, and there was anything.
+    """Renew the champion's calibration from hindcasts of the last 90 days. Returns whether it was due and possible.
 
-    It is due a week after the last time, and for a model that never was. What is learned at an hour rests on what was known
-    at it, and holds for forecasts issued from it on.
+    It is due a week after the last one, and if there is none yet. The calibration of an hour uses what was known at that hour,
+    and holds for forecasts issued from then on.
     """
     at = floor_hour(now)
     with settings.warehouse.read(now) as con:
@@ -39,12 +39,12 @@ def calibrate(settings: Settings, now: datetime) -> bool:
         since = first_hindcast(forecaster.header, at)
         first = since - (HISTORY_HOURS - 1) * HOUR
         versions = keep_usable(read_versions(con, first, at, at), list(settings.glossary))
-        issues = read_external_forecasts(con, since - OLDEST_H * HOUR, at, at)
+        external_forecasts = read_external_forecasts(con, since - OLDEST_H * HOUR, at, at)
     if versions.is_empty():
         return False
     panel = make_panel(versions, stations, forecaster.header.channels, first, at)
     names = sorted({champion.forecaster, *(one.forecaster for one in fallbacks)})
-    hindcasts = make_hindcasts(forecaster, forecaster.open(panel, issues), since, at, names)
+    hindcasts = make_hindcasts(forecaster, forecaster.open(panel, external_forecasts), since, at, names)
     if hindcasts is None:
         return False
     learned = learning.calibrate(hindcasts, hours_between(EPOCH, at))

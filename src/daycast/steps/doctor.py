@@ -1,4 +1,4 @@
-"""Is everything in order? One line a check, and what to do about each that fails."""
+"""Doctor: is everything in order? One result per check, with a way out for each that fails; and warnings about stations."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,17 +17,15 @@ from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
 from daycast.warehouse.warehouse import read_frame
 
-# What an operator should hear about stations: one fell silent, one seems to report in local time.
-
-
-_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+_BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
+_LEAST_FREE_GB = 1.0
 
 
 @dataclass(frozen=True)
 class StationWarning:
-    """One thing about one station, said when it began and not every hour."""
+    """A warning about one station, given once when the problem starts."""
 
-    event: str  # its name for the orchestrator
+    event: str  # the name of the event in Prefect
     station_id: str
     message: str
 
@@ -35,21 +33,25 @@ class StationWarning:
         return f"station {self.station_id} {self.message}"
 
     def payload(self) -> dict[str, str]:
-        """The warning as an event's payload."""
+        """The warning as the payload of an event."""
         return asdict(self)
 
 
 def find_warnings(settings: Settings, now: datetime) -> list[StationWarning]:
-    """What is new since the last ingest: stations silent for longer than ingest.silent_after; once a day, doubtful clocks."""
+    """The warnings that are new since the last ingest.
+
+    Stations that became silent for longer than `ingest.silent_after`; at the first ingest of a UTC day also stations whose clock
+    does not seem to run on UTC.
+    """
     silence = parse_duration(settings.ingest.silent_after)
     with settings.warehouse.read(now) as con:
         before: datetime | None = read_frame(con, "select_previous_run", flow="ingest", now=now).item()
-        since_before = before - silence if before else _LONG_AGO
+        since_before = before - silence if before else _BEFORE_EVERYTHING
         silent = read_frame(
             con, "select_newly_silent_stations", now=now, since=now - silence, since_before=since_before
         )
-        a_new_day = before is None or before.date() < now.date()
-        clocks = read_frame(con, "select_clock_suspects") if a_new_day else None
+        is_first_of_day = before is None or before.date() < now.date()
+        clocks = read_frame(con, "select_clock_suspects") if is_first_of_day else None
     warnings = [
         StationWarning("daycast.station.silent", station, f"is silent: last heard of {last:%Y-%m-%d %H:%M} UTC")
         for station, last in silent.iter_rows()
@@ -67,25 +69,22 @@ def find_warnings(settings: Settings, now: datetime) -> list[StationWarning]:
     return warnings
 
 
-_LEAST_FREE_GB = 1.0
-
-
 @dataclass(frozen=True)
-class Finding:
-    """One check and what came of it."""
+class CheckResult:
+    """The result of one check."""
 
     check: str
-    well: bool
+    ok: bool
     detail: str
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.well else 'FAIL'} {self.check}: {self.detail}"
+        return f"{'ok  ' if self.ok else 'FAIL'} {self.check}: {self.detail}"
 
 
-def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[Finding]:
+def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[CheckResult]:
     """Check contracts, device, disk, warehouse, the champion's checkpoint and each source.
 
-    Every check is made, whatever the others say. until: the sources are asked for what was received up to then, by default `now`.
+    Every check runs, even if others fail. until: the sources are asked for what they received up to then, by default `now`.
     """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
@@ -93,17 +92,18 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
     for source in settings.sources:
-        yield _check(f"source {source.name}", lambda source=source: _first_delivery(settings, source, until or now))  # type: ignore[misc]
+        yield _check(f"source {source.name}", lambda source=source: _check_source(settings, source, until or now))  # type: ignore[misc]
 
 
-def _check(name: str, check: Callable[[], str]) -> Finding:
+def _check(name: str, check: Callable[[], str]) -> CheckResult:
+    """Run one check, which returns what it found or raises; any error is a failed result."""
     try:
-        return Finding(name, well=True, detail=check())
+        return CheckResult(name, ok=True, detail=check())
     except DaycastError as error:
-        return Finding(name, well=False, detail=str(error))
-    except Exception as error:  # noqa: BLE001 - what no check expects is a finding, too
+        return CheckResult(name, ok=False, detail=str(error))
+    except Exception as error:  # noqa: BLE001 - an unexpected error is a failed check, too
         line = next(iter(str(error).splitlines()), "")
-        return Finding(name, well=False, detail=f"{type(error).__name__}: {line}")
+        return CheckResult(name, ok=False, detail=f"{type(error).__name__}: {line}")
 
 
 def _contracts() -> str:
@@ -122,17 +122,17 @@ def _free_space(settings: Settings) -> str:
 def _describe_warehouse(settings: Settings, now: datetime) -> str:
     with settings.warehouse.read(now, wait_s=5) as con:
         rows, stations, newest = count_external_forecasts(con)
-    others = (
-        f"; {rows:,} hours that others forecast for {stations} stations, newest issue {newest:%Y-%m-%dT%H:%MZ}"
+    external = (
+        f"; {rows:,} hours of external forecasts for {stations} stations, the newest issued {newest:%Y-%m-%dT%H:%MZ}"
         if newest
         else ""
     )
     where = settings.warehouse.where
-    return f"{where}{f' with its rows at {where.data}' if isinstance(where, Lake) else ''}{others}"
+    return f"{where}{f' with its rows at {where.data}' if isinstance(where, Lake) else ''}{external}"
 
 
 def _check_champion(settings: Settings, now: datetime) -> str:
-    """Its checkpoint has all that serves: its networks, and the baselines that serve in their place."""
+    """Check that the champion's checkpoint has every forecaster that serves: its own, and its fallbacks."""
     with settings.warehouse.read(now, wait_s=5) as con:
         champion = read_champion(con)
         fallbacks = read_fallbacks(con, champion.model_id) if champion else ()
@@ -145,9 +145,12 @@ def _check_champion(settings: Settings, now: datetime) -> str:
     return f"{champion.model_id}, its checkpoint is whole"
 
 
-def _first_delivery(settings: Settings, source: Source, until: datetime) -> str:
+def _check_source(settings: Settings, source: Source, until: datetime) -> str:
+    """Read the first batch of a source; nothing is stored."""
     listed = len(source.stations())
-    delivery = next(iter(source.fetch(None, until, settings.glossary, ())), None)
-    if delivery is None:
+    batch = next(iter(source.fetch(None, until, settings.glossary, ())), None)
+    if batch is None:
         return f"{listed} stations listed, nothing delivered up to {until.isoformat()}"
-    return f"{listed} stations listed; {delivery.origin} has {len(delivery.readings):,} rows, {len(delivery.problems):,} problems"
+    return (
+        f"{listed} stations listed; {batch.origin} has {len(batch.readings):,} rows, {len(batch.problems):,} problems"
+    )

@@ -1,4 +1,8 @@
-"""Judge a challenger: it, its baselines and the champion, on the newest weeks, which had no part in fitting it."""
+"""Evaluate a challenger on the holdout: the newest weeks, which no part of its fit has seen.
+
+`evaluate_holdout` is the step: it scores the challenger, its baselines and the champion on the same hours of issue and decides on
+promotion. `open_block`, `evaluate` and `calibrate_weekly` are shared with `backtest`. Shapes: N windows, S stations, V targets.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,18 +36,64 @@ from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import ModelRow, read_champion, read_fallbacks
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
-# Forecast many past hours at once, as things were known at each, and score what came.
+_log = logging.getLogger("daycast")
+_ISSUE_EVERY_H = 18  # so that hours of issue fall on 0, 6, 12 and 18 UTC in turn, one or two a day
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The windows to forecast and score."""
+    """A block of past hours to forecast and score."""
 
     windows: Windows
     stations: np.ndarray  # (N,) index of the station
     origins: np.ndarray  # (N,) hour index of t0
     since: datetime  # the first hour of issue
-    until: datetime  # after the last
+    until: datetime  # the end of the hours of issue, exclusive
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What an evaluation reads from the warehouse."""
+
+    champion: ModelRow | None
+    fallbacks: Sequence[Fallback]
+    versions: pl.DataFrame
+    stations: pl.DataFrame
+    external_forecasts: pl.DataFrame
+
+
+def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
+    """Compare the challenger, its baselines and the champion on the holdout: the hours since the challenger was calibrated.
+
+    All are recalibrated every week, as in service, and the champion is scored with its fallbacks. Returns the decision (a paired
+    test over the days of issue) and the scores, rows of `holdout_scores` without model_id. Raises NotEnoughDataError if no
+    forecast can be scored.
+    """
+    header = read_header(checkpoint)
+    inputs = _read_inputs(settings, header, now)
+    forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
+    block = _open(forecaster, inputs, header)
+    if header.cell:
+        calibrate_weekly(forecaster, forecaster.names, block)
+    ids, targets = block.windows.panel.stations["station_id"].to_list(), forecaster.header.targets
+    servers = {name: assign(name, (), ids, targets) for name in forecaster.names}
+    scores, daily = evaluate_daily(block, forecaster, servers)
+    champion_forecaster = _load_champion(settings, inputs.champion, checkpoint, header.config.device)
+    if champion_forecaster is not None and champion_forecaster.header.calibrated_until > header.calibrated_until:
+        _log.warning(
+            "the champion was fitted on hours of this holdout, so its scores are too good and it is hard to beat"
+        )
+    if inputs.champion is not None and champion_forecaster is not None:
+        champion_scores, champion_daily = _score_champion(
+            champion_forecaster, inputs.champion.forecaster, inputs, header, block
+        )
+        scores = pl.concat([scores, champion_scores], how="diagonal")
+        daily[CHAMPION] = champion_daily.variables(champion_forecaster.header.targets, targets)
+    if scores.is_empty():
+        raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be scored yet: ingest more")
+    baselines = [name for name in BASELINES if name in forecaster.names]
+    decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
+    return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
 
 
 def open_block(
@@ -57,10 +107,11 @@ def open_block(
     whole_history: bool = True,
     external_forecasts: pl.DataFrame | None = None,
 ) -> Evaluation:
-    """The windows issued every so many hours in [since, until), by default wherever `versions` hold history and horizon.
+    """The windows issued every `every` hours in [since, until), by default wherever `versions` have full history and horizon.
 
-    versions: usable observation versions; what was not known at an hour of issue is not read at it. A station takes part where it
-    had a day of readings before and some truth after. covariates: what others forecast; likewise only what was known is read.
+    versions: usable observation versions; a window reads only what was known at its hour of issue, and so of external_forecasts.
+    A station takes part in hours that have a day of readings before and some truth after. Without `whole_history` a window
+    may start before the first version. Raises NotEnoughDataError if `versions` is empty.
     """
     if versions.is_empty():
         raise NotEnoughDataError("there are no observations in that time: ingest them first")
@@ -80,27 +131,30 @@ def open_block(
 
 
 def evaluate(block: Evaluation, forecasters: Mapping[str, tuple[Forecaster, str]]) -> pl.DataFrame:
-    """Score forecasters that read the same windows: a row for each name, variable and lead, as Tally.table makes them."""
+    """Scores of forecasters that read the same windows: one row per label, variable and lead, as Tally.table makes them.
+
+    forecasters: by label the forecaster and the name of one of its cells or baselines. Empty if nothing was observed.
+    """
     tables = []
-    by_owner: dict[int, tuple[Forecaster, dict[str, str]]] = {}
-    for label, (owner, name) in forecasters.items():
-        by_owner.setdefault(id(owner), (owner, {}))[1][label] = name
-    for owner, names in by_owner.values():
+    by_forecaster: dict[int, tuple[Forecaster, dict[str, str]]] = {}
+    for label, (forecaster, name) in forecasters.items():
+        by_forecaster.setdefault(id(forecaster), (forecaster, {}))[1][label] = name
+    for forecaster, names in by_forecaster.values():
         tallies = {label: Tally() for label in names}
-        for _, quantiles, truth, _ in owner.predict(block.windows, block.stations, block.origins, list(names.values())):
+        for _, quantiles, truth, _ in forecaster.predict(
+            block.windows, block.stations, block.origins, list(names.values())
+        ):
             for label, name in names.items():
                 tallies[label].add(quantiles[name], truth)
-        tables += [tally.table(label, owner.header.targets) for label, tally in tallies.items()]
+        tables += [tally.table(label, forecaster.header.targets) for label, tally in tallies.items()]
     return pl.concat([table for table in tables if not table.is_empty()], how="diagonal") if tables else pl.DataFrame()
 
 
-# The calibrations that forecasters would have had in each week of a span of past hours.
-
-
 def calibrate_weekly(forecaster: Forecaster, names: Sequence[str], block: Evaluation) -> None:
-    """Have some forecasters of a fit calibrated anew every week of a block, by what was known then of their own forecasts.
+    """Recalibrate a forecaster for every week of a block, as in service: from its own hindcasts as known by then.
 
-    They are learned from the hours before the block, as far as its network reaches back, and from its own as they pass.
+    names: its cells and baselines to calibrate. The hindcasts cover the hours before the block, as far as the panel reaches back,
+    and the hours of the block as they pass. Changes `forecaster.calibrations`.
     """
     panel = block.windows.panel
     since = first_hindcast(forecaster.header, block.since)
@@ -113,15 +167,12 @@ def calibrate_weekly(forecaster: Forecaster, names: Sequence[str], block: Evalua
     forecaster.calibrations = {name: join([week[name] for week in learned]) for name in names}
 
 
-# Score the windows of a judgement: by lead, and by station, variable and day of issue.
-
-
 def evaluate_daily(
     block: Evaluation, forecaster: Forecaster, servers: Mapping[str, np.ndarray]
 ) -> tuple[pl.DataFrame, dict[str, DailyCrps]]:
-    """Each label's scores by variable and lead, as `evaluate` makes them, and its CRPS by station, UTC day of issue and variable.
+    """Scores by variable and lead, as `evaluate` makes them, and the daily CRPS by station, UTC day of issue and variable.
 
-    servers: by label the names of who forecasts each station of the block and each target, (S, V).
+    servers: by label, the name of the cell or baseline that forecasts each station and target (S, V). The daily CRPS is by label.
     """
     names = sorted({str(name) for who in servers.values() for name in np.unique(who)})
     targets = forecaster.header.targets
@@ -138,61 +189,16 @@ def evaluate_daily(
 
 
 def _day_of_issue(block: Evaluation) -> np.ndarray:
-    """UTC days from the block's first to each window's. (N,) int64"""
+    """The UTC day of issue of each window, counted from the block's first day. (N,) int64"""
     issued = np.datetime64(block.windows.panel.start.replace(tzinfo=None), "h") + block.origins
     return (issued.astype("datetime64[D]") - np.datetime64(block.since.date())).astype(np.int64)
 
 
-_log = logging.getLogger("daycast")
-_EVERY_H = 18  # hours between the hours of issue: at 0, 6, 12 and 18 UTC in turns, one or two a day
+def _read_inputs(settings: Settings, header: Header, now: datetime) -> _Inputs:
+    """Read the holdout and the hours before it; all history if there is too little for a holdout of its own.
 
-
-@dataclass(frozen=True)
-class _Known:
-    """What the warehouse knows that a judgement needs."""
-
-    champion: ModelRow | None
-    fallbacks: Sequence[Fallback]
-    versions: pl.DataFrame
-    stations: pl.DataFrame
-    external_forecasts: pl.DataFrame
-
-
-def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
-    """Score the challenger, its baselines and the champion, as it serves, on the hours since the challenger was calibrated.
-
-    Returns the decision that a paired test over the days of issue comes to, and the scores. All are calibrated anew every
-    week by what was known of them then, as whoever serves is.
-
-    The scores are those of `holdout_scores`: none of what they are made of was used in fitting the challenger.
+    In that case the baselines are scored on the data they were fitted to.
     """
-    header = read_header(checkpoint)
-    known = _read_known(settings, header, now)
-    forecaster = load_checkpoint(checkpoint, header.config.device, refreshed=False)
-    block = _open(forecaster, known, header)
-    if header.cell:
-        calibrate_weekly(forecaster, forecaster.names, block)
-    ids, targets = block.windows.panel.stations["station_id"].to_list(), forecaster.header.targets
-    everyone = {name: assign(name, (), ids, targets) for name in forecaster.names}
-    scores, daily = evaluate_daily(block, forecaster, everyone)
-    rival = _load_champion(settings, known.champion, checkpoint, header.config.device)
-    if rival is not None and rival.header.calibrated_until > header.calibrated_until:
-        _log.warning(
-            "the champion was fitted on hours of this holdout, which flatters it: it is hard to beat as of the past"
-        )
-    if known.champion is not None and rival is not None:
-        theirs, served = _score_champion(rival, known.champion.forecaster, known, header, block)
-        scores = pl.concat([scores, theirs], how="diagonal")
-        daily[CHAMPION] = served.variables(rival.header.targets, targets)
-    if scores.is_empty():
-        raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be judged yet: ingest more")
-    baselines = [name for name in BASELINES if name in forecaster.names]
-    decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
-    return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
-
-
-def _read_known(settings: Settings, header: Header, now: datetime) -> _Known:
-    """Too little history for a block of its own is read whole: the baselines are judged on what they were fitted on."""
     since = datetime.fromisoformat(header.trained_until) - (HISTORY_HOURS - 1) * HOUR
     with settings.warehouse.read(now) as con:
         champion = read_champion(con)
@@ -200,38 +206,40 @@ def _read_known(settings: Settings, header: Header, now: datetime) -> _Known:
         external_forecasts = read_external_forecasts(con, since + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
         first, last = (since, floor_hour(now)) if header.has_holdout else read_extent(con, now)
         versions = keep_usable(read_versions(con, first or now, last or now, now), list(settings.glossary))
-        return _Known(champion, fallbacks, versions, read_stations(con), external_forecasts)
+        return _Inputs(champion, fallbacks, versions, read_stations(con), external_forecasts)
 
 
-def _open(forecaster: Forecaster, known: _Known, header: Header) -> Evaluation:
-    """The windows of the judgement of the fit with this header, as `forecaster` reads them."""
+def _open(forecaster: Forecaster, inputs: _Inputs, header: Header) -> Evaluation:
+    """The windows of the holdout of the fit with this header, as `forecaster` reads them."""
     own_block = header.has_holdout
     return open_block(
         forecaster,
-        known.versions,
-        known.stations,
-        _EVERY_H,
+        inputs.versions,
+        inputs.stations,
+        _ISSUE_EVERY_H,
         datetime.fromisoformat(header.calibrated_until) + (HISTORY_HOURS - 1) * HOUR if own_block else None,
         whole_history=own_block,
-        external_forecasts=known.external_forecasts,
+        external_forecasts=inputs.external_forecasts,
     )
 
 
 def _score_champion(
-    rival: Forecaster, name: str, known: _Known, header: Header, block: Evaluation
+    champion_forecaster: Forecaster, name: str, inputs: _Inputs, header: Header, block: Evaluation
 ) -> tuple[pl.DataFrame, DailyCrps]:
-    """The scores of the champion as it serves, on the challenger's very windows, whatever else it could forecast."""
-    same = replace(_open(rival, known, header), stations=block.stations, origins=block.origins)
-    calibrate_weekly(rival, sorted({name, *(one.forecaster for one in known.fallbacks)}), same)
+    """The scores and the daily CRPS of the champion with its fallbacks, on exactly the challenger's windows."""
+    same = replace(_open(champion_forecaster, inputs, header), stations=block.stations, origins=block.origins)
+    calibrate_weekly(champion_forecaster, sorted({name, *(one.forecaster for one in inputs.fallbacks)}), same)
     ids = block.windows.panel.stations["station_id"].to_list()
-    scores, daily = evaluate_daily(same, rival, {CHAMPION: assign(name, known.fallbacks, ids, rival.header.targets)})
+    scores, daily = evaluate_daily(
+        same, champion_forecaster, {CHAMPION: assign(name, inputs.fallbacks, ids, champion_forecaster.header.targets)}
+    )
     return scores, daily[CHAMPION]
 
 
 def _load_champion(settings: Settings, champion: ModelRow | None, checkpoint: Path, device: str) -> Forecaster | None:
-    """The champion's forecaster; None and a warning where it cannot be read any more.
+    """The champion's forecaster; None, with a warning, if its checkpoint cannot be read.
 
-    None as well where it is of this very fit, or a baseline of a fit to the same data: it is among the challenger's own.
+    Also None if it belongs to this very fit or is a baseline fitted to the same data: then the challenger's own scores cover it.
     """
     if champion is None or champion.checkpoint == checkpoint.name:
         return None

@@ -1,6 +1,7 @@
-"""A fit by several processes, each on a GPU of its own, which torch's launcher starts on this machine.
+"""Fit a snapshot: Parquet files in, a checkpoint out. No warehouse is needed, so it can run on any machine.
 
-The launcher runs this module once in each of them, with the request as its only argument.
+`fit_and_save` fits in this process. `fit_in_processes` starts several, each on its own GPU, with torch's launcher, which runs
+this module as a script in each of them: `main` takes the request as JSON and calls `fit_and_save`.
 """
 
 import json
@@ -24,8 +25,6 @@ from daycast.model.training.trainer import Progress
 from daycast.report.progress import show_training
 from daycast.variables import Variable
 
-# From a snapshot to a checkpoint, in this very process.
-
 
 def fit_and_save(
     snapshot: Path,
@@ -33,14 +32,19 @@ def fit_and_save(
     glossary: Mapping[str, Variable],
     config: ModelConfig,
     context: TrainContext,
-    watch: Callable[[Progress], None],
+    progress: Callable[[Progress], None],
 ) -> None:
-    """Fit a forecaster to the Parquet files of a snapshot and write its checkpoint; of several processes the first one does."""
+    """Fit a forecaster to a snapshot (a folder of Parquet files) and write its checkpoint; only the process of rank 0 writes.
+
+    progress: called after each epoch.
+    """
     versions = pl.scan_parquet(snapshot / "observations.parquet", glob=False)  # a folder may be called "[garden]"
     stations = pl.read_parquet(snapshot / "stations.parquet", glob=False)
     external = snapshot / "external_forecasts.parquet"
     external_forecasts = pl.read_parquet(external, glob=False) if external.exists() else None
-    forecaster = fit_forecaster(versions, stations, glossary, config, snapshot.name, watch, context, external_forecasts)
+    forecaster = fit_forecaster(
+        versions, stations, glossary, config, snapshot.name, progress, context, external_forecasts
+    )
     if context.ranks.rank == 0:
         save_checkpoint(forecaster, checkpoint)
 
@@ -52,7 +56,10 @@ def fit_in_processes(
     config: ModelConfig,
     champion: Path | None,
 ) -> None:
-    """Fit with `config.processes` of them. Raises ModelError where one failed; it has said why on stderr."""
+    """Fit with `config.processes` processes. Raises ModelError if one fails; its reason is on stderr.
+
+    champion: the checkpoint whose networks the new ones start from, if any.
+    """
     request = {
         "snapshot": str(snapshot),
         "checkpoint": str(checkpoint),
@@ -62,11 +69,11 @@ def fit_in_processes(
     }
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(config.processes)]
     command = [sys.executable, "-m", *launcher, "-m", "daycast.steps.fit", json.dumps(request)]
-    process = subprocess.Popen(command)  # noqa: S603 - nothing of it is a shell's
+    process = subprocess.Popen(command)  # noqa: S603 - no shell is involved
     try:
         status = process.wait()
     except BaseException:
-        process.terminate()  # not killed, which would leave its processes behind; whoever interrupts does not wait
+        process.terminate()  # not kill: that would leave its child processes behind
         raise
     if status:
         raise ModelError(
@@ -74,24 +81,24 @@ def fit_in_processes(
         )
 
 
-def main(text: str) -> int:
-    """The part of this process in a fit; returns the exit status."""
-    request = json.loads(text)
+def main(request_json: str) -> int:
+    """Do this process's share of the fit described by `request_json`. Returns the exit status."""
+    request = json.loads(request_json)
     config = ModelConfig.from_json(request["model"])
     variables = {fields["name"]: Variable(**fields) for fields in request["variables"]}
     champion, checkpoint = request["champion"], Path(request["checkpoint"])
     try:
-        with join_ranks(config.device) as ranks, _shown(first=ranks.rank == 0) as watch:
+        with join_ranks(config.device) as ranks, _showing_progress(first=ranks.rank == 0) as progress:
             context = TrainContext(checkpoint.with_suffix(""), champion and Path(champion), ranks)
-            fit_and_save(Path(request["snapshot"]), checkpoint, variables, config, context, watch)
+            fit_and_save(Path(request["snapshot"]), checkpoint, variables, config, context, progress)
     except DaycastError as error:
         print(f"daycast: {error}", file=sys.stderr)  # noqa: T201 - this is an entry point
         return 1
     return 0
 
 
-def _shown(*, first: bool) -> AbstractContextManager[Callable[[Progress], None]]:
-    """What to hand to the training loop as `watch`: the first process speaks for all."""
+def _showing_progress(*, first: bool) -> AbstractContextManager[Callable[[Progress], None]]:
+    """The progress callback of the training loop: only the first process shows progress and logs."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("daycast").setLevel(logging.INFO if first else logging.CRITICAL)
     return show_training() if first else nullcontext(lambda _: None)

@@ -1,4 +1,8 @@
-"""Issue the next 24 hours: the champion reads what was known at t0 and its quantiles become rows."""
+"""Forecast: issue the next 24 hours. The champion reads what was known at t0, and its quantiles become rows of `forecasts`.
+
+`issue_forecasts` makes and writes them; `make_forecasts` reads and computes; `plan_forecasts` tells what would be done.
+`forecast_block`, the pure part, runs wherever `map_blocks` sends it. Shapes: W stations of the forecast, B of a block, V targets.
+"""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -35,42 +39,46 @@ from daycast.warehouse.models import (
 )
 from daycast.warehouse.observations import read_stations, read_versions
 
-# The forecasts of a block of stations, made of nothing but what the block holds and the checkpoint that it names.
+_NO_CALIBRATIONS = pl.DataFrame(schema={"forecaster": pl.String})
+_log = logging.getLogger("daycast")
 
 
 @dataclass(frozen=True)
 class Issue:
-    """What the blocks of one hour of issue have in common."""
+    """What all blocks of one hour of issue share."""
 
-    t0: datetime
+    t0: datetime  # the hour of issue
     checkpoint: Path
     device: str
-    calibrated: pl.DataFrame  # as of model.calibration_rows
+    calibrated: pl.DataFrame  # the model's rows of `calibrations`
 
 
 @dataclass(frozen=True)
 class ForecastBlock:
-    """Some of the stations to be forecast, B."""
+    """Everything that is needed to forecast B stations."""
 
     issue: Issue
     stations: StationBlock
-    external_forecasts: pl.DataFrame  # what others had forecast for them
-    who: np.ndarray  # (B, V) names of forecasters
+    external_forecasts: pl.DataFrame  # for these stations
+    servers: np.ndarray  # (B, V) the name of the cell or baseline that forecasts each station and target
 
 
 def make_blocks(
-    issue: Issue, panel: Panel, external_forecasts: pl.DataFrame, wanted: np.ndarray, who: np.ndarray, most: int
+    issue: Issue, panel: Panel, external_forecasts: pl.DataFrame, selected: np.ndarray, servers: np.ndarray, most: int
 ) -> Iterator[ForecastBlock]:
-    """The `wanted` rows of a network (W,), at most so many a block; who: the forecaster of each station and target, (W, V)."""
+    """Split the stations to forecast into blocks of at most `most`.
+
+    selected: (W,) positions of the stations in the panel. servers: (W, V) who forecasts each station and target.
+    """
     first = 0
-    for stations in split_panel(panel, wanted, find_neighbours(panel.stations), most):
+    for stations in split_panel(panel, selected, find_neighbours(panel.stations), most):
         own = external_forecasts.filter(pl.col("station_id").is_in(stations.panel.stations["station_id"].implode()))
-        yield ForecastBlock(issue, stations, own, who[first : first + len(stations.own)])
+        yield ForecastBlock(issue, stations, own, servers[first : first + len(stations.own)])
         first += len(stations.own)
 
 
 def forecast_block(block: ForecastBlock) -> pl.DataFrame:
-    """The block's rows of the table of forecasts, but for who made them when; in the order of station, variable and lead."""
+    """The block's rows of `forecasts`, without model_id, created_at and backfilled; sorted by station, variable and lead."""
     issue, stations = block.issue, block.stations
     forecaster = load_checkpoint(issue.checkpoint, issue.device)
     targets = forecaster.header.targets
@@ -79,35 +87,31 @@ def forecast_block(block: ForecastBlock) -> pl.DataFrame:
     issued = stations.panel.stations.select(pl.col("station_id").gather(stations.own))
     issued = issued.with_columns(issued_at=pl.lit(issue.t0, UTC_TIME))
     origins = np.full(len(stations.own), stations.panel.index_of(issue.t0))
-    names = [str(name) for name in np.unique(block.who)]
+    names = [str(name) for name in np.unique(block.servers)]
     parts = []
     for part, quantiles, _, regime in forecaster.predict(windows, stations.own, origins, names):
         keys = issued[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
-        values = pick(quantiles, block.who[part])
+        values = pick(quantiles, block.servers[part])
         implausible = forecaster.implausible(stations.panel, stations.own[part], origins[0], values[..., MEDIAN])
         parts.append(
             to_long(values, QUANTILE_COLUMNS, keys, targets).with_columns(
-                pl.Series("forecaster", np.repeat(block.who[part].ravel(), HORIZON_HOURS)),
+                pl.Series("forecaster", np.repeat(block.servers[part].ravel(), HORIZON_HOURS)),
                 pl.Series("implausible", implausible.transpose(0, 2, 1).ravel()),
             )
         )
     return pl.concat(parts).with_columns(value=pl.col("q50"))
 
 
-_NO_CALIBRATIONS = pl.DataFrame(schema={"forecaster": pl.String})
-_log = logging.getLogger("daycast")
-
-
 @dataclass(frozen=True)
 class IssuePlan:
-    """What is forecast from one hour: by whom, and what is written."""
+    """What a forecast would do: the model, and how many rows it would write."""
 
     issued_at: datetime
     model_id: str
     checkpoint: str
     stations: int
-    rows: int
-    replaced: int  # of the rows that are there
+    rows: int  # to write
+    replaced: int  # existing rows that would be replaced
 
     def __str__(self) -> str:
         what = f"{self.rows:,} rows for {self.stations} station{'' if self.stations == 1 else 's'}"
@@ -123,9 +127,9 @@ def issue_forecasts(
     map_blocks: MapBlocks = map,
     until: datetime | None = None,
 ) -> pl.DataFrame:
-    """Make forecasts (see `make_forecasts`), write them, and return what was written.
+    """Make forecasts (see `make_forecasts`), write them, and return the rows written.
 
-    What comes too late is not written where somebody was served a forecast; that is a warning.
+    Forecasts that come too late are not written where others were already served; that is a warning.
     """
     made = make_forecasts(settings, now, issued_at, stations, model_id, map_blocks, until)
     with settings.warehouse.write(now) as con:
@@ -148,25 +152,25 @@ def make_forecasts(
     map_blocks: MapBlocks = map,
     until: datetime | None = None,
 ) -> pl.DataFrame:
-    """Forecast from `issued_at`, by default the last full hour, for every station heard of in the week before.
+    """Forecast the 24 hours after `issued_at` for every station that reported in the week before. Nothing is written.
 
-    Returns rows of the table `forecasts`; nothing is written. model_id: who makes them; by default the champion of now.
-    until: as if that moment were the present: the last full hour is that of it. `backfilled` says that nobody was served them,
-    because their first hour is over, or because the model was registered only after `until`.
-    spread: who computes the blocks of stations. On machines of one kind the same blocks give the same bits, whoever computes
-    them; blocks of other sizes agree to rounding, a relative 1e-5 or so, because other shapes have other kernels.
+    Returns rows of `forecasts`. Reads only what was observed at or before issued_at and received by then. `backfilled` is true if
+    nobody can have been served: the first hour is over, or the model was registered after `until`.
 
-    Only what was observed at or before issued_at and received by then is read. Where calibrations or external forecasts cannot be
-    used the champion forecasts without them, and where its checkpoint cannot be used the champion before it does: each a warning.
-    Raises ModelError without a champion, ConfigError for a station that is not there, NotEnoughDataError where no station was
-    heard of.
+    issued_at: a full hour, by default the last one before `until`, which is `now` by default. stations: only these ids.
+    model_id: by default the champion. map_blocks: computes the blocks of stations; on machines of one kind, equal blocks give
+    bit-identical results, and other block sizes agree to a relative 1e-5.
+
+    If calibrations or external forecasts cannot be used, the champion forecasts without them; if its checkpoint cannot be used,
+    the previous champion forecasts. Both are warnings. Raises ModelError without a champion, ConfigError for an unknown station
+    or hour, NotEnoughDataError if no station reported.
     """
     t0 = _hour_of_issue(issued_at, until or now)
-    rows = _forecast_somehow(settings, now, t0, stations, model_id, map_blocks, until)
+    rows = _forecast_with_fallbacks(settings, now, t0, stations, model_id, map_blocks, until)
     return validate_frame(rows, forecasts_contract(), "forecasts")
 
 
-def _forecast_somehow(
+def _forecast_with_fallbacks(
     settings: Settings,
     now: datetime,
     t0: datetime,
@@ -175,20 +179,20 @@ def _forecast_somehow(
     map_blocks: MapBlocks,
     until: datetime | None,
 ) -> pl.DataFrame:
-    """The rows of the first way to make them that works; the first error where none does."""
+    """Try the models in turn, each with all inputs and then without the optional ones. Raises the first error if all fail."""
     errors: list[Exception] = []
     for name in [model_id] if model_id else _champions(settings, now):
         for bare in (False, True):
             try:
-                known = _read_known(settings, now, t0, stations, name, bare=bare)
-                return _forecast(settings, now, t0, known, map_blocks, until)
-            except (ConfigError, NotEnoughDataError, WarehouseError, WorkerError):  # no other model helps
+                inputs = _read_inputs(settings, now, t0, stations, name, bare=bare)
+                return _forecast(settings, now, t0, inputs, map_blocks, until)
+            except (ConfigError, NotEnoughDataError, WarehouseError, WorkerError):  # another model would not help
                 raise
             except ModelError as error:
                 errors.append(error)
                 _log.warning("%s cannot forecast: %s", name, error)
                 break
-            except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
+            except Exception as error:  # noqa: BLE001 - whatever it is, try the next way
                 errors.append(error)
                 how = "at all" if bare else "with its calibrations and external forecasts"
                 _log.warning("%s cannot forecast %s: %s", name, how, describe(error), exc_info=error)
@@ -196,36 +200,37 @@ def _forecast_somehow(
 
 
 def _champions(settings: Settings, now: datetime) -> list[str]:
-    """The champion's id, and those of the champions before it, newest first. Raises ModelError where there is none."""
+    """The ids of the champion and of the champions before it, newest first. Raises ModelError if there is no champion."""
     with settings.warehouse.read(now) as con:
-        champion, before = read_champion(con), read_champions_until(con, now)
+        champion, previous = read_champion(con), read_champions_until(con, now)
     if champion is None:
         raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
-    return list(dict.fromkeys(one.model_id for one in (champion, *before)))
+    return list(dict.fromkeys(one.model_id for one in (champion, *previous)))
 
 
 def _forecast(
-    settings: Settings, now: datetime, t0: datetime, known: "_Known", map_blocks: MapBlocks, until: datetime | None
+    settings: Settings, now: datetime, t0: datetime, inputs: "_Inputs", map_blocks: MapBlocks, until: datetime | None
 ) -> pl.DataFrame:
-    checkpoint = settings.checkpoints / known.model.checkpoint
+    """The rows of `forecasts` that one model makes of its inputs."""
+    checkpoint = settings.checkpoints / inputs.model.checkpoint
     header = read_header(checkpoint)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
-    usable = keep_usable(known.versions, list(settings.glossary))
-    panel = make_panel(usable, known.heard, header.channels, start, t0)  # the neighbours of those wanted, too
-    wanted = np.flatnonzero(panel.stations["station_id"].is_in(known.wanted["station_id"].implode()))
-    ids = panel.stations["station_id"].gather(wanted).to_list()
-    who = assign(known.model.forecaster, known.fallbacks, ids, header.targets)
-    issue = Issue(t0, checkpoint, settings.model.device, known.calibrated)
-    blocks = make_blocks(issue, panel, known.external_forecasts, wanted, who, settings.compute.block_stations)
+    usable = keep_usable(inputs.versions, list(settings.glossary))
+    panel = make_panel(usable, inputs.reporting, header.channels, start, t0)  # all of them: neighbours are inputs, too
+    selected = np.flatnonzero(panel.stations["station_id"].is_in(inputs.selected["station_id"].implode()))
+    ids = panel.stations["station_id"].gather(selected).to_list()
+    servers = assign(inputs.model.forecaster, inputs.fallbacks, ids, header.targets)
+    issue = Issue(t0, checkpoint, settings.model.device, inputs.calibrated)
+    blocks = make_blocks(issue, panel, inputs.external_forecasts, selected, servers, settings.compute.block_stations)
     return pl.concat(map_blocks(forecast_block, blocks)).with_columns(
-        model_id=pl.lit(known.model.model_id),
+        model_id=pl.lit(inputs.model.model_id),
         created_at=pl.lit(now, UTC_TIME),
-        backfilled=pl.lit(_is_too_late(now, t0, until, known.model)),
+        backfilled=pl.lit(_is_too_late(now, t0, until, inputs.model)),
     )
 
 
 def _is_too_late(now: datetime, t0: datetime, until: datetime | None, model: ModelRow) -> bool:
-    """Whether nobody can have been served a forecast that is made now."""
+    """Whether a forecast made now comes too late to have been served."""
     return now - t0 >= HOUR or (until is not None and model.registered_at > until)
 
 
@@ -237,20 +242,21 @@ def plan_forecasts(
     model_id: str | None = None,
     until: datetime | None = None,
 ) -> IssuePlan:
-    """What `issue_forecasts` would do with the same arguments; it raises the same errors, and nothing is written."""
+    """What `issue_forecasts` would do with the same arguments. Raises the same errors; nothing is written."""
     t0 = _hour_of_issue(issued_at, until or now)
-    known = _read_known(settings, now, t0, stations, model_id or _champions(settings, now)[0])
-    header = read_header(settings.checkpoints / known.model.checkpoint)
-    ids = known.wanted["station_id"].to_list()
+    inputs = _read_inputs(settings, now, t0, stations, model_id or _champions(settings, now)[0])
+    header = read_header(settings.checkpoints / inputs.model.checkpoint)
+    ids = inputs.selected["station_id"].to_list()
     with settings.warehouse.read(now) as con:
         replaced, served = count_forecasts(con, t0, ids)
     rows = len(ids) * len(header.targets) * HORIZON_HOURS
-    if _is_too_late(now, t0, until, known.model):
+    if _is_too_late(now, t0, until, inputs.model):
         rows, replaced = rows - served, replaced - served
-    return IssuePlan(t0, known.model.model_id, known.model.checkpoint, len(ids), rows, replaced)
+    return IssuePlan(t0, inputs.model.model_id, inputs.model.checkpoint, len(ids), rows, replaced)
 
 
 def _hour_of_issue(issued_at: datetime | None, now: datetime) -> datetime:
+    """The hour of issue: `issued_at`, by default the last full hour. Raises ConfigError unless it is a full hour up to `now`."""
     t0 = issued_at or floor_hour(now)
     if t0 != floor_hour(t0) or t0 > now:
         raise ConfigError(f"{t0.isoformat()} cannot be an hour of issue: give a full hour that is not in the future")
@@ -258,22 +264,22 @@ def _hour_of_issue(issued_at: datetime | None, now: datetime) -> datetime:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What a forecast rests on."""
+class _Inputs:
+    """What a forecast reads from the warehouse."""
 
     model: ModelRow
     fallbacks: tuple[Fallback, ...]
     calibrated: pl.DataFrame
-    heard: pl.DataFrame  # the stations of which something was received in the week before
-    wanted: pl.DataFrame  # those of them that are forecast
+    reporting: pl.DataFrame  # the stations that reported in the week before
+    selected: pl.DataFrame  # those of them to forecast
     versions: pl.DataFrame
     external_forecasts: pl.DataFrame
 
 
-def _read_known(
+def _read_inputs(
     settings: Settings, now: datetime, t0: datetime, stations: Collection[str], model_id: str, *, bare: bool = False
-) -> _Known:
-    """bare: without calibrations and external forecasts."""
+) -> _Inputs:
+    """Read what a forecast needs; with `bare`, without the optional calibrations and external forecasts."""
     with settings.warehouse.read(now) as con:
         model = find_model(con, model_id)
         fallbacks = read_fallbacks(con, model_id)
@@ -285,13 +291,13 @@ def _read_known(
         )
     if unknown := sorted(set(stations) - set(listed["station_id"])):
         raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(listed['station_id'].head(20))}")
-    heard = listed.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
-    wanted = heard.filter(pl.col("station_id").is_in(list(stations))) if stations else heard
-    if wanted.is_empty():
+    reporting = listed.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
+    selected = reporting.filter(pl.col("station_id").is_in(list(stations))) if stations else reporting
+    if selected.is_empty():
         raise NotEnoughDataError(
             f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
         )
-    return _Known(model, fallbacks, calibrated, heard, wanted, versions, external_forecasts)
+    return _Inputs(model, fallbacks, calibrated, reporting, selected, versions, external_forecasts)
 
 
 def _no_external_forecasts(settings: Settings) -> pl.DataFrame:

@@ -1,6 +1,7 @@
-"""Take in what a source has: fetch, store in groups, and bring the observations up to date.
+"""Ingest a source: fetch its batches, load them in groups, and bring the observations up to date.
 
-The warehouse is open while something is read from it or written to it, and never while a source is waited for.
+`ingest_source` is the step, read top to bottom. `ReadAhead` reads the source in a thread of its own, so that the warehouse is
+open only while a group is stored, never while the source is waited for.
 """
 
 import contextvars
@@ -25,141 +26,44 @@ from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
-from daycast.warehouse.readings import Batch, read_seen, read_watermark, write_watermark
+from daycast.warehouse.readings import BatchRecord, read_fingerprints, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
 
-# Read a source in a thread of its own, ahead of whoever stores what it gives, until it ends or its time is over.
-
-
-GROUP_ROWS = 500_000  # stored at once: bounded memory, and a killed run loses no more
-GROUP_SECONDS = 5.0  # or sooner, where a source is slow
-PAUSE_S = 0.5  # or at once, where nothing comes for so long
-_LEAVE_S = 1.0  # for the thread to end once it is asked to; it cannot keep the process from ending
-
-
-class ReadAhead:
-    """What `read` yields, in groups of about GROUP_ROWS rows; the next group is read while the one before is stored.
-
-    A context manager, whose end stops the reading wherever it is. read: called in the thread. seconds: after which no more is
-    waited for; None: never.
-    """
-
-    def __init__(self, read: Callable[[], Generator[SourceBatch, None, None]], seconds: float | None) -> None:
-        self.error: BaseException | None = None  # what `read` raised, after all that it gave before
-        self.out_of_time = False  # it was not done when its time was over
-        self._read, self._stop, self._changed = read, Stop(), threading.Condition()
-        self._group, self._rows, self._ended = list[SourceBatch](), 0, False
-        self._came = 0.0  # when the last delivery of the group did
-        self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
-        context = contextvars.copy_context()
-        context.run(current_stop.set, self._stop)
-        self._thread = threading.Thread(target=context.run, args=[self._run], name="reading", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.ask()
-        with self._changed:
-            self._changed.notify_all()  # it may wait for room
-        self._thread.join(_LEAVE_S)
-
-    def groups(self) -> Iterator[list[SourceBatch]]:
-        """Yield the groups. Afterwards `error` and `out_of_time` say how that ended."""
-        while not self.out_of_time:
-            group, ended = self._take()
-            if not ended and time.monotonic() >= self._deadline:
-                self.out_of_time = True
-                self._stop.ask()
-            if group:
-                yield group
-            if ended:
-                return
-
-    def _take(self) -> tuple[list[SourceBatch], bool]:
-        """Wait for a group, and take it: smaller or empty where no more is waited for. Returns too whether it was the last."""
-        with self._changed:
-            begun = time.monotonic()
-            while not self._ended and self._rows < GROUP_ROWS:
-                due = self._deadline
-                if self._group:
-                    due = min(due, begun + GROUP_SECONDS, self._came + PAUSE_S)
-                left = due - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(None if left == float("inf") else left)
-            group, self._group, self._rows = self._group, [], 0
-            self._changed.notify_all()
-            return group, self._ended
-
-    def _run(self) -> None:
-        try:
-            with closing(self._read()) as deliveries:
-                for delivery in deliveries:
-                    self._put(delivery)
-        except StoppedError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - whoever stores decides what becomes of it
-            self.error = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
-
-    def _put(self, delivery: SourceBatch) -> None:
-        with self._changed:
-            while self._rows >= GROUP_ROWS and not self._stop.is_asked:
-                self._changed.wait()
-            self._stop.check()
-            self._group.append(delivery)
-            self._rows, self._came = self._rows + len(delivery.readings), time.monotonic()
-            self._changed.notify_all()
-
-
-_LIMIT = "ingest.max_minutes"
+GROUP_ROWS = 500_000  # rows stored at once: bounds memory, and what a killed run loses
+GROUP_SECONDS = 5.0  # a group is stored after this time at the latest
+PAUSE_S = 0.5  # and as soon as the source has delivered nothing for this time
+_LEAVE_S = 1.0  # how long the thread may take to stop; after that it is left behind
+_LIMIT_KEY = "ingest.max_minutes"
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one source brought; kept = repeated + revised + new, and flagged counts hourly values by check."""
+    """What one source delivered, in rows: delivered = kept + refused, and kept = repeated + revised + new ones."""
 
     source: str
     delivered: int
     kept: int
-    repeated: int
-    revised: int
-    refused: int
-    waiting: int = 0  # rows stamped later than the moment of the run: they stay with the source until their time comes
-    flagged: Counter[str] = field(default_factory=Counter)
-    stopped_after_min: float | None = None  # its time was over before its end: the rest is left to the next run
+    repeated: int  # kept rows that brought nothing new
+    revised: int  # kept rows that changed an instant known already
+    refused: int  # rejected rows
+    waiting: int = 0  # rows stamped later than `until`: they stay with the source until then
+    flagged: Counter[str] = field(default_factory=Counter)  # newly flagged hourly values by check
+    stopped_after_min: float | None = None  # the time limit, if it was reached: the rest is left to the next run
 
     def __str__(self) -> str:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
         flagged = f"{self.flagged.total():,} values flagged" + (f" ({checks})" if checks else "")
         waiting = f", {self.waiting:,} wait: stamped later than now" if self.waiting else ""
         minutes = self.stopped_after_min
-        left = f"; stopped after {minutes:.3g} min ({_LIMIT}), the rest is left to the next run" if minutes else ""
+        left = f"; stopped after {minutes:.3g} min ({_LIMIT_KEY}), the rest is left to the next run" if minutes else ""
         return (
             f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
             f"{self.revised:,} revised), {self.refused:,} refused{waiting}; {flagged}{left}"
         )
 
 
-@dataclass(frozen=True)
-class IngestProgress:
-    """How far an ingest has come: first rows are stored, then observations are made of them, piece by piece."""
-
-    source: str
-    rows: int
-    pieces_done: int = 0
-    pieces: int = 0
-
-
 def choose_sources(settings: Settings, name: str | None) -> Sequence[Source]:
-    """Every configured source, or the one of this name. Raises ConfigError where there is none."""
+    """All configured sources, or the one of this name. Raises ConfigError if there is no such source."""
     if name is None:
         return settings.sources
     chosen = [source for source in settings.sources if source.name == name]
@@ -169,32 +73,42 @@ def choose_sources(settings: Settings, name: str | None) -> Sequence[Source]:
     return chosen
 
 
+@dataclass(frozen=True)
+class IngestProgress:
+    """How far an ingest has come: first rows are stored, then observations are computed, chunk by chunk."""
+
+    source: str
+    rows: int
+    pieces_done: int = 0  # chunks of observations
+    pieces: int = 0
+
+
 def ingest_source(
     settings: Settings,
     source: Source,
     now: datetime,
     since: datetime | None = None,
-    watch: Callable[[IngestProgress], None] = lambda _: None,
+    progress: Callable[[IngestProgress], None] = lambda _: None,
     map_blocks: MapBlocks = map,
     until: datetime | None = None,
     minutes: float | None = None,
 ) -> Ingested:
-    """Take in everything `source` received up to `until`, by default `now`: from `since`, else from where the last ingest ended.
+    """Load everything `source` received from `since` up to `until`, then bring the observations up to date.
 
-    now: the real clock, which every account bears and corrections are received at. Where observations are old it is not
-    believed without limit: a correction, and the watermark, are at most 31 days after the newest of them.
+    since: by default where the last ingest ended. until: by default `now`. now: the real clock, written into every record and
+    used as the receipt of corrections; neither these nor the watermark go beyond 31 days after the newest observation, in case
+    the clock is wrong. map_blocks: computes the blocks of stations; the result does not depend on it. minutes: time limit for
+    reading, by default `ingest.max_minutes`. What was read by then is loaded, and the next ingest starts where this one did.
 
-    Groups of deliveries are one transaction each, so that a run killed anywhere continues where it stopped. Raises SourceError,
-    and ContractError where too large a share of a delivery is bad, both after everything that can be taken in was; one error
-    tells of all. spread: who computes the blocks of stations; what comes out is the same. minutes: after which no more is waited
-    for, by default `ingest.max_minutes`; what came is taken in then, and the next ingest begins where this one did. SourceError
-    if nothing came.
+    Each group of batches is one transaction, so the next run continues after a killed one. Raises SourceError if the source
+    fails, or delivers nothing within the time limit, and ContractError if a batch is rejected; both after everything else was
+    loaded, and as one error if there are several.
     """
     check_contracts_are_on()
     until = until or now
     with settings.warehouse.write(now) as con:
         correct_clock(con, now)
-        watermark, seen = read_watermark(con, source.name), read_seen(con, source.name)
+        watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
     start = since or watermark
     listed: list[pl.DataFrame] = []
@@ -204,7 +118,7 @@ def ingest_source(
         yield from source.fetch(start, until, settings.glossary, seen)
 
     def make_load_config() -> LoadConfig:
-        """Once something came, and with it the stations that are listed."""
+        """The configuration of the loading; complete only once `read` has listed the stations."""
         return LoadConfig(
             source=source.name,
             listed=listed[0],
@@ -219,56 +133,150 @@ def ingest_source(
 
     minutes = settings.ingest.max_minutes if minutes is None else minutes
     with ReadAhead(read, 60 * minutes) as reading:
-        stored = _store_groups(settings, reading, make_load_config, watch)
-    errors = stored.errors + _ends_of(reading, source.name, minutes, nothing_came=not stored.batches)
-    say = lambda done, of: watch(IngestProgress(source.name, stored.rows, done, of))  # noqa: E731
-    flagged = make_observations(settings, now, say, map_blocks)
+        stored = _store_groups(settings, reading, make_load_config, progress)
+    errors = stored.errors + _errors_of_reading(reading, source.name, minutes, nothing_loaded=not stored.records)
+    report = lambda done, total: progress(IngestProgress(source.name, stored.rows, done, total))  # noqa: E731
+    flagged = make_observations(settings, now, report, map_blocks)
     if errors:
         raise join_errors(errors)
-    if (source.resumes or stored.stated) and since is None and not reading.out_of_time:
+    if (source.resumes or stored.states_receipt) and since is None and not reading.out_of_time:
         with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
     return _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
 
 
+class ReadAhead:
+    """Reads batches in a thread and hands them over in groups of about GROUP_ROWS rows.
+
+    The next group is read while the caller stores the one before. A context manager: leaving it stops the reading.
+    read: yields the batches, called in the thread. seconds: after this time no more is waited for; None: no limit.
+    """
+
+    def __init__(self, read: Callable[[], Generator[SourceBatch, None, None]], seconds: float | None) -> None:
+        self.error: BaseException | None = None  # what `read` raised, after everything it yielded before
+        self.out_of_time = False  # whether `read` was not done when its time was over
+        self._read, self._stop, self._changed = read, Stop(), threading.Condition()
+        self._group, self._rows, self._ended = list[SourceBatch](), 0, False
+        self._last_batch_at = 0.0
+        self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        context = contextvars.copy_context()
+        context.run(current_stop.set, self._stop)
+        self._thread = threading.Thread(target=context.run, args=[self._run], name="reading", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.ask()
+        with self._changed:
+            self._changed.notify_all()  # the thread may be waiting for room
+        self._thread.join(_LEAVE_S)
+
+    def groups(self) -> Iterator[list[SourceBatch]]:
+        """Yield the groups. Afterwards `error` and `out_of_time` tell how the reading ended."""
+        while not self.out_of_time:
+            group, ended = self._next_group()
+            if not ended and time.monotonic() >= self._deadline:
+                self.out_of_time = True
+                self._stop.ask()
+            if group:
+                yield group
+            if ended:
+                return
+
+    def _next_group(self) -> tuple[list[SourceBatch], bool]:
+        """Wait for a group and return it, and whether it was the last. It is smaller, or empty, if a time limit was reached."""
+        with self._changed:
+            begun = time.monotonic()
+            while not self._ended and self._rows < GROUP_ROWS:
+                due = self._deadline
+                if self._group:
+                    due = min(due, begun + GROUP_SECONDS, self._last_batch_at + PAUSE_S)
+                left = due - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(None if left == float("inf") else left)
+            group, self._group, self._rows = self._group, [], 0
+            self._changed.notify_all()
+            return group, self._ended
+
+    def _run(self) -> None:
+        """Read everything; the body of the thread."""
+        try:
+            with closing(self._read()) as batches:
+                for batch in batches:
+                    self._put(batch)
+        except StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - the storing thread decides what to do about it
+            self.error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _put(self, batch: SourceBatch) -> None:
+        """Add a batch to the group, waiting while the group is full."""
+        with self._changed:
+            while self._rows >= GROUP_ROWS and not self._stop.is_asked:
+                self._changed.wait()
+            self._stop.check()
+            self._group.append(batch)
+            self._rows, self._last_batch_at = self._rows + len(batch.readings), time.monotonic()
+            self._changed.notify_all()
+
+
 @dataclass
 class _Stored:
-    """What came of one source, and what of it could not be taken in."""
+    """What was loaded of one source, and what could not be."""
 
-    batches: list[Batch] = field(default_factory=list)
+    records: list[BatchRecord] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     waiting: int = 0  # rows
-    stated: bool = False  # whether any delivery says itself when it was received
+    states_receipt: bool = False  # whether any batch states itself when it was received
 
     @property
     def rows(self) -> int:
-        """How many were delivered."""
-        return sum(batch.rows_delivered for batch in self.batches)
+        """The number of rows delivered."""
+        return sum(record.rows_delivered for record in self.records)
 
 
 def _store_groups(
     settings: Settings,
     reading: ReadAhead,
     make_load_config: Callable[[], LoadConfig],
-    watch: Callable[[IngestProgress], None],
+    progress: Callable[[IngestProgress], None],
 ) -> _Stored:
-    """Take in each group when it came; the warehouse is open only for that."""
+    """Load each group as it comes; the warehouse is open only meanwhile."""
     stored = _Stored()
     for group in reading.groups():
-        intake = make_load_config()
-        with settings.warehouse.write(intake.now) as con:
-            batches, refused = load_batches(con, group, intake)
-        stored.batches += batches
-        stored.errors += refused.values()
-        stored.waiting += sum(delivery.waiting for delivery in group)
-        stored.stated |= any(delivery.receipt == "stated" for delivery in group)
-        _finish(group, refused, stored.errors)
-        watch(IngestProgress(intake.source, stored.rows))
+        config = make_load_config()
+        with settings.warehouse.write(config.now) as con:
+            records, rejected = load_batches(con, group, config)
+        stored.records += records
+        stored.errors += rejected.values()
+        stored.waiting += sum(batch.waiting for batch in group)
+        stored.states_receipt |= any(batch.receipt == "stated" for batch in group)
+        _finish(group, rejected, stored.errors)
+        progress(IngestProgress(config.source, stored.rows))
     return stored
 
 
+def _finish(group: Sequence[SourceBatch], rejected: Collection[str], errors: list[Exception]) -> None:
+    """Let the source put away the batches that were loaded. Rejected ones stay where the operator will look for them."""
+    for batch in group:
+        if batch.complete and batch.fingerprint not in rejected:
+            try:
+                batch.finish()
+            except DaycastError as error:
+                errors.append(error)
+
+
 def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetime) -> None:
-    """Move it up to `until`, though not long after the newest observation: one wrong clock would silence the source."""
+    """Move the watermark up to `until`, within LONGEST_SILENCE of the newest observation: a wrong clock must not silence it."""
     watermark, newest = read_watermark(con, source), read_newest_observed(con)
     if newest is None:
         return
@@ -277,13 +285,13 @@ def _raise_watermark(con: duckdb.DuckDBPyConnection, source: str, until: datetim
         write_watermark(con, source, reached)
 
 
-def _ends_of(reading: ReadAhead, source: str, minutes: float, *, nothing_came: bool) -> list[Exception]:
-    """What was wrong with how the reading ended. What is no Exception is raised at once."""
+def _errors_of_reading(reading: ReadAhead, source: str, minutes: float, *, nothing_loaded: bool) -> list[Exception]:
+    """The error the reading ended with, if any. Raises at once what is not an Exception, such as an interrupt."""
     if reading.error is not None and not isinstance(reading.error, Exception):
         raise reading.error
-    if reading.out_of_time and nothing_came:
+    if reading.out_of_time and nothing_loaded:
         slow = f"source {source!r} gave nothing new in {minutes:.3g} min, and was not done"
-        return [SourceError(f"{slow}: see whether it answers, or raise {_LIMIT}")]
+        return [SourceError(f"{slow}: see whether it answers, or raise {_LIMIT_KEY}")]
     return [reading.error] if reading.error else []
 
 
@@ -291,21 +299,11 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
     return Ingested(
         source=source,
         delivered=stored.rows,
-        kept=sum(batch.rows_kept for batch in stored.batches),
-        repeated=sum(batch.rows_repeated for batch in stored.batches),
-        revised=sum(batch.rows_revised for batch in stored.batches),
-        refused=sum(batch.rows_refused for batch in stored.batches),
+        kept=sum(record.rows_kept for record in stored.records),
+        repeated=sum(record.rows_repeated for record in stored.records),
+        revised=sum(record.rows_revised for record in stored.records),
+        refused=sum(record.rows_refused for record in stored.records),
         waiting=stored.waiting,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
     )
-
-
-def _finish(group: Sequence[SourceBatch], refused: Collection[str], errors: list[Exception]) -> None:
-    """Let the source put away what was taken in; what was refused whole stays where the operator will look for it."""
-    for delivery in group:
-        if delivery.complete and delivery.fingerprint not in refused:
-            try:
-                delivery.finish()
-            except DaycastError as error:
-                errors.append(error)

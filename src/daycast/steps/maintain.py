@@ -1,4 +1,4 @@
-"""Move a network from the file onto the lake, or back."""
+"""Maintenance: delete what is older than [retention] allows, merge small files, and move the warehouse to a lake or back."""
 
 import re
 import shutil
@@ -22,9 +22,6 @@ from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.runs import read_newest_observed
 from daycast.warehouse.warehouse import Warehouse
 
-# Keep the state of a network from growing without end: what is older than it is kept goes, and small files become one.
-
-
 _OF_EARLIER_VERSIONS = re.compile(
     r"published\.tmp|heartbeat\.tmp|report\.\d+\.tmp|[0-9a-f]{16}\.(.+\.)?tmp|(stations|covariates|observations)\.tmp"
 )
@@ -32,10 +29,10 @@ _OF_EARLIER_VERSIONS = re.compile(
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What went, or with a dry run would go."""
+    """What was deleted, or in a dry run would be."""
 
-    forecasts: int
-    scores: int
+    forecasts: int  # rows
+    scores: int  # rows
     files: tuple[Path, ...]  # checkpoints and snapshots
 
     def __str__(self) -> str:
@@ -44,27 +41,28 @@ class Upkeep:
 
 
 def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until: datetime | None = None) -> Upkeep:
-    """Delete what [retention] no longer keeps, and publish without it.
+    """Delete what is older than [retention] allows, then publish. Returns what was deleted.
 
-    Small files of the published history become one, and those of a lake, of which past states are forgotten after a day.
-    Days are UTC days, counted back from that of `until`, by default `now`; yet at most from 31 days after the newest observation:
-    a clock that is wrong once would delete everything. The checkpoint of a model is kept while it serves, could be rolled back
-    to, is the newest, or any of its forecasts is there, because these may have to be verified again. With `dry_run` nothing is
-    altered. Returns what went.
+    Also merges the small files of the published history and of a lake, whose snapshots expire after a day. Retention counts UTC
+    days back from the day of `until`, by default `now`, or from 31 days after the newest observation if that is earlier: a wrong
+    clock must not delete everything. A checkpoint is kept while its model serves, can be rolled back to, is the newest, or has
+    forecasts, which may have to be verified again. With `dry_run` nothing changes.
     """
-    keep = settings.retention
+    retention = settings.retention
     with settings.warehouse.write(now) as con:
         newest = read_newest_observed(con)
         last = min(until or now, newest + LONGEST_SILENCE) if newest else until or now
         today = last.replace(hour=0, minute=0, second=0, microsecond=0)
         old = delete_old_rows(
             con,
-            today - keep.forecasts_days * DAY if keep.forecasts_days else None,
-            today - keep.scores_days * DAY if keep.scores_days else None,
+            today - retention.forecasts_days * DAY if retention.forecasts_days else None,
+            today - retention.scores_days * DAY if retention.scores_days else None,
             dry_run=dry_run,
         )
         files = (
-            () if keep.models is None else _superseded(settings, read_models(con), old.forecasting_models, keep.models)
+            ()
+            if retention.models is None
+            else _superseded(settings, read_models(con), old.forecasting_models, retention.models)
         )
         if not dry_run:
             _remove_left_behind(settings, now)
@@ -78,7 +76,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until:
 
 
 def _remove_left_behind(settings: Settings, now: datetime) -> None:
-    """Remove what killed processes left half written; of earlier versions, which did not say whose it was, after a day."""
+    """Remove drafts of killed processes; those of earlier versions, which do not name their process, after a day."""
     for folder in (settings.data, settings.checkpoints, settings.snapshots, *settings.snapshots.glob("*")):
         remove_drafts(folder)
         for file in folder.glob("*.tmp"):
@@ -87,16 +85,19 @@ def _remove_left_behind(settings: Settings, now: datetime) -> None:
 
 
 def _superseded(settings: Settings, models: pl.DataFrame, forecasting: frozenset[str], others: int) -> tuple[Path, ...]:
-    """The checkpoints and snapshots of models that are not kept; one that several share is kept for any of them."""
+    """The checkpoints and snapshots to delete. A file shared by several models is kept if any of them is.
+
+    forecasting: ids of models that have forecasts. others: how many models to keep beyond those that must be kept.
+    """
     order = models.sort(pl.col("promoted_at"), pl.col("registered_at"), descending=True, nulls_last=True)
     newest = pl.col("registered_at") == pl.col("registered_at").max()
     needed = order.filter(newest | (pl.col("role") == "champion") | pl.col("model_id").is_in(list(forecasting)))
     rest = order.join(needed, on="model_id", how="anti", maintain_order="left")
     promoted = rest.filter(pl.col("promoted_at").is_not_null()).height
-    kept = pl.concat([needed, rest.head(max(others, min(promoted, 1)))])  # one to roll back to, whatever is configured
-    gone = order.join(kept, on="model_id", how="anti", maintain_order="left")
-    checkpoints = sorted(set(gone["checkpoint"]) - set(kept["checkpoint"]))
-    snapshots = sorted(set(gone["data_hash"]) - set(kept["data_hash"]))
+    kept = pl.concat([needed, rest.head(max(others, min(promoted, 1)))])  # always keep one to roll back to
+    superseded = order.join(kept, on="model_id", how="anti", maintain_order="left")
+    checkpoints = sorted(set(superseded["checkpoint"]) - set(kept["checkpoint"]))
+    snapshots = sorted(set(superseded["data_hash"]) - set(kept["data_hash"]))
     places = [
         *(settings.checkpoints / name for name in checkpoints),
         *(settings.snapshots / name for name in snapshots),
@@ -106,10 +107,10 @@ def _superseded(settings: Settings, models: pl.DataFrame, forecasting: frozenset
 
 
 def migrate_warehouse(settings: Settings, to: Literal["lake", "file"], now: datetime) -> dict[str, int]:
-    """Copy every table of the file onto the lake of the settings, or of that lake into the file; returns how many rows each has.
+    """Copy every table from the file to the configured lake, or from the lake to the file. Returns the rows of each table.
 
-    What is copied from stays in place, and nobody writes to either meanwhile. Killed or run again, it completes what is missing.
-    Raises ConfigError without a lake, WarehouseError where there is nothing to copy or other rows are in the way.
+    The source stays as it is, and nobody can write to either meanwhile. Run again, it completes a killed copy. Raises ConfigError
+    if no lake is configured, and WarehouseError if there is nothing to copy or the target has other rows.
     """
     lake, file = settings.warehouse.where, settings.warehouse_file
     if not isinstance(lake, Lake):
@@ -118,10 +119,10 @@ def migrate_warehouse(settings: Settings, to: Literal["lake", "file"], now: date
         raise WarehouseError(f"there is no warehouse file {file} to copy from")
     source, target = (file, lake) if to == "lake" else (lake, file)
     with (
-        Warehouse(source, settings.glossary.values()).read(now) as here,
-        Warehouse(target, read_variables(here)).write(now) as there,
+        Warehouse(source, settings.glossary.values()).read(now) as source_con,
+        Warehouse(target, read_variables(source_con)).write(now) as target_con,
     ):
         try:
-            return copy_tables(here, there)
+            return copy_tables(source_con, target_con)
         except WarehouseError as error:
             raise WarehouseError(f"{target}: {error}") from None

@@ -1,4 +1,4 @@
-"""How the blocks of a step are computed: one after the other by `map`, or by whatever workers a flow has for them."""
+"""The type of `map_blocks`: how a step computes its blocks of stations, one after the other or on a flow's workers."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
@@ -8,6 +8,6 @@ B = TypeVar("B")
 
 
 class MapBlocks(Protocol):
-    """What `map` is: the results of a pure function of the library for each block, in the order of the blocks."""
+    """Like the built-in `map`: yields the result of a pure function for each block, in the order of the blocks."""
 
     def __call__(self, compute: Callable[[A], B], blocks: Iterable[A], /) -> Iterable[B]: ...  # noqa: D102 - says the class

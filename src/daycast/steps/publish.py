@@ -1,4 +1,4 @@
-"""A picture of what was just forecast."""
+"""Publish: what people read of a run. The published tables, the summary in the terminal, the report page, and a picture."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from daycast.quality.flags import keep_usable
-from daycast.report import charts as forecast_image
+from daycast.report import charts
 from daycast.report.page import Page, write_page
 from daycast.report.skill import Champion, SkillSpan, read_holdout_result
 from daycast.report.summary import Account, Issue, Rejection, Silence, Summary
@@ -27,25 +27,18 @@ if TYPE_CHECKING:
 
     from daycast.steps.train import Outcome  # loads torch, which a report does not need
 
-
-# Give analysts the newest tables.
+SHOWN_STATIONS = 6  # whose forecasts are on the page
+SHOWN_BATCHES = 10
+_SHOWN_HISTORY = 48 * HOUR  # of observations before the hour of issue
+_REJECTIONS_WINDOW = timedelta(days=7)
 
 
 def publish_tables(settings: Settings, now: datetime) -> Path:
-    """Replace the published file by one with all that is in the warehouse, and return its path."""
+    """Replace the published file by one with the present tables of the warehouse. Returns its path."""
     with settings.warehouse.write(now) as con:
         publish(con, settings.published, settings.publish.parquet_above)
         remove_unnamed(settings.published, now)
     return settings.published
-
-
-# Tell people what there is: the summary at the end of a run, and the report page.
-
-
-SHOWN_STATIONS = 6  # with their forecasts on the page
-SHOWN_HISTORY = 48 * HOUR  # of observations before them
-SHOWN_BATCHES = 10
-REJECTIONS_OF = timedelta(days=7)
 
 
 def summarise(
@@ -56,9 +49,10 @@ def summarise(
     began: datetime | None = None,
     until: datetime | None = None,
 ) -> Summary:
-    """What the run from `began` to `now` did and what stands after it; silences and forecasts as of `until`, by default `now`.
+    """The summary of the run from `began` to `now`: what it did, and the state of the network after it.
 
-    retrained: the outcome of its retraining, None where none was due.
+    ingested: one account per source. retrained: the outcome of the retraining; None if none was due. Silent stations and
+    forecasts are as of `until`, by default `now`.
     """
     as_of = until or now
     with settings.warehouse.read(now) as con:
@@ -91,10 +85,9 @@ def summarise(
 
 
 def write_report(settings: Settings, now: datetime, until: datetime | None = None) -> Path:
-    """Write the report page in place of the former one, and return its path.
+    """Write the report page, replacing the previous one. Returns its path.
 
-    Forecasts, observations and silences are shown as of `until`, by default `now`; the models, their scores and what was
-    ingested as they stand now.
+    Forecasts, observations and silent stations are as of `until`, by default `now`; models, scores and batches as they are now.
     """
     glossary, as_of = settings.glossary, until or now
     with settings.warehouse.read(now) as con:
@@ -114,7 +107,7 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
             coverage=read_frame(con, "select_station_coverage"),
             silent_before=as_of - parse_duration(settings.ingest.silent_after),
             batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
-            rejections=read_frame(con, "select_rejections", since=now - REJECTIONS_OF, until=now),
+            rejections=read_frame(con, "select_rejections", since=now - _REJECTIONS_WINDOW, until=now),
             variables=glossary,
             drifts=read_drifts(con),
         )
@@ -127,26 +120,26 @@ def _read_span(con: "duckdb.DuckDBPyConnection") -> SkillSpan:
 
 
 def _read_history(con: "duckdb.DuckDBPyConnection", forecasts: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """Observations of the stations of `forecasts`, from before their hour of issue up to `now`."""
+    """The observations of the stations of `forecasts`, from 48 hours before their hour of issue up to `now`."""
     since: Any = forecasts["issued_at"].min() or now
     stations = forecasts["station_id"].unique().to_list()
-    return read_frame(con, "select_recent_observations", stations=stations, since=since - SHOWN_HISTORY, until=now)
+    return read_frame(con, "select_recent_observations", stations=stations, since=since - _SHOWN_HISTORY, until=now)
 
 
 def _champion(row: ModelRow | None) -> Champion | None:
     return Champion(**{field.name: getattr(row, field.name) for field in fields(Champion)}) if row else None
 
 
-_HISTORY = timedelta(hours=48)  # of observations before it
-
-
 def draw_forecast(settings: Settings, now: datetime, forecasts: pl.DataFrame) -> str:
-    """The first station and variable of forecasts of one hour of issue, with what was observed before, as a data URL."""
+    """A picture of the first station and variable of `forecasts` with the observations before them, as a data URL.
+
+    forecasts: rows of one hour of issue, not empty.
+    """
     station, name = forecasts["station_id"][0], forecasts["variable"][0]
     issued_at: datetime = forecasts["issued_at"][0]
     with settings.warehouse.read(now) as con:
-        seen = read_frame(
-            con, "select_recent_observations", stations=[station], since=issued_at - _HISTORY, until=issued_at
+        observations = read_frame(
+            con, "select_recent_observations", stations=[station], since=issued_at - _SHOWN_HISTORY, until=issued_at
         )
     shown = forecasts.filter(pl.col("station_id") == station, pl.col("variable") == name)
-    return forecast_image.draw_forecast(shown, keep_usable(seen, list(settings.glossary)), settings.glossary[name])
+    return charts.draw_forecast(shown, keep_usable(observations, list(settings.glossary)), settings.glossary[name])

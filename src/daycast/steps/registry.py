@@ -1,4 +1,4 @@
-"""The register of models, by hand."""
+"""The register of models, for operators: list, show, promote by hand, roll back."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -25,12 +25,12 @@ from daycast.warehouse.models import (
 
 @dataclass(frozen=True)
 class Change:
-    """A champion that took another's place by hand, or would, and what makes that possible."""
+    """A change of champion made by hand; or one that a dry run found possible."""
 
     model_id: str
-    before: str | None
-    how: str
-    made: bool = True  # not where it was only tried
+    before: str | None  # the previous champion
+    how: str  # in words
+    made: bool = True  # False for a dry run
 
     def __str__(self) -> str:
         place = f" in place of {self.before}" if self.before else ""
@@ -39,7 +39,7 @@ class Change:
 
 
 def list_models(settings: Settings, now: datetime) -> pl.DataFrame:
-    """Every model: id, forecaster, role, until when trained, when registered, when and how promoted, and why."""
+    """Every model, oldest first: id, forecaster, role, times of training, registration and promotion, how and why."""
     columns = [
         "model_id",
         "forecaster",
@@ -55,7 +55,7 @@ def list_models(settings: Settings, now: datetime) -> pl.DataFrame:
 
 
 def show_model(settings: Settings, model_id: str, now: datetime) -> dict[str, object]:
-    """All that is known of one model, with the numbers of its judgement, for machines. Raises ModelError."""
+    """Everything about one model, with its holdout scores, as plain data for JSON. Raises ModelError for an unknown id."""
     with settings.warehouse.read(now) as con:
         row = find_model(con, model_id)
         fallbacks, scores = read_fallbacks(con, model_id), read_holdout_scores(con, model_id)
@@ -69,7 +69,7 @@ def show_model(settings: Settings, model_id: str, now: datetime) -> dict[str, ob
 
 
 def describe_model(settings: Settings, model_id: str, now: datetime) -> ModelCard:
-    """The same as a card for people to read. Raises ModelError."""
+    """Everything about one model as a card for people to read. Raises ModelError for an unknown id."""
     with settings.warehouse.read(now) as con:
         row = find_model(con, model_id)
         fallbacks, scores = read_fallbacks(con, model_id), read_holdout_scores(con, model_id)
@@ -85,9 +85,9 @@ def describe_model(settings: Settings, model_id: str, now: datetime) -> ModelCar
 
 
 def promote(settings: Settings, model_id: str, now: datetime, *, dry_run: bool = False) -> Change:
-    """Make a registered model the champion, whatever its judgement says; with dry_run only find out whether that can be done.
+    """Make a registered model the champion, whatever its holdout scores; with `dry_run` only check that it is possible.
 
-    Raises ModelError where it cannot serve.
+    Raises ModelError if the id is unknown or its checkpoint cannot serve.
     """
     with settings.warehouse.write(now) as con:
         row, champion = find_model(con, model_id), read_champion(con)
@@ -101,9 +101,9 @@ def promote(settings: Settings, model_id: str, now: datetime, *, dry_run: bool =
 
 
 def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Change:
-    """Make the champion before this one champion again; with dry_run only find out whether that can be done.
+    """Make the previous champion the champion again; with `dry_run` only check that it is possible.
 
-    Raises ModelError where there was none, or it cannot serve.
+    Raises ModelError if there was none or its checkpoint cannot serve.
     """
     with settings.warehouse.write(now) as con:
         champion = read_champion(con)
@@ -115,17 +115,8 @@ def rollback(settings: Settings, now: datetime, *, dry_run: bool = False) -> Cha
     return Change(row.model_id, champion.model_id if champion else None, how, not dry_run)
 
 
-def _check_checkpoint(settings: Settings, row: ModelRow) -> None:
-    from daycast.model.checkpoint import check_checkpoint  # noqa: PLC0415 - torch, which most commands on models do not need
-
-    try:
-        check_checkpoint(settings.checkpoints / row.checkpoint)
-    except ModelError as error:
-        raise ModelError(f"{row.model_id} cannot serve: {error}") from None
-
-
 def _describe_fit(settings: Settings, row: ModelRow) -> dict[str, str]:
-    """What the model was made from, by name, as its checkpoint tells; or why it cannot tell."""
+    """What the model was made from, as labels and values, from its checkpoint; or why that cannot be read."""
     from daycast.model.checkpoint import read_header  # noqa: PLC0415 - torch, which no other command on models needs
 
     try:
@@ -146,3 +137,13 @@ def _describe_fit(settings: Settings, row: ModelRow) -> dict[str, str]:
         "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",
         "Made with": ", ".join(f"{what} {which}" for what, which in header.manifest.items()),
     }
+
+
+def _check_checkpoint(settings: Settings, row: ModelRow) -> None:
+    """Raise ModelError if the model's checkpoint cannot serve."""
+    from daycast.model.checkpoint import check_checkpoint  # noqa: PLC0415 - torch, which most commands on models do not need
+
+    try:
+        check_checkpoint(settings.checkpoints / row.checkpoint)
+    except ModelError as error:
+        raise ModelError(f"{row.model_id} cannot serve: {error}") from None

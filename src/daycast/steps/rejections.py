@@ -1,4 +1,4 @@
-"""What is wrong with delivered rows, when a delivery is refused whole for it, and the refused rows as they came."""
+"""Rejections: find bad rows, decide when a whole batch is rejected, and keep rejected rows as they were delivered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,29 +11,28 @@ from daycast.quality.contracts import external_forecasts_contract, find_rejectio
 from daycast.sources.batch import SourceBatch
 from daycast.variables import Variable
 
-FEW_ROWS = 20  # in a batch this small, a share of bad rows says nothing: bad rows are refused one by one
-_KEPT_ROWS = (
-    1000  # of a delivery that is refused whole, in its order: the rest is where it came from, and will come again
-)
+FEW_ROWS = 20  # in a smaller batch a share says little: it is rejected only if every row is bad
+_KEPT_ROWS = 1000  # bad rows kept of a rejected batch, in its order; the source still has the rest
 
 
 @dataclass(frozen=True)
 class BatchRejection:
-    """A delivery of which nothing was taken in: why, and its first bad rows as find_problems names them."""
+    """A rejected batch: why nothing of it was loaded, and the problems of its first bad rows."""
 
     error: ContractError
     problems: pl.DataFrame
 
 
 def find_problems(
-    rows: pl.DataFrame, deliveries: Mapping[str, SourceBatch], variables: Mapping[str, Variable], earliest: datetime
+    rows: pl.DataFrame, batches: Mapping[str, SourceBatch], variables: Mapping[str, Variable], earliest: datetime
 ) -> pl.DataFrame:
-    """Everything wrong with a row: what the source could not read, then what breaks the contract in the rest.
+    """The problems of rows: what the source could not read, then what breaks the contract in the other rows.
 
-    Columns row, batch_id, row_number, column, value, reason.
+    rows: row (counted over all batches), batch_id, row_number, the keys and every variable. batches: by batch_id. Returns row,
+    batch_id, row_number, column, value, reason: one row for each problem.
     """
     unread = pl.concat(
-        delivery.problems.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, delivery in deliveries.items()
+        batch.problems.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, batch in batches.items()
     )
     keys = rows.select("row", "batch_id", "row_number")
     unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
@@ -48,11 +47,15 @@ def find_problems(
 def reject_batch(
     rows: pl.DataFrame,
     problems: pl.DataFrame,
-    deliveries: Mapping[str, SourceBatch],
+    batches: Mapping[str, SourceBatch],
     variables: Mapping[str, Variable],
     refuse_above: float,
 ) -> dict[str, BatchRejection]:
-    """By batch_id each delivery in which too large a share of the rows is bad: unreadable, or beyond the limits."""
+    """The batches to reject, by batch_id: those with a share of bad rows above `refuse_above`.
+
+    A row is bad if it has a problem or a value outside the physical limits. Batches of one row are never rejected, and those
+    below FEW_ROWS only if every row is bad.
+    """
     bad = pl.col("row").is_in(problems["row"].unique().implode()) | pl.any_horizontal(
         _beyond(variable) for variable in variables.values()
     )
@@ -60,12 +63,12 @@ def reject_batch(
         rows.group_by("batch_id").agg(pl.len(), bad.fill_null(value=False).sum().alias("bad")).filter(pl.col("bad") > 0)
     )
     found = {}
-    for batch_id, delivered, refused in counts.iter_rows():
-        if refused <= refuse_above * delivered or (delivered < FEW_ROWS and refused < delivered) or delivered == 1:
+    for batch_id, delivered, rejected in counts.iter_rows():
+        if rejected <= refuse_above * delivered or (delivered < FEW_ROWS and rejected < delivered) or delivered == 1:
             continue
         all_problems = _all_problems(rows.filter(pl.col("batch_id") == batch_id), problems, variables)
         error = ContractError(
-            f"{deliveries[batch_id].origin}: {refused} of {delivered} rows are bad, more than ingest.refuse_above = "
+            f"{batches[batch_id].origin}: {rejected} of {delivered} rows are bad, more than ingest.refuse_above = "
             f"{refuse_above:g} allows, so nothing of it was ingested: {_commonest_reasons(all_problems)}. "
             "Correct the units, missing markers or columns of this source"
         )
@@ -74,12 +77,33 @@ def reject_batch(
     return found
 
 
+def make_rejected_rows(problems: pl.DataFrame, batches: Mapping[str, SourceBatch], now: datetime) -> pl.DataFrame:
+    """Problems as rows of `rejected_readings`, each with its row as delivered, as JSON."""
+    parts = []
+    for (batch_id,), part in problems.group_by("batch_id", maintain_order=True):
+        raw = batches[str(batch_id)].raw.with_row_index("row_number")
+        raw = raw.filter(pl.col("row_number").is_in(part["row_number"].implode()))
+        as_json = raw.select("row_number", pl.struct(pl.exclude("row_number")).struct.json_encode().alias("reading"))
+        parts.append(part.join(as_json, on="row_number", how="left"))
+    rejected = pl.concat(parts) if parts else problems.with_columns(pl.lit(None, pl.String).alias("reading"))
+    return rejected.select(
+        "batch_id",
+        "row_number",
+        pl.col("column").alias("column_name"),
+        "value",
+        "reason",
+        "reading",
+        pl.lit(now).alias("rejected_at"),
+    )
+
+
 def _beyond(variable: Variable) -> pl.Expr:
+    """Whether a value is outside the physical limits; null where it is missing."""
     return ~pl.col(variable.name).is_between(variable.valid_min, variable.valid_max)
 
 
 def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
-    """The problems of `rows`, and their values beyond the limits, which alone would be kept and flagged."""
+    """The problems of `rows`, and their values outside the physical limits, which alone would only be flagged."""
     of_these = problems.join(rows, on="row", how="semi", maintain_order="left")
     beyond = [
         rows.filter(_beyond(variable)).select(
@@ -96,6 +120,7 @@ def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping
 
 
 def _commonest_reasons(problems: pl.DataFrame) -> str:
+    """The three most frequent problems in words."""
     common = (
         problems.group_by("column", "reason", maintain_order=True)
         .agg(pl.len(), pl.col("value").first())
@@ -104,24 +129,4 @@ def _commonest_reasons(problems: pl.DataFrame) -> str:
     return "; ".join(
         f"{row['column']} {row['reason']} ({row['len']}×, for example {row['value']!r})"
         for row in common.head(3).to_dicts()
-    )
-
-
-def as_they_came(problems: pl.DataFrame, deliveries: Mapping[str, SourceBatch], now: datetime) -> pl.DataFrame:
-    """Refusals as rows of rejected_readings, each with its row of the delivery as JSON."""
-    parts = []
-    for (batch_id,), part in problems.group_by("batch_id", maintain_order=True):
-        raw = deliveries[str(batch_id)].raw.with_row_index("row_number")
-        raw = raw.filter(pl.col("row_number").is_in(part["row_number"].implode()))
-        as_json = raw.select("row_number", pl.struct(pl.exclude("row_number")).struct.json_encode().alias("reading"))
-        parts.append(part.join(as_json, on="row_number", how="left"))
-    refused = pl.concat(parts) if parts else problems.with_columns(pl.lit(None, pl.String).alias("reading"))
-    return refused.select(
-        "batch_id",
-        "row_number",
-        pl.col("column").alias("column_name"),
-        "value",
-        "reason",
-        "reading",
-        pl.lit(now).alias("rejected_at"),
     )

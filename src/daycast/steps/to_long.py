@@ -1,4 +1,4 @@
-"""From the model's arrays to the rows of tables."""
+"""Arrays to rows: the model's quantiles as a long table."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ import polars as pl
 
 
 def to_long(values: np.ndarray, columns: Sequence[str], issues: pl.DataFrame, targets: Sequence[str]) -> pl.DataFrame:
-    """Rows by issue, variable and lead from values (N, H, V, K), one column of `columns` for each of the K.
+    """One row for each issue, variable and lead, from values (N, H, V, K).
 
-    issues: N rows that say for which station and hour of issue, and whatever else goes beside; its columns come first, then
-    variable, lead_hours (1 to H), valid_at = issued_at + lead_hours, and `columns` (Float64).
+    columns: K names for the last axis. issues: N rows with station_id, issued_at and any other columns. targets: V variables.
+    Returns the columns of `issues`, then variable, lead_hours (1 to H), `columns` (Float64), valid_at = issued_at + lead_hours.
     """
     N, H, V, K = values.shape
     flat = values.transpose(0, 2, 1, 3).reshape(N * V * H, K).astype(np.float64)

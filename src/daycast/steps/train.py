@@ -1,4 +1,8 @@
-"""What a retraining would do."""
+"""Train: snapshot the observations, fit a challenger to it, and register the result of its evaluation.
+
+In order: `minutes_due` (is a retraining due?), `write_snapshot`, `fit_snapshot` (needs no warehouse, can run on a GPU worker),
+then `evaluate.evaluate_holdout`, and `register`. `plan_retraining` tells what a retraining would do.
+"""
 
 import hashlib
 import json
@@ -31,32 +35,29 @@ from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import ModelEntry, ModelRow, read_champion, read_models, register_model
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
-# Train a challenger: snapshot, fit (which needs no warehouse), and register what the judgement said.
-
-
 _log = logging.getLogger("daycast")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a retraining came to."""
+    """The result of a retraining: the registered model, and the decision on its promotion."""
 
     model_id: str
     decision: Decision
 
 
 def has_champion(settings: Settings, now: datetime) -> bool:
-    """Whether there is a model to forecast with."""
+    """Whether there is a champion to forecast with."""
     with settings.warehouse.read(now) as con:
         return read_champion(con) is not None
 
 
 def minutes_due(settings: Settings, now: datetime) -> float | None:
-    """How many minutes the training may take that is due now; None where none is due.
+    """How many minutes a training may take that is due now; None if none is due.
 
-    One is due where no networks were trained yet, which gets `model.first_max_minutes`, and `retrain.every` after the last one,
-    which gets `model.max_minutes`. Where networks are not wanted, or there is too little history for them, a fit of the
-    baselines counts. A model registered later than now, by a clock that was wrong, does not.
+    A training is due if no networks were trained yet (`model.first_max_minutes`), and `retrain.every` after the last one
+    (`model.max_minutes`). If no networks are configured, or there was too little history for them, a fit of the baselines alone
+    counts as a training. Models registered in the future, by a wrong clock, do not count.
     """
     with settings.warehouse.read(now) as con:
         champion, models = read_champion(con), read_models(con)
@@ -69,25 +70,29 @@ def minutes_due(settings: Settings, now: datetime) -> float | None:
 
 
 def _is_full_fit(settings: Settings, model: ModelRow) -> bool:
-    """Whether networks were trained if they are wanted and there was enough history; so where the file is gone or damaged."""
+    """Whether the model counts as a training: it has networks, or none are configured. True if its checkpoint is unreadable."""
     try:
         members = read_header(settings.checkpoints / model.checkpoint).config.ensemble_size
-    except Exception:  # noqa: BLE001 - damaged in whatever way
+    except Exception:  # noqa: BLE001 - it may be damaged in any way
         return True
     return members > 0 or settings.model.ensemble_size == 0
 
 
 def find_champion(settings: Settings, now: datetime) -> str | None:
-    """The checkpoint that a warm start begins with, by name; none and a log line where there is no champion yet."""
+    """The file name of the champion's checkpoint, for a warm start; None, with a log line, if there is no champion yet."""
     with settings.warehouse.read(now) as con:
         champion = read_champion(con)
     if champion is None:
-        _log.info("there is no champion to begin with: training begins from scratch")
+        _log.info("there is no champion to start from: training starts from scratch")
     return None if champion is None else champion.checkpoint
 
 
 def write_snapshot(settings: Settings, now: datetime) -> Path:
-    """Write what is known at `now` of all stations as a folder of Parquet files named after their content, and return it."""
+    """Write everything known at `now` as a folder of Parquet files, named after a hash of the content. Returns the folder.
+
+    Files: stations, observations (usable versions) and, if there are any, external_forecasts. Raises NotEnoughDataError if there
+    are no observations.
+    """
     variables = settings.glossary
     with settings.warehouse.read(now) as con:
         first, last = read_extent(con, now)
@@ -98,7 +103,7 @@ def write_snapshot(settings: Settings, now: datetime) -> Path:
         external_forecasts = read_external_forecasts(con, first - OLDEST_H * HOUR, now, now)
     frames = {"stations": stations, "external_forecasts": external_forecasts, "observations": versions}
     files = {
-        name: _as_parquet(frame)
+        name: _to_parquet(frame)
         for name, frame in frames.items()
         if name != "external_forecasts" or not frame.is_empty()
     }
@@ -106,13 +111,13 @@ def write_snapshot(settings: Settings, now: datetime) -> Path:
     for file in files.values():
         content.update(file)
     folder = settings.snapshots / content.hexdigest()[:16]
-    for name, file in files.items():  # the observations last: a snapshot with observations is whole
+    for name, file in files.items():  # observations come last: a snapshot that has them is complete
         with atomic_write(folder / f"{name}.parquet") as draft:
             draft.write_bytes(file)
     return folder
 
 
-def _as_parquet(frame: pl.DataFrame) -> bytes:
+def _to_parquet(frame: pl.DataFrame) -> bytes:
     file = BytesIO()
     frame.write_parquet(file)
     return file.getvalue()
@@ -123,27 +128,27 @@ def fit_snapshot(
     checkpoints: Path,
     glossary: Mapping[str, Variable],
     config: ModelConfig,
-    watch: Callable[[Progress], None],
+    progress: Callable[[Progress], None],
     champion: str | None = None,
 ) -> Path:
-    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit that was made before is not made again.
+    """Fit a forecaster to a snapshot and return its checkpoint; an equal fit made before is reused.
 
-    One that was interrupted goes on after the last epoch whose state lies beside the checkpoint. champion: name of the
-    checkpoint, among the others, whose networks the new ones begin with.
+    An interrupted fit continues after the last epoch whose state was saved beside the checkpoint. progress: called after each
+    epoch. champion: file name of a checkpoint in `checkpoints` whose networks the new ones start from.
     """
     path = place_checkpoint(snapshot, checkpoints, glossary, config, champion)
     if not _is_whole(path):
-        begin = checkpoints / champion if champion else None
+        warm_start = checkpoints / champion if champion else None
         if config.processes > 1:
-            fit_in_processes(snapshot, path, glossary, config, begin)
+            fit_in_processes(snapshot, path, glossary, config, warm_start)
         else:
-            fit_and_save(snapshot, path, glossary, config, TrainContext(path.with_suffix(""), begin), watch)
+            fit_and_save(snapshot, path, glossary, config, TrainContext(path.with_suffix(""), warm_start), progress)
     forget_states(path.with_suffix(""))
     return path
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Whether it is there and can serve; one that is damaged is made again."""
+    """Whether the checkpoint exists and can serve; a damaged one counts as missing, with a warning."""
     if not checkpoint.exists():
         return False
     try:
@@ -161,22 +166,25 @@ def place_checkpoint(
     config: ModelConfig,
     champion: str | None = None,
 ) -> Path:
-    """Where the checkpoint of this very fit lies, or will lie."""
+    """The path of the checkpoint of this fit, whether or not it exists: named after a hash of everything that determines it."""
     parts = [snapshot.name, asdict(config), sorted(glossary), daycast.__version__, *([champion] if champion else [])]
     request = json.dumps(parts, sort_keys=True)
     return checkpoints / f"{hashlib.sha256(request.encode()).hexdigest()[:16]}.safetensors"
 
 
 def register(settings: Settings, checkpoint: Path, decision: Decision, scores: pl.DataFrame, now: datetime) -> Outcome:
-    """Register the challenger and, where the decision says so, the baseline that serves in its place; change the champion."""
+    """Register the challenger, and the baseline that was promoted in its place if so decided; promote the winner.
+
+    scores: rows of `holdout_scores` without model_id. The result of `evaluate_holdout` is registered as it is.
+    """
     header = read_header(checkpoint)
     served = decision.winner if decision.promoted else header.cell
-    forecasters = dict.fromkeys(name for name in (header.cell, served) if name)  # the one that serves last
+    forecasters = dict.fromkeys(name for name in (header.cell, served) if name)  # the promoted one comes last
     entries = [_entry(name, header, checkpoint, decision, now) for name in forecasters]
     with settings.warehouse.write(now) as con:
         champion = read_champion(con)
         for entry in entries:
-            if champion is None or champion.model_id != entry.model_id:  # else this was carried out before
+            if champion is None or champion.model_id != entry.model_id:  # otherwise a killed run has already done this
                 fallbacks = decision.fallbacks.get(entry.forecaster, ())
                 promote = decision.promoted and entry is entries[-1]
                 register_model(con, entry, scores, fallbacks, promote=promote)
@@ -199,7 +207,7 @@ def _entry(name: str, header: Header, checkpoint: Path, decision: Decision, now:
 
 @dataclass(frozen=True)
 class RetrainingPlan:
-    """What is trained, on what, where and for how long at most, and whom it has to beat."""
+    """What a retraining would do: on which data, where, for how long, and which models the challenger has to beat."""
 
     model: ModelConfig
     stations: int
@@ -210,7 +218,7 @@ class RetrainingPlan:
 
     @property
     def too_little(self) -> str:
-        """Why there can be no networks, and baselines are fitted alone; empty where there can be."""
+        """Why no networks can be trained, only baselines; empty if they can."""
         hours = (self.until - self.since) // HOUR + 1
         model = self.model
         try:
@@ -228,12 +236,15 @@ class RetrainingPlan:
             what = f"the naive baselines alone ({self.too_little})"
         begun = f", beginning with {self.champion}" if model.warm_start and self.champion else ""
         span = f"{self.stations} stations, {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d %H:%M} UTC"
-        rivals = f"{self.champion} and the baselines" if self.champion else "the baselines, there is no champion"
-        return f"{what}{begun}, on {span}, {self.where}; judged against {rivals}"
+        opponents = f"{self.champion} and the baselines" if self.champion else "the baselines, there is no champion"
+        return f"{what}{begun}, on {span}, {self.where}; judged against {opponents}"
 
 
 def plan_retraining(settings: Settings, model: ModelConfig, now: datetime) -> RetrainingPlan:
-    """What a retraining with this model configuration would do now; nothing is written. Raises NotEnoughDataError."""
+    """What a retraining with this model configuration would do now; nothing is written.
+
+    Raises NotEnoughDataError if there are no observations.
+    """
     with settings.warehouse.read(now) as con:
         first, last = read_extent(con, now)
         champion, stations = read_champion(con), len(read_stations(con))

@@ -1,4 +1,4 @@
-"""Look at the newest scores of the champion: have its forecasts drifted?"""
+"""Verify: score served forecasts and their baselines against observations, and look for drift of the champion."""
 
 from datetime import datetime, timedelta
 
@@ -23,12 +23,9 @@ from daycast.warehouse.models import (
     read_daily_scores,
     read_drifts,
     read_fallbacks,
-    read_judged_crps,
+    read_holdout_crps,
 )
 from daycast.warehouse.observations import read_stations, read_versions
-
-# Score served forecasts, and the baselines beside them, against what came.
-
 
 _KEY = ["station_id", "issued_at", "variable", "lead_hours"]
 _MODEL = {"model_id": pl.String(), "forecaster": pl.String()}
@@ -36,13 +33,12 @@ _BY = ["model_id", "forecaster", "station_id", "variable", "lead_hours", "valid_
 
 
 def verify_forecasts(settings: Settings, now: datetime, until: datetime | None = None) -> int:
-    """Bring `scores` up to date with what was known by `until`, by default `now`; returns how many forecast rows were scored.
+    """Bring `scores` up to date with what was known by `until`, by default `now`. Returns how many forecast rows were scored.
 
-    Scores say when they were written and as of when they hold; after some as of a past moment the next ones start from there.
-
-    Days with a new observation, a correction or a new forecast since the last time are scored again, whole; others are not read.
-    What was found to be wrong since is no truth any more, and scores that rested on nothing else are gone. Forecasts that were
-    backfilled are not scored: nobody was served them.
+    Station days with a new observation, a correction or a new forecast since the last time are scored again as a whole; other
+    days are not read. Values that failed their checks meanwhile no longer count as truth, and scores that rested only on them
+    are deleted. Backfilled forecasts are not scored, because nobody was served them. Scores record when they were written
+    (`scored_at`) and `until` (`as_of`); after scores as of a past moment, the next call starts from that moment.
     """
     as_of = until or now
     with settings.warehouse.write(now) as con:
@@ -60,7 +56,7 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
         models = {name: find_model(con, name) for name in served["model_id"].unique().sort()}
     versions = keep_usable(versions, list(settings.glossary))
     served = served.join(
-        _believed(versions, list(settings.glossary)), on=["station_id", "valid_at", "variable"], how="left"
+        _to_observed_rows(versions, list(settings.glossary)), on=["station_id", "valid_at", "variable"], how="left"
     )
     scores = [
         _score_model(settings, model, served.filter(pl.col("model_id") == name), versions, stations)
@@ -75,10 +71,10 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     return int(scored.join(forecasters, on=list(_MODEL))["n"].sum())
 
 
-def _believed(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
-    """What is believed now, a row for each value: station_id, valid_at, variable, observed.
+def _to_observed_rows(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
+    """The current observations, one row per value: station_id, valid_at, variable, observed (in the variable's unit).
 
-    From the table and not from the model's array, which is scaled in single precision: a dry hour must not come back as 1e-9 mm.
+    They come from the table, not from the model's array, which is scaled in single precision: a dry hour must not become 1e-9 mm.
     """
     current = versions.filter(pl.col("known_until").is_null()).rename({"observed_at": "valid_at"})
     long = current.unpivot(variables, index=["station_id", "valid_at"], variable_name="variable", value_name="observed")
@@ -88,10 +84,10 @@ def _believed(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
 def _score_model(
     settings: Settings, model: ModelRow, served: pl.DataFrame, versions: pl.DataFrame, stations: pl.DataFrame
 ) -> pl.DataFrame:
-    """Scores of one model's forecasts, and of the baselines of its fit, issued for the same stations and hours."""
+    """Scores of one model's served forecasts, and of its baselines for the same stations and hours of issue."""
     name = model.forecaster
     forecaster = load_checkpoint(settings.checkpoints / model.checkpoint, settings.model.device)
-    beside = [other for other in BASELINES if other in forecaster.names and other != name]
+    baselines = [other for other in BASELINES if other in forecaster.names and other != name]
     targets = forecaster.header.targets
     start = served["issued_at"].min() - (HISTORY_HOURS - 1) * HOUR  # type: ignore[operator]
     panel = make_panel(versions, stations, forecaster.header.channels, start, served["valid_at"].max())  # type: ignore[arg-type]
@@ -99,25 +95,27 @@ def _score_model(
     issued = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
     t0 = (issued["issued_at"] - start).dt.total_hours().to_numpy()
     tables = []
-    for part, quantiles, _, _ in forecaster.predict(forecaster.open(panel), issued["at"].to_numpy(), t0, beside):
+    for part, quantiles, _, _ in forecaster.predict(forecaster.open(panel), issued["at"].to_numpy(), t0, baselines):
         keys = issued[part].select("station_id", "issued_at")
-        theirs = served.join(keys, on=["station_id", "issued_at"], how="semi").with_columns(forecaster=pl.lit(name))
-        rows = [to_long(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in beside]
-        others = [
-            row.with_columns(forecaster=pl.lit(other)).join(theirs.select(*_KEY, "observed"), on=_KEY)
-            for other, row in zip(beside, rows, strict=True)
+        model_rows = served.join(keys, on=["station_id", "issued_at"], how="semi").with_columns(forecaster=pl.lit(name))
+        rows = [to_long(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in baselines]
+        baseline_rows = [
+            row.with_columns(forecaster=pl.lit(other)).join(model_rows.select(*_KEY, "observed"), on=_KEY)
+            for other, row in zip(baselines, rows, strict=True)
         ]
         tables += [
-            table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS) for table in [theirs, *others]
+            table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS)
+            for table in [model_rows, *baseline_rows]
         ]
     scored = pl.concat(tables).with_columns(model_id=pl.lit(model.model_id), valid_on=pl.col("valid_at").dt.date())
     return score_rows(scored, QUANTILE_COLUMNS, _BY)
 
 
 def note_drifts(settings: Settings, now: datetime, until: datetime | None = None) -> tuple[str | None, list[Drift]]:
-    """The champion's id, and the drifts that were not known of it before, which are noted; a drift is new once a champion.
+    """Look for drift of the champion. Returns its id (None without a champion) and the new drifts, which are recorded.
 
-    Days up to the one before `until`, by default `now`, are looked at, for that day is not over.
+    A drift (variable and measure) is new once per champion. The window ends with the day before `until`, by default `now`,
+    because that day is not over.
     """
     limits = DriftLimits(**settings.drift.model_dump())
     with settings.warehouse.write(now) as con:
@@ -128,8 +126,8 @@ def note_drifts(settings: Settings, now: datetime, until: datetime | None = None
         since = last - timedelta(days=limits.days + limits.lasting)
         daily = read_daily_scores(con, model_id, champion.promoted_at, since, last)
         served_by = {one.variable: one.forecaster for one in read_fallbacks(con, model_id) if one.station_id is None}
-        judged = read_judged_crps(con, model_id)
-        found = find_drifts(daily, champion.forecaster, judged, served_by, limits, last)
+        holdout_crps = read_holdout_crps(con, model_id)
+        found = find_drifts(daily, champion.forecaster, holdout_crps, served_by, limits, last)
         known = {(one.variable, one.measure) for one in read_drifts(con)}
         new = [one for one in found if (one.variable, one.measure) not in known]
         if new:

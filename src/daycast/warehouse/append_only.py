@@ -1,4 +1,7 @@
-"""The tables that grow without limit, and which of their rows were written since they were last published."""
+"""Append-only tables: the four that grow without limit, and which of their rows changed since the last publication.
+
+Whoever writes such a table calls `touch` in the same transaction; `publish` reads the touched ranges with `read_unpublished`.
+"""
 
 from dataclasses import dataclass
 
@@ -12,11 +15,11 @@ from daycast.warehouse.warehouse import frames, read_frame
 
 @dataclass(frozen=True)
 class AppendOnly:
-    """A table that grows: the column that tells its rows' time, in which periods it is divided, and how its files are sorted."""
+    """How a growing table is divided into Parquet files."""
 
-    column: str
-    periods: tuple[str, ...]  # as polars names them, coarsest first; what is touched is touched by the finest
-    order: str
+    column: str  # the time column that decides which file a row belongs to
+    periods: tuple[str, ...]  # lengths of a file's time range as polars names them, coarsest first
+    order: str  # the sort order within a file, as SQL
 
 
 _MONTHS, _HOURS = ("1mo", "1d"), ("1mo", "1d", "1h")
@@ -29,9 +32,9 @@ APPEND_ONLY = {
 
 
 def touch(con: duckdb.DuckDBPyConnection, table: str, moments: pl.Series) -> None:
-    """Note that rows of these moments, by the table's column of time, were written or deleted.
+    """Record that rows with these values of the table's time column (UTC dates or times) were written or deleted.
 
-    Call inside the transaction that does so.
+    Times are rounded down to the table's finest period. Call inside the transaction that changes the rows.
     """
     finest = APPEND_ONLY[table].periods[-1]
     since = moments.cast(UTC_TIME).dt.truncate(finest).unique()
@@ -41,5 +44,5 @@ def touch(con: duckdb.DuckDBPyConnection, table: str, moments: pl.Series) -> Non
 
 
 def read_unpublished(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """What was touched since the last publication: touch_id, table_name, since, until (left out)."""
+    """The ranges touched since the last publication: touch_id, table_name, since, until (exclusive)."""
     return read_frame(con, "select_unpublished")

@@ -1,7 +1,7 @@
-"""The lake: the warehouse's tables on DuckLake, the catalogue in PostgreSQL and the rows as Parquet, for more than one machine.
+"""The warehouse on DuckLake, for more than one machine: the catalogue in PostgreSQL, the rows as Parquet files.
 
-It is attached under the name that a warehouse file has, so that the same statements run on both. Writers take turns, as on the
-file: each holds a lock of PostgreSQL's while it is inside, which ends with its process. Readers never wait.
+The lake is attached under the same name as a warehouse file, so the same statements run on both. Only one writer is inside at a
+time: each holds an advisory lock of PostgreSQL, which ends with its process. Readers never wait.
 """
 
 import tempfile
@@ -23,11 +23,13 @@ _LOCK = "hashtext('daycast: who writes')"
 
 @dataclass(frozen=True)
 class Lake:
-    """Where a lake is: the address of its catalogue, which holds no password, and where its Parquet files are."""
+    """Where a lake is: the address of its catalogue (without a password) and the place of its Parquet files."""
 
     catalogue: str  # postgresql://user@host:port/database; libpq takes the password from PGPASSWORD or PGPASSFILE
     data: str  # a folder, or s3://bucket/prefix
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # has the key of the bucket
+    environment: Mapping[str, str] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # AWS_… variables: the credentials of the bucket
 
     def __str__(self) -> str:
         return f"the lake {self.catalogue}"
@@ -37,10 +39,11 @@ class Lake:
 def open_lake(
     lake: Lake, settings: dict[str, str | bool | int | float | list[str]], wait_s: float
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection whose current database is the lake, created if absent, in UTC, with every other writer kept out.
+    """A connection whose current database is the lake, in UTC, holding the write lock. Creates the lake if it is absent.
 
-    Waits up to `wait_s` seconds for another writer. Raises WarehouseError: no extension, no server, or waited in vain; where the
-    rows are on object storage ConfigError without credentials, and WarehouseError where it refuses, also later in the block.
+    settings: DuckDB's. Waits up to `wait_s` seconds for another writer. Raises WarehouseError if an extension is missing, the
+    server does not answer or the lock stays taken; ConfigError if the rows are in a bucket and credentials are missing.
+    WarehouseError can also come later in the block, when the bucket refuses.
     """
     with (
         tempfile.TemporaryDirectory(prefix="daycast-") as spill,
@@ -50,7 +53,7 @@ def open_lake(
         for name in _EXTENSIONS:
             _load(con, name)
         _attach(con, lake, f"{literal(lake.catalogue)} as catalogue (type postgres, schema 'none')")
-        with _rows(con, lake), _alone(con, lake, wait_s):
+        with _rows(con, lake), _write_lock(con, lake, wait_s):
             data = f"data_path {literal(lake.data)}"
             _attach(con, lake, f"{literal('ducklake:postgres:' + lake.catalogue)} as warehouse ({data})")
             con.execute("use warehouse")
@@ -64,7 +67,7 @@ def is_lake(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _load(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Load an extension from its package where that is installed, else from DuckDB's own folder; never from the network."""
+    """Load a DuckDB extension from its Python package if installed, else from DuckDB's own folder; never from the network."""
     package = find_spec(f"duckdb_extension_{name}")
     folders = [] if package is None else list(package.submodule_search_locations or ())
     files = [Path(folder) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension" for folder in folders]
@@ -77,7 +80,7 @@ def _load(con: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _rows(con: duckdb.DuckDBPyConnection, lake: Lake) -> AbstractContextManager[None]:
-    """What makes the rows readable and writable; a folder is so without."""
+    """Access to the lake's Parquet files for the length of the block; a folder needs nothing."""
     if not is_on_object_storage(lake.data):
         return nullcontext()
     _load(con, "httpfs")
@@ -92,14 +95,14 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> None:
 
 
 @contextmanager
-def _alone(con: duckdb.DuckDBPyConnection, lake: Lake, wait_s: float) -> Iterator[None]:
-    """Hold the lock for the length of the block, on a connection to PostgreSQL that does nothing else."""
-    patience = f"set_config('lock_timeout', '{max(1, round(wait_s * 1000))}', true)"
-    ask = f"select {patience}, pg_advisory_xact_lock({_LOCK})::text"
+def _write_lock(con: duckdb.DuckDBPyConnection, lake: Lake, wait_s: float) -> Iterator[None]:
+    """Hold the write lock for the length of the block, on a connection to PostgreSQL that does nothing else."""
+    timeout = f"set_config('lock_timeout', '{max(1, round(wait_s * 1000))}', true)"
+    lock = f"select {timeout}, pg_advisory_xact_lock({_LOCK})::text"
     with con.cursor() as holder:
         holder.execute("begin")
         try:
-            holder.execute(f"from postgres_query('catalogue', {literal(ask)})").fetchall()
+            holder.execute(f"from postgres_query('catalogue', {literal(lock)})").fetchall()
         except duckdb.Error as error:
             if "lock timeout" not in str(error):
                 raise WarehouseError(f"{lake} cannot be locked: {' '.join(str(error).split())}") from None

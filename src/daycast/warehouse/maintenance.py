@@ -1,4 +1,4 @@
-"""Copying every table from one warehouse into another, from a file to a lake or back, so that not a row differs."""
+"""Maintenance of the warehouse: delete old rows, compact a lake, copy all tables into another warehouse."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,24 +14,30 @@ from daycast.warehouse.append_only import APPEND_ONLY, touch
 from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import read_frame, transaction
 
-# Rows that are older than they are kept.
+_VACUUM_STEPS = (
+    "ducklake_expire_snapshots('warehouse', older_than => now() - $kept)",
+    "ducklake_merge_adjacent_files('warehouse')",
+    "ducklake_rewrite_data_files('warehouse')",
+    "ducklake_cleanup_old_files('warehouse', older_than => now() - $kept)",
+)
+_BATCH_ROWS = 100_000
 
 
 @dataclass(frozen=True)
 class OldRows:
-    """How many rows are older than they are kept, and which models' forecasts are not."""
+    """The rows beyond their retention, and the models that still have forecasts within it."""
 
-    forecasts: int
-    scores: int
-    forecasting_models: frozenset[str]
+    forecasts: int  # rows
+    scores: int  # rows
+    forecasting_models: frozenset[str]  # ids
 
 
 def delete_old_rows(
     con: duckdb.DuckDBPyConnection, forecasts_until: datetime | None, scores_until: datetime | None, *, dry_run: bool
 ) -> OldRows:
-    """Delete forecasts issued before the one moment and scores of days before that of the other; None keeps all.
+    """Delete forecasts issued before `forecasts_until` and scores of days before `scores_until`; None keeps all.
 
-    With `dry_run` nothing is deleted. Returns what was there.
+    With `dry_run` nothing is deleted. Returns how many rows are that old.
     """
     until = {"forecasts": forecasts_until or EPOCH, "scores": scores_until or EPOCH}
     with transaction(con):
@@ -45,7 +51,7 @@ def delete_old_rows(
 
 
 def _delete(con: duckdb.DuckDBPyConnection, query: str, table: str, first: object, until: datetime) -> None:
-    """first: the time of the table's oldest row, a date or a moment; None where it is empty."""
+    """Run a deleting statement and record the deleted range. first: time of the table's oldest row; None if it is empty."""
     if not isinstance(first, datetime):
         first = datetime.fromisoformat(f"{first}T00:00:00+00:00") if first else until
     if first >= until:
@@ -57,43 +63,29 @@ def _delete(con: duckdb.DuckDBPyConnection, query: str, table: str, first: objec
     touch(con, table, moments)
 
 
-# What a lake need not keep: its past states, the files that only they name, and rows in many small files.
-
-
-_STEPS = (
-    "ducklake_expire_snapshots('warehouse', older_than => now() - $kept)",
-    "ducklake_merge_adjacent_files('warehouse')",
-    "ducklake_rewrite_data_files('warehouse')",
-    "ducklake_cleanup_old_files('warehouse', older_than => now() - $kept)",
-)
-
-
 def vacuum_lake(con: duckdb.DuckDBPyConnection, kept: timedelta = DAY) -> None:
-    """Forget the states that the lake had longer ago than `kept`, and delete their files; small files become larger ones.
+    """Expire the lake's snapshots older than `kept`, delete the files that only they use, and merge small files.
 
-    No row changes. Whoever reads goes on, unless it is a state older than that. Each step is a commit of its own, and one that is
-    killed is made good by the next call. Two things stay: files that a killed writer never committed, for what the catalogue does
-    not know may be somebody else's; and the few rows that DuckLake keeps in the catalogue itself, for DuckLake 1.5 moves them out
-    only when nobody reads.
+    No row changes. Readers go on, except readers of an expired snapshot. Each step commits by itself, so the next call completes
+    a killed one. Two things are left: files that a killed writer never committed, because files unknown to the catalogue may
+    belong to somebody else; and the few rows that DuckLake stores in the catalogue, because DuckLake 1.5 moves them out only
+    while nobody reads.
     """
-    for step in _STEPS:
+    for step in _VACUUM_STEPS:
         con.execute(f"call {step}", {"kept": kept} if "$kept" in step else None).fetchall()
 
 
-_BATCH_ROWS = 100_000
-
-
 def read_variables(con: duckdb.DuckDBPyConnection) -> list[Variable]:
-    """Every variable that has columns here, also of those that are configured no more; by its name alone."""
+    """Every variable that has columns in this warehouse, whether or not it is still configured. Only `name` is meaningful."""
     columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
     return [Variable(name, name, "", -inf, inf) for name in columns if check_column(name) in columns]
 
 
 def copy_tables(source: duckdb.DuckDBPyConnection, target: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Copy each table in a transaction of its own; returns how many rows each has, in both.
+    """Copy every table, each in its own transaction. Returns the number of rows of each, the same in both warehouses.
 
-    A table that is equal already is left as it is, so that what a killed copy began is completed by the next. Raises
-    WarehouseError, with nothing of that table written, where `target` has other rows in it, or what arrived is not what was sent.
+    Tables that are already equal are skipped, so the next call completes a killed copy. Raises WarehouseError if `target` already
+    holds other rows of a table, or if the copied rows differ; nothing of that table is written then.
     """
     return {name: _copy(source, target, name) for (name,) in source.execute(statement("select_tables")).fetchall()}
 
@@ -108,7 +100,7 @@ def _copy(source: duckdb.DuckDBPyConnection, target: duckdb.DuckDBPyConnection, 
             return sent[0]
         if held[0]:
             raise WarehouseError(
-                f"table {table} has {held[0]:,} rows there and {sent[0]:,} others here: give one where it is empty"
+                f"table {table} already has {held[0]:,} rows, other than the {sent[0]:,} to copy: copy into an empty one"
             )
         target.register("arriving", source.execute(f"from {quoted(table)}").to_arrow_reader(_BATCH_ROWS))
         try:
@@ -117,13 +109,13 @@ def _copy(source: duckdb.DuckDBPyConnection, target: duckdb.DuckDBPyConnection, 
             target.unregister("arriving")
         if (arrived := _count_and_sum(target, table, names)) != sent:
             raise WarehouseError(
-                f"table {table}: {arrived[0]:,} rows arrived of {sent[0]:,}, or altered ones; it was undone"
+                f"table {table}: the {arrived[0]:,} rows copied differ from the {sent[0]:,} read; the copy was undone"
             )
     return sent[0]
 
 
 def _count_and_sum(con: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> tuple[int, int]:
-    """How many rows there are, and the sum of their hashes: the same in any order, another where any row is."""
+    """The number of rows and the sum of their hashes: independent of the order, different if any row differs."""
     columns = ", ".join(quoted(name) for name in names)
     query = f"select count(*), coalesce(sum(hash({columns})::hugeint), 0)::varchar from {quoted(table)}"
     count, total = con.execute(query).fetchall()[0]

@@ -1,4 +1,8 @@
-"""Bring a database to the schema this version knows: each migration once, each in one transaction, its checksum kept."""
+"""Bring a database to the schema of this version of daycast.
+
+Three steps, each atomic: `migrate` applies each file of sql/migrations once and keeps its checksum, `add_variable_columns` adds
+columns for the configured variables, `renew_views` recreates views and macros. `is_current` tells whether anything is left to do.
+"""
 
 import hashlib
 import re
@@ -13,35 +17,19 @@ from daycast.variables import Variable, check_column, flag_column
 from daycast.warehouse.lake import is_lake
 from daycast.warehouse.statements import literal, quoted, sql_folder, statement
 
-# The one thing in our statements that DuckLake refuses: check constraints. There the contracts of each frame stand alone.
-
-
-_PARTS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(|[()]""", re.IGNORECASE)
-_STEP = {"(": 1, ")": -1}
-
-
-def strip_checks(sql: str) -> str:
-    """The same statements without `check (…)`, of a column or of a table; texts, comments and quoted names stay as they are."""
-    kept, end, depth = [], 0, 0
-    for part in _PARTS.finditer(sql):
-        if depth:
-            depth += _STEP.get(part[0], 0)
-            end = part.end()
-        elif part[0].endswith("(") and part[0] != "(":
-            kept.append(sql[end : part.start()])
-            depth = 1
-    return "".join([*kept, sql[end:]])
+_TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(|[()]""", re.IGNORECASE)
+_DEPTH = {"(": 1, ")": -1}
 
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
-    """Whether nothing is left for `migrate`, `add_variable_columns` and `renew_views`; writes nothing, raises as `migrate`."""
+    """Whether `migrate`, `add_variable_columns` and `renew_views` have nothing to do. Writes nothing; raises like `migrate`."""
     if not con.execute(statement("select_migrations_table")).fetchall():
         return False
     applied = dict(con.execute(statement("select_migrations")).fetchall())
     files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
     _check_applied(applied, files)
-    present = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
-    if set(files) != set(applied) or any(variable.name not in present for variable in variables):
+    existing = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
+    if set(files) != set(applied) or any(variable.name not in existing for variable in variables):
         return False
     views = {name for (name,) in con.execute(statement("select_views")).fetchall()}
     if not {path.stem for path in (sql_folder() / "views").glob("*.sql")} <= views:  # one was dropped by hand
@@ -50,10 +38,10 @@ def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) ->
 
 
 def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
-    """Apply what is missing, in order; returns the names applied.
+    """Apply the missing migrations in order, each in a transaction of its own. Returns the names applied.
 
-    On a failure the failed migration leaves nothing behind and the ones before it stay. Raises WarehouseError where an applied
-    migration was edited afterwards, or where the file holds one that this version does not know.
+    A migration that fails is rolled back; the ones before it stay. Raises WarehouseError if one fails, if an applied migration
+    was edited afterwards, or if the database has one that this version does not know.
     """
     con.execute(statement("create_migrations"))
     applied = dict(con.execute(statement("select_migrations")).fetchall())
@@ -65,6 +53,18 @@ def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
     return missing
 
 
+def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
+    con.execute("begin")
+    try:
+        statements = for_each_check(con, text)
+        con.execute(strip_checks(statements) if is_lake(con) else statements)
+        con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
+        con.execute("commit")
+    except duckdb.Error as error:
+        con.execute("rollback")
+        raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
+
+
 def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
     for name, checksum in applied.items():
         if name not in files:
@@ -73,20 +73,8 @@ def _check_applied(applied: dict[str, str], files: dict[str, Path]) -> None:
             raise WarehouseError(f"migration {name!r} was edited after it was applied here: restore the released file")
 
 
-def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) -> None:
-    con.execute("begin")
-    try:
-        whole = for_each_check(con, text)
-        con.execute(strip_checks(whole) if is_lake(con) else whole)
-        con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
-        con.execute("commit")
-    except duckdb.Error as error:
-        con.execute("rollback")
-        raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
-
-
 def for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
-    """A migration with its statements that say {check} repeated for the column of each variable's check."""
+    """The text of a migration, with each statement that contains {check} repeated for every variable's check column."""
     if "{check}" not in text:
         return text
     columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
@@ -97,17 +85,33 @@ def for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
     )
 
 
+def strip_checks(sql: str) -> str:
+    """The statements without check constraints, which DuckLake does not support; string literals and comments are left alone.
+
+    On a lake the contracts that validate each frame are the only guard.
+    """
+    kept, end, depth = [], 0, 0
+    for part in _TOKENS.finditer(sql):
+        if depth:
+            depth += _DEPTH.get(part[0], 0)
+            end = part.end()
+        elif part[0].endswith("(") and part[0] != "(":
+            kept.append(sql[end : part.start()])
+            depth = 1
+    return "".join([*kept, sql[end:]])
+
+
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Give each variable its column in readings and external_forecasts, and its column, flag and check in observation_versions.
+    """Add the columns of each variable: in readings and external_forecasts, and with flag and check in observation_versions.
 
-    The column that is looked for comes last, so that what a killed process began is completed.
+    The column whose absence starts this is added last, so the next call completes a killed one.
     """
-    present = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
-    for name in (variable.name for variable in variables if variable.name not in present):
+    existing = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
+    for name in (variable.name for variable in variables if variable.name not in existing):
         con.execute(f"alter table readings add column if not exists {quoted(name)} double")
         add = "alter table observation_versions add column if not exists"
         con.execute(f"{add} {quoted(name)} double")
@@ -117,7 +121,7 @@ def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Var
 
 
 def renew_views(con: duckdb.DuckDBPyConnection) -> None:
-    """(Re)create every view and macro in one transaction, and note which they are beside the migrations."""
+    """(Re)create every view and macro in one transaction, and store their checksum with the table `migrations`."""
     con.execute("begin")
     try:
         create_views(con)
@@ -128,9 +132,9 @@ def renew_views(con: duckdb.DuckDBPyConnection) -> None:
         raise
 
 
-def create_views(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> None:
-    """(Re)create every view, in an order in which each finds what it reads, and every macro; but not what was `made` a table."""
-    for definition in _definitions(con, made):
+def create_views(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()) -> None:
+    """(Re)create every view and macro, in an order in which each finds what it reads. Skips `as_tables`, which are tables."""
+    for definition in _definitions(con, as_tables):
         con.execute(definition)
 
 
@@ -138,25 +142,28 @@ def _checksum_of_views(con: duckdb.DuckDBPyConnection) -> str:
     return "views " + _checksum("\n".join(_definitions(con)))
 
 
-def _definitions(con: duckdb.DuckDBPyConnection, made: Collection[str] = ()) -> list[str]:
-    """What creates the views, but for those that were `made` tables, and then the macros.
+def _definitions(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()) -> list[str]:
+    """The statements that create the views, except those in `as_tables`, and then the macros.
 
-    Where a view says {marks} it gets the flag and the check of every variable there is, as unpivot wants them; where it says
-    {medians}, a column of each variable's forecasts.
+    In a view, {marks} stands for the (flag, check) columns of every variable, in the form that unpivot takes, and {medians}
+    for one column of median forecasts per variable.
     """
     first = ["observations", "champion", "forecast_errors"]
     names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
     columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
     variables = [name for name in columns if check_column(name) in columns]
-    marks = ", ".join(
+    flag_pairs = ", ".join(
         f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
     )
     medians = ",\n        ".join(
         f"any_value(value) filter (variable = {literal(name)}) as {quoted(name)}" for name in variables
     )
     views = [
-        (sql_folder() / "views" / f"{name}.sql").read_text().replace("{marks}", marks).replace("{medians}", medians)
+        (sql_folder() / "views" / f"{name}.sql")
+        .read_text()
+        .replace("{marks}", flag_pairs)
+        .replace("{medians}", medians)
         for name in names
-        if name not in made
+        if name not in as_tables
     ]
     return views + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]

@@ -1,4 +1,7 @@
-"""The drifts of the champion, and the scores they are found in."""
+"""The register of models: `models`, `promotions`, `holdout_scores`, `fallbacks`, `calibrations` and `drifts`.
+
+Times are UTC. In the order of a model's life: register and promote it, calibrate it, notice that it has drifted.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,10 +17,7 @@ from daycast.evaluation.serving import Fallback
 from daycast.warehouse.statements import statement
 from daycast.warehouse.warehouse import insert, read_frame, transaction
 
-# The register of models: who is champion, who was, and why.
-
-
-_FALLBACKS = {
+_FALLBACK_SCHEMA = {
     "variable": pl.String(),
     "station_id": pl.String(),
     "forecaster": pl.String(),
@@ -27,13 +27,26 @@ _FALLBACKS = {
 }
 
 
+_DRIFT_SCHEMA = {
+    "variable": pl.String(),
+    "measure": pl.String(),
+    "rival": pl.String(),
+    "observed": pl.Float64(),
+    "bound": pl.Float64(),
+    "p_value": pl.Float64(),
+    "days": pl.Int64(),
+    "since": pl.Date(),
+    "until": pl.Date(),
+}
+
+
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model as it is registered; `checkpoint` is a file name in the folder of checkpoints."""
+    """A model to register."""
 
     model_id: str
-    forecaster: str
-    checkpoint: str
+    forecaster: str  # gru, lstm, … or the name of a baseline
+    checkpoint: str  # a file name in the folder of checkpoints
     data_hash: str
     trained_until: datetime
     registered_at: datetime
@@ -61,74 +74,75 @@ class ModelRow:
 def register_model(
     con: duckdb.DuckDBPyConnection,
     entry: ModelEntry,
-    judged: pl.DataFrame,
+    holdout_scores: pl.DataFrame,
     fallbacks: Sequence[Fallback] = (),
     *,
     promote: bool,
 ) -> None:
-    """Register a model with its judgement, in place of what stood under its id; the champion changes in the same transaction.
+    """Register a model with its holdout scores and fallbacks, replacing what was registered under its id.
 
-    judged: the columns of `holdout_scores` but model_id; substitutes: the baselines that serve in its place, and where.
+    holdout_scores: the columns of `holdout_scores` except model_id. fallbacks: the baselines that serve in the model's place.
+    With `promote` it becomes the champion in the same transaction.
     """
-    chosen = pl.DataFrame([asdict(one) for one in fallbacks], schema=_FALLBACKS)
+    fallback_rows = pl.DataFrame([asdict(one) for one in fallbacks], schema=_FALLBACK_SCHEMA)
     of_model = pl.lit(entry.model_id)
     with transaction(con):
         for name in ("delete_model", "delete_holdout_scores", "delete_fallbacks"):
             con.execute(statement(name), {"model_id": entry.model_id})
         con.execute(statement("insert_model"), asdict(entry))
-        insert(con, "holdout_scores", judged.with_columns(model_id=of_model))
-        insert(con, "fallbacks", chosen.with_columns(model_id=of_model))
+        insert(con, "holdout_scores", holdout_scores.with_columns(model_id=of_model))
+        insert(con, "fallbacks", fallback_rows.with_columns(model_id=of_model))
         if promote:
             _promote(con, entry.model_id, entry.registered_at, "holdout")
 
 
 def read_fallbacks(con: duckdb.DuckDBPyConnection, model_id: str) -> tuple[Fallback, ...]:
-    """The baselines that serve in the place of a model, and where."""
+    """The baselines that serve in a model's place, with the variable and station of each."""
     return tuple(Fallback(**row) for row in read_frame(con, "select_fallbacks", model_id=model_id).to_dicts())
 
 
 def read_holdout_scores(con: duckdb.DuckDBPyConnection, model_id: str) -> pl.DataFrame:
-    """The rows of `holdout_scores` of a model: each forecaster's scores by variable and lead."""
+    """A model's rows of `holdout_scores`: the scores of each forecaster by variable and lead."""
     return read_frame(con, "select_holdout_scores", model_id=model_id)
 
 
 def read_champion(con: duckdb.DuckDBPyConnection) -> ModelRow | None:
-    """The champion, or None where nothing serves yet."""
+    """The champion; None if there is none yet."""
     rows = read_frame(con, "select_champion").to_dicts()
     return ModelRow(**rows[0]) if rows else None
 
 
 def read_champions_until(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[ModelRow]:
-    """Those who were champion at `moment` or before, the newest first; one comes as often as it was."""
+    """The champions up to `moment`, the newest promotion first; a model appears once for each of its promotions."""
     return [ModelRow(**row) for row in read_frame(con, "select_champions_until", until=moment).to_dicts()]
 
 
 def read_models(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """The register, oldest first."""
+    """All rows of `models`, oldest first."""
     return read_frame(con, "select_models")
 
 
 def find_model(con: duckdb.DuckDBPyConnection, model_id: str) -> ModelRow:
-    """The model with this id. Raises ModelError naming the ids there are."""
+    """The model with this id. Raises ModelError naming the registered ids."""
     models = read_models(con)
     rows = models.filter(pl.col("model_id") == model_id).to_dicts()
     if not rows:
-        there = ", ".join(models["model_id"]) or "none"
-        raise ModelError(f"there is no model {model_id!r}; registered are: {there}")
+        registered = ", ".join(models["model_id"]) or "none"
+        raise ModelError(f"there is no model {model_id!r}; registered are: {registered}")
     return ModelRow(**rows[0])
 
 
 def promote_model(
     con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: Literal["hand", "rollback"] = "hand"
 ) -> None:
-    """Make a registered model the champion by hand; its judgement stays as it is. Raises ModelError where it is not there."""
+    """Make a registered model the champion by hand; its holdout scores stay. Raises ModelError if the id is unknown."""
     find_model(con, model_id)
     with transaction(con):
         _promote(con, model_id, now, by)
 
 
 def read_previous_champion(con: duckdb.DuckDBPyConnection) -> str:
-    """The id of the champion before this one. Raises ModelError where there was none."""
+    """The id of the previous champion. Raises ModelError if there was none."""
     rows = read_frame(con, "select_previous_champion")
     if rows.is_empty():
         raise ModelError("there was no champion before this one: nothing to roll back to")
@@ -136,7 +150,7 @@ def read_previous_champion(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def rollback_model(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
-    """Make the champion before this one champion again and return its id. Raises ModelError where there was none."""
+    """Make the previous champion the champion again, and return its id. Raises ModelError if there was none."""
     model_id = read_previous_champion(con)
     promote_model(con, model_id, now, "rollback")
     return model_id
@@ -149,15 +163,12 @@ def _promote(con: duckdb.DuckDBPyConnection, model_id: str, now: datetime, by: s
     con.execute(statement("insert_promotion"), promotion)
 
 
-# The calibrations of models: what was learned of each as its forecasts were verified.
-
-
 def replace_calibrations(
     con: duckdb.DuckDBPyConnection, model_id: str, calibrated_at: datetime, calibrated: pl.DataFrame
 ) -> None:
-    """Write the calibrations of a model that hold from a moment on, in place of those that were learned at that very moment.
+    """Write a model's calibrations that hold from `calibrated_at` on, replacing those of the same time.
 
-    calibrated: the other columns of `calibrations`.
+    calibrated: the columns of `calibrations` except model_id and calibrated_at.
     """
     key = {"model_id": model_id, "calibrated_at": calibrated_at}
     named = calibrated.with_columns(pl.lit(value).alias(name) for name, value in key.items())
@@ -167,43 +178,33 @@ def replace_calibrations(
 
 
 def read_calibrations(con: duckdb.DuckDBPyConnection, model_id: str, as_of: datetime) -> pl.DataFrame:
-    """The rows of `calibrations` of a model that held at a moment: one for each forecaster and variable, or none."""
+    """A model's rows of `calibrations` that held at `as_of`: one for each forecaster and variable, or none."""
     return read_frame(con, "select_calibrations", model_id=model_id, as_of=as_of)
-
-
-_DRIFT = {
-    "variable": pl.String(),
-    "measure": pl.String(),
-    "rival": pl.String(),
-    "observed": pl.Float64(),
-    "bound": pl.Float64(),
-    "p_value": pl.Float64(),
-    "days": pl.Int64(),
-    "since": pl.Date(),
-    "until": pl.Date(),
-}
 
 
 def read_daily_scores(
     con: duckdb.DuckDBPyConnection, model_id: str, promoted_at: datetime, since: date, until: date
 ) -> pl.DataFrame:
-    """Daily scores of a model and the baselines beside it, from the first whole day after its promotion on."""
+    """Daily scores of a model and its baselines in [since, until], from the first full UTC day after its promotion on.
+
+    Columns: variable, forecaster, valid_on, n, crps (in the variable's unit), coverage_80.
+    """
     return read_frame(con, "select_daily_scores", model_id=model_id, promoted_at=promoted_at, since=since, until=until)
 
 
-def read_judged_crps(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[tuple[str, str], float]:
-    """By variable and forecaster, the CRPS of a model's judgement over all leads."""
+def read_holdout_crps(con: duckdb.DuckDBPyConnection, model_id: str) -> dict[tuple[str, str], float]:
+    """The holdout CRPS of a model over all leads, by (variable, forecaster), in the variable's unit."""
     rows = read_frame(con, "select_judged_crps", model_id=model_id).iter_rows()
     return {(variable, forecaster): crps for variable, forecaster, crps in rows}
 
 
 def read_drifts(con: duckdb.DuckDBPyConnection) -> tuple[Drift, ...]:
-    """The champion's drifts; none once another champion was promoted."""
+    """The drifts of the present champion since its promotion."""
     return tuple(Drift(**row) for row in read_frame(con, "select_drift").to_dicts())
 
 
 def add_drifts(con: duckdb.DuckDBPyConnection, drifts: list[Drift], model_id: str, now: datetime) -> None:
-    """Note drifts of a model, found now."""
-    rows = pl.DataFrame([asdict(one) for one in drifts], schema=_DRIFT)
+    """Record drifts of a model, found at `now`."""
+    rows = pl.DataFrame([asdict(one) for one in drifts], schema=_DRIFT_SCHEMA)
     with transaction(con):
         insert(con, "drifts", rows.with_columns(model_id=pl.lit(model_id), found_at=pl.lit(now)))

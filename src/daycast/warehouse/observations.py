@@ -1,4 +1,9 @@
-"""What each station's past months were like, kept so that a month is added up once."""
+"""Hourly observations and what they are made from: `observation_versions`, `stale_hours`, `neighbours`, `month_statistics`.
+
+Four parts: reading observations; which hours are stale, meaning that their observations must be computed again; reading
+readings and replacing versions; and `read_climatology`, which caches the statistics of past months in `month_statistics`.
+All times are UTC; ranges of hours include both ends.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -14,40 +19,36 @@ from daycast.warehouse.append_only import touch
 from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
 
-# Reading what is believed of the network.
+_HOUR_KEY = ["station_id", "observed_at"]
+_MONTH_KEY = ["station_id", "month"]
+_BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
+_YEARS = 5  # of climatology: long enough to be steady, short enough to follow a station that moved
 
 
 def read_versions(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime, as_of: datetime) -> pl.DataFrame:
-    """Every version of the observations of the hours [since, until], both included, that was known by `as_of`.
+    """Every version of the observations of the hours [since, until], both inclusive, that was known by `as_of`.
 
-    A version that was replaced only after `as_of` has no known_until. Ordered by station, hour and known_from.
+    A version replaced after `as_of` has null known_until. Sorted by station_id, observed_at and known_from.
     """
     return read_frame(con, "select_versions", since=since, until=until, as_of=as_of)
 
 
 def read_extent(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[datetime | None, datetime | None]:
-    """The first and the last hour with an observation known by `as_of`; None and None where there is none."""
+    """The first and the last hour with an observation known by `as_of`; None and None if there is none."""
     first, last = read_frame(con, "select_extent", as_of=as_of).row(0)
     return first, last
 
 
 def read_stations(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """The station list: station_id, latitude, longitude, elevation_m, by id."""
+    """The station list: station_id, latitude, longitude (degrees), elevation_m (null if unknown); sorted by id."""
     return read_frame(con, "select_stations")
 
 
-# Which hours' observations must be made again from the readings, what is needed for it, and writing what came out.
-
-
-_HOUR_KEY = ["station_id", "observed_at"]
-_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
-
-
 def mark_stale(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame, later: pl.DataFrame) -> None:
-    """Note that observations must be made again: the hours of `ranges` (station_id, since, until; both ends included, within
-    one month), and all that is there from `boundary` on of each station in `later` (station_id, boundary).
+    """Record hours as stale. Call inside the transaction that writes the readings.
 
-    Call inside the transaction that brings the readings.
+    ranges: station_id, since, until (both inclusive, within one month). later: station_id, boundary; all existing observations
+    of the station from `boundary` on become stale, too.
     """
     insert(con, "stale_hours", ranges)
     with frames(con, later=later):
@@ -55,15 +56,16 @@ def mark_stale(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame, later: pl.D
 
 
 def settle_stale_hours(con: duckdb.DuckDBPyConnection, nearest: pl.DataFrame) -> pl.DataFrame:
-    """Every stale range (station_id, since, until), one a station and month, in the order of month and station.
+    """Add the hours that are stale because of neighbours, and return all stale ranges.
 
-    nearest: station_id, neighbour_id, rank: whom each station is compared with from now on. What becomes stale through other
-    neighbours, or through neighbours' stale hours, is added first.
+    nearest: station_id, neighbour_id, rank; the neighbours each station is compared with from now on, which are stored. Stations
+    whose neighbours changed become stale altogether, and hours become stale where a neighbour's are. Returns station_id, since,
+    until: one row per station and month, sorted by month and station.
     """
     changed = _changed_neighbours(read_frame(con, "select_neighbours"), nearest)
     with transaction(con):
         if not changed.is_empty():
-            later = changed.with_columns(pl.lit(_LONG_AGO).alias("boundary"))
+            later = changed.with_columns(pl.lit(_BEFORE_EVERYTHING).alias("boundary"))
             with frames(con, later=later):
                 con.execute(statement("insert_stale_hours_after"))
             con.execute(statement("delete_neighbours"))
@@ -77,7 +79,7 @@ def settle_stale_hours(con: duckdb.DuckDBPyConnection, nearest: pl.DataFrame) ->
 
 
 def read_readings_of(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame) -> pl.DataFrame:
-    """The readings that make up the hours of `ranges`: station_id, since, until, one row a station, at least one."""
+    """The readings that make up the hours of `ranges` (station_id, since, until; one row per station, not empty)."""
     return _in_ranges(con, "select_readings_of_ranges", ranges, HOUR)
 
 
@@ -88,10 +90,10 @@ def replace_versions(
     done: pl.DataFrame,
     left: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Make `versions` what is held of the hours of `rewritten`, and return those of them that say something new.
+    """Replace the stored versions of the hours of `rewritten` by `versions`. Returns the versions that are new or different.
 
-    Only hours that differ are written. The ranges `done` are no longer stale, but `left` are; the month statistics of the
-    months that `rewritten` touches are forgotten. One transaction.
+    Only hours that differ are written. In the same transaction: the ranges `done` stop being stale, the ranges `left` become
+    stale, and the statistics of all months that `rewritten` touches are deleted. Ranges are frames station_id, since, until.
     """
     with transaction(con):
         held = _in_ranges(con, "select_versions_of_ranges", rewritten)
@@ -107,7 +109,7 @@ def replace_versions(
 
 
 def _replace_differing(con: duckdb.DuckDBPyConnection, versions: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Delete the held hours that differ from `versions`; returns the versions of hours that differ or were not held."""
+    """Delete the held hours that differ from `versions`. Returns the versions of hours that differ or were not held."""
     again = versions.join(held, on=_HOUR_KEY, how="semi", maintain_order="left")
     both = pl.concat([held.select(versions.columns), again])
     hours = both.filter(~pl.struct(pl.all()).is_duplicated()).select(_HOUR_KEY).unique()
@@ -121,29 +123,29 @@ def _replace_differing(con: duckdb.DuckDBPyConnection, versions: pl.DataFrame, h
 def _in_ranges(
     con: duckdb.DuckDBPyConnection, query: str, ranges: pl.DataFrame, before: timedelta = timedelta(0)
 ) -> pl.DataFrame:
+    """The result of a statement on `ranges`, limited to the time they span, extended by `before` at its start."""
     earliest, latest = ranges.select(pl.col("since").min() - before, pl.col("until").max()).row(0)
     with frames(con, ranges=ranges):
         return read_frame(con, query, earliest=earliest, latest=latest)
 
 
 def _changed_neighbours(held: pl.DataFrame, nearest: pl.DataFrame) -> pl.DataFrame:
-    """The stations whose list of neighbours is another."""
+    """The ids of the stations whose list of neighbours changed."""
     both = pl.concat([held, nearest.select(held.columns).cast(held.schema)])
     return both.filter(~pl.struct(pl.all()).is_duplicated()).select("station_id").unique()
 
 
-_MONTH_KEY = ["station_id", "month"]
-_YEARS = 5  # how far back: long enough to be steady, short enough to follow a station that moved
+def read_climatology(
+    con: duckdb.DuckDBPyConnection, months_needed: pl.DataFrame, variables: Sequence[str]
+) -> pl.DataFrame:
+    """The statistics of each station's past months, for every row (station_id, month) of `months_needed`.
 
-
-def read_climatology(con: duckdb.DuckDBPyConnection, wanted: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
-    """What each station measured before each wanted month (station_id, month): in the last one, and around it in former years.
-
-    Each past month as it was known when it ended, so that nothing later enters; failed values left out. Returns station_id,
-    month (the wanted one), variable, n (hours), mean and deviation; months of which nothing is known are absent.
-    Months not yet added up are, and kept.
+    The past of a month is the month before it and, in each of the last five years, the same month with the one before and
+    after. Each past month counts as it was known when it ended, so nothing later leaks in; failed values are left out. Returns
+    station_id, month (the one asked for), variable, n (hours), mean and deviation; rows without any data are absent. Statistics
+    of a past month that are not in `month_statistics` yet are computed and stored there.
     """
-    pairs = _past_months(wanted)
+    pairs = _past_months(months_needed)
     _add_up(con, pairs.select("station_id", pl.col("past").alias("month")).unique(), variables)
     with frames(con, months=pairs.select("station_id", pl.col("past").alias("month")).unique()):
         statistics = read_frame(con, "select_month_statistics")
@@ -151,29 +153,29 @@ def read_climatology(con: duckdb.DuckDBPyConnection, wanted: pl.DataFrame, varia
     return _pool(pairs.join(known, left_on=["station_id", "past"], right_on=_MONTH_KEY))
 
 
-def _past_months(wanted: pl.DataFrame) -> pl.DataFrame:
-    """station_id, month, past: the month before, and the same month of former years with those beside it."""
+def _past_months(months_needed: pl.DataFrame) -> pl.DataFrame:
+    """station_id, month, past: one row for each past month that counts for a month."""
     ages = [1, *(12 * year + beside for year in range(1, _YEARS + 1) for beside in (-1, 0, 1))]
     past = pl.concat_list(pl.col("month").dt.offset_by(f"-{age}mo") for age in ages).alias("past")
-    return wanted.select(*_MONTH_KEY, past).explode("past")
+    return months_needed.select(*_MONTH_KEY, past).explode("past")
 
 
 def _add_up(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> None:
-    """Add up the months that were not, or not for all of the variables; a month of which nothing is known has n = 0."""
+    """Store the statistics of the months that lack them for any of the variables; a month without data gets n = 0."""
     with frames(con, months=months):
         held = read_frame(con, "select_month_statistics")
     complete = held.group_by(_MONTH_KEY).agg(pl.col("variable").n_unique()).filter(pl.col("variable") >= len(variables))
     missing = months.join(complete, on=_MONTH_KEY, how="anti")
     if missing.is_empty() or not variables:
         return
-    statistics = _by_variable(_sums(con, missing, variables), missing, variables)
+    statistics = _by_variable(_month_sums(con, missing, variables), missing, variables)
     with frames(con, ranges=missing.select("station_id", since="month", until="month")):
         con.execute(statement("delete_month_statistics"))
     insert(con, "month_statistics", statistics)
 
 
-def _sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
-    """station_id, month, and n, mean and deviation of each variable by its position, of the months that have anything."""
+def _month_sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
+    """station_id, month and, for the variable at each position k, nk, meank and deviationk; months without data are absent."""
     parts = []
     for position, name in enumerate(variables):
         usable = f"case when {quoted(flag_column(name))} < {FAIL} then {quoted(name)} end"
@@ -181,22 +183,23 @@ def _sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables: Seque
             f"count({usable}) as n{position}, avg({usable}) as mean{position}, stddev_pop({usable}) as deviation{position}"
         )
     first: date | None = con.execute(statement("select_first_month")).fetchall()[0][0]
-    there = months.filter(pl.col("month") >= first) if first else months.clear()
-    earliest, latest = there.select(
+    months_with_data = months.filter(pl.col("month") >= first) if first else months.clear()
+    earliest, latest = months_with_data.select(
         pl.col("month").min().alias("earliest"), pl.col("month").max().dt.offset_by("1mo").alias("latest")
     ).row(0)
     query, bounds = (
         statement("select_month_sums").replace("{sums}", ", ".join(parts)),
         {"earliest": earliest, "latest": latest},
     )
-    with frames(con, months=there):
+    with frames(con, months=months_with_data):
         return cast(pl.DataFrame, pl.from_arrow(con.execute(query, bounds).to_arrow_table()))
 
 
 def _by_variable(sums: pl.DataFrame, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
-    whole = months.join(sums, on=_MONTH_KEY, how="left")
+    """The result of _month_sums as one row for each of `months` and variable, with n = 0 where there is no data."""
+    all_months = months.join(sums, on=_MONTH_KEY, how="left")
     return pl.concat(
-        whole.select(
+        all_months.select(
             *_MONTH_KEY,
             pl.lit(name).alias("variable"),
             pl.col(f"n{position}").fill_null(0).alias("n"),
@@ -208,10 +211,10 @@ def _by_variable(sums: pl.DataFrame, months: pl.DataFrame, variables: Sequence[s
 
 
 def _pool(statistics: pl.DataFrame) -> pl.DataFrame:
-    """Count, mean and deviation of several months together."""
+    """The count, mean and deviation of several months taken together, by station, month and variable."""
     n, mean, deviation = pl.col("n"), pl.col("mean"), pl.col("deviation")
     sums = statistics.group_by(*_MONTH_KEY, "variable").agg(
         n.sum(), mean=(n * mean).sum() / n.sum(), square=(n * (deviation**2 + mean**2)).sum() / n.sum()
     )
-    map_blocks = (pl.col("square") - mean**2).clip(lower_bound=0).sqrt()
-    return sums.select(*_MONTH_KEY, "variable", "n", "mean", map_blocks.alias("deviation"))
+    pooled = (pl.col("square") - mean**2).clip(lower_bound=0).sqrt()
+    return sums.select(*_MONTH_KEY, "variable", "n", "mean", pooled.alias("deviation"))

@@ -1,4 +1,7 @@
-"""Writing what a source delivered: readings, refusals and the account of each batch, in one transaction."""
+"""What sources delivered: the tables `readings`, `rejected_readings`, `batches`, `stations` and `watermarks`.
+
+Times are UTC. `append_batches` and `upsert_stations` belong into one transaction with `mark_stale` (observations).
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +16,11 @@ from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The account of one delivery: rows_delivered = rows_kept + rows_refused; rows_repeated of the kept brought no news, and
-    rows_revised of them something new of an instant that was known already.
+class BatchRecord:
+    """A row of `batches`: what became of one batch of a source.
 
-    reason: why the delivery was refused whole; None where it was taken in.
+    rows_delivered = rows_kept + rows_refused. Of the kept rows, rows_repeated brought nothing new, and rows_revised changed an
+    instant that was known already. reason: why the whole batch was rejected; None if it was loaded.
     """
 
     batch_id: str
@@ -36,32 +39,32 @@ class Batch:
 
 
 def read_watermark(con: duckdb.DuckDBPyConnection, source: str) -> datetime | None:
-    """Up to which receipt `source` has been taken in; None before the first time."""
+    """The time up to which everything that `source` received has been loaded; None before the first load."""
     frame = read_frame(con, "select_watermark", source=source)
     return None if frame.is_empty() else frame.item()
 
 
 def write_watermark(con: duckdb.DuckDBPyConnection, source: str, received_until: datetime) -> None:
-    """Record that everything `source` received up to `received_until` has been taken in."""
+    """Record that everything `source` received up to `received_until` has been loaded."""
     with transaction(con):
         con.execute(statement("delete_watermark"), {"source": source})
         con.execute(statement("insert_watermark"), {"source": source, "received_until": received_until})
 
 
-def read_seen(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
-    """Fingerprints of the pieces of `source` that were ingested complete."""
+def read_fingerprints(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
+    """The fingerprints of the batches of `source` that were loaded completely."""
     return set(read_frame(con, "select_seen", source=source)["fingerprint"])
 
 
 def read_batch_ids(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
-    """The ids of all batches of `source` that were ingested; not of those that were refused whole."""
+    """The ids of all batches of `source` that were loaded; rejected batches are not among them."""
     return set(read_frame(con, "select_batch_ids", source=source)["batch_id"])
 
 
 def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlisted: pl.DataFrame) -> None:
-    """Write the stations a source lists, replacing their former rows, and those it only mentions, where they are new.
+    """Write stations: replace the rows of those that a source lists, and add those it only mentions if they are new.
 
-    Call inside a transaction.
+    Both frames have the columns of `stations`. Call inside a transaction.
     """
     with frames(con, listed=listed, unlisted=unlisted):
         con.execute(statement("delete_stations"))
@@ -70,32 +73,36 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
 
 
 def append_batches(
-    con: duckdb.DuckDBPyConnection, batches: Sequence[Batch], readings: pl.DataFrame | None, rejected: pl.DataFrame
+    con: duckdb.DuckDBPyConnection,
+    records: Sequence[BatchRecord],
+    readings: pl.DataFrame | None,
+    rejected: pl.DataFrame,
 ) -> None:
-    """Store the readings and refusals of batches, and their accounts. Call inside a transaction, together with mark_stale.
+    """Append batches: their records, readings and rejected rows. Call inside a transaction, together with mark_stale.
 
-    What stood of earlier refusals of the same deliveries goes: a file that is refused at every run has one account, the newest.
-    readings: None where the batches hold something else, which the caller stores.
+    readings: rows of `readings`; None if the batches hold external forecasts, which the caller stores. rejected: rows of
+    `rejected_readings`. Earlier rejections of the same batches are deleted, so a file rejected at every run has one record.
     """
-    _forget_refused(con, batches)
+    _delete_rejected_before(con, records)
     if readings is not None:
         insert(con, "readings", readings)
     insert(con, "rejected_readings", rejected)
-    for batch in batches:
-        con.execute(statement("insert_batch"), asdict(batch))
+    for record in records:
+        con.execute(statement("insert_batch"), asdict(record))
 
 
-def _forget_refused(con: duckdb.DuckDBPyConnection, batches: Sequence[Batch]) -> None:
-    refused = read_frame(con, "select_rejected_batches")
-    if refused.is_empty() or not batches:
+def _delete_rejected_before(con: duckdb.DuckDBPyConnection, records: Sequence[BatchRecord]) -> None:
+    """Delete earlier rejections: of these very batches, and of the same origin where it is rejected again."""
+    rejected = read_frame(con, "select_rejected_batches")
+    if rejected.is_empty() or not records:
         return
-    again = pl.DataFrame(
-        [(batch.batch_id, batch.source, batch.origin, batch.reason, batch.ingested_at) for batch in batches],
+    arriving = pl.DataFrame(
+        [(record.batch_id, record.source, record.origin, record.reason, record.ingested_at) for record in records],
         schema={"batch_id": pl.String, "source": pl.String, "origin": pl.String, "reason": pl.String, "now": UTC_TIME},
         orient="row",
     )
-    same = refused.join(again, on="batch_id", how="semi")["batch_id"]
-    earlier = refused.join(again.drop_nulls("reason").unique(["source", "origin"]), on=["source", "origin"])
-    gone = [*same, *earlier.filter(pl.col("ingested_at") < pl.col("now"))["batch_id"]]
+    same = rejected.join(arriving, on="batch_id", how="semi")["batch_id"]
+    earlier = rejected.join(arriving.drop_nulls("reason").unique(["source", "origin"]), on=["source", "origin"])
+    superseded = [*same, *earlier.filter(pl.col("ingested_at") < pl.col("now"))["batch_id"]]
     for name in ("delete_rejected_readings", "delete_batches"):
-        con.execute(statement(name), {"batch_ids": gone})
+        con.execute(statement(name), {"batch_ids": superseded})

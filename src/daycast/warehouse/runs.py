@@ -1,4 +1,7 @@
-"""The times that were written down, and putting right those of a clock that was wrong."""
+"""The log of runs (`runs`), and repairing times in all tables that a wrong clock wrote.
+
+"Written times" are those that daycast itself took from the clock: when a run started, a batch was ingested, a model registered.
+"""
 
 from datetime import datetime
 
@@ -10,26 +13,7 @@ from daycast.warehouse.readings import write_watermark
 from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import read_frame
 
-# The log of runs.
-
-
-def start_run(con: duckdb.DuckDBPyConnection, run_id: str, flow: str, as_of: datetime, started_at: datetime) -> None:
-    """Note that a run began, and of earlier ones of its flow that never said how they ended that they failed."""
-    con.execute(statement("update_orphaned_runs"), {"flow": flow})
-    con.execute(statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at})
-
-
-def finish_run(
-    con: duckdb.DuckDBPyConnection, run_id: str, finished_at: datetime, status: str, message: str | None
-) -> None:
-    """Note how a run ended: status `done` or `failed`."""
-    con.execute(
-        statement("update_run"),
-        {"run_id": run_id, "finished_at": finished_at, "status": status, "message": message},
-    )
-
-
-_STAMPS = {  # columns that say when something was done here; readings, external_forecasts and forecasts are seen to apart
+_WRITTEN_AT = {  # the columns that daycast fills from the clock; correct_written_times handles the other tables itself
     "batches": ("received_until", "ingested_at"),
     "drifts": ("found_at",),
     "models": ("registered_at", "promoted_at"),
@@ -39,19 +23,35 @@ _STAMPS = {  # columns that say when something was done here; readings, external
 }
 
 
-def read_newest_stamp(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The latest time at which a run began, a delivery was ingested or a model registered, by the clock of then."""
+def start_run(con: duckdb.DuckDBPyConnection, run_id: str, flow: str, as_of: datetime, started_at: datetime) -> None:
+    """Record that a run started. Earlier runs of the flow that are still `running` were killed: they become `failed`."""
+    con.execute(statement("update_orphaned_runs"), {"flow": flow})
+    con.execute(statement("insert_run"), {"run_id": run_id, "flow": flow, "as_of": as_of, "started_at": started_at})
+
+
+def finish_run(
+    con: duckdb.DuckDBPyConnection, run_id: str, finished_at: datetime, status: str, message: str | None
+) -> None:
+    """Record how a run ended: status `done` or `failed`, with the error message if it failed."""
+    con.execute(
+        statement("update_run"),
+        {"run_id": run_id, "finished_at": finished_at, "status": status, "message": message},
+    )
+
+
+def read_newest_written_time(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The newest time at which a run started, a batch was ingested or a model registered; None if nothing happened yet."""
     newest: datetime | None = read_frame(con, "select_newest_stamp").item()
     return newest
 
 
 def has_run_between(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime) -> bool:
-    """Whether a run began in [since, until]."""
+    """Whether a run started in [since, until]."""
     return bool(read_frame(con, "select_runs_between", since=since, until=until).item())
 
 
 def read_newest_observed(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """The latest time that any source spoke of: of a reading, or of an issue of somebody else's forecasts."""
+    """The newest observed_at of any reading or issued_at of any external forecast; None if there are none."""
     newest: datetime | None = read_frame(con, "select_newest_observed").item()
     return newest
 
@@ -59,9 +59,9 @@ def read_newest_observed(con: duckdb.DuckDBPyConnection) -> datetime | None:
 def correct_watermarks(
     con: duckdb.DuckDBPyConnection, now: datetime, latest: datetime
 ) -> list[tuple[str, datetime, datetime | None]]:
-    """Put watermarks later than `latest` back to what was received by `now` at last, or before everything.
+    """Set watermarks later than `latest` back to the newest receipt loaded by `now`; delete them if there is none.
 
-    Returns source, watermark, and what it is now; None where the source is asked from the very first.
+    Returns (source, wrong watermark, new watermark); the new one is None where it was deleted and the source starts over.
     """
     wrong = list(read_frame(con, "select_future_watermarks", now=now, latest=latest).iter_rows())
     for source, _, received_until in wrong:
@@ -72,15 +72,15 @@ def correct_watermarks(
     return wrong
 
 
-def correct_stamps(con: duckdb.DuckDBPyConnection, now: datetime, latest: datetime) -> dict[str, int]:
-    """Let everything written down as later than `latest` count as written `now`; returns how many rows of each table.
+def correct_written_times(con: duckdb.DuckDBPyConnection, now: datetime, latest: datetime) -> dict[str, int]:
+    """Set every written time later than `latest` to `now`. Returns how many rows of each table changed.
 
-    Forecasts issued later than that are deleted: nobody can have made them. Call inside a transaction, and `mark_stale` what
-    the readings in `read_late_receipts` touch.
+    Forecasts issued later than `latest` are deleted, because they cannot be right. Call inside a transaction, and `mark_stale`
+    the hours of the readings that `read_late_receipts` returned before.
     """
     counts = {}
     times = {"now": now, "latest": latest}
-    for table, columns in _STAMPS.items():
+    for table, columns in _WRITTEN_AT.items():
         capped = ", ".join(f"{name} = case when {name} > $latest then $now else {name} end" for name in columns)
         wrong = " or ".join(f"{name} > $latest" for name in columns)
         counts[table] = _count(con, f"update {quoted(table)} set {capped} where {wrong}", times)
@@ -102,4 +102,5 @@ def read_late_receipts(con: duckdb.DuckDBPyConnection, latest: datetime) -> pl.D
 
 
 def _count(con: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, datetime]) -> int:
+    """Execute a statement and return how many rows it changed."""
     return int(con.execute(query, parameters).fetchall()[0][0])

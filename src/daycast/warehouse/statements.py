@@ -1,4 +1,7 @@
-"""The database explains itself: a comment on every public table, view, macro and column."""
+"""The SQL of the project: named statements of sql/queries, quoting, and the comments that document the database.
+
+Each file of sql/queries holds the statements of one family of tables; each statement begins with a line `-- name: NAME`.
+"""
 
 import re
 from functools import cache
@@ -9,49 +12,52 @@ import duckdb
 import daycast
 from daycast.variables import check_column, flag_column
 
-# The SQL of the project, read from sql/: named statements, one file a family of tables.
-
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_TABLES = "select table_name from duckdb_tables() where database_name = current_database()"
+_UNCOMMENTED = """
+select table_name, column_name from duckdb_columns()
+where database_name = current_database() and not internal and comment is null
+"""
 
 
 @cache
 def sql_folder() -> Path:
-    """The folder of SQL files."""
+    """The folder sql/: migrations, queries, views, macros, cookbook."""
     return daycast.resource_folder("sql")
 
 
 def statement(name: str) -> str:
-    """The statement of this name, whichever file of sql/queries it stands in."""
+    """The statement of this name, from whichever file of sql/queries has it. Raises KeyError if there is none."""
     return statements()[name]
 
 
 @cache
 def statements() -> dict[str, str]:
-    """Every statement of sql/queries by its name: in each file one begins with a line `-- name: NAME`."""
-    named: dict[str, str] = {}
+    """Every statement of sql/queries by its name, without the closing semicolon."""
+    statements_by_name: dict[str, str] = {}
     for path in sorted((sql_folder() / "queries").glob("*.sql")):
         _, *parts = _NAME.split(path.read_text(encoding="utf-8"))
-        named.update(zip(parts[::2], (text.strip().removesuffix(";") for text in parts[1::2]), strict=True))
-    return named
+        statements_by_name.update(
+            zip(parts[::2], (text.strip().removesuffix(";") for text in parts[1::2]), strict=True)
+        )
+    return statements_by_name
 
 
 def quoted(identifier: str) -> str:
-    """An identifier as SQL writes it, whatever characters it holds."""
+    """An identifier, quoted for SQL."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
-_UNCOMMENTED = """
-select table_name, column_name from duckdb_columns()
-where database_name = current_database() and not internal and comment is null
-"""
-_TABLES = "select table_name from duckdb_tables() where database_name = current_database()"
+def literal(text: str) -> str:
+    """A text as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def write_comments(con: duckdb.DuckDBPyConnection) -> None:
-    """Comment on the views and macros of the current database, and on each column that has no comment yet.
+    """Write comments on the views and macros of the current database, and on every column that has none.
 
-    A view or macro is explained by the lines that its file begins with, also where a view was made a table; a column by what
-    its name means everywhere.
+    A view's or macro's comment is the leading comment of its file, also where the view was published as a table. A column's
+    comment is the meaning of its name (`select_column_meanings`).
     """
     tables = {name for (name,) in con.execute(_TABLES).fetchall()}
     for kind, folder in (("view", "views"), ("macro table", "macros")):
@@ -66,7 +72,7 @@ def write_comments(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _meanings(con: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str, str]:
-    """What each name means; a variable is known by the check that stands beside it."""
+    """The meaning of each column name. A name is a variable if it has a check column beside it."""
     meanings = dict(con.execute(statement("select_column_meanings")).fetchall())
     for name in (name for name in columns if check_column(name) in columns):
         meanings[name] = "The value of the hour, in the unit that the name ends in; null where there is none."
@@ -79,15 +85,10 @@ def _meanings(con: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str, s
 
 
 def leading_comment(sql: str) -> str:
-    """The comment that a file of SQL begins with, as one line of text."""
+    """The comment at the beginning of a SQL file, as one line of text."""
     lines: list[str] = []
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--").strip())
     return " ".join(lines)
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"

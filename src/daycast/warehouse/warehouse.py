@@ -1,4 +1,8 @@
-"""Opening the warehouse: one process at a time, briefly, at the newest schema, in UTC."""
+"""The warehouse: open it for one process at a time, at the newest schema, in UTC; and the tools every other module uses.
+
+`Warehouse` comes first: `read` and `write` are the only ways in. Then opening, creating and migrating the file; then
+`transaction`, `frames`, `insert` and `read_frame`; last, what DuckDB's errors mean and what to do about them.
+"""
 
 import errno
 import re
@@ -21,11 +25,11 @@ from daycast.warehouse.lake import Lake, open_lake
 from daycast.warehouse.migrations import add_variable_columns, is_current, migrate, renew_views
 from daycast.warehouse.statements import quoted, statement
 
-# What DuckDB says where a database cannot be opened, read or written, in one line that tells the cases apart.
-#
-# Its messages are matched by their whole phrases: "lock" is in "block", too.
+# nothing is fetched behind the user's back
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
+_slot: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("slot", default=nullcontext)
 
-
+# DuckDB's error messages, matched by whole phrases
 _HELD = "IO Error: Could not set lock on file "
 _HOLDER = re.compile(r"Conflicting lock is held in .*?\((PID \d+)\)")
 _VERSION = re.compile(
@@ -39,90 +43,17 @@ _DAMAGED = re.compile(
 )
 _RESTORE = (
     "restore a backup of it; without one move it aside, keep a copy of the published file, which has the forecasts and scores "
-    "so far, and run `daycast ingest --since T`: it takes in again what the sources still have"
+    "so far, and run `daycast ingest --since T`: it loads again what the sources still have"
 )
 
 
-def is_held(error: duckdb.Error) -> bool:
-    """Whether another process has the database open."""
-    return str(error).startswith(_HELD) and errno_of(error) not in {errno.ENOLCK, errno.EOPNOTSUPP}
-
-
-def holder(error: duckdb.Error) -> str:
-    """Which process holds it, in brackets; nothing where that is not known."""
-    match = _HOLDER.search(str(error))
-    return f" ({match[1]})" if match else ""
-
-
-def is_damaged(error: duckdb.Error) -> bool:
-    """Whether a database file, or its log, is not what DuckDB wrote."""
-    return bool(_DAMAGED.search(str(error)))
-
-
-@contextmanager
-def failures_explained(where: Path | Lake, restore: str = _RESTORE) -> Iterator[None]:
-    """Within the block, what goes wrong with the database at `where` and not with a statement is a WarehouseError.
-
-    restore: what to do where the file is damaged.
-    """
-    try:
-        yield
-    except duckdb.Error as error:
-        if (told := _tell(error, where, restore)) is None:
-            raise
-        raise WarehouseError(told) from error
-
-
-def _tell(error: duckdb.Error, where: Path | Lake, restore: str) -> str | None:
-    place = Path(where.data) if isinstance(where, Lake) else where
-    if told := explain(error, place):
-        return told
-    if match := _VERSION.search(str(error)):
-        return _tell_version(where, *(int(number) for number in match.groups()))
-    if is_damaged(error):
-        return f"{where} is damaged ({_one_line(error)}): {restore}"
-    if isinstance(error, duckdb.CatalogException):
-        return f"{where} was altered by hand ({_one_line(error)}): restore a backup of it"
-    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
-        return f"{where} cannot be used: {_one_line(error)}"
-    return None
-
-
-def _tell_version(where: Path | Lake, found: int, oldest: int, newest: int) -> str:
-    reads = f"storage version {found}, and DuckDB {duckdb.__version__} reads {oldest} to {newest}"
-    if found > newest:
-        return f"{where} was made by a newer DuckDB ({reads}): install that one, or the daycast that made it"
-    return f"{where} was made by an older DuckDB ({reads}): export it with that one"
-
-
-def _one_line(error: duckdb.Error) -> str:
-    """What DuckDB says, without its kind of error and its pictures."""
-    return " ".join(str(error).partition("\n")[0].split()).partition(" Error: ")[2]
-
-
-# nothing is fetched behind the user's back
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
-
-_turn: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("turn", default=nullcontext)
-
-
-@contextmanager
-def taking_turns(turn: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """In this block each opening of the warehouse is a turn of its own, entered before and left after it."""
-    token = _turn.set(turn)
-    try:
-        yield
-    finally:
-        _turn.reset(token)
-
-
 class Warehouse:
-    """The tables in a file or on a lake, each variable with its columns. `read` and `write` are the only ways in.
+    """The pipeline's database, in a file or on a lake, with columns for each of `variables`.
 
-    Either creates the database if it is absent and migrates it. One process is inside at a time: while another is, the next
-    one waits, up to `wait_s` seconds. Under a worker the slot of the server is taken first (`taking_turns`). Both raise
-    WarehouseError, also later in the block: held, damaged, made by a newer DuckDB, not permitted or without room, each with its
-    way out. `now` dates migrations.
+    `read` and `write` are the only ways in. Both create the database if it is absent, and migrate it; `now` dates the
+    migrations. One process is inside at a time, and the next one waits for up to `wait_s` seconds. A flow takes the server's
+    concurrency slot first (`holding_slot`). Both raise WarehouseError, also later in the block, if the database is held by
+    another process, damaged, made by a newer DuckDB, not accessible or out of space. The message says what to do.
     """
 
     def __init__(self, where: Path | Lake, variables: Iterable[Variable]) -> None:
@@ -131,22 +62,22 @@ class Warehouse:
 
     @contextmanager
     def read(self, now: datetime, wait_s: float = 120.0) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection that cannot write; all its queries see the same state."""
+        """A read-only connection; all its queries see the same state."""
         with self.write(now, wait_s) as con:
             con.execute("begin transaction read only")
             try:
                 yield con
             finally:
-                with suppress(duckdb.Error):  # after an error there may be no transaction any more
+                with suppress(duckdb.Error):  # after an error the transaction may be gone
                     con.execute("rollback")
 
     @contextmanager
     def write(self, now: datetime, wait_s: float = 120.0) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection that reads and writes; what belongs together is one `transaction`."""
-        with _turn.get()(), failures_explained(self.where), self._open(now, wait_s) as con:
+        """A connection that reads and writes. Use `transaction` for changes that belong together."""
+        with _slot.get()(), explain_failures(self.where), self._open(now, wait_s) as con:
             try:
                 if not is_current(con, self.variables):
-                    _complete(con, self.variables, now)
+                    _complete_schema(con, self.variables, now)
                 yield con
             except RuntimeError as error:
                 raise_interrupt(error)
@@ -159,9 +90,20 @@ class Warehouse:
 
 
 @contextmanager
+def holding_slot(slot: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Within this block, each opening of a warehouse first enters `slot()`, and leaves it after closing."""
+    token = _slot.set(slot)
+    try:
+        yield
+    finally:
+        _slot.reset(token)
+
+
+@contextmanager
 def _open_file(
     path: Path, variables: Iterable[Variable], now: datetime, wait_s: float
 ) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the file, created if it is absent and brought to the newest schema."""
     with explained(path, WarehouseError):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -178,41 +120,42 @@ def _open_file(
         con.close()
 
 
-def _complete(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable], now: datetime) -> None:
-    """Do what is left to do, in steps that are there whole or not at all; without the last of them nothing is current."""
+def _complete_schema(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable], now: datetime) -> None:
+    """Bring the schema up to date. Each step is atomic, and `is_current` stays false until the last one is done."""
     migrate(con, now)
     add_variable_columns(con, variables)
     renew_views(con)
 
 
 def _create(path: Path) -> None:
-    """Have an empty database appear at once, where nobody else made one meanwhile.
+    """Create an empty database file atomically, unless another process has created it meanwhile.
 
-    DuckDB writes a new file piece by piece, and one whose maker was killed in between is no database to anybody.
+    DuckDB writes a new file in several steps. If it is killed in between, nobody can open the file.
     """
     with atomic_write(path, exclusive=True) as draft:
         duckdb.connect(draft, config=SETTINGS).close()
 
 
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path, variables: Iterable[Variable], now: datetime) -> None:
-    """Change the schema in a copy, and put that in the place of the file that `con` holds.
+    """Change the schema in a copy of the file that `con` has open, then replace the file by it.
 
-    So the change is there whole or not at all. In place it would not be: a process killed between a commit that alters tables
-    and its checkpoint leaves a log that DuckDB 1.5 cannot always replay ("GetDefaultDatabase with no default database set"),
-    and with it a warehouse that cannot be opened. `con` keeps every other process out until the new file is there.
+    This makes the change atomic. Changed in place, it would not be: if a process is killed between a commit that alters tables
+    and its checkpoint, it leaves a log that DuckDB 1.5 cannot always replay ("GetDefaultDatabase with no default database set"),
+    and the warehouse cannot be opened. `con` keeps every other process out until the new file is in place.
     """
     con.execute("checkpoint")
-    path.with_suffix(".new").unlink(missing_ok=True)  # what a killed process of an earlier version left
+    path.with_suffix(".new").unlink(missing_ok=True)  # left behind by a killed process of an earlier version
     check_room(path.parent, path.stat().st_size, "changing the warehouse's schema in a copy of it")
     with atomic_write(path) as draft:
         shutil.copyfile(path, draft)
         with duckdb.connect(draft, config=SETTINGS) as copy:
             copy.execute("set TimeZone = 'UTC'")
-            _complete(copy, variables, now)
+            _complete_schema(copy, variables, now)
             copy.execute("checkpoint")
 
 
 def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
+    """Open the file, trying again for up to `wait_s` seconds while another process has it open."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -230,14 +173,12 @@ def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All of the block, or nothing of it."""
+    """Commit the block as one transaction, or roll it back if it raises."""
     con.execute("begin")
     try:
         yield
     except BaseException:
-        with suppress(
-            duckdb.Error
-        ):  # where the disk failed there may be no transaction any more; that failure is the one to tell
+        with suppress(duckdb.Error):  # after a disk error the transaction may be gone; report the disk error instead
             con.execute("rollback")
         raise
     con.execute("commit")
@@ -245,7 +186,7 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 @contextmanager
 def frames(con: duckdb.DuckDBPyConnection, **named: pl.DataFrame) -> Iterator[None]:
-    """Polars frames under names that SQL can use, for the length of the block."""
+    """Let SQL read polars frames under these names, for the length of the block."""
     for name, frame in named.items():
         con.register(name, frame)
     try:
@@ -256,14 +197,72 @@ def frames(con: duckdb.DuckDBPyConnection, **named: pl.DataFrame) -> Iterator[No
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
-    """Add rows to a table, each column under its name."""
+    """Append rows to a table, matching columns by name."""
     with frames(con, inserted=rows):
         con.execute(f"insert into {quoted(table)} by name select * from inserted")
 
 
 def read_frame(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> pl.DataFrame:
-    """The result of the statement NAME of sql/queries.
+    """The result of the statement `name` of sql/queries, with `parameters` for its $parameters.
 
-    Not by `con.sql(query, params=…)`: in DuckDB 1.5 that takes thirty times as long, because it goes through Python's rows.
+    It goes through Arrow: `con.sql(query, params=…)` takes thirty times as long in DuckDB 1.5, row by row in Python.
     """
     return cast(pl.DataFrame, pl.from_arrow(con.execute(statement(name), parameters or None).to_arrow_table()))
+
+
+@contextmanager
+def explain_failures(where: Path | Lake, restore: str = _RESTORE) -> Iterator[None]:
+    """Turn DuckDB's errors about the database at `where` into WarehouseError with a way out; errors of statements pass.
+
+    restore: what to do if the file is damaged.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        if (message := _describe(error, where, restore)) is None:
+            raise
+        raise WarehouseError(message) from error
+
+
+def _describe(error: duckdb.Error, where: Path | Lake, restore: str) -> str | None:
+    """What is wrong with the database, in one line; None if the error is about a statement."""
+    place = Path(where.data) if isinstance(where, Lake) else where
+    if message := explain(error, place):
+        return message
+    if match := _VERSION.search(str(error)):
+        return _describe_version(where, *(int(number) for number in match.groups()))
+    if is_damaged(error):
+        return f"{where} is damaged ({_one_line(error)}): {restore}"
+    if isinstance(error, duckdb.CatalogException):
+        return f"{where} was altered by hand ({_one_line(error)}): restore a backup of it"
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+        return f"{where} cannot be used: {_one_line(error)}"
+    return None
+
+
+def _describe_version(where: Path | Lake, found: int, oldest: int, newest: int) -> str:
+    reads = f"storage version {found}, and DuckDB {duckdb.__version__} reads {oldest} to {newest}"
+    if found > newest:
+        return f"{where} was made by a newer DuckDB ({reads}): install that one, or the daycast that made it"
+    return f"{where} was made by an older DuckDB ({reads}): export it with that one"
+
+
+def _one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without the kind of error and the lines that point into the query."""
+    return " ".join(str(error).partition("\n")[0].split()).partition(" Error: ")[2]
+
+
+def is_held(error: duckdb.Error) -> bool:
+    """Whether another process has the database open."""
+    return str(error).startswith(_HELD) and errno_of(error) not in {errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+def holder(error: duckdb.Error) -> str:
+    """Which process has the database open, in brackets; empty if unknown."""
+    match = _HOLDER.search(str(error))
+    return f" ({match[1]})" if match else ""
+
+
+def is_damaged(error: duckdb.Error) -> bool:
+    """Whether a database file or its write-ahead log is damaged."""
+    return bool(_DAMAGED.search(str(error)))

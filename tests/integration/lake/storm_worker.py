@@ -19,7 +19,7 @@ from daycast.warehouse import lake as module
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.publish.publication import publish
-from daycast.warehouse.readings import Batch, append_batches
+from daycast.warehouse.readings import BatchRecord, append_batches
 from daycast.warehouse.warehouse import SETTINGS, Warehouse, transaction
 
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
@@ -67,8 +67,8 @@ def forecasts(value: float) -> pl.DataFrame:
     )
 
 
-def batch(name: str) -> Batch:
-    return Batch(name, "storm", "", name, True, T0 + timedelta(hours=1), 0, 0, 0, 0, 0, T0)
+def batch(name: str) -> BatchRecord:
+    return BatchRecord(name, "storm", "", name, True, T0 + timedelta(hours=1), 0, 0, 0, 0, 0, T0)
 
 
 @contextmanager

@@ -138,7 +138,9 @@ def test_rows_that_are_not_the_same_are_never_overwritten(
     with settings.warehouse.write(NOW) as con:
         con.execute(change.format("watermarks", second))
         there = con.execute("select count(*) from watermarks").fetchall()[0][0]
-    with pytest.raises(WarehouseError, match=f"table watermarks has {there:,} rows there and 1,000 others here"):
+    with pytest.raises(
+        WarehouseError, match=f"table watermarks already has {there:,} rows, other than the 1,000 to copy"
+    ):
         migrate_warehouse(settings, "lake", NOW)
     assert len(tables(settings)["watermarks"]) == there
 

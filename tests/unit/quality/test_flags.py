@@ -1,4 +1,4 @@
-"""Quality flags: missing is 9, what passed is 1, and what failed no model reads."""
+"""Quality flags: 9 is missing, 1 passed, and a model reads no failed value."""
 
 import polars as pl
 from polars.testing import assert_frame_equal

@@ -1,4 +1,4 @@
-"""What DuckDB is told of a bucket is what the environment says, by the names and in the order that clients of S3 know."""
+"""Object storage: DuckDB gets its credentials from the environment, under the names and in the order that S3 clients use."""
 
 import pytest
 

@@ -1,7 +1,8 @@
-"""The published file: what analysts read.
+"""The published file: a read-only DuckDB file for analysts, replaced after each commit.
 
-Made beside the old one and moved into its place, so that no reader is ever in the way. Tables are copied into it whole, but for
-those that grow without limit and have grown large: of them only what was written since is published, as files of their history.
+It is written beside the old one and moved into its place, so readers never block the pipeline. Small tables are copied in
+full. Large append-only tables become views over Parquet files (`history`); only rows written since the last publication are
+added to those. `publish` comes first, then its steps, then the previous publication, which decides what can be reused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,62 +25,14 @@ from daycast.warehouse.publish.history import (
     compact_ranges,
     create_history_view,
     folder_of,
-    joined,
+    join_ranges,
+    range_condition,
     remove_publication,
-    spare,
-    within,
+    start_grace_period,
     write_history,
 )
 from daycast.warehouse.statements import literal, quoted, statement, write_comments
 from daycast.warehouse.warehouse import frames, is_damaged, read_frame, transaction
-
-# The publication before: what the next one can leave as it is.
-
-
-@dataclass(frozen=True)
-class PreviousPublication:
-    """The parts of each table whose history lay in files; nothing where the publication cannot be built upon."""
-
-    publication_id: str | None = None
-    partitions: Mapping[str, list[Partition]] = field(default_factory=dict)
-
-
-@contextmanager
-def attach_previous(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> Iterator[PreviousPublication]:
-    """The published file at `path`, attached as `previous` for the length of the block, where it can be built upon.
-
-    It can, if what the warehouse says is unpublished is all it lacks: it is the warehouse's newest publication, or was made
-    from that one by a process that died before it said so; and no table has changed its layout since.
-    """
-    try:
-        con.execute(f"attach {literal(str(path))} as former (read_only)")
-    except duckdb.Error:  # none there, or no database: as if there were none
-        yield PreviousPublication()
-        return
-    try:
-        yield _read(con, layout)
-    finally:
-        con.execute("detach former")
-
-
-def _read(con: duckdb.DuckDBPyConnection, layout: str) -> PreviousPublication:
-    newest = read_frame(con, "select_publication")["publication_id"].to_list()
-    try:
-        row = con.execute("select publication_id, follows, layout from former.publication").fetchall()[0]
-        query = "select table_name, file, since, until, rows from former.history_files order by since"
-        partitions = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
-    except duckdb.Error:  # made by a version that wrote neither
-        return PreviousPublication()
-    if row[2] != layout or not set(row[:2]) & set(newest):
-        return PreviousPublication()
-    found = [
-        Partition(**part)
-        for part in partitions.with_columns(pl.col("since", "until").dt.convert_time_zone("UTC")).to_dicts()
-    ]
-    return PreviousPublication(
-        row[0], {name: [part for part in found if part.table_name == name] for name in {p.table_name for p in found}}
-    )
-
 
 PUBLIC_TABLES = (
     "stations",
@@ -96,26 +49,35 @@ PUBLIC_TABLES = (
     "drifts",
     "runs",
 )
-OWN_TABLES = ("history_files", "publication")  # of the published file alone
-PARQUET_ABOVE = 5_000_000  # rows: fewer are copied in seconds, and one file is easier to hand on than a folder
-
+OWN_TABLES = ("history_files", "publication")  # only in the published file
+PARQUET_ABOVE = 5_000_000  # rows: fewer are copied in seconds, and one file is easier to pass on than a folder
 Histories = Mapping[str, list[Partition]]
+
+
+@dataclass(frozen=True)
+class PreviousPublication:
+    """The last publication, as far as the next one can reuse its Parquet files; empty if it cannot."""
+
+    publication_id: str | None = None
+    partitions: Mapping[str, list[Partition]] = field(default_factory=dict)  # by table
 
 
 def publish(
     con: duckdb.DuckDBPyConnection, path: Path, parquet_above: int = PARQUET_ABOVE, *, compact: bool = False
 ) -> None:
-    """Make a new DuckDB file at `path` of the public tables, their comments and the views.
+    """Replace the DuckDB file at `path` by one with the public tables, their comments and the views.
 
-    Readers of the former file keep it until they close it; whoever opens `path` sees the old file or the new one, whole, and a
-    process that dies or fails leaves one of them. Tables that grow and have more than `parquet_above` rows become views over
-    Parquet files in the folder beside, to which only what was written since the last publication is added; with `compact`
-    several small files become one. The newest forecasts are always in the file itself. Raises StorageError, before anything is
-    written, where there is no room.
+    Readers keep the old file until they close it. Whoever opens `path` sees the old file or the new one, complete, even if this
+    process dies. Append-only tables with more than `parquet_above` rows become views over Parquet files in the folder beside
+    `path`; only rows written since the last publication are added there, and with `compact` small files are merged. The newest
+    forecasts are always in the file itself. Raises StorageError, before writing anything, if there is not enough space.
     """
     publication, unpublished = uuid4().hex[:12], read_unpublished(con)
-    for left in (path.with_suffix(".tmp"), path.with_suffix(".tmp.wal")):  # by a killed process of an earlier version
-        left.unlink(missing_ok=True)  # whoever publishes holds the warehouse
+    for leftover in (
+        path.with_suffix(".tmp"),
+        path.with_suffix(".tmp.wal"),
+    ):  # of a killed process of an earlier version
+        leftover.unlink(missing_ok=True)  # safe: only one process publishes, the one that holds the warehouse
     try:
         _replace(con, path, publication, _touched(unpublished), parquet_above, compact=compact)
     except BaseException:
@@ -133,6 +95,7 @@ def _replace(
     *,
     compact: bool,
 ) -> None:
+    """Write the Parquet files of large tables and the new published file, and move that into place."""
     layout = str(read_frame(con, "select_layout").item())
     with attach_previous(con, path, layout) as previous:
         check_room(path.parent, _estimate_bytes(con, path, previous), "publishing")
@@ -152,20 +115,23 @@ def _replace(
             finally:
                 con.execute("detach published")
             _check_no_wal(draft)
-            spare(path, _files(previous.partitions) - _files(histories) if previous.publication_id else None)
+            start_grace_period(
+                path, _files(previous.partitions) - _files(histories) if previous.publication_id else None
+            )
 
 
 def _estimate_bytes(con: duckdb.DuckDBPyConnection, path: Path, previous: PreviousPublication) -> int:
-    """About what will be written: as much as last time, or as the warehouse holds; the history only where all of it is."""
+    """An estimate of what will be written: the size of the last file, else of the warehouse; plus the history if not reused."""
     history = 0 if previous.publication_id else sum(file.stat().st_size for file in folder_of(path).rglob("*.parquet"))
     if path.is_file():
         return path.stat().st_size + history
     files = con.execute("select path from duckdb_databases() where database_name = current_database()").fetchall()
-    partitions = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # of a lake it is no file
+    partitions = (Path(f"{file}{end}") for (file,) in files if file for end in ("", ".wal"))  # a lake has no file
     return history + sum(part.stat().st_size for part in partitions if part.is_file())
 
 
 def _touched(unpublished: pl.DataFrame) -> dict[str, list[Range]]:
+    """The touched ranges by table."""
     ranges: dict[str, list[Range]] = {}
     for table, since, until in unpublished.select("table_name", "since", "until").unique().iter_rows():
         ranges.setdefault(table, []).append((since, until))
@@ -185,9 +151,10 @@ def _write_history(
     publication: str,
     compact: bool,
 ) -> list[Partition]:
+    """Write the Parquet files of one large table that are out of date. Returns all its files."""
     partitions = previous.partitions.get(table, [])
-    again = [*touched, *(compact_ranges(partitions) if compact else [])]
-    return write_history(con, path, table, partitions, again, publication)
+    ranges = [*touched, *(compact_ranges(partitions) if compact else [])]
+    return write_history(con, path, table, partitions, ranges, publication)
 
 
 def _files(histories: Histories) -> set[str]:
@@ -195,7 +162,7 @@ def _files(histories: Histories) -> set[str]:
 
 
 def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tuple[str, str | None, str]) -> None:
-    """What lies in the published file itself, and what it says of itself."""
+    """Copy the tables that are not in Parquet files, and write the file's own tables `publication` and `history_files`."""
     files = [part for partitions in histories.values() for part in partitions]
     with transaction(con):
         for table in (name for name in PUBLIC_TABLES if name not in histories):
@@ -212,16 +179,16 @@ def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tu
 
 
 def _create_latest(con: duckdb.DuckDBPyConnection, previous: PreviousPublication, touched: Iterable[Range]) -> None:
-    """latest_forecasts as a table: read often, and read fast.
+    """Write latest_forecasts as a table, because it is read often.
 
-    Of a long history only what was written since is looked at, unless the publication before is damaged.
+    If the forecasts are in Parquet files, only the rows written since the last publication are read, unless that is damaged.
     """
-    ranges = [within("forecasts", one) for one in joined(touched, adjacent=True)]
+    ranges = [range_condition("forecasts", one) for one in join_ranges(touched, adjacent=True)]
     kept = " and ".join(f"not ({one})" for one in ranges) or "true"
     new = [f"from forecasts where {one}" for one in ranges]
     if previous.partitions.get("forecasts"):
         try:
-            _create_latest_from(con, [f"from former.latest_forecasts where {kept}", *new])
+            _create_latest_from(con, [f"from previous.latest_forecasts where {kept}", *new])
         except duckdb.IOException as error:
             if not is_damaged(error):
                 raise
@@ -237,7 +204,7 @@ def _create_latest_from(con: duckdb.DuckDBPyConnection, candidates: Sequence[str
 
 
 def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) -> None:
-    """Create the views inside the published file, and carry the comments over."""
+    """Create the views inside the published file, and copy the comments."""
     comments = con.execute(
         "select table_name, null, comment from duckdb_tables() where database_name = current_database() and comment is not null "
         "union all select table_name, column_name, comment from duckdb_columns() "
@@ -246,7 +213,7 @@ def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) 
     home = con.execute("select current_database()").fetchall()[0][0]
     con.execute("use published")
     try:
-        with transaction(con):  # hundreds of statements, each of which would wait for the disk by itself
+        with transaction(con):  # otherwise each of hundreds of statements would wait for the disk
             for table, partitions in histories.items():
                 create_history_view(con, path, table, partitions)
             for table, column, comment in comments:
@@ -255,7 +222,7 @@ def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) 
                     con.execute(f"comment on {what} {quoted(table)} is {literal(comment)}")
                 elif table in PUBLIC_TABLES:
                     con.execute(f"comment on column {quoted(table)}.{quoted(column)} is {literal(comment)}")
-            create_views(con, made=["latest_forecasts"])
+            create_views(con, as_tables=["latest_forecasts"])
             write_comments(con)
         con.execute("checkpoint published")
     finally:
@@ -263,11 +230,48 @@ def _complete(con: duckdb.DuckDBPyConnection, path: Path, histories: Histories) 
 
 
 def _settle(con: duckdb.DuckDBPyConnection, publication: str, written: pl.DataFrame) -> None:
-    """Note in the warehouse what is published now. Where a process dies before, the next one does the same again."""
+    """Record in the warehouse what is published now. If the process dies before this, the next one publishes the same again."""
     with frames(con, written=written.select("touch_id")), transaction(con):
         con.execute(statement("delete_unpublished"))
         con.execute(statement("delete_publications"))
         con.execute(statement("insert_publication"), {"publication_id": publication})
+
+
+@contextmanager
+def attach_previous(con: duckdb.DuckDBPyConnection, path: Path, layout: str) -> Iterator[PreviousPublication]:
+    """Attach the published file at `path` as `previous` for the length of the block, and tell what can be reused of it.
+
+    It can be reused if the unpublished ranges are all that it lacks: it is the warehouse's newest publication, or was made
+    from that one by a process that died before recording it; and no table has changed its layout since.
+    """
+    try:
+        con.execute(f"attach {literal(str(path))} as previous (read_only)")
+    except duckdb.Error:  # no file, or not a database
+        yield PreviousPublication()
+        return
+    try:
+        yield _read_previous(con, layout)
+    finally:
+        con.execute("detach previous")
+
+
+def _read_previous(con: duckdb.DuckDBPyConnection, layout: str) -> PreviousPublication:
+    newest = read_frame(con, "select_publication")["publication_id"].to_list()
+    try:
+        row = con.execute("select publication_id, follows, layout from previous.publication").fetchall()[0]
+        query = "select table_name, file, since, until, rows from previous.history_files order by since"
+        partitions = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
+    except duckdb.Error:  # made by an older version, without these tables
+        return PreviousPublication()
+    if row[2] != layout or not set(row[:2]) & set(newest):
+        return PreviousPublication()
+    found = [
+        Partition(**part)
+        for part in partitions.with_columns(pl.col("since", "until").dt.convert_time_zone("UTC")).to_dicts()
+    ]
+    return PreviousPublication(
+        row[0], {name: [part for part in found if part.table_name == name] for name in {p.table_name for p in found}}
+    )
 
 
 def _check_no_wal(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks of one value: against the limits, the station's own past months, and its neighbours."""
+"""Checks of single values: against the physical limits, the climatology of the station, and its neighbours."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from daycast.quality.flags import FAIL, SUSPECT
 from daycast.quality.limits import Limits
-from daycast.quality.range import check_climatology, check_limits, check_neighbours, lapse
+from daycast.quality.range import check_climatology, check_limits, check_neighbours, lapse_rate
 from daycast.variables import Variable
 
 GAP = math.nan
@@ -85,13 +85,13 @@ def test_each_place_is_compared_by_itself() -> None:
 
 @pytest.mark.parametrize(("variable", "a_kilometre_up"), [("air_temperature_c", -6.5), ("sea_level_pressure_hpa", 0.0)])
 def test_what_can_be_brought_to_another_elevation(variable: str, a_kilometre_up: float) -> None:
-    per_metre = lapse(variable)
+    per_metre = lapse_rate(variable)
     assert per_metre is not None
     assert 1000 * per_metre == pytest.approx(a_kilometre_up)
 
 
 def test_the_dew_point_falls_less_with_elevation_than_the_air_temperature() -> None:
-    dew, air = lapse("dew_point_c"), lapse("air_temperature_c")
+    dew, air = lapse_rate("dew_point_c"), lapse_rate("air_temperature_c")
     assert dew is not None
     assert air is not None
     assert air < dew < 0
@@ -99,4 +99,4 @@ def test_the_dew_point_falls_less_with_elevation_than_the_air_temperature() -> N
 
 @pytest.mark.parametrize("variable", ["wind_speed_m_s", "wind_from_deg", "precipitation_mm", "soil_moisture_pct"])
 def test_neighbours_are_not_asked_about_what_is_of_the_place(variable: str) -> None:
-    assert lapse(variable) is None
+    assert lapse_rate(variable) is None

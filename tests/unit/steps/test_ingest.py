@@ -1,4 +1,4 @@
-"""A source is read ahead of whoever stores: piece by piece, up to its time, and left behind at once where nobody wants it."""
+"""A source is read ahead in a thread: group by group, up to its time limit, and left at once when the reader leaves."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ import pytest
 
 from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch, find_stop, no_problems
-from daycast.steps import ingest as read_ahead
+from daycast.steps import ingest
 from daycast.steps.ingest import ReadAhead
 
 PATIENCE_S = 60.0  # for what is bound to happen, on a busy machine
 
 
-def piece(rows: int, name: str = "") -> SourceBatch:
+def batch(rows: int, name: str = "") -> SourceBatch:
     readings = pl.DataFrame({"station_id": ["a"] * rows})
     return SourceBatch(name, name, readings, readings, no_problems(), complete=True)
 
@@ -26,15 +26,15 @@ def sizes(reading: ReadAhead) -> list[list[int]]:
 
 @pytest.fixture
 def small_groups(monkeypatch) -> None:
-    monkeypatch.setattr(read_ahead, "GROUP_ROWS", 10)
-    monkeypatch.setattr(read_ahead, "GROUP_SECONDS", 1e6)
-    monkeypatch.setattr(read_ahead, "PAUSE_S", 1e6)
+    monkeypatch.setattr(ingest, "GROUP_ROWS", 10)
+    monkeypatch.setattr(ingest, "GROUP_SECONDS", 1e6)
+    monkeypatch.setattr(ingest, "PAUSE_S", 1e6)
 
 
 @pytest.mark.usefixtures("small_groups")
-def test_pieces_come_in_groups_of_about_so_many_rows():
-    assert sizes(ReadAhead(lambda: (piece(n) for n in (4, 4, 4, 25, 3)), None)) == [[4, 4, 4], [25], [3]]
-    assert sizes(ReadAhead(lambda: (piece(n) for n in ()), None)) == []
+def test_batches_come_in_groups_of_about_so_many_rows():
+    assert sizes(ReadAhead(lambda: (batch(n) for n in (4, 4, 4, 25, 3)), None)) == [[4, 4, 4], [25], [3]]
+    assert sizes(ReadAhead(lambda: (batch(n) for n in ()), None)) == []
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -44,21 +44,21 @@ def test_no_more_than_a_group_is_read_ahead():
     def read() -> Iterator[SourceBatch]:
         for number in range(9):
             begun.append(number)
-            yield piece(10)
+            yield batch(10)
 
     with ReadAhead(read, None) as reading:
         for number, _ in enumerate(reading.groups()):
             assert max(begun) <= number + 2
 
 
-def test_what_comes_slowly_is_handed_over_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(read_ahead, "PAUSE_S", 0.01)
+def test_what_comes_slowly_is_handed_over_batch_by_batch(monkeypatch):
+    monkeypatch.setattr(ingest, "PAUSE_S", 0.01)
     taken = threading.Semaphore(1)
 
     def read() -> Iterator[SourceBatch]:
         for _ in range(3):
             assert taken.acquire(timeout=PATIENCE_S)  # the next one comes only once the one before was taken
-            yield piece(1)
+            yield batch(1)
 
     with ReadAhead(read, None) as reading:
         for group in reading.groups():
@@ -69,7 +69,7 @@ def test_what_comes_slowly_is_handed_over_piece_by_piece(monkeypatch):
 
 def test_an_error_comes_after_what_came_before_it():
     def read() -> Iterator[SourceBatch]:
-        yield piece(3)
+        yield batch(3)
         raise SourceError("gone")
 
     reading = ReadAhead(read, None)
@@ -78,10 +78,10 @@ def test_an_error_comes_after_what_came_before_it():
 
 
 def stalling(left: Callable[[], None]) -> Iterator[SourceBatch]:
-    yield piece(3)
+    yield batch(3)
     try:
         find_stop().sleep(3600.0)
-        yield piece(4)
+        yield batch(4)
     finally:
         left()
 
@@ -111,7 +111,7 @@ def test_who_is_interrupted_does_not_wait_for_a_thread_that_cannot_be_stopped():
     stuck, free = threading.Event(), threading.Event()
 
     def read() -> Iterator[SourceBatch]:
-        yield piece(1)
+        yield batch(1)
         stuck.set()
         free.wait(3600.0)
 

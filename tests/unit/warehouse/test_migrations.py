@@ -1,4 +1,4 @@
-"""What is left of a statement where check constraints are refused."""
+"""Migrations for DuckLake: the statements without check constraints make the same tables."""
 
 import duckdb
 import pytest

@@ -1,4 +1,4 @@
-"""A step, a spike that returned, a line that stays flat: small windows worked out by hand, and a slow oracle for the rest."""
+"""Rate of change, spike, flat line: small windows worked out by hand, and a slow oracle for the rest."""
 
 import math
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""What was known of an hour at a moment, by hand and against a loop that looks at every version."""
+"""What was known of an hour at a moment: worked out by hand, and against a loop over every version."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daycast.quality.as_of import NOBODY, AsOfGrid, take
+from daycast.quality.as_of import ABSENT, AsOfGrid, take_rows
 
 FOREVER = np.iinfo(np.int64).max
 LOOK_BACK = 2
@@ -24,9 +24,9 @@ def row_at(known: AsOfGrid, station: int, hour: int, moment: int) -> int:
 
 def test_the_version_that_was_believed_at_a_moment_is_found() -> None:
     known = as_of_grid((0, 1, 10), (0, 1, 20), (0, 1, 30), (0, 2, 25))
-    assert [row_at(known, 0, 1, moment) for moment in (9, 10, 19, 20, 30, 99)] == [NOBODY, 0, 0, 1, 2, 2]
-    assert [row_at(known, 0, 2, moment) for moment in (24, 25)] == [NOBODY, 3]
-    assert row_at(known, 0, 3, 99) == row_at(known, 0, -2, 99) == NOBODY
+    assert [row_at(known, 0, 1, moment) for moment in (9, 10, 19, 20, 30, 99)] == [ABSENT, 0, 0, 1, 2, 2]
+    assert [row_at(known, 0, 2, moment) for moment in (24, 25)] == [ABSENT, 3]
+    assert row_at(known, 0, 3, 99) == row_at(known, 0, -2, 99) == ABSENT
 
 
 def test_the_hours_before_a_version_are_those_known_when_it_was() -> None:
@@ -48,7 +48,7 @@ def test_values_stand_on_the_grid_by_their_last_version() -> None:
 
 
 def test_nobody_has_no_value() -> None:
-    np.testing.assert_array_equal(take(np.array([7.0]), np.array([0, NOBODY])), [7.0, np.nan])
+    np.testing.assert_array_equal(take_rows(np.array([7.0]), np.array([0, ABSENT])), [7.0, np.nan])
 
 
 @given(
@@ -60,7 +60,7 @@ def test_every_question_is_answered_as_by_looking_at_all_versions(versions: list
 
     def oracle(station: int, hour: int, moment: int) -> int:
         seen = [row for row, (s, h, k) in enumerate(versions) if (s, h) == (station, hour) and k <= moment]
-        return max(seen, default=NOBODY)
+        return max(seen, default=ABSENT)
 
     for station in (0, 1):
         for hour in range(-LOOK_BACK, 4):
@@ -71,4 +71,4 @@ def test_every_question_is_answered_as_by_looking_at_all_versions(versions: list
         window = [oracle(station, hour - back, moment) for back in range(LOOK_BACK, -1, -1)]
         assert known.before(np.array([row]))[0].tolist() == window
         if known.grid_suffices[row]:
-            assert window == [last.get((station, hour - back), NOBODY) for back in range(LOOK_BACK, -1, -1)]
+            assert window == [last.get((station, hour - back), ABSENT) for back in range(LOOK_BACK, -1, -1)]

@@ -1,4 +1,4 @@
-"""Humidity, dew point and temperature, gust and wind: whether one hour contradicts itself, and who is blamed."""
+"""Humidity, dew point and temperature, gust and wind: does one hour contradict itself, and which variable is flagged?"""
 
 import math
 
@@ -12,10 +12,10 @@ AIR, DEW, HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_pct"
 WIND, GUST = "wind_speed_m_s", "wind_gust_m_s"
 
 
-def blamed(doubted: tuple[str, ...] = (), **values: float) -> set[tuple[str, str]]:
+def blamed(flagged: tuple[str, ...] = (), **values: float) -> set[tuple[str, str]]:
     """Which variables of one hour are suspected, by which check."""
     hour = {name: np.array([value]) for name, value in values.items()}
-    found = list(check_consistency(hour, {name: np.array([name in doubted]) for name in hour}))
+    found = list(check_consistency(hour, {name: np.array([name in flagged]) for name in hour}))
     assert all(finding.flag == SUSPECT and list(finding.lags) == [0] for _, finding in found)
     return {(name, finding.check) for name, finding in found if finding.fired[0]}
 
@@ -75,8 +75,8 @@ def test_missing_values_and_missing_variables_contradict_nothing() -> None:
 
 def test_each_hour_is_judged_by_itself() -> None:
     values = {AIR: np.array([10.0, 10.0, 10.0]), DEW: np.array([12.0, 2.0, 12.0])}
-    doubted = {AIR: np.array([False, False, True])}
-    assert {name: finding.fired.tolist() for name, finding in check_consistency(values, doubted)} == {
+    flagged = {AIR: np.array([False, False, True])}
+    assert {name: finding.fired.tolist() for name, finding in check_consistency(values, flagged)} == {
         AIR: [True, False, False],
         DEW: [True, False, False],
     }
