@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from daycast.errors import ModelError
-from daycast.features.panel import Network, make_panel
+from daycast.features.panel import Panel, make_panel
 from daycast.model.checkpoint import load_checkpoint, read_header, read_tensors, save_checkpoint
 from daycast.model.forecaster import Forecaster
 from daycast.quality.flags import keep_usable
@@ -25,7 +25,7 @@ def checkpoint(trained_once) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(trained_once, checkpoint: Path) -> Network:
+def network(trained_once, checkpoint: Path) -> Panel:
     """The newest ten days."""
     settings, now = trained_once.settings, trained_once.at
     with settings.warehouse.write(now) as con:
@@ -35,15 +35,13 @@ def network(trained_once, checkpoint: Path) -> Network:
     return make_panel(versions, stations, read_header(checkpoint).channels, start, end)
 
 
-def forecasts(forecaster: Forecaster, network: Network) -> dict[str, np.ndarray]:
+def forecasts(forecaster: Forecaster, network: Panel) -> dict[str, np.ndarray]:
     at, origins = np.repeat(np.arange(4), 3), np.tile([170, 190, 210], 4)
     parts = list(forecaster.predict(forecaster.open(network), at, origins, forecaster.names))
     return {name: np.concatenate([quantiles[name] for _, quantiles, _, _ in parts]) for name in forecaster.names}
 
 
-def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(
-    checkpoint: Path, network: Network, tmp_path: Path
-) -> None:
+def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(checkpoint: Path, network: Panel, tmp_path: Path) -> None:
     first = load_checkpoint(checkpoint, "cpu")
     save_checkpoint(first, tmp_path / "again" / "copy.safetensors")
     second = load_checkpoint(tmp_path / "again" / "copy.safetensors", "cpu")
@@ -58,7 +56,7 @@ def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(
 
 
 def test_threads_that_forecast_some_windows_each_forecast_what_one_does_and_in_order(
-    checkpoint: Path, network: Network, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, network: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     at, origins, before = np.repeat(np.arange(4), 3), np.tile([170, 190, 210], 4), torch.get_num_threads()
@@ -76,7 +74,7 @@ def test_threads_that_forecast_some_windows_each_forecast_what_one_does_and_in_o
 
 
 def test_the_truth_that_forecasts_are_scored_against_is_what_the_network_holds_to_the_bit(
-    checkpoint: Path, network: Network
+    checkpoint: Path, network: Panel
 ) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     at, origins = np.array([0, 1, 3]), np.array([170, 190, network.hours - 10])
@@ -88,7 +86,7 @@ def test_the_truth_that_forecasts_are_scored_against_is_what_the_network_holds_t
     assert (truth == 0).any()  # dry hours, of which an interval from 0 to 0 holds all
 
 
-def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, network: Network) -> None:
+def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, network: Panel) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     rain = forecaster.header.targets.index("precipitation_mm")
     quantiles = forecasts(forecaster, network)["gru"][:, :, rain]
@@ -97,7 +95,7 @@ def test_a_forecast_stays_within_the_limits_of_its_variable(checkpoint: Path, ne
     assert (forecasts(forecaster, network)["ridge"][:, :, rain] == 0.0).all()
 
 
-def test_a_trace_of_rain_is_forecast_as_none(checkpoint: Path, network: Network) -> None:
+def test_a_trace_of_rain_is_forecast_as_none(checkpoint: Path, network: Panel) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     rain = forecaster.header.targets.index("precipitation_mm")
     for quantiles in forecasts(forecaster, network).values():
@@ -106,11 +104,11 @@ def test_a_trace_of_rain_is_forecast_as_none(checkpoint: Path, network: Network)
         assert some.min() >= np.float32(0.05)
 
 
-def test_a_station_that_training_did_not_know_gets_the_networks_climatology(checkpoint: Path, network: Network) -> None:
+def test_a_station_that_training_did_not_know_gets_the_networks_climatology(checkpoint: Path, network: Panel) -> None:
     forecaster = load_checkpoint(checkpoint, "cpu")
     assert forecaster.climatology_rows(network).tolist() == [0, 1, 2, 3]
     strangers = network.stations.with_columns(station_id=network.stations["station_id"] + "x")
-    foreign = Network(strangers, network.start, network.channels, network.values, network.known_from, network.revisions)
+    foreign = Panel(strangers, network.start, network.channels, network.values, network.known_from, network.revisions)
     assert forecaster.climatology_rows(foreign).tolist() == [4, 4, 4, 4]
 
 

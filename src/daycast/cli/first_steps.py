@@ -79,7 +79,7 @@ def _doctor(args: argparse.Namespace) -> None:
     findings = list(examine(load_settings(args.config), clock(), clock(args.until)))
     for finding in findings:
         print(finding)
-    if failed := [finding for finding in findings if not finding.well]:
+    if failed := [finding for finding in findings if not finding.ok]:
         raise ConfigError(f"{len(failed)} of {len(findings)} checks failed")
 
 

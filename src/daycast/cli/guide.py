@@ -9,7 +9,18 @@ from daycast.cli.arguments import Arguments
 from daycast.cli.output import terminal_width
 from daycast.errors import ConfigError, did_you_mean
 
-ORDER = ("sources", "quality", "model", "forecasts", "service", "lake", "promises", "extending")  # of reading
+ORDER = (
+    "sources",
+    "quality",
+    "model",
+    "forecasts",
+    "service",
+    "lake",
+    "promises",
+    "extending",
+    "commands",
+    "settings",
+)  # of reading
 
 
 def add_guide(arguments: Arguments) -> None:
@@ -23,7 +34,7 @@ def find_topics() -> dict[str, Path]:
     """The file of each topic, in the order in which they are best read."""
     files = {path.stem: path for path in sorted((Path(__file__).parents[1] / "guide").glob("*.md"))}
     known = [name for name in ORDER if name in files]
-    return {name: files[name] for name in [*known, *(files.keys() - set(known))]}
+    return {name: files[name] for name in [*known, *(name for name in files if name not in known)]}
 
 
 def _guide(args: argparse.Namespace) -> None:
