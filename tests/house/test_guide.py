@@ -17,8 +17,7 @@ from daycast.__main__ import build_parser
 from daycast.cli.guide import ORDER, find_topics
 from daycast.errors import ConfigError
 from daycast.quality.contracts import readings_contract, validate_frame
-from daycast.report.markdown import render_markdown
-from daycast.report.terminal import cells
+from daycast.report.terminal import cells, render_markdown
 from daycast.settings import load_settings
 from daycast.sources.batch import PROBLEM_SCHEMA
 from daycast.variables import BUILT_IN

@@ -10,16 +10,16 @@ ROOT = Path(__file__).parents[2]
 PROMISES = {
     "Nothing from the future.": [
         "integration/test_no_leak.py",
-        "unit/model/test_believed_flags.py",
-        "unit/quality/test_known_then.py",
+        "unit/model/test_fit.py",
+        "unit/quality/test_as_of.py",
         "unit/features/test_splits.py",
         "integration/chain/test_until.py",
         "integration/test_backfill.py::test_the_champion_before_stands_in_for_one_whose_checkpoint_is_gone_and_none_that_came_later",
-        "unit/model/test_fit_outlook.py",
+        "unit/model/linear/test_external_correction.py",
     ],
     "Intervals that mean what they say.": [
         "integration/test_recalibration.py",
-        "unit/model/test_calibration.py::test_intervals_of_the_wrong_width_are_set_right",
+        "unit/model/calibration/test_conformal.py::test_intervals_of_the_wrong_width_are_set_right",
         "unit/evaluation/test_scores.py",
     ],
     "Nothing lost, nothing half written.": [
@@ -45,7 +45,7 @@ PROMISES = {
     ],
     "Never a forecast proven worse than the obvious.": [
         "unit/evaluation/test_promotion.py",
-        "unit/evaluation/test_substitutes.py",
+        "unit/evaluation/test_fallbacks.py",
         "integration/test_serving.py",
     ],
     "Nobody gets in.": [

@@ -50,7 +50,7 @@ def _guide(args: argparse.Namespace) -> None:
         raise ConfigError(f"the guide has no topic {args.topic!r}{near}")
     text = topics[args.topic].read_text(encoding="utf-8")
     if sys.stdout.isatty():
-        from daycast.report.markdown import render_markdown
+        from daycast.report.terminal import render_markdown
 
         text = render_markdown(text, terminal_width(), color=not os.environ.get("NO_COLOR"))
     print(text, end="")  # on a pipe as it is, so that code can be copied from it

@@ -198,8 +198,8 @@ def make_calibration_chart(coverage: pl.DataFrame) -> dict[str, Any]:
 
 
 def _floor_ten(coverage: pl.DataFrame) -> float:
-    lowest: float = coverage["observed"].min()  # type: ignore[assignment]
-    return lowest // 10 * 10
+    minimum: float = coverage["observed"].min()  # type: ignore[assignment]
+    return minimum // 10 * 10
 
 
 def _rows(frame: pl.DataFrame) -> "alt.InlineData":

@@ -137,8 +137,8 @@ class FolderStore:
             raise SourceError(
                 f"no station-year is in {self.folder.resolve()}: their names match {self._file_name.pattern}"
             )
-        present = {station_year.station for station_year in station_years}
-        self._missing = [station for station in self._stations if station not in present]
+        known = {station_year.station for station_year in station_years}
+        self._missing = [station for station in self._stations if station not in known]
         return [
             station_year
             for station_year in station_years

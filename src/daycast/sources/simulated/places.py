@@ -160,8 +160,8 @@ def station_list(config: SimulationConfig) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=STATION_SCHEMA)
 
 
-def _whole(draw: NDArray[np.float64], lowest: int, highest: int) -> NDArray[np.int64]:
-    return (lowest + np.floor(draw * (highest - lowest + 1))).astype(np.int64)
+def _whole(draw: NDArray[np.float64], first: int, last: int) -> NDArray[np.int64]:
+    return (first + np.floor(draw * (last - first + 1))).astype(np.int64)
 
 
 def _name(number: int) -> str:

@@ -88,15 +88,15 @@ def _make_forecast(config: SimulationConfig, issue_hour: int, truth: Values, at:
             "valid_at": issued + pl.Series(leads).cast(pl.Int64) * HOUR,
             "received_at": pl.repeat(issued + RECEIVED_AFTER_H * HOUR, S * LEADS_H, dtype=UTC_TIME, eager=True),
             **{
-                name: _forecast(truth[name][:, at : at + LEADS_H], deviation * errors[:, v], lowest)
-                for v, (name, (deviation, lowest)) in enumerate(ERRORS.items())
+                name: _forecast(truth[name][:, at : at + LEADS_H], deviation * errors[:, v], minimum)
+                for v, (name, (deviation, minimum)) in enumerate(ERRORS.items())
             },
         }
     )
 
 
-def _forecast(truth: NDArray[np.float64], error: NDArray[np.float64], lowest: float) -> NDArray[np.float64]:
-    rounded: NDArray[np.float64] = np.maximum(np.round(truth + error, 1), lowest).ravel()
+def _forecast(truth: NDArray[np.float64], error: NDArray[np.float64], minimum: float) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.maximum(np.round(truth + error, 1), minimum).ravel()
     return rounded
 
 

@@ -229,8 +229,8 @@ def _air_and_dew(config: SimulationConfig, large: Synoptic, sun: _Sun, noise: _N
     clear = 1 - large.cloud
     day = 6 * sun.heat - 0.5 + clear * (13 * sun.heat - 3.5)
     air = mass + day + noise.of(Purpose.TEMPERATURE, 0.8, 6.0)
-    spread = air - (mass - 6 + 4 * large.cloud + noise.of(Purpose.DEW_POINT, 1.1, 9.0))
-    above: Floats = (spread + np.sqrt(spread * spread + np.float32(0.3))) * np.float32(
+    deficit = air - (mass - 6 + 4 * large.cloud + noise.of(Purpose.DEW_POINT, 1.1, 9.0))
+    above: Floats = (deficit + np.sqrt(deficit * deficit + np.float32(0.3))) * np.float32(
         0.5
     )  # bends towards saturation, never beyond
     return air, air - above
