@@ -11,6 +11,7 @@ from prefect import flow
 from daycast.flows.artifacts import show_summary
 from daycast.flows.forecast import forecast
 from daycast.flows.ingest import ingest
+from daycast.flows.publish import make_outputs
 from daycast.flows.retrain import retrain
 from daycast.flows.stages import Stages
 from daycast.flows.verify import verify
@@ -23,9 +24,7 @@ from daycast.steps.record_run import recorded
 _log = logging.getLogger("daycast")
 has_champion = warehouse_task(train.has_champion)
 minutes_due = warehouse_task(train.minutes_due)
-publish_tables = warehouse_task(publish.publish_tables)
 summarise = warehouse_task(publish.summarise)
-write_report = warehouse_task(publish.write_report)
 
 
 @flow
@@ -51,8 +50,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
             outcome = stages.run(retrain, config, until, baselines_only=True)
             forecast_rows = stages.run(forecast, config, until=until) if outcome else None
             if outcome and forecast_rows:
-                stages.run(publish_tables, settings, clock())
-                stages.run(write_report, settings, clock(), moment if until else None)
+                make_outputs(stages, settings, moment if until else None)
                 _log.info(
                     "the first forecasts are published: %s serves until a model is better", outcome.decision.winner
                 )
@@ -62,8 +60,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         if minutes is not None or not forecast_rows:
             stages.run(forecast, config, until=until)
         stages.run(verify, config, until)
-        stages.run(publish_tables, settings, clock())
-        stages.run(write_report, settings, clock(), moment if until else None)
+        make_outputs(stages, settings, moment if until else None)
         stages.raise_errors()
         summary = summarise(settings, clock(), ingested or [], outcome, started_at, moment if until else None)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")

@@ -1,29 +1,36 @@
-"""Publish the newest tables and the newest report for analysts."""
+"""Publish the newest tables, the newest report and every other output for readers."""
+
+from datetime import datetime
+from pathlib import Path
 
 from prefect import flow
 
 from daycast.flows.artifacts import show_summary
 from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.settings import clock, load_settings
+from daycast.settings import Settings, clock, load_settings
 from daycast.steps import publish as publish_steps
 from daycast.steps.record_run import recorded
 
-publish_tables = warehouse_task(publish_steps.publish_tables)
-write_report = warehouse_task(publish_steps.write_report)
+OUTPUTS = {name: warehouse_task(make) for name, make in publish_steps.OUTPUTS.items()}
+
+
+def make_outputs(stages: Stages, settings: Settings, until: datetime | None = None) -> dict[str, Path]:
+    """Make every output, each as a stage of its own. Returns the files of those that did not fail, by name."""
+    made = {name: stages.run(make, settings, clock(), until) for name, make in OUTPUTS.items()}
+    return {name: path for name, path in made.items() if path}
 
 
 @flow
 def publish(config: str | None = None) -> None:
-    """Replace the published file and the report page. If one fails, the other is still replaced.
+    """Replace the published file, the report page and every other output. If one fails, the others are still replaced.
 
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
     """
-    settings, now = load_settings(config), clock()
-    with recorded(settings, "publish", now, clock):
+    settings = load_settings(config)
+    with recorded(settings, "publish", clock(), clock):
         stages = Stages()
-        published, report = stages.run(publish_tables, settings, now), stages.run(write_report, settings, now)
-        made = [f"{what}: `{path}`" for what, path in (("Tables", published), ("Report", report)) if path]
+        made = [f"{name}: `{path}`" for name, path in make_outputs(stages, settings).items()]
         show_summary("publish", "\n\n".join([*made, *(f"Failed: {error}" for error in stages.errors)]))
         stages.raise_errors()

@@ -11,7 +11,7 @@ from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
 from daycast.quality.limits import DEFAULTS
 from daycast.settings import Settings, SourceSettings
-from daycast.settings.load import _RENAMED
+from daycast.settings.sections import RENAMED
 from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def test_the_names_of_settings_that_the_guide_mentions_exist():
 def test_the_changelog_tells_the_new_name_of_every_setting_that_was_renamed():
     text = (ROOT / "CHANGELOG.md").read_text()
     rows = section(text, "0.1.0 (unreleased)").split("### New names")[1].split("###")[0].splitlines()
-    for old, new in _RENAMED.items():
+    for old, new in RENAMED.items():
         assert any(old in words and new in words for words in (re.findall(r"\w+", row) for row in rows)), old
 
 

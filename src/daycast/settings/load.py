@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daycast.errors import ConfigError, did_you_mean
-from daycast.model.config import OLD_NAMES
+from daycast.settings.sections import RENAMED
 from daycast.settings.settings import Settings
 from daycast.times import parse_time
 
@@ -28,14 +28,6 @@ _SHORT = {"DAYCAST_ALERT_URL": "DAYCAST_LIVE__ALERT_URL", "DAYCAST_HEARTBEAT_URL
 # keys whose values no error shows: secrets, names of variables that may be the secrets themselves, and tables of both
 _HIDDEN = {"alert_url", "heartbeat_url", "credential", "postgres_env", "attach", "warehouse"}
 _HIDDEN_TABLES = {"http", "live"}  # hidden if something other than a table stands there
-_RENAMED = {  # keys of earlier versions
-    **OLD_NAMES,
-    "lowest": "valid_min",
-    "highest": "valid_max",
-    "over_the_hour": "cell_method",
-    "step": "rate_of_change",
-    "trouble": "faults",
-}
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's error types
 
 
@@ -158,7 +150,7 @@ def _first_line(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if part != "function-after")
     if first["type"] in _UNKNOWN_KEY:
         key = str(first["loc"][-1])
-        near = f": it is called {_RENAMED[key]} now" if key in _RENAMED else did_you_mean(key, _every_key())
+        near = f": it is called {RENAMED[key]} now" if key in RENAMED else did_you_mean(key, _every_key())
         return f"unknown key {place!r}{near}"
     value = f" (it is {first['input']!r})" if first["type"] != "missing" and _is_shown(first) else ""
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{value}".removeprefix(": ")

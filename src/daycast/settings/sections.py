@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from daycast.evaluation.significance import LEAST_DAYS
+from daycast.model.config import OLD_NAMES
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
 from daycast.sources.noaa.ghcnh import GhcnhSource
@@ -46,6 +47,15 @@ def _check_duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
+
+RENAMED = {  # keys of earlier versions
+    **OLD_NAMES,
+    "lowest": "valid_min",
+    "highest": "valid_max",
+    "over_the_hour": "cell_method",
+    "step": "rate_of_change",
+    "trouble": "faults",
+}
 
 
 class Section(BaseModel):

@@ -16,6 +16,7 @@ from daycast.errors import ConfigError, did_you_mean
 from daycast.model.config import Cell, ModelConfig
 from daycast.quality.limits import DEFAULTS, Limits
 from daycast.settings.sections import (
+    RENAMED,
     ComputeSettings,
     DeclaredVariable,
     DriftSettings,
@@ -97,7 +98,7 @@ class Settings(Section):
                 raise ValueError(f"quality names {name!r}, no variable{did_you_mean(name, self.glossary)}")
             for key in given:
                 if key not in keys:
-                    hint = did_you_mean(key, keys)
+                    hint = f": it is called {RENAMED[key]} now" if key in RENAMED else did_you_mean(key, keys)
                     raise ValueError(f"quality.{name}: unknown key {key!r}{hint}; there are: {', '.join(keys)}")
         try:
             _ = self.limits

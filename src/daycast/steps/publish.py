@@ -1,7 +1,7 @@
 """Publish: what people read of a run. The published tables, the summary in the terminal, the report page, and a picture."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,8 +33,11 @@ _SHOWN_HISTORY = 48 * HOUR  # of observations before the hour of issue
 _REJECTIONS_WINDOW = timedelta(days=7)
 
 
-def publish_tables(settings: Settings, now: datetime) -> Path:
-    """Replace the published file by one with the present tables of the warehouse. Returns its path."""
+def publish_tables(settings: Settings, now: datetime, until: datetime | None = None) -> Path:  # noqa: ARG001 - as each output
+    """Replace the published file by one with the present tables of the warehouse. Returns its path.
+
+    All tables are published, whatever `until` is.
+    """
     with settings.warehouse.write(now) as con:
         publish(con, settings.published, settings.publish.parquet_above)
         remove_unnamed(settings.published, now)
@@ -113,6 +116,13 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
         )
     write_page(settings.report, page)
     return settings.report
+
+
+OUTPUTS: dict[str, Callable[[Settings, datetime, datetime | None], Path]] = {
+    "Tables": publish_tables,
+    "Report": write_report,
+}
+"""What each run, and the flow `publish`, makes for readers, by the name in its summary: (settings, now, until) -> the file."""
 
 
 def _read_span(con: "duckdb.DuckDBPyConnection") -> SkillSpan:

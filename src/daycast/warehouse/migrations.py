@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,7 @@ from daycast.warehouse.statements import literal, quoted, sql_folder, statement
 
 _TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(|[()]""", re.IGNORECASE)
 _DEPTH = {"(": 1, ")": -1}
+_COMMENT, _WORD = re.compile(r"--[^\n]*|'[^']*'"), re.compile(r"\w+")
 
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
@@ -148,8 +150,6 @@ def _definitions(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()
     In a view, {marks} stands for the (flag, check) columns of every variable, in the form that unpivot takes, and {medians}
     for one column of median forecasts per variable.
     """
-    first = ["observations", "champion", "forecast_errors"]
-    names = first + sorted(path.stem for path in (sql_folder() / "views").glob("*.sql") if path.stem not in first)
     columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
     variables = [name for name in columns if check_column(name) in columns]
     flag_pairs = ", ".join(
@@ -158,12 +158,16 @@ def _definitions(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()
     medians = ",\n        ".join(
         f"any_value(value) filter (variable = {literal(name)}) as {quoted(name)}" for name in variables
     )
-    views = [
-        (sql_folder() / "views" / f"{name}.sql")
-        .read_text()
-        .replace("{marks}", flag_pairs)
-        .replace("{medians}", medians)
-        for name in names
-        if name not in as_tables
-    ]
-    return views + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]
+    views = {
+        path.stem: path.read_text().replace("{marks}", flag_pairs).replace("{medians}", medians)
+        for path in sorted((sql_folder() / "views").glob("*.sql"))
+        if path.stem not in as_tables
+    }
+    return order_views(views) + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]
+
+
+def order_views(views: dict[str, str]) -> list[str]:
+    """The definitions of views, each after those of the views whose names it contains."""
+    words = {name: set(_WORD.findall(_COMMENT.sub("", text))) - {name} for name, text in views.items()}
+    reads = {name: sorted(found & views.keys()) for name, found in words.items()}
+    return [views[name] for name in TopologicalSorter(reads).static_order()]

@@ -151,6 +151,7 @@ def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write
         ("[quality.air_temp_c]\nrate_of_change = 8", "quality names 'air_temp_c', no variable.*air_temperature_c"),
         ('[model]\ninputs = ["air_temp_c"]', "model.inputs names 'air_temp_c', no variable.*air_temperature_c"),
         ("[quality.dew_point_c]\nstpe = 8", "quality.dew_point_c: unknown key 'stpe'.*"),
+        ("[quality.dew_point_c]\nstep = 8", "unknown key 'step': it is called rate_of_change now"),
         ("[quality.dew_point_c]\nrate_of_change = -1", "quality.dew_point_c.rate_of_change"),
         ("[quality.dew_point_c]\nflat_hours_fail = 40", "flat_hours_fail is 40: give whole hours from 2 to 25"),
         ('[ingest]\nsilent_after = "soon"', "'soon' is no duration"),

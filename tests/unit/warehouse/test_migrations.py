@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from daycast.warehouse.migrations import for_each_check, strip_checks
+from daycast.warehouse.migrations import for_each_check, order_views, strip_checks
 from daycast.warehouse.statements import sql_folder
 
 
@@ -37,3 +37,12 @@ def test_a_schema_without_checks_has_the_same_columns_and_takes_what_the_other_r
             described.append(con.execute(constraints).fetchall()[0][0] > 0)
     assert described[0] == described[2]
     assert described[1::2] == [True, False]
+
+
+def test_views_are_created_after_the_views_they_read() -> None:
+    views = {
+        "a": "create view a as from b join c using (x)",
+        "b": "create view b as from c",
+        "c": "create view c as select 'a' as x  -- not a",
+    }
+    assert order_views(views) == [views[name] for name in "cba"]
