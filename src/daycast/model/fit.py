@@ -100,7 +100,7 @@ def _fit_naive(
     start, end = _extent(versions)
     panel = make_panel(versions, stations, make_channels([*targets, *others]), start, end)
     fit = _Fit(panel, split, targets, config, data_hash, lambda _: None, FRESH)
-    return fit.with_residuals(fit.assemble())
+    return fit.add_residual_quantiles(fit.assemble())
 
 
 class _Fit:
@@ -129,7 +129,7 @@ class _Fit:
         V, train, seed = len(self.targets), self.split.train, self.config.seed
         if not self.config.ensemble_size:
             ridge = fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE)
-            return self.with_residuals(
+            return self.add_residual_quantiles(
                 self.assemble((), LinearWeights(ridge.path.weights), LinearWeights(ridge.refreshed))
             )
         uncorrected, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
@@ -147,7 +147,7 @@ class _Fit:
         self.config = plan_ensemble(training_data, self.config, self.context, spent)
         cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.on_progress, self.context)
         self.config = replace(self.config, ensemble_size=members)
-        return self.with_residuals(self.assemble(cells, fitted, refreshed, ensemble, losses))
+        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, ensemble, losses))
 
     def _prepare_training_data(self, path: LinearFit, uncorrected: LinearFit) -> TrainingData:
         """uncorrected: the linear path without the correction by external forecasts."""
@@ -186,8 +186,8 @@ class _Fit:
         return Forecaster(header, self.scale, climatology, fitted, refreshed, zeros, ensemble, self.device, observed)
 
     @torch.inference_mode()
-    def with_residuals(self, forecaster: Forecaster) -> Forecaster:
-        """The same forecaster; its baselines get the quantiles of their residuals in the validation block."""
+    def add_residual_quantiles(self, forecaster: Forecaster) -> Forecaster:
+        """Give each baseline the quantiles of its residuals in the validation block. Returns the forecaster."""
         trim_memory()
         stations, origins = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):

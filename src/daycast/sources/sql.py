@@ -28,7 +28,7 @@ from pydantic import (
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch, find_stop, fingerprint
-from daycast.sources.tables.columns import declared_units, unused
+from daycast.sources.tables.columns import declared_units, keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 from daycast.sources.tables.times import WallClocks, earlier
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
@@ -290,7 +290,7 @@ class SqlSource(TypedTable):
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(
-                mode="json", exclude={*_NOT_IN_FINGERPRINT, *unused("forecast", self.forecast)}
+                mode="json", exclude={*_NOT_IN_FINGERPRINT, *keys_if_unset("forecast", self.forecast)}
             ),
             "declared": declared_units(self.columns, variables),
         }

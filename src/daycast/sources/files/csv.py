@@ -38,8 +38,8 @@ from daycast.sources.tables.columns import (
     MappedColumns,
     StationKey,
     declared_units,
+    keys_if_unset,
     units_of,
-    unused,
 )
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.times import (
@@ -242,8 +242,8 @@ class CsvSource(Inbox):
         left_out = {
             *INBOX_SETTINGS,
             "station_list",
-            *unused("forecast", self.forecast),
-            *unused("encoding", self.encoding),
+            *keys_if_unset("forecast", self.forecast),
+            *keys_if_unset("encoding", self.encoding),
         }
         reading = {
             "version": _READER_VERSION,

@@ -13,7 +13,7 @@ from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch, fingerprint
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile, UnfinishedFileError
 from daycast.sources.streams import read_blocks
-from daycast.sources.tables.columns import declared_units, unused
+from daycast.sources.tables.columns import declared_units, keys_if_unset
 from daycast.sources.tables.times import WallClocks
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.stations import STATION_SCHEMA
@@ -84,7 +84,7 @@ class ParquetSource(Inbox, TypedTable):
         )
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
-        left_out = {*INBOX_SETTINGS, "station_list", *unused("forecast", self.forecast)}
+        left_out = {*INBOX_SETTINGS, "station_list", *keys_if_unset("forecast", self.forecast)}
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(mode="json", exclude=left_out),

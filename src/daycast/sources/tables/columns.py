@@ -101,8 +101,11 @@ class ForecastInstantColumns(BaseModel):
         return (self.issued.column, *([self.received] if self.received else []))
 
 
-def unused(name: str, setting: object) -> Collection[str]:
-    """`name` if the setting is not used: left out, it keeps fingerprints as they were before the setting existed."""
+def keys_if_unset(name: str, setting: object) -> Collection[str]:
+    """The key of a setting that is unset, as a collection; empty if it is set.
+
+    Fingerprints leave such keys out, so that they stay the same as before the setting existed.
+    """
     return () if setting else (name,)
 
 
