@@ -41,7 +41,7 @@ check: .venv/ready
 
 # What the code says of itself: commands and settings of the guide, sql/README.md, tests/benchmarks/README.md.
 documents: .venv/ready
-	$(BIN)/python infra/write_documents.py
+	$(BIN)/python tests/house/write_documents.py
 
 clean:
 	rm -rf .venv build *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

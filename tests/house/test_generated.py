@@ -18,7 +18,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_documents", ROOT / "infra" / "write_documents.py")
+    spec = importlib.util.spec_from_file_location("write_documents", ROOT / "tests" / "house" / "write_documents.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look for it there
     spec.loader.exec_module(module)

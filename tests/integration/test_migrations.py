@@ -220,3 +220,37 @@ def test_calibrations_of_three_hours_each_become_those_of_every_hour(
         for part in ("shift", "stretch"):
             np.testing.assert_array_equal(getattr(learned, part)[0, hour, :, 0], old[part][hour // 3])
     np.testing.assert_array_equal(learned.widening[0, :, :, 0], old["widening"])
+
+
+def test_tables_get_the_names_of_the_field_and_keep_the_old_ones_as_views(
+    con: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for released in (sql_folder() / "migrations").glob("*.sql"):
+        if released.stem < "0014":
+            (folder / released.name).write_text(released.read_text())
+    migrate(con, NOW)
+    con.execute(f"insert into models by name {OLD_MODEL}, 'judgement' as promoted_by", {"at": NOW})
+    con.execute("""update models set decision = '{"substitutes": {"gru": []}}'""")
+    con.execute("insert into substitutes values ('m', 'v', null, 'ridge', 0.9, 0.01, 60)")
+    con.execute(
+        "insert into unpublished by name select uuid() as touch_id, 'covariates' as table_name, "
+        "$1 as since, $1 + interval 1 day as until",
+        [NOW],
+    )
+    flags = ", ".join(f"9 as {flag_column(name)}" for name in BUILT_IN)
+    checks = "'step' as air_temperature_c_check, 'spike' as dew_point_c_check"
+    seen = f"'s' as station_id, $1 as observed_at, $1 as known_from, {flags}, {checks}"
+    con.execute(f"insert into observation_versions by name select {seen}", [NOW])
+    con.close()
+    monkeypatch.undo()
+    with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as migrated:
+        assert migrated.execute("select forecaster from fallbacks").fetchall() == [("ridge",)]
+        assert migrated.execute("select forecaster from substitutes").fetchall() == [("ridge",)]
+        for name in ("external_forecasts", "covariates", "holdout_scores", "judgements"):
+            assert migrated.execute(f"from {name}").fetchall() == []
+        assert migrated.execute("select table_name from unpublished").fetchall() == [("external_forecasts",)]
+        assert migrated.execute("select promoted_by, decision from models").fetchall() == [
+            ("holdout", '{"fallbacks": {"gru": []}}')
+        ]
+        checks = "select air_temperature_c_check, dew_point_c_check from observation_versions"
+        assert migrated.execute(checks).fetchall() == [("rate_of_change", "spike")]

@@ -157,7 +157,7 @@ def test_what_a_block_raises_on_a_worker_is_raised_as_it_was(on_dask):
 
 def test_a_block_that_no_worker_survives_ends_the_run_and_says_so(on_dask):
     assert isinstance(on_dask[2], WorkerError)
-    assert str(on_dask[2]).startswith("a block was lost with its worker, more than once")
+    assert str(on_dask[2]).startswith("a block was lost with its worker more than once")
 
 
 @pytest.mark.usefixtures("_server")

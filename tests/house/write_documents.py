@@ -1,10 +1,9 @@
 """Write the documents that say what the code says: commands, settings, tables and benchmarks.
 
-    python infra/write_documents.py
+    python tests/house/write_documents.py
 
 `make documents` runs it; a test compares what it writes with what is in the repository.
 """
-# ruff: noqa: INP001, T201 - a program, not a package
 
 import argparse
 import ast
@@ -34,9 +33,9 @@ from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.statements import leading_comment, statement
 from daycast.warehouse.warehouse import Warehouse
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WIDTH = 92
-GENERATED = "<!-- Written by infra/write_documents.py: run `make documents`, and edit what it reads instead. -->"
+GENERATED = "<!-- Written by tests/house/write_documents.py: run `make documents`, and edit what it reads instead. -->"
 
 
 def main() -> None:
@@ -103,7 +102,7 @@ def _escaped(text: str) -> str:
 def write_commands() -> str:
     """src/daycast/guide/commands.md."""
     parser = build_parser()
-    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))  # noqa: SLF001
+    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
     blocks = [
         "# Commands",
         GENERATED,
@@ -123,7 +122,7 @@ def write_commands() -> str:
 def _command(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
     yield f"### `daycast {name}`"
     yield paragraph(sentence(command.description or ""))
-    own = [action for action in command._actions if action.dest not in {"help", "config"}]  # noqa: SLF001
+    own = [action for action in command._actions if action.dest not in {"help", "config"}]
     yield listed(_argument(action) for action in own)
     example = (command.epilog or "").removeprefix("example: ")
     yield f"Example: `{example}`" if example != f"daycast {name}" else ""

@@ -1,11 +1,10 @@
 """Draw the fan chart of the report, one station and one variable, as a picture for the documents.
 
-    python infra/draw_report_picture.py data [--station S0003] [--variable air_temperature_c] [--out report.png]
+    python tests/house/draw_report_picture.py data [--station S0003] [--variable air_temperature_c] [--out report.png]
 
 Reads the published file of the data folder (after `make run`: data/published.duckdb) and writes src/daycast/guide/report.png:
 what was observed in the two days before the newest forecast, and its median with the 50 and 90 % intervals.
 """
-# ruff: noqa: INP001 - a program, not a package
 
 import argparse
 from pathlib import Path
@@ -20,7 +19,7 @@ import vl_convert
 from daycast.report.charts import CHAMPION_COLOR
 from daycast.variables import BUILT_IN, Variable
 
-PICTURE = Path(__file__).parents[1] / "src/daycast/guide/report.png"
+PICTURE = Path(__file__).parents[2] / "src/daycast/guide/report.png"
 INK, SOFT, GRID = "#22272e", "#6a737d", "#e3e7ec"
 WIDTH, HEIGHT, SCALE = 604, 250, 2  # pixels of the plot, and of the picture for each of them
 OBSERVED_HOURS = 48
