@@ -54,7 +54,7 @@ def test_a_reloaded_network_of_any_kind_forecasts_bit_for_bit_the_same(
     for net in members:
         torch.nn.init.normal_(net.head.weight)
     forecaster.network = Ensemble(members).eval()
-    forecaster.header = replace(forecaster.header, config=config, ensemble_size=(cell, cell))
+    forecaster.header = replace(forecaster.header, config=config, members=(cell, cell))
     save_checkpoint(forecaster, tmp_path / "copy.safetensors")
     again = load_checkpoint(tmp_path / "copy.safetensors", "cpu")
     batch, linear = make_batch(3, C), torch.randn(3, 24, V)

@@ -33,7 +33,7 @@ def retrain(settings: Settings, now, **model) -> Outcome:
 def fit_baselines(folder) -> None:
     settings = small_settings(folder)
     ingest_source(settings, settings.sources[0], TRAINED_AT)
-    retrain(settings, TRAINED_AT, members=0)
+    retrain(settings, TRAINED_AT, ensemble_size=0)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import sys
 import torch
-from daycast.model.device import give_back_memory, map_large_blocks
+from daycast.model.device import trim_memory, map_large_blocks
 
 def held_mb():
     with open("/proc/self/status") as file:
@@ -25,7 +25,7 @@ for _ in range(10):
     small.append(torch.ones(250_000))  # 1 MB: too large for a hole that the imports left, so it lies behind the large one
 del large
 freed = held_mb() - before
-give_back_memory()
+trim_memory()
 print(freed, held_mb() - before)
 """
 

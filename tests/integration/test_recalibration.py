@@ -126,7 +126,7 @@ def test_a_record_says_which_windows_weights_forecast_that_no_longer_serve(train
         before = record.issued < hours_between(EPOCH, until)
         assert before.any()
         assert not before.all()
-        assert torch.equal(record.former, before & refreshed)
+        assert torch.equal(record.superseded, before & refreshed)
 
 
 def test_the_view_sets_what_came_against_what_was_promised(trained) -> None:

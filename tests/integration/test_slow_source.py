@@ -104,7 +104,7 @@ def test_a_slot_that_cannot_be_given_back_takes_nothing_back(turns, tmp_path, mo
     _without_publication(monkeypatch, lambda *_: None)
     settings = Settings.model_validate({}, context={"folder": tmp_path})
     assert slots.warehouse_task(publish_tables).fn(settings, NOW) == settings.published
-    assert "the slot of the warehouse is free only in a minute: OSError: the server is gone" in caplog.text
+    assert "the warehouse slot becomes free only in a minute: OSError: the server is gone" in caplog.text
 
 
 def weather(request: Request) -> Answer:
