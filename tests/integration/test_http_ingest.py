@@ -46,7 +46,7 @@ def weather(request: Request) -> Answer:
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
-    monkeypatch.setattr("daycast.sources.http.transport.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.response.FIRST_BACKOFF_S", 0.01)
 
     def settings(url: str, **http: object) -> Settings:
         source = {

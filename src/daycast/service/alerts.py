@@ -71,7 +71,8 @@ def _write_block(server: Server, alert_url: str) -> str:
 def _request(url: str) -> str | None:
     """What is wrong with the answer of the URL, in words that do not contain it; None if nothing is."""
     from daycast.sources.http.auth import Auth  # noqa: PLC0415
-    from daycast.sources.http.transport import TransientError, Transport  # noqa: PLC0415
+    from daycast.sources.http.response import TransientError  # noqa: PLC0415
+    from daycast.sources.http.transport import Transport  # noqa: PLC0415
 
     secret = Auth(secret=url)
     try:

@@ -6,4 +6,4 @@ import pytest
 @pytest.fixture
 def short_backoff(monkeypatch):
     """Whoever asks again asks soon."""
-    monkeypatch.setattr("daycast.sources.http.transport.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("daycast.sources.http.response.FIRST_BACKOFF_S", 0.01)

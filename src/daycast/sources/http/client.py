@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from daycast.errors import SourceError
 from daycast.sources.batch import find_stop
 from daycast.sources.http.auth import Credential, HttpSettings, read_auth
-from daycast.sources.http.transport import PermanentError, Response, TransientError, backoff_s
+from daycast.sources.http.response import PermanentError, Response, TransientError, backoff_s
 
 __all__ = ["Body", "Client", "Credential", "HttpSettings"]
 

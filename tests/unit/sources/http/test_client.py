@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import Stop, StoppedError, current_stop
-from daycast.sources.http import transport
+from daycast.sources.http import response as http_response
 from daycast.sources.http.client import Client, Credential, HttpSettings
-from daycast.sources.http.transport import PermanentError
+from daycast.sources.http.response import PermanentError
 from unit.sources.http_server import Answer, Request, serve
 
 SECRET = "pa ss/w0rd&x"  # noqa: S105 (made up, with characters that addresses escape)
@@ -256,7 +256,7 @@ def test_compressed_json_of_several_members_is_read(client):
 
 
 def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client, monkeypatch):
-    monkeypatch.setattr(transport, "MAX_BYTES", 1000)
+    monkeypatch.setattr(http_response, "MAX_BYTES", 1000)
     packed = gzip.compress(b" " * 100_000)
     assert len(packed) < 1000
     with serve(in_turn(Answer(body=b" " * 1001), Answer(body=packed, headers={"Content-Encoding": "gzip"}))) as server:
@@ -266,11 +266,11 @@ def test_a_body_beyond_the_bound_is_refused_as_it_comes_and_as_it_unpacks(client
 
 
 def test_a_body_that_unpacks_to_far_more_than_is_read_takes_no_more_memory_than_that(monkeypatch):
-    monkeypatch.setattr(transport, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(http_response, "MAX_BYTES", 2**20)
     packed = gzip.compress(b" " * 100 * 2**20)
     tracemalloc.start()
     with pytest.raises(PermanentError):
-        transport.decode(packed, "gzip")
+        http_response.decode(packed, "gzip")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20
