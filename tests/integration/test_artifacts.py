@@ -12,8 +12,9 @@ from daycast.model.training.trainer import Progress
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.publish import draw_forecast
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_chart_of_a_forecast_is_an_image_that_needs_nothing_else(trained):
     rows = issue_forecasts(trained.settings, trained.at)
     kind, _, data = draw_forecast(trained.settings, trained.at, rows).partition(",")

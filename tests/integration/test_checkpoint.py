@@ -17,6 +17,8 @@ from daycast.quality.flags import keep_usable
 from daycast.times import DAY
 from daycast.warehouse.observations import read_stations, read_versions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoint(trained_once) -> Path:

@@ -26,6 +26,8 @@ from daycast.steps.train import find_champion, fit_snapshot, write_snapshot
 from daycast.times import HOUR
 from daycast.variables import BUILT_IN
 
+pytestmark = pytest.mark.slow
+
 
 class KilledError(Exception):
     """The moment the plug was pulled."""
@@ -59,7 +61,6 @@ def whole(snapshot: Path, config: ModelConfig, tmp_path_factory: pytest.TempPath
     return fit_snapshot(snapshot, tmp_path_factory.mktemp("whole"), BUILT_IN, config, lambda _: None)
 
 
-@pytest.mark.slow
 def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_not_and_nothing_else(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
 ) -> None:
@@ -73,7 +74,6 @@ def test_a_fit_that_was_killed_and_began_again_leaves_the_bytes_of_one_that_was_
     assert again.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.slow
 def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_checkpoint_holds(
     snapshot: Path, config: ModelConfig, tmp_path: Path
 ) -> None:
@@ -88,7 +88,6 @@ def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_che
     assert [path.name for path in planned.parent.iterdir()] == [planned.name]  # the plan goes with the states
 
 
-@pytest.mark.slow
 def test_a_checkpoint_that_was_damaged_is_made_again(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,7 +122,6 @@ def test_two_snapshots_at_once_do_not_share_a_file(trained, monkeypatch: pytest.
     assert sorted(settings.snapshots.iterdir()) == sorted(expected)
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_network_on_windows_of_their_own(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +147,6 @@ def test_processes_that_fail_are_a_model_error(
         fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)
 
 
-@pytest.mark.slow
 def test_a_warm_start_begins_with_what_the_champion_came_to(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path
 ) -> None:

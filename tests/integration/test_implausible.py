@@ -11,6 +11,8 @@ from daycast.steps.forecast import issue_forecasts
 from daycast.steps.publish import publish_tables, summarise
 from daycast.warehouse.publish.query import query_published
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_lies_far_outside_anything_observed_is_published_with_a_flag(
     trained, caplog: pytest.LogCaptureFixture

@@ -14,6 +14,8 @@ from daycast.settings import Settings
 from daycast.sources.files import csv_table
 from daycast.steps.ingest import ingest_source
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2025, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 with_memory_shown = pytest.mark.skipif(
@@ -61,7 +63,6 @@ def hours(first: int, last: int, value: str = "1") -> str:
     return "".join(f"a,{START + timedelta(hours=hour):%Y-%m-%dT%H:%MZ},{value}\n" for hour in range(first, last))
 
 
-@pytest.mark.slow
 @with_memory_shown
 def test_gzip_of_300_megabytes_of_digits_is_refused_in_one_line_and_little_memory(tmp_path):
     path = tmp_path / "a.csv.gz"
@@ -73,7 +74,6 @@ def test_gzip_of_300_megabytes_of_digits_is_refused_in_one_line_and_little_memor
     assert told == f"{path} has a line of more than 1,048,576 bytes, the limit: is it a table with one row per line?"
 
 
-@pytest.mark.slow
 @with_memory_shown
 def test_a_large_file_is_read_in_the_memory_of_a_piece(tmp_path):
     path = tmp_path / "a.csv.gz"

@@ -19,6 +19,8 @@ from daycast.times import HOUR, UTC_TIME, parse_time
 from daycast.warehouse.forecasts import replace_forecasts
 from daycast.warehouse.models import ModelEntry, register_model
 
+pytestmark = pytest.mark.slow
+
 NOW = parse_time("2026-03-01T10:03")
 T0 = parse_time("2026-03-01T10:00")
 DAY = timedelta(days=1)
@@ -141,7 +143,6 @@ def test_what_was_observed_after_the_moment_of_the_run_breaks_no_silence(setting
     assert [one.station_id for one in summarise(settings, NOW, [], None).silent] == ["S0002"]
 
 
-@pytest.mark.slow
 def test_the_page_needs_no_network_and_is_small(settings):
     _ingest(settings)
     _serve(settings)

@@ -8,7 +8,7 @@ import string
 from datetime import UTC, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from daycast.errors import ConfigError
@@ -42,6 +42,7 @@ PASSWORDS = st.text(string.ascii_letters + string.digits + "!$%^*~.-_+", min_siz
 @pytest.mark.parametrize("text", NAMED)
 @given(password=PASSWORDS)
 def test_what_stands_where_secrets_stand_is_not_shown(text: str, password: str) -> None:
+    assume(password not in text)
     shown = redact(f"source 'garden': {text.format(password)}")
     assert password not in shown
     assert MASK in shown
