@@ -42,12 +42,14 @@ EXTERNAL_FORECAST_KEYS: dict[str, pl.DataType] = {  # of an external forecast
     "valid_at": UTC_TIME,  # the full hour it is about
     "received_at": UTC_TIME,  # when we could first have known it
 }
-PROBLEM_SCHEMA: dict[str, pl.DataType] = {
-    "row_number": pl.UInt32(),  # index into SourceBatch.readings, from 0
-    "column": pl.String(),  # as the source names it
-    "value": pl.String(),  # as the source wrote it
-    "reason": pl.String(),  # what is wrong with it, in words
-}
+PROBLEM_SCHEMA = pl.Schema(
+    {
+        "row_number": pl.UInt32(),  # index into SourceBatch.readings, from 0
+        "column": pl.String(),  # as the source names it
+        "value": pl.String(),  # as the source wrote it
+        "reason": pl.String(),  # what is wrong with it, in words
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ _SHOWN_HISTORY = 48 * HOUR  # of observations before the hour of issue
 _REJECTIONS_WINDOW = timedelta(days=7)
 
 
-def publish_tables(settings: Settings, now: datetime, until: datetime | None = None) -> Path:  # noqa: ARG001 - as each output
+def publish_tables(settings: Settings, now: datetime, _until: datetime | None = None) -> Path:
     """Replace the published file by one with the present tables of the warehouse. Returns its path.
 
-    All tables are published, whatever `until` is.
+    All tables are published, whatever the moment of `--until` is.
     """
     with settings.warehouse.write(now) as con:
         publish(con, settings.published, settings.publish.parquet_above)
