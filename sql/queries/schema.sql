@@ -93,7 +93,7 @@ from (values
     ('origin', 'The file or address it came from.'),
     ('p_value', 'Of the paired test over days: how likely such an advantage is by chance.'),
     ('promoted_at', 'When it last became champion.'),
-    ('promoted_by', 'How it last became champion: holdout (judgement in earlier versions), hand or rollback.'),
+    ('promoted_by', 'How it last became champion: holdout, hand or rollback.'),
     ('publication_id', 'A new one each time the file is made.'),
     ('q05', 'The 5 % quantile: 5 in 100 observations should lie below.'),
     ('q10', 'The 10 % quantile.'),
