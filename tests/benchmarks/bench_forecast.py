@@ -84,9 +84,9 @@ def compare_with_dask(settings, folder: Path) -> None:
     @flow
     def issue(settings) -> tuple[float, float]:
         started = time.perf_counter()
-        with mapping_blocks(settings) as quantile_steps:
+        with mapping_blocks(settings) as map_blocks:
             ready = time.perf_counter()
-            issue_forecasts(settings, UNTIL, T0, quantile_steps=quantile_steps)
+            issue_forecasts(settings, UNTIL, T0, map_blocks=map_blocks)
             done = time.perf_counter()
         return done - ready, time.perf_counter() - started
 
@@ -130,7 +130,7 @@ def bare_forward_seconds(forecaster, versions: pl.DataFrame, places: pl.DataFram
             batch = windows.gather(at, torch.full_like(at, HISTORY_HOURS - 1))
             linear = linear_forecast(weights, batch, V, path_features)
             started = time.perf_counter()
-            forecaster.panel(batch, linear)
+            forecaster.network(batch, linear)
             seconds += time.perf_counter() - started
         times.append(seconds)
     return float(np.min(times))

@@ -40,12 +40,12 @@ def main() -> None:
         versions, stations, forecaster.header.channels, versions["observed_at"].min(), versions["observed_at"].max()
     )
     windows, rng = forecaster.open(panel), np.random.default_rng(1)
-    origins = [rng.integers(200, panel.hours - 24, CONFIG.batch) for _ in range(READY)]
-    at = [rng.integers(0, len(panel.stations), CONFIG.batch) for _ in range(READY)]
-    hide = [draw_outages(CONFIG.batch, CONFIG.input_dropout, rng) for _ in range(READY)]
+    origins = [rng.integers(200, panel.hours - 24, CONFIG.batch_size) for _ in range(READY)]
+    at = [rng.integers(0, len(panel.stations), CONFIG.batch_size) for _ in range(READY)]
+    hide = [draw_outages(CONFIG.batch_size, CONFIG.input_dropout, rng) for _ in range(READY)]
     index = [(torch.from_numpy(s), torch.from_numpy(t), *h) for s, t, h in zip(at, origins, hide, strict=True)]
     ready = [windows.gather(*part) for part in index]
-    net = copy.deepcopy(forecaster.panel.members[0])
+    net = copy.deepcopy(forecaster.network.members[0])
     weights = forecaster.linear.path
     linear = [linear_forecast(weights, batch, net.targets, path_features) for batch in ready]
     net.requires_grad_(requires_grad=True)
@@ -62,7 +62,7 @@ def main() -> None:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
-        return STEPS * CONFIG.batch / (time.perf_counter() - started)
+        return STEPS * CONFIG.batch_size / (time.perf_counter() - started)
 
     bare_epoch()
     fit_forecaster(
@@ -73,7 +73,7 @@ def main() -> None:
     gather = milliseconds(lambda i: windows.gather(*index[i]))
     path = milliseconds(lambda i: linear_forecast(weights, ready[i], net.targets, path_features))
     say("training", windows_per_s=ours, bare_windows_per_s=bare, ratio=ratio, limit=0.85, gather_ms=gather,
-        linear_path_ms=path, bare_step_ms=1000 * CONFIG.batch / bare, threads=torch.get_num_threads())  # fmt: skip
+        linear_path_ms=path, bare_step_ms=1000 * CONFIG.batch_size / bare, threads=torch.get_num_threads())  # fmt: skip
 
 
 def milliseconds(work) -> float:
