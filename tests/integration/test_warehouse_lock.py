@@ -90,6 +90,18 @@ def test_frames_have_their_names_for_the_length_of_the_block_alone(tmp_path: Pat
             con.execute("from new_readings")
 
 
+def test_whoever_reads_cannot_write_and_leaves_the_warehouse_open_to_the_next(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "w.duckdb", [])
+    with pytest.raises(duckdb.TransactionException, match="read-only"), warehouse.read(NOW) as con:
+        con.execute("insert into watermarks values ('garden', $1)", [NOW])
+    with warehouse.read(NOW) as con:
+        assert con.execute("from watermarks").fetchall() == []
+    with warehouse.write(NOW) as con:
+        con.execute("insert into watermarks values ('garden', $1)", [NOW])
+    with warehouse.read(NOW) as con:
+        assert con.execute("select source from watermarks").fetchall() == [("garden",)]
+
+
 def test_times_come_back_in_utc(tmp_path: Path) -> None:
     with Warehouse(tmp_path / "w.duckdb", []).write(NOW) as con:
         assert con.execute("select timestamptz '2026-02-01 02:00:00+02'").fetchall() == [(NOW,)]

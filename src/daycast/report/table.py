@@ -46,6 +46,7 @@ class _Column:
 
     @property
     def width(self) -> int:
+        """The width of the widest cell, the heading included."""
         return max(map(cells, (self.name, *self.texts)))
 
 

@@ -80,10 +80,12 @@ class _SingleFaults:
     draws: NDArray[np.float64]  # (faults, 3): variable, size, sign
 
     def of(self, level: str, fault: str) -> "_SingleFaults":
+        """The faults of this level ("row" or "value") and this name."""
         chosen = self.fault == list(_PROBABILITIES).index((level, fault))
         return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
 
     def of_variable(self, name: str) -> "_SingleFaults":
+        """The faults that befall this variable."""
         chosen = np.floor(self.draws[:, 0] * len(VARIABLES)) == VARIABLES.index(name)
         return replace(self, row=self.row[chosen], fault=self.fault[chosen], draws=self.draws[chosen])
 
