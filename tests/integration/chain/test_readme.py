@@ -23,7 +23,7 @@ def test_the_readme_shows_commands():
 
 
 ON_ALL_CORES = (
-    "--numprocesses $(.venv/bin/python -c 'import os; print(min(os.cpu_count(), 3) + 3)') "
+    "--numprocesses $(.venv/bin/python -c 'import os; print(min(os.cpu_count(), 3) + 2)') "
     "--dist loadfile --no-loadscope-reorder --durations 25"
 )
 TARGETS = {
