@@ -49,13 +49,6 @@ class Hindcasts:
         parts = (self.truth, self.known_from, self.issued, self.hour, self.inputs, self.masked, self.superseded)
         return Hindcasts(quantiles, *(part[rows] for part in parts))
 
-    def as_of(self, now: int) -> "Hindcasts":
-        """What was known at an hour since 1970: windows issued before it, and truth known by it."""
-        issued = self.select(self.issued < now)
-        truth = issued.truth.masked_fill((issued.known_from > now)[..., None], torch.nan)
-        rest = (issued.known_from, issued.issued, issued.hour, issued.inputs, issued.masked, issued.superseded)
-        return Hindcasts(issued.quantiles, truth, *rest)
-
 
 def first_hindcast(header: Header, now: datetime) -> datetime:
     """The first hour of issue that a calibration at `now` learns from: after training, and at most LOOK_BACK_DAYS ago."""

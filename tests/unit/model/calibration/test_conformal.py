@@ -32,8 +32,8 @@ def test_the_weighted_quantile_is_the_smallest_value_that_its_share_of_the_weigh
     values = np.array([[3.0, 1.0, 2.0, np.nan], [np.nan] * 4], dtype=np.float32)
     weights = np.array([1.0, 2.0, 1.0, 5.0])  # in order: 1 weighs 2, 2 weighs 1, 3 weighs 1
     for level, expected in ((0.4, 1.0), (0.5, 1.0), (0.6, 2.0), (0.75, 2.0), (0.8, 3.0), (1.0, 3.0)):
-        found = weighted_quantiles(values, weights, np.array([level, level]))
-        np.testing.assert_array_equal(found, [expected, np.nan])
+        found = weighted_quantiles(values, weights[None], np.array([[level]]))
+        np.testing.assert_array_equal(found, [[[expected], [np.nan]]])
 
 
 def test_weighted_quantiles_of_many_values_are_those_of_a_plain_sort() -> None:
@@ -41,12 +41,19 @@ def test_weighted_quantiles_of_many_values_are_those_of_a_plain_sort() -> None:
     values = rng.choice(
         np.array([-np.inf, -2.5, -1e-30, -0.0, 0.0, 1e-30, 0.5, 7.0, np.inf, np.nan, -np.nan], np.float32), (40, 90)
     )
-    weights, level = rng.integers(0, 4, 90), rng.random(40)
-    found = weighted_quantiles(values, weights, level)
-    for row, share, quantile in zip(values, level, found, strict=True):
-        repeated = np.repeat(row, weights)
-        repeated = np.sort(repeated[~np.isnan(repeated)])
-        assert quantile == repeated[np.ceil(share * len(repeated)).astype(int) - 1]
+    weights, levels = rng.integers(0, 4, (3, 90)), rng.random((40, 2))
+    found = weighted_quantiles(values, weights, levels)
+    for weight, quantiles in zip(weights, found, strict=True):
+        for row, shares, own in zip(values, levels, quantiles, strict=True):
+            repeated = np.repeat(row, weight)
+            repeated = np.sort(repeated[~np.isnan(repeated)])
+            np.testing.assert_array_equal(own, repeated[np.ceil(shares * len(repeated)).astype(int) - 1])
+
+
+def test_fixed_distances_from_the_median_are_only_a_faster_way_to_the_same_calibration() -> None:
+    plain = hindcasts(bias=0.5, spread=1.4)
+    varied = plain.quantiles["gru"] * torch.linspace(0.999, 1.001, len(plain.issued))[:, None, None, None]
+    assert_close(calibrate(plain, NOW)["gru"], calibrate(replace(plain, quantiles={"gru": varied}), NOW)["gru"])
 
 
 @pytest.mark.parametrize("spread", [0.6, 1.0, 1.8])
@@ -87,6 +94,11 @@ def test_what_was_issued_later_changes_nothing() -> None:
 def assert_equal(one: Calibration, other: Calibration) -> None:
     for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def assert_close(one: Calibration, other: Calibration) -> None:
+    for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0.01, atol=0.01)
 
 
 def test_every_hour_of_issue_learns_from_similar_hours() -> None:
