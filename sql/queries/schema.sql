@@ -161,20 +161,26 @@ select
 from migrations
 order by name;
 
--- name: select_migrations_table
--- Not from duckdb_tables(), which asks for the size of each table, also of those in a lake's catalogue.
-select distinct table_name
-from duckdb_columns()
-where table_name = 'migrations'
-    and schema_name = 'main'
-    and database_name = current_database();
-
 -- name: select_observation_columns
 select column_name
 from duckdb_columns()
 where table_name = 'observation_versions'
     and schema_name = 'main'
-    and database_name = current_database();
+    and database_name = current_database()
+order by column_index;
+
+-- name: select_schema
+-- The columns that tell whether the schema is current. Not from duckdb_tables(), which asks for the size of each table, also of
+-- those in a lake's catalogue.
+select
+    table_name,
+    column_name,
+    comment
+from duckdb_columns()
+where table_name in ('migrations', 'external_forecasts', 'observation_versions')
+    and schema_name = 'main'
+    and database_name = current_database()
+order by table_name, column_index;
 
 -- name: select_tables
 -- Every table except migrations: those that a copy of the warehouse must have.
@@ -189,12 +195,4 @@ order by table_name;
 select view_name
 from duckdb_views()
 where schema_name = 'main'
-    and database_name = current_database();
-
--- name: select_views_checksum
-select comment
-from duckdb_columns()
-where table_name = 'migrations'
-    and column_name = 'checksum'
-    and schema_name = 'main'
     and database_name = current_database();

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -25,18 +26,19 @@ _COMMENT, _WORD = re.compile(r"--[^\n]*|'[^']*'"), re.compile(r"\w+")
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
     """Whether `migrate`, `add_variable_columns` and `renew_views` have nothing to do. Writes nothing; raises like `migrate`."""
-    if not con.execute(statement("select_migrations_table")).fetchall():
+    columns = {(table, column): comment for table, column, comment in con.execute(statement("select_schema")).fetchall()}
+    if ("migrations", "name") not in columns:
         return False
     applied = dict(con.execute(statement("select_migrations")).fetchall())
     files = {path.stem: path for path in (sql_folder() / "migrations").glob("*.sql")}
     _check_applied(applied, files)
-    existing = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
-    if set(files) != set(applied) or any(variable.name not in existing for variable in variables):
+    if set(files) != set(applied) or any(("external_forecasts", one.name) not in columns for one in variables):
         return False
     views = {name for (name,) in con.execute(statement("select_views")).fetchall()}
     if not {path.stem for path in (sql_folder() / "views").glob("*.sql")} <= views:  # one was dropped by hand
         return False
-    return con.execute(statement("select_views_checksum")).fetchall() == [(_checksum_of_views(con),)]
+    observed = tuple(column for table, column in columns if table == "observation_versions")
+    return columns["migrations", "checksum"] == _checksum_of_views(observed)
 
 
 def migrate(con: duckdb.DuckDBPyConnection, now: datetime) -> list[str]:
@@ -79,8 +81,7 @@ def for_each_check(con: duckdb.DuckDBPyConnection, text: str) -> str:
     """The text of a migration, with each statement that contains {check} repeated for every variable's check column."""
     if "{check}" not in text:
         return text
-    columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
-    checks = [quoted(name) for name in columns if name.endswith("_check")]
+    checks = [quoted(name) for name in _observation_columns(con) if name.endswith("_check")]
     parts = text.split(";")
     return ";".join(
         "; ".join(part.replace("{check}", c) for c in checks) if "{check}" in part else part for part in parts
@@ -127,7 +128,7 @@ def renew_views(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("begin")
     try:
         create_views(con)
-        con.execute(f"comment on column migrations.checksum is {literal(_checksum_of_views(con))}")
+        con.execute(f"comment on column migrations.checksum is {literal(_checksum_of_views(_observation_columns(con)))}")
         con.execute("commit")
     except BaseException:
         con.execute("rollback")
@@ -136,21 +137,25 @@ def renew_views(con: duckdb.DuckDBPyConnection) -> None:
 
 def create_views(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()) -> None:
     """(Re)create every view and macro, in an order in which each finds what it reads. Skips `as_tables`, which are tables."""
-    for definition in _definitions(con, as_tables):
+    for definition in _definitions(sql_folder(), _observation_columns(con), frozenset(as_tables)):
         con.execute(definition)
 
 
-def _checksum_of_views(con: duckdb.DuckDBPyConnection) -> str:
-    return "views " + _checksum("\n".join(_definitions(con)))
+def _observation_columns(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    return tuple(name for (name,) in con.execute(statement("select_observation_columns")).fetchall())
 
 
-def _definitions(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()) -> list[str]:
+def _checksum_of_views(columns: tuple[str, ...]) -> str:
+    return "views " + _checksum("\n".join(_definitions(sql_folder(), columns, frozenset())))
+
+
+@cache
+def _definitions(folder: Path, columns: tuple[str, ...], as_tables: frozenset[str]) -> list[str]:
     """The statements that create the views, except those in `as_tables`, and then the macros.
 
-    In a view, {marks} stands for the (flag, check) columns of every variable, in the form that unpivot takes, and {medians}
-    for one column of median forecasts per variable.
+    columns: of observation_versions. In a view, {marks} stands for the (flag, check) columns of every variable, in the form
+    that unpivot takes, and {medians} for one column of median forecasts per variable.
     """
-    columns = [name for (name,) in con.execute(statement("select_observation_columns")).fetchall()]
     variables = [name for name in columns if check_column(name) in columns]
     flag_pairs = ", ".join(
         f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
@@ -160,10 +165,10 @@ def _definitions(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()
     )
     views = {
         path.stem: path.read_text().replace("{marks}", flag_pairs).replace("{medians}", medians)
-        for path in sorted((sql_folder() / "views").glob("*.sql"))
+        for path in sorted((folder / "views").glob("*.sql"))
         if path.stem not in as_tables
     }
-    return order_views(views) + [path.read_text() for path in sorted((sql_folder() / "macros").glob("*.sql"))]
+    return order_views(views) + [path.read_text() for path in sorted((folder / "macros").glob("*.sql"))]
 
 
 def order_views(views: dict[str, str]) -> list[str]:

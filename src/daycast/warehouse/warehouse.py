@@ -76,8 +76,6 @@ class Warehouse:
         """A connection that reads and writes. Use `transaction` for changes that belong together."""
         with _slot.get()(), explain_failures(self.where), self._open(now, wait_s) as con:
             try:
-                if not is_current(con, self.variables):
-                    _complete_schema(con, self.variables, now)
                 yield con
             except RuntimeError as error:
                 raise_interrupt(error)
@@ -85,7 +83,7 @@ class Warehouse:
 
     def _open(self, now: datetime, wait_s: float) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         if isinstance(self.where, Lake):
-            return open_lake(self.where, SETTINGS, wait_s)
+            return _open_current_lake(self.where, self.variables, now, wait_s)
         return _open_file(self.where, self.variables, now, wait_s)
 
 
@@ -97,6 +95,17 @@ def holding_slot(slot: Callable[[], AbstractContextManager[None]]) -> Iterator[N
         yield
     finally:
         _slot.reset(token)
+
+
+@contextmanager
+def _open_current_lake(
+    lake: Lake, variables: Iterable[Variable], now: datetime, wait_s: float
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the lake, brought to the newest schema."""
+    with open_lake(lake, SETTINGS, wait_s) as con:
+        if not is_current(con, variables):
+            _complete_schema(con, variables, now)
+        yield con
 
 
 @contextmanager
