@@ -26,7 +26,9 @@ _COMMENT, _WORD = re.compile(r"--[^\n]*|'[^']*'"), re.compile(r"\w+")
 
 def is_current(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> bool:
     """Whether `migrate`, `add_variable_columns` and `renew_views` have nothing to do. Writes nothing; raises like `migrate`."""
-    columns = {(table, column): comment for table, column, comment in con.execute(statement("select_schema")).fetchall()}
+    columns = {
+        (table, column): comment for table, column, comment in con.execute(statement("select_schema")).fetchall()
+    }
     if ("migrations", "name") not in columns:
         return False
     applied = dict(con.execute(statement("select_migrations")).fetchall())
@@ -128,7 +130,9 @@ def renew_views(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("begin")
     try:
         create_views(con)
-        con.execute(f"comment on column migrations.checksum is {literal(_checksum_of_views(_observation_columns(con)))}")
+        con.execute(
+            f"comment on column migrations.checksum is {literal(_checksum_of_views(_observation_columns(con)))}"
+        )
         con.execute("commit")
     except BaseException:
         con.execute("rollback")
