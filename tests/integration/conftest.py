@@ -1,19 +1,23 @@
 """A small simulated network in a real warehouse, with a champion; made once, copied for each test that alters it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from daycast.files import atomic_write
 from daycast.model.checkpoint import read_header
 from daycast.settings import Settings
 from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import fit_snapshot, register, write_snapshot
+from daycast.variables import BUILT_IN
+from daycast.warehouse import warehouse
 from daycast.warehouse.models import promote_model
+from daycast.warehouse.warehouse import Warehouse
 from integration.made_once import made_once
 
 TRAINED_AT = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
@@ -31,6 +35,22 @@ MODEL = {
     "inputs": ["relative_humidity_pct"],  # the more, the longer a fit takes
     "device": "cpu",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every new warehouse of this process begins as a copy of one that was migrated: migrating takes longer than most tests."""
+    migrated = tmp_path_factory.mktemp("migrated") / "warehouse.duckdb"
+    with Warehouse(migrated, BUILT_IN.values()).write(datetime(2026, 1, 1, tzinfo=UTC)):
+        pass
+
+    def create(path: Path) -> None:
+        with atomic_write(path, exclusive=True) as draft:
+            shutil.copyfile(migrated, draft)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warehouse, "_create", create)
+        yield
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,16 @@ def published(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Path:
     return tmp_path / "published.duckdb"
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Read only: use `published` to write."""
+    folder = tmp_path_factory.mktemp("published")
+    with Warehouse(folder / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
+        con.execute("insert into stations (station_id) values ('first')")
+        publish(con, folder / "published.duckdb")
+    return folder / "published.duckdb"
+
+
 def test_a_reader_keeps_the_old_file_while_the_new_one_is_moved_into_place(
     con: duckdb.DuckDBPyConnection, published: Path
 ) -> None:
@@ -94,15 +104,15 @@ def test_a_publication_that_fails_leaves_nothing_behind(
     assert query_published(published, "select count(*) from external_forecasts").rows() == [(1,)]
 
 
-def test_public_tables_and_every_view_are_there_and_private_ones_are_not(published: Path) -> None:
+def test_public_tables_and_every_view_are_there_and_private_ones_are_not(published_once: Path) -> None:
     views = {path.stem for path in (sql_folder() / "views").glob("*.sql")}
-    listed = query_published(published, "select table_name from information_schema.tables").rows()
+    listed = query_published(published_once, "select table_name from information_schema.tables").rows()
     assert {name for (name,) in listed} == {*PUBLIC_TABLES, *OWN_TABLES} | views
     for view in views:
-        assert query_published(published, f"select count(*) from {view}").rows() == [
+        assert query_published(published_once, f"select count(*) from {view}").rows() == [
             (0 if view != "station_coverage" else 1,)
         ]
-    assert query_published(published, "select count(*) from observations_as_of(now())").rows() == [(0,)]
+    assert query_published(published_once, "select count(*) from observations_as_of(now())").rows() == [(0,)]
 
 
 def test_the_comments_are_carried_over(con: duckdb.DuckDBPyConnection, published: Path) -> None:
@@ -116,11 +126,13 @@ def test_the_comments_are_carried_over(con: duckdb.DuckDBPyConnection, published
     assert set(con.execute(of_columns).fetchall()) < set(commented)
 
 
-def test_every_public_column_says_what_it_means(published: Path) -> None:
+def test_every_public_column_says_what_it_means(published_once: Path) -> None:
     silent = "select table_name, column_name from duckdb_columns() where comment is null and not internal order by all"
-    assert query_published(published, silent).rows() == []
+    assert query_published(published_once, silent).rows() == []
     twice = "select comment from duckdb_columns() where table_name = '{}' and column_name = 'value'"
-    meanings = {query_published(published, twice.format(name)).item() for name in ("forecasts", "rejected_readings")}
+    meanings = {
+        query_published(published_once, twice.format(name)).item() for name in ("forecasts", "rejected_readings")
+    }
     assert meanings == {
         "The median forecast, in the unit that the variable's name ends in.",
         "The value as it came.",
@@ -128,12 +140,12 @@ def test_every_public_column_says_what_it_means(published: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "folder"), [("duckdb_views", "views"), ("duckdb_functions", "macros")])
-def test_every_view_and_macro_asks_its_question(published: Path, kind: str, folder: str) -> None:
+def test_every_view_and_macro_asks_its_question(published_once: Path, kind: str, folder: str) -> None:
     name = {"views": "view_name", "macros": "function_name"}[folder]
-    said = dict(query_published(published, f"select {name}, comment from {kind}() where not internal").rows())
+    said = dict(query_published(published_once, f"select {name}, comment from {kind}() where not internal").rows())
     if kind == "duckdb_views":  # this one is a table there
         table = "from duckdb_tables() where table_name = 'latest_forecasts'"
-        said |= dict(query_published(published, f"select table_name, comment {table}").rows())
+        said |= dict(query_published(published_once, f"select table_name, comment {table}").rows())
     assert said.keys() == {path.stem for path in (sql_folder() / folder).glob("*.sql")}
     assert all("?" in comment for comment in said.values()), said
 
@@ -151,9 +163,9 @@ def test_the_comment_of_a_file_is_the_lines_it_begins_with() -> None:
         ("selec 1", 'syntax error at or near "selec"'),
     ],
 )
-def test_a_wrong_query_is_answered_in_one_line_that_helps(published: Path, query: str, says: str) -> None:
+def test_a_wrong_query_is_answered_in_one_line_that_helps(published_once: Path, query: str, says: str) -> None:
     with pytest.raises(WarehouseError) as caught:
-        query_published(published, query)
+        query_published(published_once, query)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "LINE" not in str(caught.value)
@@ -169,10 +181,10 @@ def test_a_wrong_query_is_answered_in_one_line_that_helps(published: Path, query
         "create or replace view champion as select 1 as x",
     ],
 )
-def test_a_query_may_not_write(published: Path, sql: str) -> None:
+def test_a_query_may_not_write(published_once: Path, sql: str) -> None:
     with pytest.raises(WarehouseError, match="the query failed"):
-        query_published(published, sql)
-    assert query_published(published, "select station_id from stations").rows() == [("first",)]
+        query_published(published_once, sql)
+    assert query_published(published_once, "select station_id from stations").rows() == [("first",)]
 
 
 @pytest.mark.parametrize(
@@ -189,11 +201,11 @@ def test_a_query_may_not_write(published: Path, sql: str) -> None:
         "export database '{folder}/dump'",
     ],
 )
-def test_a_query_may_not_reach_other_files(published: Path, sql: str) -> None:
-    folder = published.parent
+def test_a_query_may_not_reach_other_files(published_once: Path, sql: str) -> None:
+    folder = published_once.parent
     (folder / "secret.csv").write_text("word\nhush\n")
     with pytest.raises(WarehouseError, match="the query failed"):
-        query_published(published, sql.format(folder=folder))
+        query_published(published_once, sql.format(folder=folder))
     assert not (folder / "stolen.csv").exists()
     assert not (folder / "dump").exists()
 
