@@ -21,7 +21,7 @@ down: .venv/ready
 test: .venv/ready
 	$(PYTEST) -m 'not slow and not soak'
 
-# Beside those: runs killed in mid work, the lake on PostgreSQL and S3, Dask, training in several processes.
+# Beside those: runs killed in mid work, what goes wrong around a run, the lake on PostgreSQL and S3, Dask, several processes.
 test-all: .venv/ready
 	$(PYTEST) -m 'not soak'
 

@@ -4,9 +4,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# before anybody imports torch: there are more test processes than cores, and threads would wait for each other;
+# before anybody imports torch or polars: there are more test processes than cores, and threads would wait for each other;
 # the tests hold for any number
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 # a slow machine fails no test, and neither does chance: each run tries the same examples
 settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -23,7 +23,12 @@ class Place:
     """A folder in which daycast is up."""
 
     def __init__(self, folder: Path, history: str = "120d") -> None:
-        foreign = ("DAYCAST_", "PREFECT_", "PANDERA_")
+        foreign = (
+            "DAYCAST_",
+            "PREFECT_",
+            "PANDERA_",
+            "PYTHONDONTWRITEBYTECODE",
+        )  # a dozen processes would compile it all
         self.folder, self.home = folder, folder / "data" / "prefect"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         self.environment = clean | {"OMP_NUM_THREADS": "1"}
@@ -56,7 +61,7 @@ class Place:
                 if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
             assert time.monotonic() - started < PATIENCE_S, f"not within {PATIENCE_S:.0f} s"
-            time.sleep(0.2)
+            time.sleep(1)  # each question takes the server some hundredths of a second
 
     def trigger(self, *arguments: str) -> str:
         """Have a flow run; returns the run's id."""

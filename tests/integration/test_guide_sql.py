@@ -1,4 +1,4 @@
-"""Every query in README and guide can be planned against the schema, and what they create can be created."""
+"""Every query in README and guide runs on the schema, and what they create can be created."""
 
 import re
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 
 @pytest.mark.parametrize(("page", "query"), shown_queries(), ids=lambda value: " ".join(value.split())[:60])
-def test_a_query_that_is_shown_fits_the_schema(page: str, query: str, con: duckdb.DuckDBPyConnection) -> None:
+def test_a_query_that_is_shown_runs(page: str, query: str, con: duckdb.DuckDBPyConnection) -> None:
     if re.search(r"^create ", query, re.MULTILINE):
         con.execute("begin")
         con.execute(query)
         con.execute("rollback")
     else:
-        assert con.execute(f"explain {query}").fetchall()
+        con.execute(query).to_arrow_table()
 
 
 def test_there_are_queries_to_look_at() -> None:

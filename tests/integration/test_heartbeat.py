@@ -13,6 +13,8 @@ from daycast.times import HOUR
 from integration.listener import listening
 from unit.sources.http_server import Answer, serve
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 
 

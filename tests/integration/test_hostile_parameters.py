@@ -8,6 +8,8 @@ from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import choose_sources
 from daycast.steps.registry import promote, show_model
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = ["'; drop table forecasts; --", '"; drop table models; --', "../../../etc/passwd"]
 
 

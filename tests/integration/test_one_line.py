@@ -23,6 +23,8 @@ from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.warehouse import Warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
 SQL = ("sql", "select 1 as one", "--format", "csv")
 
@@ -272,7 +274,6 @@ def test_the_log_of_errors_is_no_link_to_a_file_of_somebody_else(place):
     assert other.read_text() == "precious"
 
 
-@pytest.mark.slow
 def test_the_log_of_errors_keeps_the_newest_and_stays_small(place):
     for number in range(60):
         log_unexpected(ValueError(f"number {number} " + "x " * 20_000), place / "data")

@@ -22,6 +22,8 @@ from daycast.variables import Variable
 from integration.by_hand import ByHand, by_hand
 from unit.sources.http_server import Answer, Request, serve
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 2, 1, tzinfo=UTC)
 NOW = START + timedelta(days=20)
 DAYS = 5  # a piece
@@ -146,7 +148,6 @@ def ingest_in_little_time(settings: Settings) -> Ingested:
     raise AssertionError
 
 
-@pytest.mark.slow
 def test_after_its_time_what_came_is_stored_and_the_next_run_takes_in_the_rest(tmp_path) -> None:
     slow = True
 

@@ -15,6 +15,8 @@ from daycast.errors import WarehouseError
 from daycast.variables import BUILT_IN
 from daycast.warehouse.warehouse import Warehouse, frames, transaction
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 HOLD = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.readline()"
 

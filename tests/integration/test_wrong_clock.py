@@ -24,6 +24,8 @@ from daycast.times import DAY, HOUR, floor_hour
 from daycast.variables import Variable
 from integration.by_hand import by_hand
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 4, 0, 5, tzinfo=UTC)
 YEARS = 3652 * DAY  # ten
 WARMTH = "air_temperature_c"
@@ -103,7 +105,6 @@ def watermark(settings: Settings) -> datetime:
     return time
 
 
-@pytest.mark.slow
 def test_a_clock_ten_years_ahead_once_does_not_silence_a_source(settings: Settings, warned) -> None:
     ingest(settings, NOW)
     ingest(settings, NOW + YEARS, last=NOW + HOUR)
@@ -127,7 +128,6 @@ def test_a_watermark_of_the_future_that_is_there_already_is_told_and_corrected(s
     assert "asked again from 2026-02-04T00:05Z on" in line
 
 
-@pytest.mark.slow
 def test_a_source_that_follows_the_clock_goes_on_as_well(tmp_path: Path, warned) -> None:
     """The simulated network tells of times that are still to come if it is asked for them."""
     source = {"kind": "simulated", "stations": 1, "history": "2d"}
@@ -140,7 +140,6 @@ def test_a_source_that_follows_the_clock_goes_on_as_well(tmp_path: Path, warned)
     assert sum("watermark 2026-03-16T00:05Z lies in the future" in line for line in warned()) == 1
 
 
-@pytest.mark.slow
 def test_corrections_that_a_clock_ahead_received_are_known_from_when_that_is_noticed(
     settings: Settings, warned
 ) -> None:
@@ -161,7 +160,6 @@ def test_corrections_that_a_clock_ahead_received_are_known_from_when_that_is_not
     assert [row for row in ask(settings, "from observation_versions order by all") if row[1] <= before[-1][1]] == before
 
 
-@pytest.mark.slow
 def test_a_second_correction_counts_though_the_clock_is_not_believed(settings: Settings) -> None:
     """An old archive: its newest observation is years ago, and each correction comes after the one before."""
     at = floor_hour(NOW) - 5 * HOUR
@@ -174,7 +172,6 @@ def test_a_second_correction_counts_though_the_clock_is_not_believed(settings: S
     assert ask(settings, values) == [(9.0,), (1.0,)]
 
 
-@pytest.mark.slow
 def test_a_clock_that_went_back_loses_nothing_and_rewrites_nothing(settings: Settings, warned) -> None:
     ingest(settings, NOW)
     run(settings, NOW)
@@ -193,7 +190,6 @@ def test_a_clock_that_went_back_loses_nothing_and_rewrites_nothing(settings: Set
     assert ask(settings, "select max(observed_at) from observations") == [(floor_hour(NOW) + 2 * HOUR,)]
 
 
-@pytest.mark.slow
 def test_a_jump_between_two_runs_is_told_once(settings: Settings, warned) -> None:
     run(settings, NOW)
     run(settings, NOW + 30 * DAY)
@@ -209,7 +205,6 @@ def test_a_jump_between_two_runs_is_told_once(settings: Settings, warned) -> Non
     assert ask(settings, "select max(started_at), max(as_of) from runs") == [(NOW + 30 * DAY + 2 * HOUR,) * 2]
 
 
-@pytest.mark.slow
 def test_scores_models_and_forecasts_of_a_clock_ahead_stop_nothing(trained, warned) -> None:
     settings, now = trained.settings, trained.at
     issue_forecasts(settings, now)
@@ -226,7 +221,6 @@ def test_scores_models_and_forecasts_of_a_clock_ahead_stop_nothing(trained, warn
     assert verify_forecasts(settings, now + 9 * HOUR) > 0
 
 
-@pytest.mark.slow
 def test_a_clock_ahead_does_not_have_everything_deleted(trained) -> None:
     settings = trained.settings.model_copy(update={"retention": RetentionSettings(forecasts_days=90, scores_days=90)})
     issue_forecasts(settings, trained.at)

@@ -153,6 +153,8 @@ def a_dry_run_starts_nothing(place: Place) -> None:
     done = place.run("trigger", "backfill", "since=2026-02-01", "--dry-run")
     assert done.stdout == 'would run backfill in pool cpu with since="2026-02-01"\n'
     assert not place.runs("backfill/backfill")
+    done = place.run("trigger", "retrain", "cell=lstm", "--dry-run")  # as the guide shows it
+    assert done.stdout == 'would run retrain in pool cpu with cell="lstm"\n'
 
 
 def what_is_no_time_is_refused_before_a_run_exists(place: Place) -> None:

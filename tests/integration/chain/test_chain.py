@@ -1,13 +1,12 @@
-"""`daycast run` from beginning to end, and again, and an hour later, and killed."""
+"""`daycast run` from beginning to end, and again, and an hour later."""
 
 import re
 import shlex
-import signal
 
 import duckdb
 import pytest
 
-from integration.chain.conftest import CHAIN, UNTIL
+from integration.chain.conftest import UNTIL
 from integration.chain.tables import copy_of, every_table, rows_of
 from integration.chain.test_readme import IN_TEXT, LINES
 
@@ -100,23 +99,6 @@ def test_an_hour_later_only_the_new_hour_is_ingested_and_the_past_is_scored(chai
     assert len(after["forecasts"]) == 2 * len(before["forecasts"])
     assert {row[5] for row in after["scores"]} == {"2026-06-01"}
     assert {row[4] for row in after["scores"]} == {"1", "2"}
-
-
-# the fit of baselines is evaluated before the network is trained, which is evaluated then
-POINTS = ("data/warehouse.duckdb", "rows delivered", "evaluated", "training lstm", "evaluated", "forecasts issued")
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_six_points_and_run_again_gives_the_tables_of_an_undisturbed_run(chain, daycast, tmp_path):
-    (tmp_path / "daycast.toml").write_text(CHAIN)
-    for point in POINTS:
-        killed = daycast(tmp_path, "run", clock=UNTIL, fatal=point)
-        assert killed.returncode == -signal.SIGKILL, f"the run did not come to {point!r}: {killed.stderr}"
-    done = daycast(tmp_path, "run", clock=UNTIL)
-    assert done.returncode == 0, done.stderr
-    disturbed, undisturbed = every_table(tmp_path), every_table(chain)
-    for table, rows in undisturbed.items():
-        assert disturbed[table] == rows, table
 
 
 @pytest.mark.slow

@@ -106,17 +106,6 @@ def test_a_forecast_as_of_the_past_is_made_by_who_was_champion_then(daycast, fol
         assert ask(folder, f"select distinct model_id from forecasts where {hour}") == [(who,)]
 
 
-def test_ingest_takes_in_what_was_received_by_then_and_says_when_it_did(daycast, tmp_path) -> None:
-    (tmp_path / "daycast.toml").write_text(CHAIN)
-    assert daycast(tmp_path, "ingest", "--until", BEFORE, clock=NOW).returncode == 0
-    times = "select max(received_at) <= $until, max(observed_at) > $until::timestamptz - interval 2 hour from readings"
-    assert ask(tmp_path, times.replace("$until", f"'{BEFORE}'")) == [(True, True)]
-    assert ask(tmp_path, "select received_until::varchar from watermarks") == [(text(BEFORE),)]
-    accounts = "select distinct received_until::varchar, ingested_at::varchar from batches"
-    assert ask(tmp_path, accounts) == [(text(BEFORE), text(NOW))]
-    assert ask(tmp_path, "select as_of::varchar, started_at::varchar from runs") == [(text(BEFORE), text(NOW))]
-
-
 def test_retrain_learns_from_what_was_known_then_and_registers_now(daycast, folder) -> None:
     known = {row[0] for row in ask(folder, "select model_id from models")}
     done = daycast(folder, "retrain", "--until", BEFORE, "--cell", "gru", clock=NOW)
@@ -171,13 +160,6 @@ def test_maintain_counts_back_from_then(daycast, folder) -> None:
     assert ask(folder, kept) == [("2026-06-05 06:00:00+00",)]
 
 
-def test_doctor_asks_the_sources_for_what_was_received_by_then(daycast, tmp_path) -> None:
-    (tmp_path / "daycast.toml").write_text(CHAIN)
-    done = daycast(tmp_path, "doctor", "--until", "2026-03-22T00:00:00Z", clock=NOW)
-    assert done.returncode == 0, done.stderr
-    assert "2026-01-01T00:00Z" in done.stdout  # eighty days before
-
-
 def test_backfill_and_backtest_stop_before_it(daycast, folder) -> None:
     span = ("--since", "2026-06-05T06:00:00Z", "--until", "2026-06-05T09:00:00Z")
     done = daycast(folder, "backfill", *span, clock=NOW)
@@ -191,12 +173,3 @@ def test_backfill_and_backtest_stop_before_it(daycast, folder) -> None:
     import json
 
     assert max(row["n"] for row in json.loads(done.stdout)) == 3 * 3  # hours of issue, stations
-
-
-def test_a_first_run_on_an_old_archive_forecasts_and_says_that_nobody_was_served(daycast, tmp_path) -> None:
-    (tmp_path / "daycast.toml").write_text(CHAIN)
-    done = daycast(tmp_path, "run", "--until", BEFORE, clock=NOW)
-    assert done.returncode == 0, done.stderr
-    assert ask(tmp_path, "select count(*), bool_and(backfilled) from forecasts") == [(3 * 4 * 24, True)]
-    assert ask(tmp_path, "select distinct registered_at::varchar from models") == [(text(NOW),)]
-    assert "2026-05-24 06:00" in done.stdout

@@ -120,6 +120,23 @@ def test_file_to_lake_to_file_leaves_every_table_equal(trained, copy_of, new_lak
     assert_same_tables(before, tables(trained.settings), exact=True)
 
 
+def test_the_commands_of_the_guide_move_the_warehouse_to_the_lake_and_back(
+    trained, copy_of, new_lake: Callable[[], Lake]
+) -> None:
+    lake, folder = new_lake(), trained.settings.data.parent
+    (folder / "daycast.toml").write_text(
+        f"[warehouse.lake]\ncatalogue = {json.dumps(lake.catalogue)}\ndata = {json.dumps(lake.data)}\n"
+    )
+    before = tables(trained.settings)
+    for to in ("lake", "file"):
+        moved = [sys.executable, "-m", "daycast", "migrate-warehouse", "--to", to]
+        done = subprocess.run(moved, cwd=folder, capture_output=True, text=True, check=True)
+        assert f"observation_versions: {len(before['observation_versions']):,} rows, the same in both" in done.stdout
+        if to == "lake":
+            trained.settings.warehouse_file.rename(folder / "old.duckdb")
+    assert_same_tables(before, tables(trained.settings), exact=True)
+
+
 def small(lake: Lake, folder: Path) -> Settings:
     settings = on(lake, Settings.model_validate({}, context={"folder": folder}))
     with Warehouse(settings.warehouse_file, BUILT_IN.values()).write(NOW) as con:

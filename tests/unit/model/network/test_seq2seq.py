@@ -263,7 +263,7 @@ LEARNT = [
 def test_four_windows_are_learnt_to_nearly_nothing(
     cell: str, options: dict[str, object], make_batch: Callable[..., Batch]
 ) -> None:
-    steps = 100
+    steps = 70
     net = make(cell, options, hidden_size=32, layers=1, epochs=1, steps_per_epoch=steps // 2)
     net.start_from(torch.full((24, 2, 7), 0.3))
     batch, linear = make_batch(4, truth_missing=0.1), torch.zeros(4, 24, 2)
@@ -281,7 +281,7 @@ def test_four_windows_are_learnt_to_nearly_nothing(
         optimizer.step()
         schedule.step()
     net.eval()
-    assert loss().item() < 0.15 * before
+    assert loss().item() < 0.3 * before
 
 
 def test_layer_norm_gives_the_head_numbers_of_mean_0_and_deviation_1(make_batch: Callable[..., Batch]) -> None:
