@@ -6,7 +6,8 @@ PYTHON = python3
 BIN = .venv/bin
 # Two processes more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
 WORKERS = $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 2)')
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
+# Bytecode is kept, whatever the environment says: hundreds of processes start, and would compile everything anew.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 run: .venv/ready
 	$(BIN)/daycast run
@@ -51,4 +52,5 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "daycast needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt --editable '.[dev,lake,dask]'
+	$(BIN)/python -m compileall -q src flows
 	touch $@

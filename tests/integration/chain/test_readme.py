@@ -28,8 +28,8 @@ ON_ALL_CORES = (
 )
 TARGETS = {
     "make run": ".venv/bin/daycast run",
-    "make test": f".venv/bin/python -m pytest {ON_ALL_CORES} -m 'not slow and not soak'",
-    "make test-all": f".venv/bin/python -m pytest {ON_ALL_CORES} -m 'not soak'",
+    "make test": f"PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest {ON_ALL_CORES} -m 'not slow and not soak'",
+    "make test-all": f"PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest {ON_ALL_CORES} -m 'not soak'",
     "make soak": ".venv/bin/python -m pytest -m soak -s tests/soak",
 }
 
