@@ -18,6 +18,7 @@ from integration.chain.conftest import UNTIL
 from integration.chain.tables import copy_of
 from integration.chain.test_own_csv import EXAMPLE
 
+pytestmark = pytest.mark.slow  # test_chain.py runs the README's commands for everybody
 README = (ROOT / "README.md").read_text()
 PRINTED = [text for page, text in blocks("text") if page == "README"]
 IN_A_STORY = {"up --detach", "trigger retrain cell=lstm --dry-run", "down"}  # of test_by_itself.py
@@ -72,7 +73,6 @@ def test_the_readme_shows_what_doctor_prints_of_a_wrong_column(garden: Path, day
     assert done.returncode == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [words for words in shown_commands() if " ".join(words) not in IN_A_STORY | ON_A_LAKE],
@@ -97,7 +97,6 @@ def let_the_champion_have_served_for_long(folder: Path) -> None:
         con.execute("update promotions set promoted_at = promoted_at - interval 30 day")
 
 
-@pytest.mark.slow
 def test_the_commands_that_have_tests_of_their_own_are_shown():
     assert {" ".join(words) for words in shown_commands()} >= IN_A_STORY | ON_A_LAKE
 
@@ -121,7 +120,6 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_the_example_of_a_source_prints_what_the_guide_shows(clone: Path, environment):
     (configuration,) = (text for page, text in blocks("text") if page == "extending" and "json_lines" in text)
     (console,) = (text for page, text in blocks("console") if page == "extending")
