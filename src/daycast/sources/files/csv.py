@@ -114,7 +114,7 @@ class CsvSource(Inbox):
             clocks = WallClocks(self.timezone)
             for chunk in read_chunks(stream, survey, self.separator, self._needed, file.origin):
                 make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
-                yield FileChunk(f"line {chunk.first_line:,}", chunk.last, make_batch)
+                yield FileChunk(f"line {chunk.first_line:,}", chunk.last, make_batch, self.timezone != "UTC")
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
 

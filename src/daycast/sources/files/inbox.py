@@ -152,6 +152,9 @@ class FileChunk(NamedTuple):
     begins_at: str  # for people, for example "line 1,001"
     last: bool
     make_batch: Callable[[], SourceBatch]
+    is_remembered: (
+        bool  # later chunks are read with what this one held: the hour that comes twice when clocks are set back
+    )
 
 
 class FileLoader:
@@ -180,6 +183,8 @@ class FileLoader:
             is_whole_file = chunk.last and self._started == 1
             fingerprint = self._fingerprint if is_whole_file else self._of_chunk(self._started, last=chunk.last)
             if fingerprint in self._seen:
+                if chunk.is_remembered:
+                    chunk.make_batch()
                 self._finish_chunk()
                 continue
             origin = self._file.origin if is_whole_file else f"{self._file.origin} from {chunk.begins_at}"

@@ -51,7 +51,7 @@ class ParquetSource(Inbox, TypedTable):
             clocks = WallClocks(self.timezone)
             for first, table, last in read_chunks(stream, self.needed, file.origin):
                 make_batch = partial(self._make_batch, table, file, (since, until), variables, clocks)
-                yield FileChunk(f"row {first + 1:,}", last, make_batch)
+                yield FileChunk(f"row {first + 1:,}", last, make_batch, self.timezone != "UTC")
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
 

@@ -533,6 +533,8 @@ def test_the_hour_that_comes_twice_is_told_apart_across_batches(tmp_path, monkey
         ["2024-10-26 23:00:00", "2024-10-27 00:00:00"],
         ["2024-10-27 01:00:00", "2024-10-27 02:00:00"],
     ]
+    [again] = source(tmp_path, timezone="Europe/Berlin").fetch(None, FOREVER, BUILT_IN, {chunks[0].fingerprint})
+    assert times(again) == times(chunks[1])  # a run that was killed in between knows what came before
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,17 @@ def test_a_large_file_comes_in_batches_and_a_run_that_was_killed_goes_on_where_i
     assert values(again) == list(range(10, 20))
 
 
+def test_the_hour_that_comes_twice_is_told_apart_by_a_run_that_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "CHUNK_ROWS", 2)
+    wall = [datetime(2024, 10, 27, hour) for hour in (1, 2, 2, 3)]  # noqa: DTZ001 - the clocks of Berlin
+    pl.DataFrame({"time": wall, "t": [1.0, 2.0, 3.0, 4.0]}).write_parquet(tmp_path / "a.parquet")
+    berlin = source(tmp_path, timezone="Europe/Berlin")
+    first, second = berlin.fetch(None, FOREVER, BUILT_IN, ())
+    [again] = berlin.fetch(None, FOREVER, BUILT_IN, {first.fingerprint})
+    expected = [datetime(2024, 10, 27, hour, tzinfo=UTC) for hour in (1, 2)]
+    assert second.readings["observed_at"].to_list() == again.readings["observed_at"].to_list() == expected
+
+
 def test_a_file_that_announces_more_rows_than_are_ever_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "_MAX_ROWS", 3)
     with pytest.raises(SourceError, match=r"^a\.parquet announces 4 rows, and the limit is 3"):
