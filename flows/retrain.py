@@ -7,7 +7,6 @@
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 from prefect import flow, task
 from prefect.deployments import run_deployment
@@ -16,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from daycast.errors import ConfigError, ModelError, tolerated
 from daycast.flows.artifacts import show_summary, showing_training
 from daycast.flows.warehouse_task import warehouse_task
-from daycast.model.config import ModelConfig
+from daycast.model.config import Cell, ModelConfig
 from daycast.report.progress import show_training
 from daycast.settings import Epochs, Minutes, Moment, as_of, clock, load_settings
 from daycast.steps import calibrate as calibrate_steps
@@ -92,7 +91,7 @@ def fit_by_worker(
 def retrain(
     config: str | None = None,
     until: Moment | None = None,
-    cell: Literal["gru", "lstm", "rnn", "auto"] | None = None,
+    cell: Cell | None = None,
     warm_start: bool = False,
     epochs: Epochs | None = None,
     minutes: Minutes | None = None,

@@ -59,6 +59,15 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page: Path, target: str
     assert not anchor or anchor in anchors(place)
 
 
+WRITTEN_BY_EXAMPLES = {"src/daycast/sources/json_lines.py", "src/daycast/steps/geojson.py"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`((?:src/daycast|flows|sql|tests|infra)/[\w/.]+\.\w+)`", page.read_text()))
+    assert not [name for name in named - WRITTEN_BY_EXAMPLES if not (ROOT / name).exists()]
+
+
 def test_the_readme_links_every_topic_of_the_guide() -> None:
     linked = {Path(target.partition("#")[0]).stem for page, target in LINKS if page.name == "README.md"}
     assert set(find_topics()) <= linked

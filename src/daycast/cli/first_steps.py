@@ -5,11 +5,13 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
 from daycast.cli.arguments import Arguments
 from daycast.cli.flows import load_flow
 from daycast.cli.output import terminal_width
 from daycast.errors import ConfigError
+from daycast.model.config import Cell
 
 
 def add_first_steps(arguments: Arguments) -> None:
@@ -53,9 +55,7 @@ def add_first_steps(arguments: Arguments) -> None:
 
 def add_cell(parser: argparse.ArgumentParser) -> None:
     """Add `--cell` to a command that may train."""
-    parser.add_argument(
-        "--cell", choices=["gru", "lstm", "rnn", "auto"], help="the recurrent cell; auto trains GRU and LSTM"
-    )
+    parser.add_argument("--cell", choices=get_args(Cell), help="the recurrent cell; auto trains GRU and LSTM")
 
 
 def _init(args: argparse.Namespace) -> None:
