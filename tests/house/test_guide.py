@@ -59,7 +59,12 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page: Path, target: str
     assert not anchor or anchor in anchors(place)
 
 
-WRITTEN_BY_EXAMPLES = {"src/daycast/sources/json_lines.py", "src/daycast/steps/geojson.py"}
+WRITTEN_BY_EXAMPLES = {
+    "src/daycast/sources/json_lines.py",
+    "src/daycast/steps/geojson.py",
+    "sql/migrations/NNNN_station_notes.sql",
+    "sql/views/station_frost.sql",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
