@@ -27,9 +27,8 @@ _FOLD_DAYS, _FOLDS = 7, 4
 _NARROWEST, _WIDEST = 0.25, 6.0  # limits of a stretch
 _FEWEST = 50  # windows of one input, from which a widening is learned
 _NOT_MEDIAN = [q for q in range(len(QUANTILES)) if q != MEDIAN]
-_OUTWARDS = np.maximum(QUANTILES, 1 - np.array(QUANTILES))[
-    None, _NOT_MEDIAN
-]  # (1, Q - 1) levels from the median outwards
+# levels counted from the median outwards, (1, Q - 1)
+_OUTWARDS = np.maximum(QUANTILES, 1 - np.array(QUANTILES))[None, _NOT_MEDIAN]
 _SAME = 1e-4  # distances that differ by less, as a fraction or scaled, do so by rounding
 _AT_ONCE = 1 << 16  # samples sorted together: they fit into a core's cache, which is three times as fast
 _CPU = torch.device("cpu")
@@ -73,9 +72,7 @@ class _Samples:
     """Windows of one forecaster to learn from, the last axis along them. Errors are those of the median."""
 
     error: np.ndarray  # (H, V, N) truth minus median
-    inverse: (
-        np.ndarray
-    )  # (H, V, Q - 1, N) one over the distance of each other quantile from the median; N = 1 if all have the same
+    inverse: np.ndarray  # (H, V, Q - 1, N) 1 / (quantile - median), without the median's; N = 1 if all have the same
     known_from: np.ndarray  # (H, N) hours since 1970
     issued: np.ndarray  # (N,) hours since 1970
     hour: np.ndarray  # (N,) hour of issue
@@ -212,12 +209,11 @@ def _stretch_of(samples: _Samples, bias: np.ndarray | float = 0.0) -> np.ndarray
     H, V, others, _ = samples.inverse.shape
     error, weight = (samples.error - bias)[:, :, None], samples.weight[None]  # (H, V, 1, N)
     with np.errstate(invalid="ignore"):
-        if (
-            samples.has_fixed_distances
-        ):  # a common factor of the scores, so the errors below and above are sorted instead
+        if samples.has_fixed_distances:
+            # the scores of all levels have the order of the errors: one sort for those above the median, one for those below
             found = [weighted_quantiles(side.reshape(H * V, -1), weight, _OUTWARDS)[0] for side in (-error, error)]
-            found = np.where(samples.inverse[..., 0] < 0, *(one.reshape(H, V, others) for one in found))
-            score = found * np.abs(samples.inverse[..., 0])
+            inverse = samples.inverse[..., 0]
+            score = np.where(inverse < 0, *(one.reshape(H, V, others) for one in found)) * np.abs(inverse)
         else:
             scores = (error * samples.inverse).reshape(H * V * others, -1)
             levels = np.tile(_OUTWARDS[0], H * V)[:, None]
