@@ -50,8 +50,11 @@ class Place:
         """Stop the supervisor, and all it started."""
         self.run("down")
 
-    def wait_until(self, condition: Callable[[], bool]) -> float:
-        """How many seconds it takes until the condition is met; a server too busy to answer is asked again."""
+    def wait_until(self, condition: Callable[[], bool], every_s: float = 1.0) -> float:
+        """How many seconds it takes until the condition is met; a server too busy to answer is asked again.
+
+        every_s: between two questions. Each takes the server some hundredths of a second; ask oftener for what soon passes.
+        """
         started = time.monotonic()
         while True:
             try:
@@ -61,7 +64,7 @@ class Place:
                 if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
             assert time.monotonic() - started < PATIENCE_S, f"not within {PATIENCE_S:.0f} s"
-            time.sleep(1)  # each question takes the server some hundredths of a second
+            time.sleep(every_s)
 
     def trigger(self, *arguments: str) -> str:
         """Have a flow run; returns the run's id."""

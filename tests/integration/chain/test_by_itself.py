@@ -177,7 +177,7 @@ def hours_that_were_missed_are_made_up_for_by_one_run(place: Place) -> None:
     late = [{"type": "SCHEDULED", "state_details": {"scheduled_time": hour.isoformat()}} for hour in missed]
     made = {place.server.call(f"/deployments/{ingest}/create_flow_run", {"state": each})["id"] for each in late}
     place.server.call("/work_pools/cpu", {"is_paused": False}, "PATCH")
-    place.wait_until(lambda: place.slots_held() == 1)
+    place.wait_until(lambda: place.slots_held() == 1, every_s=0.1)
 
     def states() -> Counter:
         return Counter(run["state_type"] for run in place.runs("ingest/ingest") if run["id"] in made)
