@@ -101,7 +101,7 @@ def test_all_is_well_again_without_a_hand(place, trained_once, tmp_path, victim)
     parameters = [f"since={since.isoformat()}", f"until={TRAINED_AT.isoformat()}"]
     pids = find_victims(place)[victim]
     run = place.trigger("ingest", *parameters)
-    place.wait_until(lambda: is_in_mid_write(place, run))
+    place.wait_until(lambda: is_in_mid_write(place, run), every_s=0.1)
     for pid in pids + place.processes(f"PREFECT__FLOW_RUN_ID={run}") * ("flow" in victim):
         os.kill(pid, signal.SIGKILL)
     started = time.monotonic()
