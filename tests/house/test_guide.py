@@ -59,6 +59,13 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page: Path, target: str
     assert not anchor or anchor in anchors(place)
 
 
+def test_make_is_asked_for_targets_that_it_has() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = {line.split()[1] for _, text in blocks("sh") for line in text.splitlines() if line.startswith("make ")}
+    assert shown
+    assert shown <= targets
+
+
 WRITTEN_BY_EXAMPLES = {
     "src/daycast/sources/json_lines.py",
     "src/daycast/steps/geojson.py",

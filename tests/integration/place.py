@@ -23,12 +23,8 @@ class Place:
     """A folder in which daycast is up."""
 
     def __init__(self, folder: Path, history: str = "120d") -> None:
-        foreign = (
-            "DAYCAST_",
-            "PREFECT_",
-            "PANDERA_",
-            "PYTHONDONTWRITEBYTECODE",
-        )  # a dozen processes would compile it all
+        # without bytecode a dozen processes would compile everything anew
+        foreign = ("DAYCAST_", "PREFECT_", "PANDERA_", "PYTHONDONTWRITEBYTECODE")
         self.folder, self.home = folder, folder / "data" / "prefect"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         self.environment = clean | {"OMP_NUM_THREADS": "1"}
@@ -53,7 +49,7 @@ class Place:
     def wait_until(self, condition: Callable[[], bool], every_s: float = 1.0) -> float:
         """How many seconds it takes until the condition is met; a server too busy to answer is asked again.
 
-        every_s: between two questions. Each takes the server some hundredths of a second; ask oftener for what soon passes.
+        every_s: between two questions. Each takes the server some hundredths of a second; ask more often for what soon passes.
         """
         started = time.monotonic()
         while True:

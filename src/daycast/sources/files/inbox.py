@@ -152,9 +152,9 @@ class FileChunk(NamedTuple):
     begins_at: str  # for people, for example "line 1,001"
     last: bool
     make_batch: Callable[[], SourceBatch]
-    is_remembered: (
-        bool  # later chunks are read with what this one held: the hour that comes twice when clocks are set back
-    )
+    # Whether later chunks depend on this one having been read: when clocks are set back, one hour comes twice, and which of
+    # the two a row means depends on the rows before it.
+    needed_by_later: bool
 
 
 class FileLoader:
@@ -183,7 +183,7 @@ class FileLoader:
             is_whole_file = chunk.last and self._started == 1
             fingerprint = self._fingerprint if is_whole_file else self._of_chunk(self._started, last=chunk.last)
             if fingerprint in self._seen:
-                if chunk.is_remembered:
+                if chunk.needed_by_later:
                     chunk.make_batch()
                 self._finish_chunk()
                 continue
