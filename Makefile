@@ -4,8 +4,8 @@
 
 PYTHON = python3
 BIN = .venv/bin
-# Two processes more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
-WORKERS = $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 3) + 2)')
+# One process more than cores, for some tests mostly wait; in the order of the folders, so that the long ones come first.
+WORKERS = $$($(BIN)/python -c 'import os; print(min(os.cpu_count(), 4) + 1)')
 # Bytecode is kept, whatever the environment says: hundreds of processes start, and would compile everything anew.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 

@@ -12,6 +12,8 @@ from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.publish.query import query_published
 from daycast.warehouse.warehouse import Warehouse
 
+pytestmark = pytest.mark.slow
+
 T0 = datetime(2026, 2, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 RISING = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0)

@@ -16,6 +16,8 @@ from daycast.warehouse.publish.query import query_published
 from daycast.warehouse.statements import leading_comment, literal, sql_folder
 from daycast.warehouse.warehouse import Warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 READ = """
 import duckdb, sys

@@ -28,7 +28,7 @@ from integration.place import Place
 
 ROOT = Path(__file__).parents[3]
 DEPLOYMENTS = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())["deployments"]
-MISSED = 3  # hours; each starts a process, which takes seconds
+MISSED = 2  # hours; each starts a process, which takes seconds
 UNSAID = "b2f1c0ffee"  # the secret in the addresses that are told what happened
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="this machine does not show its processes in /proc")
 

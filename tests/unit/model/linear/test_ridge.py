@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
 from daycast.model.linear.ridge import (
     Features,
@@ -80,6 +79,8 @@ def test_on_complete_data_it_is_ridge_with_an_unpenalised_constant(
     weights = fit(batch, penalty)
     x = ridge_features(batch)[:, :-1].double().numpy()
     y = (batch.truth - batch.last[:, None])[..., 0].double().numpy()
+    from sklearn.linear_model import Ridge  # here, for it takes two seconds of every process that collects tests
+
     reference = Ridge(alpha=penalty * 200).fit(x, y)
     np.testing.assert_allclose(weights[:-1].numpy(), reference.coef_.T, atol=1e-3)
     np.testing.assert_allclose(weights[-1].numpy(), reference.intercept_, atol=1e-3)
