@@ -28,11 +28,27 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of the forward pass in training; `auto` is bfloat16 on a GPU with native support, else float32."""
+    """The type of the forward pass in training; `auto` is bfloat16 on a GPU with native support, else float32.
+
+    Raises ConfigError if bfloat16 is asked for on a processor that cannot calculate an LSTM in it.
+    """
     if name == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float32
+    if name == "bfloat16" and device.type == "cpu" and not cpu_has_bfloat16():
+        raise ConfigError("model.precision is 'bfloat16', and this processor lacks it: choose auto or float32")
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+@cache
+def cpu_has_bfloat16() -> bool:
+    """Whether oneDNN has an LSTM in bfloat16 for this processor: tried, because torch does not tell."""
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def map_large_blocks() -> None:

@@ -119,6 +119,7 @@ class _Fit:
         self.panel, self.split, self.targets, self.config = panel, split, targets, config
         self.data_hash, self.on_progress, self.context = data_hash, on_progress, context
         self.device, self.started = choose_device(config.device), time.perf_counter()
+        choose_precision(config.precision, self.device)  # an impossible one is refused now, not after the linear fit
         self.scale = fit_scale(panel.values[:, : split.train.end])
         self.windows = Windows(panel, self.scale, self.device)
 
