@@ -71,15 +71,15 @@ def one_line(text: str) -> str:
 
 
 class Redacting(logging.Filter):
-    """A log filter that redacts records and their tracebacks before any handler sees them."""
+    """A log filter that redacts records and their tracebacks before any handler sees them, each message on one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep the record, without secrets."""
+        """Keep the record, without secrets and without control characters, which names of stations may contain."""
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the arguments do not fit the format; that must not end the run
             message = f"{record.msg} {record.args}"
-        record.msg, record.args = redact(message), ()
+        record.msg, record.args = one_line(message), ()
         if record.exc_info and record.exc_info[0]:
             record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)).rstrip())
         return True

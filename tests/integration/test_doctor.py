@@ -25,6 +25,14 @@ def test_all_is_well_where_it_is(trained) -> None:
     assert found["champion"].detail.endswith("its checkpoint is whole")
 
 
+def test_a_data_folder_that_cannot_be_written_is_found(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below /proc not even root can make a folder; nor is there any room."""
+    monkeypatch.setattr("daycast.steps.doctor._LEAST_FREE_GB", 0)
+    found = findings(trained.settings.model_copy(update={"data": Path("/proc/daycast")}), trained.at)
+    assert not found["disk"].ok
+    assert found["disk"].detail.startswith("/proc cannot be ")
+
+
 def missing(checkpoint: Path) -> None:
     checkpoint.unlink()
 

@@ -22,6 +22,7 @@ from daycast.cli.error_log import LOG, log_unexpected
 from daycast.variables import BUILT_IN
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.warehouse import Warehouse
+from unit.sources.http_server import Answer, serve
 
 pytestmark = pytest.mark.slow
 
@@ -157,8 +158,11 @@ def test_a_secret_in_the_wrong_place_is_never_shown(place, tell, capfd, mistake)
     [
         ("http://127.0.0.1:{}/api", "no Prefect server answers at http://127.0.0.1:"),
         ("http://me:hush@127.0.0.1:{}/api", "is of no use: "),
-        ("prefect", "PREFECT_API_URL is of no use: unknown url type: 'prefect/health'"),
-        ("http://[::1", "PREFECT_API_URL is of no use: Invalid IPv6 URL"),
+        (
+            "prefect",
+            "PREFECT_API_URL is of no use: no Prefect server answers at prefect (unknown url type: 'prefect/health')",
+        ),
+        ("http://[::1", "PREFECT_API_URL is of no use: no Prefect server answers at http://[::1 (Invalid IPv6 URL)"),
     ],
 )
 def test_a_prefect_server_out_of_reach_is_told_before_anything_is_started(
@@ -169,6 +173,24 @@ def test_a_prefect_server_out_of_reach_is_told_before_anything_is_started(
     assert said in line
     assert "hush" not in line
     assert not (place / "data" / "prefect").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "trigger verify", "deploy"])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(404, b'{"error": "none"}'), '(404: {"error": "none"})'),
+        (Answer(200, b"<html>welcome</html>"), "(Expecting value: line 1 column 1 (char 0))"),
+        (Answer(200, b'"well"'), "(well)"),
+        (Answer(200, b"true", drip_head_s=0.2), "(no answer within 1 s)"),
+    ],
+    ids=["not found", "a page", "other JSON", "byte by byte"],
+)
+def test_a_server_that_is_not_prefects_is_told(place, tell, monkeypatch, command, answer, said):
+    monkeypatch.setattr("daycast.service.server._CHECK_S", 1)
+    with serve(lambda _: answer) as server:
+        monkeypatch.setenv("PREFECT_API_URL", f"{server.url}/api")
+        assert f"no Prefect server answers at {server.url}/api {said}" in tell(*command.split())
 
 
 @pytest.fixture
@@ -264,6 +286,14 @@ def test_where_the_data_folder_is_no_place_for_a_log_it_is_in_the_temporary_fold
         assert str(place / "tmp" / "daycast-") in log_unexpected(ValueError("x"), folder)
     shutil.rmtree(place / "tmp")
     assert log_unexpected(ValueError("x"), None) == "ValueError: x; its traceback could not be written anywhere"
+
+
+def test_a_full_disk_is_told_whatever_error_it_shows_as(place, monkeypatch):
+    """Prefect's server answers 500 then, and says nothing of the disk."""
+    usage = shutil.disk_usage(place)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    line = log_unexpected(RuntimeError("Server error '500 Internal Server Error'"), place / "data")
+    assert f"500 Internal Server Error'; no space is left in {place / 'data'}: make room there; the traceback" in line
 
 
 def test_the_log_of_errors_is_no_link_to_a_file_of_somebody_else(place):

@@ -147,11 +147,14 @@ def test_a_record_of_the_log_and_its_traceback_hold_no_secret() -> None:
         log.exception("asking %s with %s failed", "garden", json.dumps({"token": "hush"}))
     log.error("%d stations", "few")  # a mistake of ours, which must not end the run
     log.error("100 % dry")
+    log.warning("station %s is silent", "\x1b]52;c;cm0=\a\n12:00:00 all is well\u202e\x9b")
     assert "hush" not in said[0]
     assert "asking garden with" in said[0]
     assert "ValueError: https://…@example.org" in said[0]
     assert said[1] == "%d stations ('few',)"
     assert said[2] == "100 % dry"
+    # a name cannot command the terminal, nor forge a line
+    assert said[3] == r"station \x1b]52;c;cm0=\x07 12:00:00 all is well\u202e\x9b is silent"
 
 
 def test_no_record_of_daycast_or_of_a_failed_run_passes_unseen() -> None:

@@ -97,10 +97,15 @@ def _sql_command(args: argparse.Namespace) -> str:
 
 
 def _up(args: argparse.Namespace) -> None:
+    from daycast.service.supervisor import find_entry
     from daycast.service.up import up, up_detached
     from daycast.settings import find_config, load_settings
 
     settings = load_settings(args.config)
+    if entry := find_entry(settings.data / "prefect"):
+        print(
+            f"is up: open {entry}", flush=True
+        )  # a repetition is how people find the address again; then it is refused
     if args.detach:
         given = {"--config": args.config, "--port": args.port}
         options = [word for name, value in given.items() if value is not None for word in (name, str(value))]

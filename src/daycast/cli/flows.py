@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from http.client import HTTPException
 from importlib import import_module
 from typing import Any
 
@@ -38,13 +37,11 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
 
 def _check_answers(url: str) -> None:
     """Raise ConfigError if no server answers at `url`. Prefect itself would retry and print a traceback each time."""
-    from daycast.service.server import RefusedError, Server
+    from daycast.service.server import Server
 
     try:
-        Server(url).call("/health")
-    except RefusedError:  # a server that answers this call differently may still serve Prefect's
-        return
-    except (ConfigError, ValueError, HTTPException) as error:
+        Server(url).check()
+    except ConfigError as error:
         raise ConfigError(
             f"PREFECT_API_URL is of no use: {error}. Correct it, or unset it: then the command starts a server of its own"
         ) from None

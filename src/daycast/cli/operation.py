@@ -65,7 +65,9 @@ def _trigger(args: argparse.Namespace) -> None:
     url = state.get("url") or os.environ.get("PREFECT_API_URL")
     if not url:
         raise ConfigError("no Prefect server is known here: start one with `daycast up`, or set PREFECT_API_URL")
-    print(trigger(find_server(home, url), args.flow, args.parameters, dry_run=args.dry_run))
+    server = find_server(home, url)
+    server.check()
+    print(trigger(server, args.flow, args.parameters, dry_run=args.dry_run))
 
 
 def _deploy(args: argparse.Namespace) -> None:
@@ -78,7 +80,9 @@ def _deploy(args: argparse.Namespace) -> None:
         raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
     settings = load_settings(args.config)
     alert = settings.live.alert_url
-    deploy(find_server(settings.data / "prefect", url), alert.get_secret_value() if alert else None)
+    server = find_server(settings.data / "prefect", url)
+    server.check()
+    deploy(server, alert.get_secret_value() if alert else None)
 
 
 def _maintain(args: argparse.Namespace) -> None:

@@ -7,10 +7,12 @@ leave behind: runs that seem to run, and slots that seem to be taken.
 import base64
 import json
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +25,8 @@ from daycast.service.supervisor import read_state
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _ACTIVE = ["RUNNING", "PENDING", "CANCELLING"]  # states of runs that seem to run
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
+_CHECK_S = 15  # in which a server must say that it is one
+_LONGEST_ANSWER = 200  # characters of a wrong answer that are quoted
 _TRIES = 20
 _BACKOFF_S = 1.0  # between tries
 
@@ -64,6 +68,26 @@ class Server:
                     raise
                 time.sleep(_BACKOFF_S)
         return self._call_once(path, body, method)
+
+    def check(self) -> None:
+        """Raise ConfigError unless a Prefect server answers here within a few seconds. It asks for no password yet."""
+        found: list[object] = []
+
+        def ask() -> None:
+            try:
+                found.append(self._send("/health", None, None))
+            except (RefusedError, ConfigError, ValueError, HTTPException) as error:
+                found.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)  # no time-out of urllib bounds a whole request
+        asking.start()
+        asking.join(_CHECK_S)
+        answer = found[0] if found else f"no answer within {_CHECK_S} s"
+        if answer is not True:
+            said = f"no Prefect server answers at {self.url}"
+            raise (
+                answer if isinstance(answer, ConfigError) else ConfigError(f"{said} ({str(answer)[:_LONGEST_ANSWER]})")
+            )
 
     def is_up(self, timeout_s: float = 5.0) -> bool:
         """Whether the server answers within `timeout_s` seconds."""

@@ -165,8 +165,14 @@ class Service:
             self.process.wait()
 
 
+def find_entry(home: Path) -> str | None:
+    """The address that signs a browser in to the server that is up; None if none is."""
+    state = read_state(home)
+    return entry_address(state["url"], keep_auth(home)) if state else None
+
+
 def _describe(home: Path) -> str:
     state = read_state(home) or {}
     if not state:
         return "just starting"
-    return f"process {state['pid']}, {entry_address(state['url'], keep_auth(home))}"
+    return f"process {state['pid']}, {state['url'].removesuffix('/api')}"

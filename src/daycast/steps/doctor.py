@@ -1,11 +1,13 @@
 """Doctor: is everything in order? One result per check, with a way out for each that fails; and warnings about stations."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from daycast.errors import DaycastError, ModelError, SourceError
+from daycast.errors import DaycastError, ModelError, StorageError
+from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
@@ -88,7 +90,7 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
-    yield _check("disk", lambda: _free_space(settings))
+    yield _check("disk", lambda: _check_disk(settings))
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
     for source in settings.sources:
@@ -111,12 +113,18 @@ def _contracts() -> str:
     return "pandera checks values"
 
 
-def _free_space(settings: Settings) -> str:
+def _check_disk(settings: Settings) -> str:
+    """Check that there is room in the data folder, and that it can be written or made."""
     place = next(folder for folder in (settings.data, *settings.data.parents) if folder.exists())
     free = shutil.disk_usage(place).free / 1e9
     if free < _LEAST_FREE_GB:
-        raise SourceError(f"only {free:.1f} GB free under {place}: make room")
-    return f"{free:.0f} GB free under {place}"
+        raise StorageError(f"only {free:.1f} GB free under {place}: make room")
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise StorageError(explain(error, place) or f"{place} cannot be written: {error.strerror}") from error
+    return f"{free:.0f} GB free under {place}, which can be written"
 
 
 def _describe_warehouse(settings: Settings, now: datetime) -> str:

@@ -126,6 +126,8 @@ def a_second_supervisor_is_refused(place: Place) -> None:
     assert again.returncode == 1
     assert again.stderr.startswith("daycast: daycast is up already")
     assert f"up already (process {place.supervisor}" in again.stderr
+    assert again.stdout.startswith("is up: open http://127.0.0.1:")
+    assert "/enter#" in again.stdout
 
 
 def deploying_again_leaves_one_of_each(place: Place) -> None:

@@ -110,14 +110,24 @@ def keys_if_unset(name: str, setting: object) -> Collection[str]:
 
 
 def _validate_pattern(pattern: str) -> str:
-    """Return the regular expression if it has exactly one group; raise ValueError if not."""
+    """Return the regular expression if it has exactly one group and needs no backtracking; raise ValueError if not."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if groups != 1:
         raise ValueError(f"{pattern!r} needs exactly one group (…) around the station, but has {groups}")
+    try:
+        _extract(pattern, "")
+    except pl.exceptions.ComputeError:
+        raise ValueError(f"{pattern!r} looks around or back, which takes too long on some names: do without") from None
     return pattern
+
+
+def _extract(pattern: str, text: str) -> str | None:
+    """What the group of the pattern holds; None if nothing matches. In time linear in the text, unlike `re` of Python."""
+    found: str | None = pl.Series([text]).str.extract(pattern, 1).item()
+    return found
 
 
 class StationKey(BaseModel):
@@ -145,10 +155,10 @@ class StationKey(BaseModel):
         """The station of a whole file, None if a column names it. Raises SourceError if the file's name does not match."""
         if self.file_name is None:
             return self.constant
-        match = re.search(self.file_name, file_name)
-        if not match or not match[1]:
+        station = _extract(self.file_name, file_name)
+        if not station:
             raise SourceError(f"{file_name}: the name does not match {self.file_name!r}, so its station is unknown")
-        return str(match[1])
+        return station
 
     def read(self, file_name: str, missing: tuple[str, ...]) -> pl.Expr:
         """The station of each row, null where the column has none. Raises SourceError if the file's name does not match."""

@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from daycast.errors import SourceError
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
 from daycast.sources.sql import SqlSource
+from daycast.sources.tables.columns import StationKey
 from daycast.variables import BUILT_IN
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
@@ -98,3 +100,17 @@ def test_a_query_names_its_receipt_in_one_place_only() -> None:
     table = {**MINIMAL, "query": "select 1", "forecast": {"issued": "run", "received": "stored"}}
     with pytest.raises(ValidationError, match="received = 'stored' beside query"):
         SqlSource.model_validate(table)
+
+
+def test_a_file_name_that_would_make_a_pattern_backtrack_for_ever_is_read_at_once() -> None:
+    assert StationKey(file_name=r"(a+)+b\.csv").model_dump()["file_name"]
+    key = StationKey(file_name=r"^((?:a+)+)b\.csv$")
+    assert key.of_file("aaab.csv") == "aaa"
+    with pytest.raises(SourceError, match="the name does not match"):
+        key.of_file("a" * 60 + ".csv")
+
+
+def test_a_pattern_that_needs_backtracking_is_refused() -> None:
+    for pattern in (r"(\w+)(?=\.csv)", r"(\w)\w+(?<!x)"):
+        with pytest.raises(ValidationError, match="looks around or back, which takes too long on some names"):
+            StationKey(file_name=pattern)
