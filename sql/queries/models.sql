@@ -103,7 +103,7 @@ select
     station_id,
     forecaster,
     crps_ratio,
-    p_value,
+    chance,
     days
 from fallbacks
 where model_id = $model_id

@@ -46,7 +46,7 @@ def main() -> None:
     index = [(torch.from_numpy(s), torch.from_numpy(t), *h) for s, t, h in zip(at, origins, hide, strict=True)]
     ready = [windows.gather(*part) for part in index]
     net = copy.deepcopy(forecaster.network.members[0])
-    weights = forecaster.linear.path
+    weights = forecaster.weights.path
     linear = [linear_forecast(weights, batch, net.targets, path_features) for batch in ready]
     net.requires_grad_(requires_grad=True)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)

@@ -53,8 +53,9 @@ def test_a_reloaded_network_of_any_kind_forecasts_bit_for_bit_the_same(
     members = [Seq2Seq(cell, C, V, config) for _ in range(2)]
     for net in members:
         torch.nn.init.normal_(net.head.weight)
-    forecaster.network = Ensemble(members).eval()
-    forecaster.header = replace(forecaster.header, config=config, members=(cell, cell))
+    forecaster.fitted = replace(forecaster.fitted, network=Ensemble(members[:1]))
+    forecaster.refreshed = forecaster.weights = replace(forecaster.refreshed, network=Ensemble(members[1:]).eval())
+    forecaster.header = replace(forecaster.header, config=config, members=(cell,))
     save_checkpoint(forecaster, tmp_path / "copy.safetensors")
     again = load_checkpoint(tmp_path / "copy.safetensors", "cpu")
     batch, linear = make_batch(3, C), torch.randn(3, 24, V)

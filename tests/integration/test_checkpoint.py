@@ -142,6 +142,22 @@ def test_a_checkpoint_of_an_earlier_version_has_no_checksum_and_loads(checkpoint
     assert old.observed is None
 
 
+def test_a_checkpoint_of_an_earlier_version_serves_the_networks_that_were_scored(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    tensors, notes = read_tensors(checkpoint)
+    path = tmp_path / "old.safetensors"
+    fitted = {name: tensor for name, tensor in tensors.items() if not name.startswith("refreshed.network.")}
+    assert len(fitted) < len(tensors)
+    del notes["departures"]
+    save_file(fitted, path, {"daycast": json.dumps(notes)})
+    old, new = load_checkpoint(path, "cpu"), load_checkpoint(checkpoint, "cpu")
+    weights = old.network.state_dict()
+    assert all(torch.equal(weights[name], own) for name, own in new.fitted.network.state_dict().items())
+    assert torch.equal(old.weights.path, new.refreshed.path)
+    assert old.header.departures == ()
+
+
 def test_a_header_with_something_missing_is_a_model_error(checkpoint: Path, tmp_path: Path) -> None:
     tensors, notes = read_tensors(checkpoint)
     for broken in (

@@ -244,7 +244,7 @@ def test_tables_get_the_names_of_the_field_and_keep_the_old_ones_as_views(
     con.close()
     monkeypatch.undo()
     with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as migrated:
-        assert migrated.execute("select forecaster from fallbacks").fetchall() == [("ridge",)]
+        assert migrated.execute("select forecaster, chance from fallbacks").fetchall() == [("ridge", 0.99)]
         assert migrated.execute("select forecaster from substitutes").fetchall() == [("ridge",)]
         for name in ("external_forecasts", "covariates", "holdout_scores", "judgements"):
             assert migrated.execute(f"from {name}").fetchall() == []

@@ -182,6 +182,8 @@ def test_a_fit_sees_of_the_later_blocks_only_what_it_says(fit: Callable[[datetim
         assert torch.equal(other.fitted.ridge, plain.fitted.ridge)
         assert torch.equal(other.fitted.path, plain.fitted.path)
         assert not torch.equal(other.refreshed.path, plain.refreshed.path)  # which is served, and never judged
+        served, weights = other.refreshed.network.state_dict(), plain.refreshed.network.state_dict()
+        assert not any(torch.equal(served[name], weights[name]) for name in weights if name.endswith("head.weight"))
     same, weights = without_judgement.network.state_dict(), plain.network.state_dict()
     assert all(torch.equal(same[name], weights[name]) for name in weights)
     assert all(torch.equal(without_judgement.residuals[name], own) for name, own in plain.residuals.items())

@@ -15,7 +15,7 @@ from daycast.errors import ModelError
 from daycast.evaluation.promotion import CHAMPION
 from daycast.evaluation.serving import Fallback
 from daycast.report.model_card import render_model
-from daycast.settings import RetrainSettings, Settings
+from daycast.settings import Settings
 from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.publish import publish_tables, write_report
@@ -42,7 +42,7 @@ def serve(settings: Settings, now: datetime, *places: tuple[str, str | None, str
         execute(
             settings,
             now,
-            "insert into fallbacks select model_id, $variable, $station, $forecaster, 0.9, 0.01, 50 from champion",
+            "insert into fallbacks select model_id, $variable, $station, $forecaster, 0.9, 0.98, 50 from champion",
             variable=variable,
             station=station,
             forecaster=forecaster,
@@ -129,7 +129,7 @@ def test_a_champion_is_judged_as_it_serves_on_the_very_windows_of_its_challenger
     assert_frame_equal(of(CHAMPION, WARMTH), of("gru", WARMTH), check_exact=True)
     assert_frame_equal(of(CHAMPION, RAIN), of("ridge", RAIN), check_exact=True)
     same = decision.by_variable[WARMTH][CHAMPION]
-    assert (same.crps_ratio, same.p_value) == (1.0, 0.5)
+    assert (same.crps_ratio, same.expected_gain, same.chance) == (1.0, 0.0, 0.5)
     assert not decision.promoted or decision.winner == "ridge"  # never for being itself
 
 
@@ -142,12 +142,6 @@ def test_a_champion_that_cannot_be_read_any_more_does_not_stop_a_judgement(again
     assert CHAMPION not in scores["forecaster"]
     assert decision.promoted
     assert "takes no part in the evaluation on the holdout: there is no checkpoint" in caplog.text
-
-
-def test_the_level_of_the_tests_is_that_of_the_settings(again) -> None:
-    settings, path, now = again
-    bold = settings.model_copy(update={"retrain": RetrainSettings(significance=0.4)})
-    assert [evaluate_holdout(one, path, now)[0].significance for one in (settings, bold)] == [0.05, 0.4]
 
 
 def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
@@ -185,7 +179,7 @@ def test_what_a_judgement_found_is_registered_with_the_model(trained) -> None:
     decision = json.loads(champion.decision)
     assert [Fallback(**one) for one in decision["fallbacks"]["gru"]] == list(kept)
     assert set(decision["rivals"]) == {"persistence", "same_hour_yesterday", "climatology", "ridge"}
-    assert all({"crps_ratio", "p_value", "days", "standard_error"} <= set(one) for one in decision["rivals"].values())
+    assert all({"crps_ratio", "expected_gain", "chance", "days"} <= set(one) for one in decision["rivals"].values())
     assert set(decision["by_variable"]) == {WARMTH, RAIN}
 
 
@@ -197,11 +191,11 @@ def test_a_model_is_shown_to_people_and_to_machines_with_the_same_numbers(traine
     json.dumps(shown, default=str)
     text = render_model(describe_model(settings, model_id, now), 120)
     ridge = shown["decision"]["rivals"]["ridge"]
-    assert re.search(rf"ridge regression +×{ridge['crps_ratio']:.3f} +\S+ +{ridge['days']} ", text)
+    assert re.search(rf"ridge regression +×{ridge['crps_ratio']:.3f} +[<>]? ?\d+ % +{ridge['days']} ", text)
     assert "by hand, whatever the holdout says" in text
     assert "on 4 stations up to" in text
     assert re.search(r"air temperature .* itself, except 1 station", text)
-    assert "precipitation is served by ridge regression (CRPS ×0.900, p 0.010, 50 days)" in text
+    assert "precipitation is served by ridge regression (CRPS ×0.900, chance 98 %, 50 days)" in text
     assert "air temperature at S0003 is served by climatology" in text
     assert max(map(len, text.splitlines())) <= 120
     warmth = pl.DataFrame(shown["holdout"]).filter(pl.col("forecaster") == "gru", pl.col("variable") == WARMTH)
@@ -213,7 +207,7 @@ def test_the_page_tells_the_judgement_and_who_serves_in_place(trained) -> None:
     serve(trained.settings, trained.at, (RAIN, None, "ridge"))
     page = write_report(trained.settings, trained.at).read_text()
     assert ", by hand" in page
-    assert "Where a baseline was proven better it serves: precipitation is served by ridge regression" in page
+    assert "Where a baseline is expected to be better it serves: precipitation is served by ridge regression" in page
     assert re.search(r"all variables</td>\s*<td class=\"number\">\s*<span[^>]*>×\d\.\d{3} \(", page)
 
 

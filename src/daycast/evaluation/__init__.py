@@ -1,5 +1,6 @@
 """How good forecasts are, which forecaster serves, and whether served forecasts have become worse.
 
-`scores` defines every score. `significance` is the paired test that all decisions use. `serving` (who serves which variable and
-station), `fallbacks` and `promotion` make the decision on the holdout; `drift` watches what is served.
+`scores` defines every score. `serving` (who serves which variable and station), `gain` (what to expect of one forecaster in
+another's place) and `promotion` make the decision on the holdout. `drift` watches what is served, with the paired
+test of `significance`.
 """

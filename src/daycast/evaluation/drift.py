@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from daycast.evaluation.promotion import tell_p
-from daycast.evaluation.significance import paired_test
+from daycast.evaluation.significance import paired_test, tell_p
 
 _MIN_SCORED_DAYS = 0.75  # share of the days of a window that must have scores
 _MIN_ROWS = 0.5  # share of the rows of the fullest day; on a day with fewer, most stations were silent

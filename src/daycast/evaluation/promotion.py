@@ -1,34 +1,34 @@
 """Decide on the holdout who serves: challenger, champion or a baseline.
 
-The champion stays unless something is proven better, and nothing serves that a baseline is proven to beat. `decide_on_holdout`
-makes the whole decision including fallbacks; `decide` is its core; `compare` and `find_best` are its parts.
+Whoever is expected to lose least over the next weeks serves. Nothing has to be proven: waiting for proof costs what the better
+one would have saved meanwhile, and a choice that turns out wrong is made again at the next training. `decide_on_holdout` makes
+the whole decision, `choose_fallbacks` that for single variables and stations. `gain.py` says what is to be expected, and
+`tests/benchmarks/bench_promotion.py` measures what such decisions cost.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from daycast.evaluation.fallbacks import choose_fallbacks, score_as_served
-from daycast.evaluation.serving import DailyCrps, Fallback
-from daycast.evaluation.significance import LEAST_DAYS, paired_test
+from daycast.evaluation.gain import Gain, average, estimate_gain
+from daycast.evaluation.serving import DailyCrps, Fallback, assign, pick_daily
 
 CHAMPION = "champion"  # the name of the present champion among the forecasters of a holdout
+LEAST_GAIN = 0.002  # expected gain below which whoever serves, or is simpler, is left to serve
+MARGIN = 0.02  # expected gain below which the model is left to serve
+_STATION_STD = 0.05  # standard deviation of a gain at single stations about that of the network, the prior
+LEARNING = 0.1  # gain to expect of a model for each e-fold of the history that it learned from
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One forecaster against one rival; None where there were too few days for a test."""
+    """One forecaster against one rival; None where no day has scores of both."""
 
-    crps_ratio: float | None  # geometric mean over variables: below 1 the forecaster is better than the rival
-    difference: float | None  # mean of the daily relative differences
-    standard_error: float | None  # of `difference`
-    p_value: float | None  # one-sided: of such an advantage if neither were better
+    crps_ratio: float | None  # geometric mean over variables: below 1 the forecaster was better than the rival
+    expected_gain: float  # what is to be expected: 0.03 is a CRPS 3 % lower than the rival's
+    chance: float  # that it will be better
     days: int  # on which both have scores
-
-    def proves(self, significance: float) -> bool:
-        """Whether the forecaster is better at this level."""
-        return self.p_value is not None and self.p_value < significance
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Decision:
     promoted: bool
     reason: str  # for people, one line
     judged: str  # the forecaster that is compared: the challenger, or without one the best baseline
-    significance: float
     rivals: dict[str, Comparison]  # `judged` against each rival, over all variables
     by_variable: dict[str, dict[str, Comparison]] = field(default_factory=dict)  # variable → rival → comparison
     fallbacks: dict[str, tuple[Fallback, ...]] = field(default_factory=dict)  # by forecaster that may be registered
@@ -51,99 +50,115 @@ def decide_on_holdout(
     baselines: Sequence[str],
     variables: Sequence[str],
     stations: Sequence[str],
-    significance: float,
+    usual: np.ndarray,
+    more_history: float = 0.0,
 ) -> Decision:
-    """Decide who serves (see `decide`), from the daily scores of the challenger, the baselines and CHAMPION.
+    """Decide who serves, from the daily scores of the challenger, the baselines and CHAMPION, if there is one.
 
-    challenger: its name, empty for none. The challenger and the best baseline are compared with their fallbacks in place,
-    because the champion's scores include its fallbacks too. All others, and all comparisons by variable, are without fallbacks.
+    challenger: its name, empty for none. baselines: their names, simplest first. usual (V,): a CRPS of each variable as it
+    usually is. more_history: log of the length of the history
+    that this fit learned from over that of the champion's.
+
+    The best baseline and the challenger, each with its fallbacks, take the champion's place where that is worth it. Comparisons
+    by variable are without fallbacks.
     """
-    raw = {name: one.of_network for name, one in daily.items()}
-    compared = dict(raw)
-    for name in (challenger, find_best(raw, baselines)):
-        if name:
-            served = score_as_served(daily, name, baselines, variables, stations, significance)
-            compared[name] = served.of_network
-    decision = decide(compared, challenger, baselines, significance)
+    raw = {name: one.of_network.T for name, one in daily.items()}  # (V, D)
+    best = find_best(raw, [name for name in baselines if name in daily], usual)
+    fallbacks = {
+        name: choose_fallbacks(daily, name, baselines, variables, stations, usual)
+        for name in dict.fromkeys((best, challenger))
+        if name
+    }
+    served = raw | {name: _serve(raw, name, found, variables) for name, found in fallbacks.items()}
+    fresh = LEARNING * more_history
+
+    def gain_over(candidate: str, rival: str) -> Gain:
+        return average(estimate_gain(served[candidate], served[rival], usual, fresh if rival == CHAMPION else 0.0))
+
+    winner = CHAMPION if CHAMPION in daily else best
+    for candidate in fallbacks:
+        if candidate != winner and gain_over(candidate, winner).expected > LEAST_GAIN:
+            winner = candidate
+    judged = challenger or best
+    rivals = [name for name in (CHAMPION, *baselines) if name in daily and name != judged]
+    comparisons = {name: _compare(gain_over(judged, name)) for name in rivals}
     by_variable = {
-        name: {rival: compare(raw[decision.judged][:, [v]], raw[rival][:, [v]]) for rival in decision.rivals}
+        name: {
+            rival: _compare(estimate_gain(raw[judged][v], raw[rival][v], usual[v], fresh if rival == CHAMPION else 0.0))
+            for rival in rivals
+        }
         for v, name in enumerate(variables)
     }
-    registered = {challenger, decision.winner} - {"", CHAMPION}
-    fallbacks = {
-        name: choose_fallbacks(daily, name, baselines, variables, stations, significance) for name in sorted(registered)
-    }
-    return replace(decision, by_variable=by_variable, fallbacks=fallbacks)
+    reason = _explain(winner, judged, comparisons) + _span(comparisons)
+    registered = {name: found for name, found in fallbacks.items() if name in (challenger, winner)}
+    return Decision(winner, winner != CHAMPION, reason, judged, comparisons, by_variable, registered)
 
 
-def decide(
-    daily: Mapping[str, np.ndarray],
-    challenger: str,
+def choose_fallbacks(
+    daily: Mapping[str, DailyCrps],
+    model: str,
     baselines: Sequence[str],
-    significance: float,
-) -> Decision:
-    """Choose who serves, from daily scores on a block of time that no forecaster was fitted on.
+    variables: Sequence[str],
+    stations: Sequence[str],
+    usual: np.ndarray,
+) -> tuple[Fallback, ...]:
+    """The baselines with the highest expected gain over the model, where it is above MARGIN.
 
-    daily: by forecaster the mean CRPS (D, V) by day of issue and variable, NaN where there is none; CHAMPION stands for the
-    champion, if there is one. challenger: its name, empty for none. baselines: their names, simplest first.
-
-    The challenger serves if it is better than all others at this level of significance. Otherwise the champion stays, unless
-    baselines are better than it; then the best of them serves. Without a champion the best baseline serves without proof.
+    daily: scores by forecaster; usual (V,): a CRPS as it usually is, see `estimate_gain`. First for each variable
+    over all stations; then for each station and variable over whoever serves it, where the gain over all stations is what to
+    expect of a station unless its own days say otherwise.
     """
-    baselines = [name for name in baselines if name in daily]
-    best = find_best(daily, baselines)
-    candidate = challenger or best
-    rivals = [name for name in (CHAMPION, *baselines) if name in daily and name != candidate]
-    comparisons = {name: compare(daily[candidate], daily[name]) for name in rivals}
-    winner, reason = candidate, f"{candidate} is better than {_listed(comparisons)}"
-    if not challenger or not all(one.proves(significance) for one in comparisons.values()):
-        winner, outcome = _without_challenger(daily, baselines, best, significance)
-        named = rivals if challenger else [name for name in rivals if name == CHAMPION]
-        unproven = {name: comparisons[name] for name in named if not comparisons[name].proves(significance)}
-        reason = f"{candidate} is not proven better than {_listed(unproven)}; {outcome}" if unproven else outcome
-    reason += _span(max((one.days for one in comparisons.values()), default=0), significance)
-    return Decision(winner, winner != CHAMPION, reason, candidate, significance, comparisons)
+    candidates = [name for name in baselines if name != model and name in daily]
+    if not candidates:
+        return ()
+    model_crps = daily[model].of_network.T  # (V, D)
+    gains = [estimate_gain(daily[name].of_network.T, model_crps, usual) for name in candidates]
+    by_variable = [Fallback(variables[v], None, candidates[i], *_numbers(gains[i], v)) for i, v in _highest(gains)]
+    serving = pick_daily(daily, assign(model, by_variable, stations, variables))
+    gains = [_gain_at_stations(daily[name], serving, usual) for name in candidates]
+    by_station = [
+        Fallback(variables[v], stations[s], candidates[i], *_numbers(gains[i], (s, v))) for i, s, v in _highest(gains)
+    ]
+    return (*by_variable, *by_station)
 
 
-def find_best(daily: Mapping[str, np.ndarray], baselines: Sequence[str]) -> str:
-    """The baseline with the lowest daily scores (D, V); of equal ones the first, which is the simplest."""
-    scored = [name for name in baselines if name in daily]
-    return min(scored, key=lambda name: _ratio(daily[name], daily[scored[0]]))
+def find_best(crps: Mapping[str, np.ndarray], names: Sequence[str], usual: np.ndarray) -> str:
+    """Of these forecasters the one that is expected to be best; of equal ones the first. crps: daily scores (V, D) of each."""
+    best = names[0]
+    for name in names[1:]:
+        if average(estimate_gain(crps[name], crps[best], usual)).expected > LEAST_GAIN:
+            best = name
+    return best
 
 
-def compare(candidate: np.ndarray, rival: np.ndarray) -> Comparison:
-    """Compare the daily scores (D, V) of a candidate with those of a rival; see `paired_test`."""
-    test = paired_test(candidate, rival)
-    ratio, difference, error, p = (
-        None if np.isnan(number) else float(number)
-        for number in (test.crps_ratio, test.difference, test.standard_error, test.p_value)
-    )
-    return Comparison(ratio, difference, error, p, int(test.days))
+def tell_chance(chance: float) -> str:
+    """How sure it is, for readers: `97 %`, `> 99 %` or `< 1 %`."""
+    return "> 99 %" if chance > 0.99 else "< 1 %" if chance < 0.01 else f"{chance * 100:.0f} %"
 
 
-def tell_p(p_value: float) -> str:
-    """A p-value for readers: `p < 0.001`, `p 0.023` or `p 0.45`."""
-    return "p < 0.001" if p_value < 0.001 else f"p {p_value:.3f}" if p_value < 0.1 else f"p {p_value:.2f}"
+def _serve(
+    crps: Mapping[str, np.ndarray], name: str, fallbacks: Sequence[Fallback], variables: Sequence[str]
+) -> np.ndarray:
+    """The daily scores (V, D) of a forecaster with its fallbacks for whole variables in place."""
+    served = crps[name].copy()
+    for one in fallbacks:
+        if one.station_id is None:
+            v = variables.index(one.variable)
+            served[v] = crps[one.forecaster][v]
+    return served
 
 
-def _without_challenger(
-    daily: Mapping[str, np.ndarray], baselines: Sequence[str], best: str, significance: float
-) -> tuple[str, str]:
-    """Who of the champion and the baselines serves, and why."""
-    if CHAMPION not in daily:
-        return best, f"{best} serves, the baseline with the lowest CRPS"
-    comparisons = {name: compare(daily[name], daily[CHAMPION]) for name in baselines}
-    better = {name: one for name, one in comparisons.items() if one.proves(significance)}
-    if not better:
-        return CHAMPION, "the champion stays"
-    winner = min(better, key=lambda name: _ratio(daily[name], daily[CHAMPION]))
-    return winner, f"{winner} is better than the champion ({_describe(better[winner])}) and serves"
+def _compare(gain: Gain) -> Comparison:
+    ratio = None if np.isnan(gain.crps_ratio) else float(gain.crps_ratio)
+    return Comparison(ratio, float(gain.expected), float(gain.chance), int(gain.days))
 
 
-def _ratio(candidate: np.ndarray, rival: np.ndarray) -> float:
-    """The CRPS ratio, by which the lowest is chosen; 1 without a day in common."""
-    ratio = compare(candidate, rival).crps_ratio
-    return 1.0 if ratio is None else ratio
+def _explain(winner: str, judged: str, comparisons: Mapping[str, Comparison]) -> str:
+    if winner == judged:
+        return f"{judged} is expected to be better than {_listed(comparisons)}" if comparisons else f"{judged} serves"
+    better = {name: one for name, one in comparisons.items() if name == winner or one.expected_gain <= LEAST_GAIN}
+    outcome = "the champion stays" if winner == CHAMPION else f"{winner} serves"
+    return f"{judged} is not expected to be better than {_listed(better)}; {outcome}"
 
 
 def _listed(comparisons: Mapping[str, Comparison]) -> str:
@@ -153,10 +168,28 @@ def _listed(comparisons: Mapping[str, Comparison]) -> str:
 
 def _describe(one: Comparison) -> str:
     ratio = "no CRPS in common" if one.crps_ratio is None else f"CRPS ×{one.crps_ratio:.3f}"
-    return ratio if one.p_value is None else f"{ratio}, {tell_p(one.p_value)}"
+    return f"{ratio}, chance {tell_chance(one.chance)}"
 
 
-def _span(days: int, significance: float) -> str:
-    if days < LEAST_DAYS:
-        return f" ({days} {'day' if days == 1 else 'days'} of issue are too few for a test, which needs {LEAST_DAYS})"
-    return f" (over {days} days of issue, at the {significance:.0%} level)"
+def _span(comparisons: Mapping[str, Comparison]) -> str:
+    days = max((one.days for one in comparisons.values()), default=0)
+    return f" (over {days} {'day' if days == 1 else 'days'} of issue)"
+
+
+def _gain_at_stations(candidate: DailyCrps, serving: DailyCrps, usual: np.ndarray) -> Gain:
+    """The gain at each station for each variable, (S, V)."""
+    network = estimate_gain(candidate.of_network.T, serving.of_network.T, usual)  # (V,)
+    of_candidate, of_serving = (part.of_stations.transpose(0, 2, 1) for part in (candidate, serving))  # (S, V, D)
+    return estimate_gain(of_candidate, of_serving, usual, network.expected, _STATION_STD)
+
+
+def _highest(gains: Sequence[Gain]) -> list[tuple[int, ...]]:
+    """For each place where some gain is above MARGIN: the index of the highest, and the place."""
+    expected = np.stack([np.where(gain.days > 0, gain.expected, -np.inf) for gain in gains])
+    best = expected.argmax(axis=0)
+    places = np.argwhere(expected.max(axis=0) > MARGIN)
+    return [(int(best[tuple(place)]), *map(int, place)) for place in places]
+
+
+def _numbers(gain: Gain, place: int | tuple[int, ...]) -> tuple[float, float, int]:
+    return float(gain.crps_ratio[place]), float(gain.chance[place]), int(gain.days[place])

@@ -1,7 +1,7 @@
 """Who serves each station and variable, and the daily CRPS that decides it.
 
 A model serves everywhere except where a `Fallback` is chosen; `assign` and `pick` apply fallbacks. `DailyCrps` holds the CRPS
-by station, day of issue and variable, which a paired test over days compares; `DailyTally` sums it up.
+by station, day of issue and variable, from which an expected gain follows; `DailyTally` sums it up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,8 @@ class Fallback:
     station_id: str | None
     forecaster: str  # the name of the baseline
     crps_ratio: float  # its CRPS divided by that of the forecaster it replaces
-    p_value: float  # of the paired test that chose it
-    days: int  # of that test
+    chance: float  # that it will be better
+    days: int  # that say so
 
 
 def assign(model: str, fallbacks: Iterable[Fallback], stations: Sequence[str], variables: Sequence[str]) -> np.ndarray:
@@ -62,10 +62,6 @@ class DailyCrps:
         """The mean at each station; (S, D, V), NaN where there was no truth."""
         return _divide(self.total, self.count)
 
-    def days(self, part: slice) -> "DailyCrps":
-        """The same for some of the days."""
-        return DailyCrps(self.total[:, part], self.count[:, part])
-
     def variables(self, names: Sequence[str], wanted: Sequence[str]) -> "DailyCrps":
         """The same for the variables `wanted`, in that order. names: those of this object; others have no scores."""
         columns = [names.index(name) if name in names else len(names) for name in wanted]
@@ -88,13 +84,6 @@ class DailyTally:
     def result(self) -> DailyCrps:
         """The sums and counts so far."""
         return DailyCrps(self._total, self._count)
-
-
-def join_days(parts: Sequence[DailyCrps]) -> DailyCrps:
-    """The days of all parts, concatenated in order."""
-    return DailyCrps(
-        np.concatenate([part.total for part in parts], axis=1), np.concatenate([part.count for part in parts], axis=1)
-    )
 
 
 def pick_daily(daily: Mapping[str, DailyCrps], servers: np.ndarray) -> DailyCrps:

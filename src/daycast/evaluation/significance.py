@@ -55,19 +55,25 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _standard_error(daily: np.ndarray, mean: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The standard error of the mean of a series (…, D), and the number of frequencies used: half the degrees of freedom.
+    """The standard error of the mean of a series (…, D), NaN with few days; half its degrees of freedom."""
+    variance, frequencies = low_frequency_variance(np.nan_to_num(daily - mean[..., None]), days)
+    return np.where(days >= LEAST_DAYS, np.maximum(np.sqrt(variance), _TINY), np.nan), frequencies
 
-    Uses the ⌊∛n⌋ lowest frequencies of the periodogram. A day without a score counts as an average day there, so that the
-    other days keep their distance in time.
+
+def low_frequency_variance(departures: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The variance of the mean of a series, and the number of frequencies it rests on: half the degrees of freedom. Both (…)
+
+    departures (…, D): of each day from the mean; a day without a score counts as an average one, 0, so that the other days keep
+    their distance in time. days (…): how many have a score. Uses the ⌊∛days⌋ lowest frequencies of the periodogram.
     """
-    frequencies = np.floor(np.cbrt(days) + 1e-9).astype(np.int64)  # (…); 1e-9 makes the cube root of 27 exactly 3
-    spectrum = np.fft.rfft(np.nan_to_num(daily - mean[..., None]), axis=-1)[..., 1:]
+    frequencies = np.floor(np.cbrt(days) + 1e-9).astype(np.int64)  # 1e-9 makes the cube root of 27 exactly 3
+    spectrum = np.fft.rfft(departures, axis=-1)[..., 1:]
     power = np.cumsum(np.abs(spectrum) ** 2, axis=-1)  # (…, D // 2)
-    enough = days >= LEAST_DAYS
-    index = np.where(enough, frequencies - 1, 0)[..., None]
-    lowest = np.take_along_axis(power, index, axis=-1)[..., 0] if power.shape[-1] else np.zeros_like(mean)
-    error = np.sqrt(lowest / np.maximum(frequencies, 1)) / np.maximum(days, 1)
-    return np.where(enough, np.maximum(error, _TINY), np.nan), frequencies
+    if not power.shape[-1]:
+        return np.zeros(days.shape), frequencies
+    last = np.clip(frequencies - 1, 0, power.shape[-1] - 1)
+    lowest = np.take_along_axis(power, last[..., None], axis=-1)[..., 0]
+    return lowest / np.maximum(frequencies, 1) / np.maximum(days, 1) ** 2, frequencies
 
 
 def _p_value(mean: np.ndarray, error: np.ndarray, half_freedom: np.ndarray) -> np.ndarray:
@@ -76,6 +82,11 @@ def _p_value(mean: np.ndarray, error: np.ndarray, half_freedom: np.ndarray) -> n
     for half in np.unique(half_freedom[half_freedom > 0]):
         p = np.where(half_freedom == half, student_t_below(t, int(half)), p)
     return p
+
+
+def tell_p(p_value: float) -> str:
+    """A p-value for readers: `p < 0.001`, `p 0.023` or `p 0.45`."""
+    return "p < 0.001" if p_value < 0.001 else f"p {p_value:.3f}" if p_value < 0.1 else f"p {p_value:.2f}"
 
 
 def student_t_below(t: np.ndarray, half_freedom: int) -> np.ndarray:

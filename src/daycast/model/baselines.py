@@ -63,6 +63,23 @@ def fit_climatology(
     return np.nan_to_num(table).astype(np.float32)
 
 
+def mean_departures(
+    values: np.ndarray, scale: Scale, climatology: np.ndarray, month: np.ndarray, hour: np.ndarray
+) -> tuple[float, ...]:
+    """How far each target usually lies from its climatology: the mean absolute departure of all values, in its unit. V numbers
+
+    values, month and hour as for `fit_climatology`, which made the climatology. 0 for a target without a value.
+    """
+    S, _, V = values.shape
+    total, count = np.zeros(V), np.zeros(V)
+    for station in range(S):  # one station at a time bounds memory
+        expected = climatology[station, month, hour] * scale.deviation[:V] + scale.mean[:V]  # (T, V)
+        departure = np.abs(values[station] - expected)
+        total += np.nansum(departure, axis=0)
+        count += (~np.isnan(departure)).sum(axis=0)
+    return tuple(float(one) for one in total / np.maximum(count, 1))
+
+
 def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 

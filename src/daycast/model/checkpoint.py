@@ -24,7 +24,7 @@ from daycast.files import atomic_write
 from daycast.model.baselines import BASELINES
 from daycast.model.config import ModelConfig
 from daycast.model.device import choose_device
-from daycast.model.forecaster import Ensemble, Forecaster, Header, LinearWeights
+from daycast.model.forecaster import Ensemble, Forecaster, Header, LearnedWeights
 from daycast.model.network.seq2seq import Seq2Seq
 
 _FORMAT = "daycast-3"
@@ -35,6 +35,7 @@ _KEY = (
     "daycast"  # one key for all metadata: safetensors writes several in random order, and equal fits give equal files
 )
 _CHECKSUM = "checksum"
+_NETWORK = {"fitted": "network.", "refreshed": "refreshed.network."}  # where the networks' tensors are, by weights
 
 
 def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
@@ -47,26 +48,24 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
     }
     for name, weights in (("fitted", forecaster.fitted), ("refreshed", forecaster.refreshed)):
         if weights is not None:
-            tensors.update({f"{name}.{part}": own for part, own in vars(weights).items() if own is not None})
+            tensors.update(_tensors_of(weights, name))
     if forecaster.observed is not None:
         tensors["observed"] = forecaster.observed
-    if forecaster.network is not None:
-        tensors.update({f"network.{name}": tensor for name, tensor in forecaster.network.state_dict().items()})
     write_tensors(path, tensors, {"format": _FORMAT, **asdict(forecaster.header)})
 
 
 def load_checkpoint(path: Path, device: str = "auto", *, refreshed: bool = True) -> Forecaster:
     """The forecaster of a checkpoint. Raises ModelError if the file is missing, damaged or not a checkpoint of daycast.
 
-    refreshed: use the linear weights that were refitted to all hours, for serving; otherwise those of the training block, whose
-    forecasts of the hours after `calibrated_until` can be scored.
+    refreshed: use the weights that have seen all hours, for serving; otherwise those of the training block, whose forecasts of
+    the hours after `calibrated_until` can be scored.
     """
     place = choose_device(device)
     with _damage_as_model_error(path):
         tensors, metadata = read_tensors(path)
         forecaster = _assemble(_header(path, metadata), tensors, place)
     if refreshed:
-        forecaster.linear = forecaster.refreshed
+        forecaster.weights = forecaster.refreshed
     return forecaster
 
 
@@ -97,10 +96,9 @@ def _assemble(header: Header, tensors: dict[str, Tensor], device: torch.device) 
         header=header,
         scale=Scale(np.asarray(tensors["scale.mean"]), np.asarray(tensors["scale.deviation"])),
         climatology=tensors["climatology"],
-        fitted=_linear_weights(tensors, "fitted", device),
-        refreshed=_linear_weights(tensors, "refreshed", device),
+        fitted=_load_weights(header, tensors, "fitted"),
+        refreshed=_load_weights(header, tensors, "refreshed"),
         residuals={name: tensors[f"residuals.{name}"] for name in BASELINES if f"residuals.{name}" in tensors},
-        network=_load_network(header, tensors),
         device=device,
         observed=tensors.get("observed"),
     )
@@ -120,25 +118,38 @@ def _header(path: Path, fields: dict[str, Any]) -> Header:
             "stations": tuple(fields["stations"]),
             "members": tuple(fields["members"]),
             "external_forecasts": tuple(Channel(**channel) for channel in external),
+            "departures": tuple(fields.get("departures", ())),
             "config": ModelConfig.from_json(fields["config"]),
         }
     )
 
 
-def _linear_weights(tensors: dict[str, Tensor], name: str, device: torch.device) -> LinearWeights | None:
+def _tensors_of(weights: LearnedWeights, name: str) -> dict[str, Tensor]:
+    tensors = {f"{name}.ridge": weights.ridge}
+    if weights.path is not None:
+        tensors[f"{name}.path"] = weights.path
+    if weights.network is not None:
+        prefix = _NETWORK[name]
+        tensors |= {f"{prefix}{key}": tensor for key, tensor in weights.network.state_dict().items()}
+    return tensors
+
+
+def _load_weights(header: Header, tensors: dict[str, Tensor], name: str) -> LearnedWeights | None:
     if f"{name}.ridge" not in tensors:
         return None
-    path = tensors.get(f"{name}.path")
-    return LinearWeights(tensors[f"{name}.ridge"].to(device), None if path is None else path.to(device))
+    prefix = _NETWORK[name]
+    if not any(key.startswith(prefix) for key in tensors):  # earlier versions refreshed the linear weights alone
+        prefix = _NETWORK["fitted"]
+    return LearnedWeights(tensors[f"{name}.ridge"], tensors.get(f"{name}.path"), _load_network(header, tensors, prefix))
 
 
-def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None:
+def _load_network(header: Header, tensors: dict[str, Tensor], prefix: str) -> Ensemble | None:
     if not header.members:
         return None
     config, C, V = header.config, len(header.channels), len(header.targets)
     members = [Seq2Seq(cell, C, V, config, len(header.external_forecasts)) for cell in header.members]
     ensemble = Ensemble(members)
-    weights = {_current_name(name): t for name, t in tensors.items() if name.startswith("network.")}
+    weights = {_current_name(name.removeprefix(prefix)): t for name, t in tensors.items() if name.startswith(prefix)}
     try:
         ensemble.load_state_dict(weights)
     except RuntimeError as error:  # a name or shape differs
@@ -147,8 +158,8 @@ def _load_network(header: Header, tensors: dict[str, Tensor]) -> Ensemble | None
 
 
 def _current_name(name: str) -> str:
-    """The name of a network's tensor in this version, without the prefix `network.`."""
-    module, _, own = name.removeprefix("network.").rpartition(".")
+    """The name of a network's tensor in this version."""
+    module, _, own = name.rpartition(".")
     return f"{module}.{_OLD_NAMES.get(own, own)}"
 
 

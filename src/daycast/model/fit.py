@@ -26,15 +26,15 @@ from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.features.channels import fit_scale, make_channels
 from daycast.features.panel import Panel, make_panel
 from daycast.features.splits import Block, Split, split_hours
-from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, residual_quantiles
+from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, mean_departures, residual_quantiles
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device, choose_precision, map_large_blocks, trim_memory
-from daycast.model.forecaster import Ensemble, Forecaster, Header, LinearWeights
+from daycast.model.forecaster import Forecaster, Header, LearnedWeights
 from daycast.model.linear.external_correction import add_external, fit_external_correction
 from daycast.model.linear.fit import LinearFit, fit_linear, fit_nested, gather_parts
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.physical_limits import observed_ranges
-from daycast.model.training.ensemble import plan_ensemble, train_ensemble
+from daycast.model.training.ensemble import plan_ensemble, refresh_ensemble, train_ensemble
 from daycast.model.training.sampling import eligible_origins, subsample
 from daycast.model.training.state import FRESH, TrainContext, TrainingData, read_beginnings
 from daycast.model.training.trainer import Progress
@@ -131,15 +131,15 @@ class _Fit:
         if not self.config.ensemble_size:
             ridge = fit_linear(self.windows, train, V, ridge_features, seed, _FOLDS_OF_RIDGE)
             return self.add_residual_quantiles(
-                self.assemble((), LinearWeights(ridge.path.weights), LinearWeights(ridge.refreshed))
+                self.assemble((), LearnedWeights(ridge.path.weights), LearnedWeights(ridge.refreshed))
             )
         uncorrected, ridge = fit_nested(self.windows, train, V, path_features, ridge_features, seed)
         path = uncorrected
         if self.windows.external_forecasts:
             path = fit_external_correction(uncorrected, self.windows, train, V)
         training_data = self._prepare_training_data(path, uncorrected)
-        fitted = LinearWeights(ridge.path.weights, path.path.weights)
-        refreshed = LinearWeights(ridge.refreshed, path.refreshed)
+        fitted = LearnedWeights(ridge.path.weights, path.path.weights)
+        refreshed = LearnedWeights(ridge.refreshed, path.refreshed)
         del path, uncorrected, ridge  # frees the held-out windows
         trim_memory()
         if not training_data.validation:
@@ -147,8 +147,10 @@ class _Fit:
         spent = time.perf_counter() - self.started
         self.config = plan_ensemble(training_data, self.config, self.context, spent)
         cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.on_progress, self.context)
+        served = refresh_ensemble(ensemble, training_data, self.config, self.context)
         self.config = replace(self.config, ensemble_size=members)
-        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, ensemble, losses))
+        fitted, refreshed = replace(fitted, network=ensemble), replace(refreshed, network=served)
+        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, losses))
 
     def _prepare_training_data(self, path: LinearFit, uncorrected: LinearFit) -> TrainingData:
         """uncorrected: the linear path without the correction by external forecasts."""
@@ -171,20 +173,23 @@ class _Fit:
     def assemble(
         self,
         cells: tuple[str, ...] = (),
-        fitted: LinearWeights | None = None,
-        refreshed: LinearWeights | None = None,
-        ensemble: Ensemble | None = None,
+        fitted: LearnedWeights | None = None,
+        refreshed: LearnedWeights | None = None,
         losses: Mapping[str, float] = MappingProxyType({}),
     ) -> Forecaster:
         """A forecaster of these parts; the quantiles of its baselines are all equal to their point forecasts."""
         V, end = len(self.targets), self.split.train.end
         month, hour = calendar_cells(self.panel, end)
         weight = None if self.panel.weight is None else self.panel.weight[:, :end, :V]
-        climatology = torch.from_numpy(fit_climatology(self.panel.values[:, :end, :V], self.scale, month, hour, weight))
-        header = self._header(cells, dict(losses))
+        values = self.panel.values[:, :end, :V]
+        climatology = fit_climatology(values, self.scale, month, hour, weight)
+        departures = mean_departures(values, self.scale, climatology, month, hour)
+        header = replace(self._header(cells, dict(losses)), departures=departures)
         zeros = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
         observed = torch.from_numpy(observed_ranges(self.panel.values[..., :V]))
-        return Forecaster(header, self.scale, climatology, fitted, refreshed, zeros, ensemble, self.device, observed)
+        return Forecaster(
+            header, self.scale, torch.from_numpy(climatology), fitted, refreshed, zeros, self.device, observed
+        )
 
     @torch.inference_mode()
     def add_residual_quantiles(self, forecaster: Forecaster) -> Forecaster:

@@ -66,24 +66,34 @@ class Header:
     config: ModelConfig
     data_hash: str
     trained_until: str  # no row at or after it was used, except for early stopping and calibration
-    calibrated_until: str  # no row at or after it was used, except to refresh the linear weights
+    calibrated_until: str  # no row at or after it was used, except to refresh the weights
     refreshed_until: str  # no row at or after it was used at all
     validation_loss: dict[str, float]  # pinball loss of each choice of members
     manifest: dict[str, str]  # what repeating the fit needs: see `fit.make_manifest`
     external_forecasts: tuple[Channel, ...] = ()  # K channels with external forecasts that the model reads
+    departures: tuple[
+        float, ...
+    ] = ()  # mean absolute one of each target from its climatology; earlier versions have none
 
     @property
     def has_holdout(self) -> bool:
-        """Whether the fit had a holdout block, which only refreshed the linear weights. Too little history gives none."""
+        """Whether the fit had a holdout block, which only refreshed the weights. Too little history gives none."""
         return self.calibrated_until < self.refreshed_until
 
 
 @dataclass(frozen=True)
-class LinearWeights:
-    """The weights of the linear models, each (P, H·V) with its own number of features P."""
+class LearnedWeights:
+    """What a fit learned up to some hour. The linear weights are (P, H·V), each with its own number of features P."""
 
     ridge: Tensor  # of the baseline
     path: Tensor | None = None  # of the linear path; None: there are no networks
+    network: Ensemble | None = None
+
+    def to(self, device: torch.device) -> "LearnedWeights":
+        """The same on a device, ready to forecast."""
+        path = None if self.path is None else self.path.to(device)
+        network = None if self.network is None else self.network.to(device).eval()
+        return LearnedWeights(self.ridge.to(device), path, network)
 
 
 class Forecaster:
@@ -94,25 +104,28 @@ class Forecaster:
         header: Header,
         scale: Scale,
         climatology: Tensor,
-        fitted: LinearWeights | None,
-        refreshed: LinearWeights | None,
+        fitted: LearnedWeights | None,
+        refreshed: LearnedWeights | None,
         residuals: dict[str, Tensor],
-        network: Ensemble | None,
         device: torch.device,
         observed: Tensor | None = None,
     ) -> None:
         self.header = header
         self.scale = scale
         self.climatology = climatology.to(device)  # (S + 1, 12, 24, V)
-        self.fitted = fitted  # to the training block, for forecasts that are scored
-        self.refreshed = refreshed  # to all hours, with the same penalties
-        self.linear = fitted  # the weights in use
+        self.fitted = fitted and fitted.to(device)  # to the training block, for forecasts that are scored
+        self.refreshed = refreshed and refreshed.to(device)  # to all hours, for forecasts that are served
+        self.weights = self.fitted  # in use
         # quantiles of each baseline's residuals, (H, V, Q)
         self.residuals = {name: own.to(device) for name, own in residuals.items()}
         self.calibrations: dict[str, Calibration] = {}  # of forecasters, by name; set by the caller
-        self.network = None if network is None else network.to(device).eval()
         self.device = device
         self.observed = observed  # (S + 1, V, 2) as from `observed_ranges`; earlier versions' checkpoints have none
+
+    @property
+    def network(self) -> Ensemble | None:
+        """The networks in use; None if there are none."""
+        return self.weights.network if self.weights else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -198,16 +211,11 @@ class Forecaster:
             point = same_hour_yesterday(batch, V)
         elif name == "climatology":
             point = self.climatology[rows[:, None], cells[0], cells[1]]
-        elif name == RIDGE and self.linear is not None:
-            point = linear_forecast(self.linear.ridge, batch, V, ridge_features)
-        elif (
-            self.network is not None
-            and self.linear is not None
-            and self.linear.path is not None
-            and name == self.header.cell
-        ):
-            quantiles: Tensor = self.network(batch, linear_forecast(self.linear.path, batch, V, path_features))
-            return quantiles
+        elif name == RIDGE and self.weights is not None:
+            point = linear_forecast(self.weights.ridge, batch, V, ridge_features)
+        elif name == self.header.cell and self.weights is not None and self.weights.network is not None:
+            path = cast(Tensor, self.weights.path)  # networks have one
+            return cast(Tensor, self.weights.network(batch, linear_forecast(path, batch, V, path_features)))
         else:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]

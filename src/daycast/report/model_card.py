@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from daycast.evaluation.serving import Fallback
-from daycast.report.skill import HoldoutResult, label, name_servers, tell_fallback, tell_p_value, tell_ratio
+from daycast.report.skill import HoldoutResult, label, name_servers, tell_chance_of, tell_fallback, tell_ratio
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
@@ -92,7 +92,7 @@ def _rivals(card: ModelCard, width: int) -> str:
     columns: list[Column] = [
         ("rival", "left"),
         ("CRPS ratio", "right"),
-        ("p", "right"),
+        ("chance", "right"),
         ("days", "right"),
         ("", "left"),
     ]
@@ -100,14 +100,14 @@ def _rivals(card: ModelCard, width: int) -> str:
         [
             rival.label,
             tell_ratio(rival.crps_ratio),
-            tell_p_value(rival.p_value),
+            tell_chance_of(rival.chance),
             "–" if rival.days is None else str(rival.days),
-            card.result.tell(rival),
+            rival.verdict,
         ]
         for rival in card.result.rivals
     ]
-    forecaster, level = label(card.result.judged), card.result.significance
-    heading = f"{forecaster} against each rival: a ratio below 1 is better, and proven if p is below {level:g}"
+    forecaster = label(card.result.judged)
+    heading = f"{forecaster} against each rival: below 1 it was better, chance: that it will be in the next weeks"
     return f"{wrap_text(heading, width)}\n{render_table(columns, rows, width)}"
 
 
@@ -122,7 +122,7 @@ def _by_variable(card: ModelCard, width: int) -> str:
         ("error", "right"),
         ("hardest rival", "left"),
         ("ratio", "right"),
-        ("p", "right"),
+        ("chance", "right"),
         ("in 50", "right"),
         ("80", "right"),
         ("90 %", "right"),
@@ -155,7 +155,7 @@ def _hardest(card: ModelCard, variable: str) -> tuple[str, str, str]:
     if not rivals:
         return "–", "–", "–"
     hardest = rivals[0]
-    return hardest.label, tell_ratio(hardest.crps_ratio), tell_p_value(hardest.p_value)
+    return hardest.label, tell_ratio(hardest.crps_ratio), tell_chance_of(hardest.chance)
 
 
 def _by_lead(card: ModelCard, width: int) -> str:

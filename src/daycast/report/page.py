@@ -25,8 +25,8 @@ from daycast.report.skill import (
     compare_with_naive,
     describe_basis,
     label,
+    tell_chance_of,
     tell_fallback,
-    tell_p_value,
     tell_ratio,
 )
 from daycast.variables import Variable
@@ -162,7 +162,6 @@ def _champion(page: Page, champion: Champion, result: HoldoutResult) -> dict[str
         "drift": "; ".join(drift.tell(_name(page, drift.variable)) for drift in page.drifts) or None,
         "fallbacks": "; ".join(fallbacks[:LISTED_FALLBACKS]) + more,
         "evaluated": label(result.judged),
-        "significance": f"{result.significance:g}",
         "rivals": [rival.label for rival in result.rivals],
         "comparisons": [_compare(result, "all variables", result.rivals)]
         + [_compare(result, _name(page, variable), rivals) for variable, rivals in result.by_variable.items()],
@@ -174,12 +173,12 @@ def _name(page: Page, variable: str) -> str:
 
 
 def _compare(result: HoldoutResult, title: str, rivals: Sequence[Rival]) -> dict[str, Any]:
-    """One row of the table of rivals: CRPS ratio and p value against each, None where there was no comparison."""
+    """One row of the table of rivals: CRPS ratio and chance against each, None where there was no comparison."""
     css = {"better": "good", "worse": "bad"}
     cells = {
         rival.name: {
-            "text": f"{tell_ratio(rival.crps_ratio)} ({tell_p_value(rival.p_value)})",
-            "css": css.get(result.tell(rival)),
+            "text": f"{tell_ratio(rival.crps_ratio)} ({tell_chance_of(rival.chance)})",
+            "css": css.get(rival.verdict),
         }
         for rival in rivals
     }

@@ -11,11 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from daycast.evaluation.promotion import CHAMPION, tell_p
+from daycast.evaluation.promotion import CHAMPION, tell_chance
 from daycast.evaluation.serving import Fallback
 from daycast.variables import Variable
 
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")  # forecasts without a model, named as in the tables
+_SURE = 0.95  # chance above which a comparison counts as sure
 LABELS = {
     "persistence": "persistence",
     "same_hour_yesterday": "same hour yesterday",
@@ -132,7 +133,7 @@ class Rival:
 
     name: str
     crps_ratio: float | None  # below 1 the evaluated forecaster is better than the rival
-    p_value: float | None  # of such an advantage if neither were better; None with too few days
+    chance: float | None  # that the evaluated forecaster will be better; None where nothing was compared
     days: int | None
 
     @property
@@ -140,27 +141,26 @@ class Rival:
         """The name of the rival for readers."""
         return "the champion of that day" if self.name == CHAMPION else label(self.name)
 
+    @property
+    def verdict(self) -> str:
+        """What the evaluated forecaster is, beside this rival: better, worse, perhaps better, perhaps worse or not compared."""
+        if self.chance is None:
+            return "not compared"
+        sure = "" if max(self.chance, 1 - self.chance) > _SURE else "perhaps "
+        return f"{sure}{'better' if self.chance > 0.5 else 'worse'}"
+
 
 @dataclass(frozen=True)
 class HoldoutResult:
     """The result of a holdout: one forecaster against its rivals, over all variables and for each variable."""
 
     judged: str  # the evaluated forecaster
-    significance: float
     rivals: tuple[Rival, ...]  # the hardest first
     by_variable: Mapping[str, tuple[Rival, ...]]
 
-    def tell(self, rival: Rival) -> str:
-        """What the comparison with this rival proves: better, worse, not proven or not tested."""
-        if rival.p_value is None:
-            return "not tested"
-        if rival.p_value < self.significance:
-            return "better"
-        return "worse" if rival.p_value > 1 - self.significance else "not proven"
-
 
 def read_holdout_result(decision: Mapping[str, Any], forecaster: str) -> HoldoutResult:
-    """The result from the JSON in `models.decision`. Decisions of early versions have CRPS ratios only, and no tests.
+    """The result from the JSON in `models.decision`. Decisions of early versions have CRPS ratios only, or p-values of tests.
 
     forecaster: that of the model, for early decisions that do not name the evaluated forecaster.
     """
@@ -168,15 +168,19 @@ def read_holdout_result(decision: Mapping[str, Any], forecaster: str) -> Holdout
     by_variable = {name: _rivals(found) for name, found in decision.get("by_variable", {}).items()}
     return HoldoutResult(
         decision.get("judged", forecaster),
-        decision.get("significance", 0.05),
         _rivals(decision.get("rivals", ratios)),
         by_variable,
     )
 
 
 def _rivals(found: Mapping[str, Mapping[str, Any]]) -> tuple[Rival, ...]:
-    rivals = (Rival(name, one["crps_ratio"], one.get("p_value"), one.get("days")) for name, one in found.items())
+    rivals = (Rival(name, one["crps_ratio"], _chance(one), one.get("days")) for name, one in found.items())
     return tuple(sorted(rivals, key=lambda rival: -(rival.crps_ratio or 0)))
+
+
+def _chance(found: Mapping[str, Any]) -> float | None:
+    p_value = found.get("p_value")
+    return found.get("chance", None if p_value is None else 1 - p_value)
 
 
 def tell_ratio(ratio: float | None) -> str:
@@ -184,16 +188,16 @@ def tell_ratio(ratio: float | None) -> str:
     return "–" if ratio is None else f"×{ratio:.3f}"
 
 
-def tell_p_value(p_value: float | None) -> str:
-    """A p-value without its letter, for a column of p-values, or a dash for None."""
-    return "–" if p_value is None else tell_p(p_value).removeprefix("p ")
+def tell_chance_of(chance: float | None) -> str:
+    """A chance as `97 %`, or a dash for None."""
+    return "–" if chance is None else tell_chance(chance)
 
 
 def tell_fallback(one: Fallback, variables: Mapping[str, Variable]) -> str:
     """Where a fallback serves, and why, in one line."""
     name = variables[one.variable].label if one.variable in variables else one.variable
     place = "" if one.station_id is None else f" at {one.station_id}"
-    numbers = f"CRPS ×{one.crps_ratio:.3f}, {tell_p(one.p_value)}, {one.days} days"
+    numbers = f"CRPS ×{one.crps_ratio:.3f}, chance {tell_chance(one.chance)}, {one.days} days"
     return f"{name}{place} is served by {label(one.forecaster)} ({numbers})"
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daycast.errors import ConfigError, did_you_mean
-from daycast.settings.sections import RENAMED
+from daycast.settings.sections import REMOVED, RENAMED
 from daycast.settings.settings import Settings
 from daycast.times import parse_time
 
@@ -150,6 +150,8 @@ def _first_line(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"] if part != "function-after")
     if first["type"] in _UNKNOWN_KEY:
         key = str(first["loc"][-1])
+        if place in REMOVED:
+            return f"unknown key {place!r}: {REMOVED[place]}"
         near = f": it is called {RENAMED[key]} now" if key in RENAMED else did_you_mean(key, _every_key())
         return f"unknown key {place!r}{near}"
     value = f" (it is {first['input']!r})" if first["type"] != "missing" and _is_shown(first) else ""

@@ -56,6 +56,9 @@ RENAMED = {  # keys of earlier versions
     "step": "rate_of_change",
     "trouble": "faults",
 }
+REMOVED = {  # keys of earlier versions that nothing took the place of
+    "retrain.significance": "promotion waits for no proof any more (see the guide, `daycast guide model`); remove it",
+}
 
 
 class Section(BaseModel):
@@ -86,10 +89,9 @@ class IngestSettings(Section):
 
 
 class RetrainSettings(Section):
-    """[retrain]: when a new challenger is due, and what it has to prove."""
+    """[retrain]: when a new challenger is due, and where it is trained."""
 
     every: Duration = "7d"
-    significance: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # level of the tests for promotion
     fit_on: Literal["here", "cpu", "gpu"] = "here"  # in the run itself, or on a worker of that pool
 
 

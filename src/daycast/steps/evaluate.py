@@ -5,6 +5,7 @@ promotion. `open_block`, `evaluate` and `calibrate_weekly` are shared with `back
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,6 +38,7 @@ from daycast.warehouse.models import ModelRow, read_champion, read_fallbacks
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
+_USUAL_CRPS = 0.5  # of the forecasts, over the mean departure from the climatology: on four networks 0.4 to 0.8
 _ISSUE_EVERY_H = 18  # so that hours of issue fall on 0, 6, 12 and 18 UTC in turn, one or two a day
 
 
@@ -55,6 +57,7 @@ class Evaluation:
 class _Inputs:
     """What an evaluation reads from the warehouse."""
 
+    first: datetime | None  # the first hour of all history
     champion: ModelRow | None
     fallbacks: Sequence[Fallback]
     versions: pl.DataFrame
@@ -65,8 +68,8 @@ class _Inputs:
 def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
     """Compare the challenger, its baselines and the champion on the holdout: the hours since the challenger was calibrated.
 
-    All are recalibrated every week, as in service, and the champion is scored with its fallbacks. Returns the decision (a paired
-    test over the days of issue) and the scores, rows of `holdout_scores` without model_id. Raises NotEnoughDataError if no
+    All are recalibrated every week, as in service, and the champion is scored with its fallbacks. Returns the decision and the
+    scores, rows of `holdout_scores` without model_id. Raises NotEnoughDataError if no
     forecast can be scored.
     """
     header = read_header(checkpoint)
@@ -92,7 +95,9 @@ def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tup
     if scores.is_empty():
         raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be scored yet: ingest more")
     baselines = [name for name in BASELINES if name in forecaster.names]
-    decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, settings.retrain.significance)
+    more = 0.0 if champion_forecaster is None else _more_history(header, champion_forecaster.header, inputs)
+    usual = _USUAL_CRPS * np.array(header.departures or np.zeros(len(targets)))
+    decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, usual, more)
     return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
 
 
@@ -204,9 +209,18 @@ def _read_inputs(settings: Settings, header: Header, now: datetime) -> _Inputs:
         champion = read_champion(con)
         fallbacks = read_fallbacks(con, champion.model_id) if champion else ()
         external_forecasts = read_external_forecasts(con, since + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
-        first, last = (since, floor_hour(now)) if header.has_holdout else read_extent(con, now)
+        earliest, latest = read_extent(con, now)
+        first, last = (since, floor_hour(now)) if header.has_holdout else (earliest, latest)
         versions = keep_usable(read_versions(con, first or now, last or now, now), list(settings.glossary))
-        return _Inputs(champion, fallbacks, versions, read_stations(con), external_forecasts)
+        return _Inputs(earliest, champion, fallbacks, versions, read_stations(con), external_forecasts)
+
+
+def _more_history(header: Header, champion: Header, inputs: _Inputs) -> float:
+    """The log of how many times as much history this fit learned from as the champion's did; 0 if that is unknown."""
+    if inputs.first is None:
+        return 0.0
+    hours, before = ((datetime.fromisoformat(one.refreshed_until) - inputs.first) / HOUR for one in (header, champion))
+    return math.log(hours / before) if min(hours, before) > 0 else 0.0
 
 
 def _open(forecaster: Forecaster, inputs: _Inputs, header: Header) -> Evaluation:

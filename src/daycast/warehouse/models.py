@@ -22,7 +22,7 @@ _FALLBACK_SCHEMA = {
     "station_id": pl.String(),
     "forecaster": pl.String(),
     "crps_ratio": pl.Float64(),
-    "p_value": pl.Float64(),
+    "chance": pl.Float64(),
     "days": pl.Int64(),
 }
 

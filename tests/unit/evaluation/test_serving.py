@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daycast.evaluation.serving import DailyCrps, DailyTally, Fallback, assign, join_days, pick, pick_daily
+from daycast.evaluation.serving import DailyCrps, DailyTally, Fallback, assign, pick, pick_daily
 
 STATIONS, VARIABLES = ["a", "b", "c"], ["warmth", "rain"]
 
@@ -75,12 +75,6 @@ def test_variables_are_put_in_another_order_and_what_is_not_there_has_no_score()
     np.testing.assert_array_equal(other.of_stations[..., 0], filled(1).of_stations[..., 2])
     np.testing.assert_array_equal(other.of_stations[..., 2], filled(1).of_stations[..., 0])
     assert np.isnan(other.of_stations[..., 1]).all()
-
-
-def test_days_that_were_parted_are_joined_again() -> None:
-    joined = join_days([filled(1).days(slice(0, 3)), filled(1).days(slice(3, None))])
-    np.testing.assert_array_equal(joined.total, filled(1).total)
-    np.testing.assert_array_equal(joined.count, filled(1).count)
 
 
 def test_the_scores_of_whoever_serves_are_picked() -> None:

@@ -13,6 +13,7 @@ from daycast.features.panel import Panel
 from daycast.model.baselines import (
     calendar_cells,
     fit_climatology,
+    mean_departures,
     persistence,
     residual_quantiles,
     same_hour_yesterday,
@@ -91,6 +92,15 @@ def test_climatology_falls_back_from_the_month_to_the_hour_to_the_network_to_the
     assert table[0, 5, 9] == 2.0  # the network's at that hour
     assert table[0, 0, 12] == 0.0  # nobody has anything at noon
     assert table[2, 5, 7] == pytest.approx(23 / 5)  # (1 + 3 + 8 + 5 + 6) / 5
+
+
+def test_departures_are_the_mean_absolute_ones_from_the_climatology_in_units() -> None:
+    """10 and 30 lie 10 from their mean, 7 on it; a target without a value has none."""
+    values = np.array([[[10.0, nan], [30.0, nan]], [[7.0, nan], [nan, nan]]])  # (2, 2, 2)
+    scale = Scale(np.array([5.0, 100.0], np.float32), np.array([10.0, 1.0], np.float32))
+    month, hour = np.zeros(2, int), np.array([7, 7])
+    climatology = fit_climatology(values, scale, month, hour)
+    assert mean_departures(values, scale, climatology, month, hour) == pytest.approx((20 / 3, 0.0), abs=1e-5)
 
 
 def test_a_suspect_value_counts_by_its_weight_in_climatology() -> None:

@@ -107,6 +107,7 @@ def numbers(forecaster: Forecaster) -> dict[str, np.ndarray]:
         "refreshed path": forecaster.refreshed.path,
         **{f"residuals {name}": own for name, own in forecaster.residuals.items()},
         **{f"network {name}": weight for name, weight in forecaster.network.state_dict().items()},
+        **{f"refreshed {name}": weight for name, weight in forecaster.refreshed.network.state_dict().items()},
     }
     scale = {"mean": forecaster.scale.mean, "deviation": forecaster.scale.deviation}
     return scale | {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -14,16 +14,17 @@ from daycast.variables import BUILT_IN
 NOW = datetime(2026, 3, 20, 10, 3, tzinfo=UTC)
 DECISION = {
     "judged": "gru",
-    "significance": 0.1,
     "rivals": {
-        "persistence": {"crps_ratio": 0.6, "p_value": 0.0001, "days": 58},
-        "champion": {"crps_ratio": 0.982, "p_value": 0.2, "days": 57},
-        "ridge": {"crps_ratio": 1.1, "p_value": 0.95, "days": 58},
+        "persistence": {"crps_ratio": 0.6, "expected_gain": 0.4, "chance": 0.9999, "days": 58},
+        "champion": {"crps_ratio": 0.982, "p_value": 0.2, "days": 57},  # as earlier versions tested,
+        "ridge": {"crps_ratio": 1.1, "expected_gain": -0.1, "chance": 0.03, "days": 58},
         "climatology": {"crps_ratio": 0.7, "p_value": None, "days": 3},
     },
-    "by_variable": {"air_temperature_c": {"ridge": {"crps_ratio": 0.9, "p_value": 0.02, "days": 58}}},
+    "by_variable": {
+        "air_temperature_c": {"ridge": {"crps_ratio": 0.9, "expected_gain": 0.07, "chance": 0.98, "days": 58}}
+    },
 }
-FALLBACK = Fallback("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
+FALLBACK = Fallback("precipitation_mm", None, "climatology", 0.91, 0.996, 58)
 
 
 def scores() -> pl.DataFrame:
@@ -56,14 +57,14 @@ def cells(text: str, start: str) -> list[str]:
     return re.split(r"\s{2,}", next(one for one in text.splitlines() if one.startswith(start)))
 
 
-def test_each_rival_stands_with_its_ratio_its_p_value_its_days_and_the_result() -> None:
+def test_each_rival_stands_with_its_ratio_its_chance_its_days_and_the_result() -> None:
     text = render_model(card(), 120)
     table = [one for one in text.splitlines() if "×" in one][:4]
     assert [one.split() for one in table] == [
-        ["ridge", "regression", "×1.100", "0.95", "58", "worse"],
-        ["the", "champion", "of", "that", "day", "×0.982", "0.20", "57", "not", "proven"],
-        ["climatology", "×0.700", "–", "3", "not", "tested"],
-        ["persistence", "×0.600", "<", "0.001", "58", "better"],
+        ["ridge", "regression", "×1.100", "3", "%", "58", "worse"],
+        ["the", "champion", "of", "that", "day", "×0.982", "80", "%", "57", "perhaps", "better"],
+        ["climatology", "×0.700", "–", "3", "not", "compared"],
+        ["persistence", "×0.600", ">", "99", "%", "58", "better"],
     ]
 
 
@@ -74,7 +75,7 @@ def test_a_variable_stands_with_its_error_its_hardest_rival_and_who_serves_it() 
         "1.75 °C",
         "ridge regression",
         "×0.900",
-        "0.020",
+        "98 %",
         "50",
         "80",
         "90",
@@ -99,9 +100,9 @@ def test_text_in_brackets_is_shown_as_it_is() -> None:
 
 def test_a_card_of_a_model_from_before_there_were_tests_has_the_ratios() -> None:
     old = read_holdout_result({"crps_ratio": {"persistence": 0.5}}, "lstm")
-    assert old == HoldoutResult("lstm", 0.05, (Rival("persistence", 0.5, None, None),), {})
+    assert old == HoldoutResult("lstm", (Rival("persistence", 0.5, None, None),), {})
     text = render_model(card(result=old, scores=scores().clear()), 80)
-    assert cells(text, "persistence") == ["persistence", "×0.500", "–", "–", "not tested"]
+    assert cells(text, "persistence") == ["persistence", "×0.500", "–", "–", "not compared"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -111,7 +112,7 @@ def test_no_line_is_longer_than_the_terminal_is_wide(width: int) -> None:
 
 
 def test_many_fallbacks_are_counted() -> None:
-    many = tuple(Fallback("precipitation_mm", f"S{i}", "ridge", 0.9, 0.01, 50) for i in range(LISTED_FALLBACKS + 7))
+    many = tuple(Fallback("precipitation_mm", f"S{i}", "ridge", 0.9, 0.99, 50) for i in range(LISTED_FALLBACKS + 7))
     text = render_model(card(fallbacks=many), 120)
     assert "and 7 more: see the table fallbacks" in text
     assert text.count("is served by") == LISTED_FALLBACKS
@@ -119,14 +120,14 @@ def test_many_fallbacks_are_counted() -> None:
 
 def test_who_serves_each_variable_is_counted_by_station() -> None:
     places = [("rain", None, "ridge"), ("rain", "a", "gru"), ("warmth", "b", "ridge"), ("warmth", "c", "ridge")]
-    fallbacks = [Fallback(variable, station, name, 0.9, 0.01, 50) for variable, station, name in places]
+    fallbacks = [Fallback(variable, station, name, 0.9, 0.99, 50) for variable, station, name in places]
     served = name_servers("gru", fallbacks, ["rain", "warmth", "wind"])
     assert served == {"rain": ("ridge", 1), "warmth": ("gru", 2), "wind": ("gru", 0)}
 
 
 def models() -> pl.DataFrame:
     """A champion, and a challenger that was never promoted."""
-    reason = "lstm is not proven better than ridge (CRPS ×1.003, p 0.55), persistence (CRPS ×0.917, p 0.15)"
+    reason = "lstm is not expected to be better than ridge (CRPS ×1.003, chance 45 %); ridge serves"
     rows = [
         ("lstm-20260301-0123abcd", "challenger", None, None),
         ("ridge-20260301-0123abcd", "champion", NOW, "holdout"),

@@ -140,30 +140,29 @@ def test_of_many_stations_the_worst_are_listed(page):
 def test_the_section_of_the_champion_says_who_serves_and_why(page):
     decision = {
         "judged": "gru",
-        "significance": 0.1,
         "rivals": {
-            "persistence": {"crps_ratio": 0.6, "p_value": 0.0001, "days": 58},
-            "ridge": {"crps_ratio": 1.1, "p_value": 0.95, "days": 58},
+            "persistence": {"crps_ratio": 0.6, "expected_gain": 0.4, "chance": 0.999, "days": 58},
+            "ridge": {"crps_ratio": 1.1, "expected_gain": -0.08, "chance": 0.03, "days": 58},
         },
     }
     champion = Champion("gru-1", "gru", T0, T0, "gru is <better>", "rollback")
-    fallback = Fallback("precipitation_mm", None, "climatology", 0.91, 0.004, 58)
+    fallback = Fallback("precipitation_mm", None, "climatology", 0.91, 0.97, 58)
     result = read_holdout_result(decision, "gru")
     html = render_page(replace(page, champion=champion, result=result, fallbacks=[fallback]))
-    assert '<span class="bad">×1.100 (0.95)</span>' in html
-    assert '<span class="good">×0.600 (&lt; 0.001)</span>' in html
+    assert '<span class="bad">×1.100 (3 %)</span>' in html
+    assert '<span class="good">×0.600 (&gt; 99 %)</span>' in html
     assert "gru is &lt;better&gt;" in html
     assert ", by a rollback" in html
-    assert "precipitation is served by climatology (CRPS ×0.910, p 0.004, 58 days)" in html
+    assert "precipitation is served by climatology (CRPS ×0.910, chance 97 %, 58 days)" in html
     assert "No model serves yet" in render_page(page)
 
 
 def test_a_rival_that_was_not_compared_on_a_variable_leaves_its_cell_empty(page):
-    rivals = (Rival("ridge", 0.9, 0.01, 50), Rival("persistence", 1.2, 0.99, 50))
-    result = HoldoutResult("gru", 0.05, rivals, {WIND: rivals[:1], "unknown": rivals[1:]})
+    rivals = (Rival("ridge", 0.9, 0.98, 50), Rival("persistence", 1.2, 0.01, 50))
+    result = HoldoutResult("gru", rivals, {WIND: rivals[:1], "unknown": rivals[1:]})
     champion = Champion("gru-x", "gru", T0, None, "by hand, said an operator", promoted_by="hand")
     told = make_context(replace(page, champion=champion, result=result))["champion"]
-    better, worse = {"text": "×0.900 (0.010)", "css": "good"}, {"text": "×1.200 (0.99)", "css": "bad"}
+    better, worse = {"text": "×0.900 (98 %)", "css": "good"}, {"text": "×1.200 (1 %)", "css": "bad"}
     assert told["comparisons"] == [
         {"title": "all variables", "cells": [better, worse]},
         {"title": "wind speed", "cells": [better, None]},

@@ -118,6 +118,12 @@ def test_a_key_that_was_renamed_is_refused_with_its_new_name(write):
         load_settings()
 
 
+def test_a_key_that_is_no_more_is_refused_with_the_reason(write):
+    write("[retrain]\nsignificance = 0.1")
+    with pytest.raises(ConfigError, match=r"unknown key 'retrain.significance': promotion waits for no proof any more"):
+        load_settings()
+
+
 def test_a_retraining_may_have_another_cell_and_another_budget_and_the_rest_stays():
     settings = load_settings()
     assert settings.with_cell(None) == settings.model

@@ -41,7 +41,7 @@ class Hindcasts:
     hour: Tensor  # (N,) hour of issue in the station's mean solar time
     inputs: Tensor  # (N,) index into INPUTS
     masked: Tensor  # (N,) bool: a part of the history was masked
-    superseded: Tensor  # (N,) bool: forecast with other linear weights than those that serve
+    superseded: Tensor  # (N,) bool: forecast with other weights than those that serve
 
     def select(self, rows: Tensor) -> "Hindcasts":
         """The windows of a mask (N,)."""
@@ -61,7 +61,7 @@ def make_hindcasts(
     """Forecast a sample of the windows issued in [since, until), at all hours of the day; some again with masked inputs.
 
     Returns None if there is no window. Hours before the end of training are left out, because forecasts of them are too good.
-    For hours that the refreshed linear weights were fitted to, the weights of the training block are used instead.
+    For hours that the refreshed weights have seen, those of the training block are used instead.
     """
     stations, origins = _choose(forecaster, windows, since, until)
     if not len(stations):
@@ -70,7 +70,7 @@ def make_hindcasts(
     stations, origins, masked, outages = _add_masked(stations, origins)
     seen = origins + 1 < panel.index_of(datetime.fromisoformat(forecaster.header.refreshed_until))
     unrefreshed = copy(forecaster)
-    unrefreshed.linear = forecaster.fitted
+    unrefreshed.weights = forecaster.fitted
     zero_inflated = torch.tensor([trace > 0 for trace in forecaster.header.traces], device=device)  # (V,)
     parts = []
     for owner, rows in ((unrefreshed, np.flatnonzero(seen)), (forecaster, np.flatnonzero(~seen))):
@@ -86,7 +86,7 @@ def make_hindcasts(
                     hour=torch.from_numpy(solar_hours(panel, at, t0)).to(device),
                     inputs=inputs_of(batch),
                     masked=torch.from_numpy(masked[rows][part]).to(device),
-                    superseded=torch.full((len(at),), owner.linear is not forecaster.linear, device=device),
+                    superseded=torch.full((len(at),), owner.weights is not forecaster.weights, device=device),
                 )
             )
     return _concat(parts)

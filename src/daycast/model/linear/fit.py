@@ -59,6 +59,12 @@ class CrossFit:
             return forecast
         return forecast + _by_fold(external_features(batch, forecast), self.without[:, P:], fold).unflatten(1, (-1, V))
 
+    def beyond(self, block: Block) -> "CrossFit":
+        """The same for all hours: windows issued after this block are forecast by the weights of the whole block."""
+        fold = self.fold.clone()
+        fold[block.last_origin + 1 :] = len(self.without)
+        return replace(self, without=torch.cat([self.without, self.weights[None]]), fold=fold)
+
 
 @dataclass(frozen=True)
 class LinearFit:

@@ -10,6 +10,7 @@ from daycast.model.network.cells import AUTO
 from daycast.model.network.seq2seq import Seq2Seq
 from daycast.model.training.parallel import Ranks, threads_for
 from daycast.model.training.plan import load_plan, plan_training, save_plan
+from daycast.model.training.refresh import refresh
 from daycast.model.training.state import FRESH, TrainContext, TrainingData, next_beginning
 from daycast.model.training.trainer import Member, Progress, train_together, validation_loss
 
@@ -67,6 +68,14 @@ def train_ensemble(
         trained += [(member.cell, one.net) for member, one in zip(group, done, strict=True)]
         spent += max(one.seconds for one in done)
     return TrainedEnsemble(*_choose(trained, training_data), len(trained))
+
+
+def refresh_ensemble(
+    ensemble: Ensemble, training_data: TrainingData, config: ModelConfig, context: TrainContext = FRESH
+) -> Ensemble:
+    """The ensemble that serves: its networks go on learning from all hours (see `refresh`)."""
+    at_once = _at_once(training_data, config, context.ranks)
+    return refresh(ensemble, training_data, config, at_once, context.ranks)
 
 
 def _make_members(training_data: TrainingData, config: ModelConfig, context: TrainContext) -> list[Member]:

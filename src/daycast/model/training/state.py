@@ -222,10 +222,11 @@ def read_beginnings(checkpoint: Path, new: Header) -> dict[str, list[Weights]]:
         return _refuse(str(error))
     if misfit := _find_misfit(champion.header, new):
         return _refuse(misfit)
-    if champion.network is None:
+    network = champion.fitted.network if champion.fitted else None  # not the refreshed ones: those know the holdout
+    if network is None:
         return _refuse("it is a baseline without networks")
     beginnings = dict[str, list[Weights]]()
-    for cell, member in zip(champion.header.members, champion.network.members, strict=True):
+    for cell, member in zip(champion.header.members, network.members, strict=True):
         beginnings.setdefault(cell, []).append(member.state_dict())
     return beginnings
 
