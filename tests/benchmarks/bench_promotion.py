@@ -144,7 +144,7 @@ def main() -> None:
             regret=regret,
             ratio=regret / reference,
             limit=0.5,
-            worse=float(np.mean([is_worse(one).mean() for one in costs.values()])),
+            worse=float(is_worse(together).mean()),
             worse_for_long=int(sum((is_worse(one)[1:] & is_worse(one)[:-1]).sum() for one in costs.values())),
             by_walk={name: float((one[:, 0] - one[:, 1]).mean()) for name, one in costs.items()},
         )

@@ -16,7 +16,7 @@ from daycast.evaluation.serving import DailyCrps, Fallback, assign, pick_daily
 
 CHAMPION = "champion"  # the name of the present champion among the forecasters of a holdout
 LEAST_GAIN = 0.002  # expected gain below which whoever serves, or is simpler, is left to serve
-MARGIN = 0.02  # expected gain below which the model is left to serve
+MARGIN = 0.03  # expected gain below which the model is left to serve
 _STATION_STD = 0.05  # standard deviation of a gain at single stations about that of the network, the prior
 LEARNING = 0.1  # gain to expect of a model for each e-fold of the history that it learned from
 
