@@ -124,7 +124,7 @@ def _check_disk(settings: Settings) -> str:
             pass
     except OSError as error:
         raise StorageError(explain(error, place) or f"{place} cannot be written: {error.strerror}") from error
-    return f"{free:.0f} GB free under {place}, which can be written"
+    return f"{free:.0f} GB free under {place}"
 
 
 def _describe_warehouse(settings: Settings, now: datetime) -> str:
