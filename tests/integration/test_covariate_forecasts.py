@@ -1,6 +1,7 @@
 """Others' forecasts from the warehouse to ours: they help, their absence does no harm, and none is read before it had come."""
 
 import shutil
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +73,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     parts = (
         pl.read_parquet(snapshot / f"{name}.parquet") for name in ("observations", "stations", "external_forecasts")
     )
-    return Fitted(settings, *parts, load_checkpoint(checkpoint, "cpu"))
+    return Fitted(settings, *parts, load_checkpoint(checkpoint, "cpu", refreshed=False))
 
 
 def scores(fitted: Fitted, forecaster: Forecaster, external_forecasts: pl.DataFrame | None) -> pl.DataFrame:
@@ -154,8 +155,10 @@ def test_what_came_after_t0_changes_no_forecast(change: str, fitted: Fitted, tmp
 def test_a_forecast_issued_live_is_that_of_a_backtest(fitted: Fitted) -> None:
     t0 = NOW.replace(minute=0) - 2 * DAY
     live = issue_forecasts(fitted.settings, NOW, t0).filter(pl.col("variable") == WARMTH)
+    served = copy(fitted.forecaster)
+    served.weights = served.refreshed
     block = open_block(
-        fitted.forecaster,
+        served,
         fitted.versions,
         fitted.stations,
         1,
@@ -163,7 +166,7 @@ def test_a_forecast_issued_live_is_that_of_a_backtest(fitted: Fitted) -> None:
         t0 + HOUR,
         external_forecasts=fitted.external_forecasts,
     )
-    [(_, quantiles, _, _)] = fitted.forecaster.predict(block.windows, block.stations, block.origins, ["gru"])
+    [(_, quantiles, _, _)] = served.predict(block.windows, block.stations, block.origins, ["gru"])
     at = fitted.forecaster.header.targets.index(WARMTH)
     np.testing.assert_allclose(live["q05"].to_numpy().reshape(4, 24), quantiles["gru"][:, :, at, 0], atol=1e-4)
 

@@ -140,7 +140,8 @@ def test_the_view_sets_what_came_against_what_was_promised(trained) -> None:
         errors = con.sql("from forecast_errors").pl().filter(pl.col("observed").is_not_null())
     assert shown["n"].sum() == len(errors)
     for row in shown.filter(pl.col("lead_hours").is_in([1, 24])).to_dicts():
-        mine = [e for e in errors.to_dicts() if all(e[k] == row[k] for k in ("variable", "lead_hours", "input_regime"))]
+        keys = ("variable", "forecaster", "lead_hours", "input_regime")
+        mine = [e for e in errors.to_dicts() if all(e[k] == row[k] for k in keys)]
         assert row["n"] == len(mine)
         for level in LEVELS:
             share = sum(e["observed"] <= e[level] for e in mine) / len(mine)
