@@ -194,6 +194,7 @@ def test_a_model_is_shown_to_people_and_to_machines_with_the_same_numbers(traine
     assert re.search(rf"ridge regression +×{ridge['crps_ratio']:.3f} +[<>]? ?\d+ % +{ridge['days']} ", text)
     assert "by hand, whatever the holdout says" in text
     assert "on 4 stations up to" in text
+    assert re.search(r"Refreshed +with all hours up to 2026-02-05 \d\d:00 UTC, before it served", text)
     assert re.search(r"air temperature .* itself, except 1 station", text)
     assert "precipitation is served by ridge regression (CRPS ×0.900, chance 98 %, 50 days)" in text
     assert "air temperature at S0003 is served by climatology" in text

@@ -123,18 +123,20 @@ def _describe_fit(settings: Settings, row: ModelRow) -> dict[str, str]:
         header = read_header(settings.checkpoints / row.checkpoint)
     except ModelError as error:
         return {"Fit": str(error)}
-    trained, calibrated = (datetime.fromisoformat(text) for text in (header.trained_until, header.calibrated_until))
+    moments = (header.trained_until, header.calibrated_until, header.refreshed_until)
+    trained, calibrated, refreshed = (f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC" for text in moments)
     losses = (
         ", ".join(f"{cell} {loss:.4f}" for cell, loss in header.validation_loss.items()) or "no network was trained"
     )
     return {
-        "Trained": f"on {len(header.stations)} stations up to {trained:%Y-%m-%d %H:%M} UTC",
+        "Trained": f"on {len(header.stations)} stations up to {trained}",
         "Reads": ", ".join(dict.fromkeys(channel.variable for channel in header.channels)),
         "Of others": ", ".join(dict.fromkeys(channel.variable for channel in header.external_forecasts))
         or "no forecasts",
         "Forecasts": ", ".join(header.targets),
         "Validation": losses,
-        "Calibrated": f"on the hours up to {calibrated:%Y-%m-%d %H:%M} UTC",
+        "Calibrated": f"on the hours up to {calibrated}",
+        "Refreshed": f"with all hours up to {refreshed}, before it served",
         "Made with": ", ".join(f"{what} {which}" for what, which in header.manifest.items()),
     }
 
