@@ -11,6 +11,8 @@ they share by a third or a tenth. Prints a JSON line a rule:
 - `worse`: the share of decisions that served something more than 2 % worse than the best baseline of those weeks, and
   `worse_for_long`: how often that was so twice in a row (limit 0).
 
+The last line says how often a chance came true: of all pairs of forecasters of one fit, by the chance told for the likelier one.
+
     python tests/benchmarks/bench_promotion.py --walks FOLDER [--collect --data FOLDER]
 
 With --collect, what is missing of the walks is made first; hours on two cores, and it goes on where it was interrupted.
@@ -20,6 +22,7 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,7 @@ from measurement import say
 from promotion_by_test import decide_by_test
 from promotion_walks import BASELINES, NETWORK, WALKS, Fit, Walk, collect, days_of, mean_crps
 
+from daycast.evaluation.gain import average, estimate_gain
 from daycast.evaluation.promotion import CHAMPION, decide_on_holdout
 from daycast.evaluation.serving import DailyCrps, Fallback, assign, pick_daily
 
@@ -148,6 +152,27 @@ def main() -> None:
             worse_for_long=int(sum((is_worse(one)[1:] & is_worse(one)[:-1]).sum() for one in costs.values())),
             by_walk={name: float((one[:, 0] - one[:, 1]).mean()) for name, one in costs.items()},
         )
+    say_chances(walks)
+
+
+def say_chances(walks: list[Walk]) -> None:
+    """Print how often the likelier of two forecasters was better in the weeks after, beside the chance that was told."""
+    pairs = []
+    for walk in walks:
+        for fit in walk.fits:
+            days, names = walk.days_after(fit), (NETWORK, *BASELINES)
+            crps = {name: days_of(fit.judged[name], fit.holdout).of_network.T for name in names}
+            came = {name: float(np.nanmean(mean_crps(fit.served[name], days) / walk.level)) for name in names}
+            for one, other in combinations(names, 2):
+                chance = float(average(estimate_gain(crps[one], crps[other], fit.usual)).chance)
+                pairs.append((max(chance, 1 - chance), (came[one] < came[other]) == (chance > 0.5)))
+    told, true = (np.array(column, float) for column in zip(*pairs, strict=True))
+    bands = [(low, (told >= low) & (told < high)) for low, high in pairwise((0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.01))]
+    found = {
+        f"from {low:.0%}": {"told": told[at].mean(), "true": true[at].mean(), "pairs": int(at.sum())}
+        for low, at in bands
+    }
+    say("chances", **{name: {key: float(value) for key, value in one.items()} for name, one in found.items()})
 
 
 def is_worse(costs: np.ndarray) -> np.ndarray:

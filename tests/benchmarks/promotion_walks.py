@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from networks import NOW, open_network
 
+from daycast.evaluation.gain import USUAL
 from daycast.evaluation.serving import DailyCrps
 from daycast.times import DAY, HISTORY_HOURS, HOUR
 
@@ -105,7 +106,7 @@ class Walk:
         holdout = slice(self._day(start, file["holdout_since"]), decided_on)
         judged = {name: scores(name, "holdout", "judged") for name in names}
         served = {name: scores(name, "served") for name in names}
-        usual = 0.5 * file["departures"]
+        usual = USUAL * file["departures"]
         hours = (file["decided_at"].astype("datetime64[s]").item().replace(tzinfo=UTC) - self._span.since) / HOUR
         return Fit(decided_on, holdout, judged, served, usual, hours)
 

@@ -12,8 +12,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from daycast.errors import ModelError
-from daycast.evaluation.promotion import CHAMPION
+from daycast.evaluation.promotion import CHAMPION, Decision, decide_on_holdout
 from daycast.evaluation.serving import Fallback
+from daycast.model.checkpoint import read_header, read_tensors, write_tensors
 from daycast.report.model_card import render_model
 from daycast.settings import Settings
 from daycast.steps.evaluate import evaluate_holdout
@@ -22,6 +23,7 @@ from daycast.steps.publish import publish_tables, write_report
 from daycast.steps.registry import describe_model, list_models, promote, rollback, show_model
 from daycast.times import DAY, HOUR
 from daycast.warehouse.models import read_champion, read_fallbacks
+from daycast.warehouse.observations import read_extent
 from daycast.warehouse.publish.query import query_published
 
 pytestmark = pytest.mark.slow
@@ -142,6 +144,31 @@ def test_a_champion_that_cannot_be_read_any_more_does_not_stop_a_judgement(again
     assert CHAMPION not in scores["forecaster"]
     assert decision.promoted
     assert "takes no part in the evaluation on the holdout: there is no checkpoint" in caplog.text
+
+
+def test_the_decision_knows_the_usual_scores_and_how_much_more_history_there_is(
+    again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, path, now = again
+    former = path.with_stem("former")
+    tensors, notes = read_tensors(former)
+    half = datetime.fromisoformat(notes["refreshed_until"])
+    with settings.warehouse.read(now) as con:
+        first, _ = read_extent(con, now)
+    half = first + (half - first) / 2
+    write_tensors(former, tensors, {**notes, "refreshed_until": half.isoformat()})
+    told = []
+
+    def decide(*arguments: object) -> Decision:
+        told.append(arguments)
+        return decide_on_holdout(*arguments)
+
+    monkeypatch.setattr("daycast.steps.evaluate.decide_on_holdout", decide)
+    evaluate_holdout(settings, path, now)
+    *_, usual, more_history = told[0]
+    assert usual == pytest.approx(0.5 * np.array(read_header(path).departures))
+    assert usual.min() > 0
+    assert more_history == pytest.approx(np.log(2), rel=1e-3)
 
 
 def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:

@@ -1,7 +1,7 @@
 """What to expect of one forecaster in another's place: the gain in CRPS over the next weeks, from the daily scores of both.
 
-The scores of a few weeks measure next month's difference with an error that is often larger than the difference, and some
-measure it better than others: temperature by the same weeks that had two showers. So the measured log ratio of both CRPS is
+The scores of a few weeks measure next month's difference with an error that is often larger than the difference. Some variables
+are measured better than others: weeks that say much about temperature had two showers. So the measured log ratio of both CRPS is
 weighted against a prior, by the precision of each (the normal posterior mean, Gelman et al. 2013, Bayesian Data Analysis,
 section 2.5). Of few or unsteady days little is believed, and a variable about which the weeks say nothing does not decide.
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from daycast.evaluation.significance import low_frequency_variance
 
-PRIOR_STD = 0.05  # standard deviation of true gains between forecasters of one network, the prior
+USUAL = 0.5  # a usual CRPS over the mean absolute departure from the climatology: 0.4 to 0.8 for all variables of three networks
+PRIOR_STD = 0.05  # standard deviation of the gains to come between two forecasters: the prior, whose mean is 0
 OTHER_WEATHER = 0.1  # share of the variance of daily differences by which the mean of another month differs
 _DAILY_DEVIATION = 0.3  # a usual standard deviation of daily relative differences, beside few days
 _FEW = 3  # it counts as so many days
@@ -29,14 +30,16 @@ class Gain:
     """The gain of a candidate over a rival; each array has the shape (…) of the leading axes of the scores."""
 
     crps_ratio: np.ndarray  # candidate / rival as measured; NaN without a day
-    expected: np.ndarray  # −log of the ratio to come: 0.03 is a CRPS 3 % lower
-    deviation: np.ndarray  # standard deviation of that
+    measured: np.ndarray  # −log of that ratio: 0.03 is a CRPS 3 % lower; less where both are below the usual score
+    error: np.ndarray  # standard deviation of next month's gain about the measured one
+    weight: np.ndarray  # of the measured gain beside the prior, 0 to 1
+    expected: np.ndarray  # the gain of the next month: both, by their weights
     days: np.ndarray  # on which both have scores
 
     @property
     def chance(self) -> np.ndarray:
-        """The probability that the candidate will be better."""
-        z = self.expected / self.deviation
+        """The probability that the candidate will be better, by these days alone."""
+        z = self.measured / self.error
         return np.vectorize(lambda one: (1 + math.erf(one / math.sqrt(2))) / 2, otypes=[float])(z)
 
 
@@ -66,21 +69,34 @@ def estimate_gain(
     weight = prior_std**2 / (prior_std**2 + error2)
     return Gain(
         crps_ratio=np.where(days > 0, np.exp(log_ratio), np.nan),
+        measured=measured,
+        error=np.sqrt(error2),
+        weight=weight,
         expected=prior + weight * (measured - prior),
-        deviation=prior_std * np.sqrt(1 - weight),
         days=days,
     )
 
 
 def average(gain: Gain) -> Gain:
-    """Over the last axis (variables), each counting alike. The deviation is that of gains that all err together."""
-    logs, days = np.log(gain.crps_ratio), gain.days.max(axis=-1)
+    """Over the last axis (variables), each counting alike in what is expected.
+
+    The measured gain and its error are means by weight, so that the chance follows from the variables that were measured well.
+    The error is that of variables that all err together.
+    """
+    logs, days, total = np.log(gain.crps_ratio), gain.days.max(axis=-1), gain.weight.sum(axis=-1)
+    error = np.where(gain.weight > 0, gain.error, 0.0)
+    measured, error = (
+        np.divide((gain.weight * one).sum(axis=-1), total, out=np.zeros(total.shape), where=total > 0)
+        for one in (gain.measured, error)
+    )
     known = ~np.isnan(logs)
     ratio = np.exp(np.where(known, logs, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
     return Gain(
         crps_ratio=np.where(days > 0, ratio, np.nan),
+        measured=measured,
+        error=np.where(total > 0, error, np.inf),
+        weight=gain.weight.mean(axis=-1),
         expected=gain.expected.mean(axis=-1),
-        deviation=gain.deviation.mean(axis=-1),
         days=days,
     )
 

@@ -15,19 +15,19 @@ from daycast.evaluation.gain import Gain, average, estimate_gain
 from daycast.evaluation.serving import DailyCrps, Fallback, assign, pick_daily
 
 CHAMPION = "champion"  # the name of the present champion among the forecasters of a holdout
-LEAST_GAIN = 0.002  # expected gain below which whoever serves, or is simpler, is left to serve
-MARGIN = 0.03  # expected gain below which the model is left to serve
-_STATION_STD = 0.05  # standard deviation of a gain at single stations about that of the network, the prior
-LEARNING = 0.1  # gain to expect of a model for each e-fold of the history that it learned from
+LEAST_GAIN = 0.002  # expected gain up to which the champion, or the simpler forecaster, serves
+MARGIN = 0.03  # expected gain up to which a model serves, and no fallback in its place
+LEARNING = 0.1  # expected gain of a model per unit of the log of how many times as much history it learned from
+_STATION_STD = 0.05  # standard deviation of the gains at single stations about that of the network
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One forecaster against one rival; None where no day has scores of both."""
+    """One forecaster against one rival."""
 
-    crps_ratio: float | None  # geometric mean over variables: below 1 the forecaster was better than the rival
-    expected_gain: float  # what is to be expected: 0.03 is a CRPS 3 % lower than the rival's
-    chance: float  # that it will be better
+    crps_ratio: float | None  # geometric mean over variables: below 1 the forecaster was better; None without a day
+    expected_gain: float  # in the next weeks: 0.03 is a CRPS 3 % lower than the rival's
+    chance: float  # that it will be better, by these days alone
     days: int  # on which both have scores
 
 
@@ -56,8 +56,7 @@ def decide_on_holdout(
     """Decide who serves, from the daily scores of the challenger, the baselines and CHAMPION, if there is one.
 
     challenger: its name, empty for none. baselines: their names, simplest first. usual (V,): a CRPS of each variable as it
-    usually is. more_history: log of the length of the history
-    that this fit learned from over that of the champion's.
+    usually is. more_history: the log of how many times as much history this fit learned from as the champion's did.
 
     The best baseline and the challenger, each with its fallbacks, take the champion's place where that is worth it. Comparisons
     by variable are without fallbacks.
@@ -155,7 +154,8 @@ def _compare(gain: Gain) -> Comparison:
 
 def _explain(winner: str, judged: str, comparisons: Mapping[str, Comparison]) -> str:
     if winner == judged:
-        return f"{judged} is expected to be better than {_listed(comparisons)}" if comparisons else f"{judged} serves"
+        beaten = {name: one for name, one in comparisons.items() if one.expected_gain > 0}
+        return f"{judged} is expected to be better than {_listed(beaten)}" if beaten else f"{judged} serves"
     better = {name: one for name, one in comparisons.items() if name == winner or one.expected_gain <= LEAST_GAIN}
     outcome = "the champion stays" if winner == CHAMPION else f"{winner} serves"
     return f"{judged} is not expected to be better than {_listed(better)}; {outcome}"

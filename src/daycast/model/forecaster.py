@@ -71,9 +71,7 @@ class Header:
     validation_loss: dict[str, float]  # pinball loss of each choice of members
     manifest: dict[str, str]  # what repeating the fit needs: see `fit.make_manifest`
     external_forecasts: tuple[Channel, ...] = ()  # K channels with external forecasts that the model reads
-    departures: tuple[
-        float, ...
-    ] = ()  # mean absolute one of each target from its climatology; earlier versions have none
+    departures: tuple[float, ...] = ()  # mean absolute ones of the targets from their climatology; () before 0.1.0
 
     @property
     def has_holdout(self) -> bool:

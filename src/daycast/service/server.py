@@ -25,7 +25,7 @@ from daycast.service.supervisor import read_state
 WAREHOUSE_SLOT = "warehouse"  # the global concurrency limit that a task holds while it uses the warehouse
 _ACTIVE = ["RUNNING", "PENDING", "CANCELLING"]  # states of runs that seem to run
 _TIMEOUT_S = 90  # longer than the 60 s for which the server itself waits for a locked SQLite file
-_CHECK_S = 15  # in which a server must say that it is one
+_CHECK_S = 30  # in which a server must say that it is one
 _LONGEST_ANSWER = 200  # characters of a wrong answer that are quoted
 _TRIES = 20
 _BACKOFF_S = 1.0  # between tries
@@ -70,7 +70,7 @@ class Server:
         return self._call_once(path, body, method)
 
     def check(self) -> None:
-        """Raise ConfigError unless a Prefect server answers here within a few seconds. It asks for no password yet."""
+        """Raise ConfigError unless a Prefect server answers here within half a minute. This needs no password."""
         found: list[object] = []
 
         def ask() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from daycast.errors import ModelError, NotEnoughDataError
+from daycast.evaluation.gain import USUAL
 from daycast.evaluation.promotion import CHAMPION, Decision, decide_on_holdout
 from daycast.evaluation.scores import Tally, score_elements
 from daycast.evaluation.serving import DailyCrps, DailyTally, Fallback, assign, pick
@@ -38,7 +39,6 @@ from daycast.warehouse.models import ModelRow, read_champion, read_fallbacks
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
 _log = logging.getLogger("daycast")
-_USUAL_CRPS = 0.5  # of the forecasts, over the mean departure from the climatology: on four networks 0.4 to 0.8
 _ISSUE_EVERY_H = 18  # so that hours of issue fall on 0, 6, 12 and 18 UTC in turn, one or two a day
 
 
@@ -96,7 +96,7 @@ def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tup
         raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be scored yet: ingest more")
     baselines = [name for name in BASELINES if name in forecaster.names]
     more = 0.0 if champion_forecaster is None else _more_history(header, champion_forecaster.header, inputs)
-    usual = _USUAL_CRPS * np.array(header.departures or np.zeros(len(targets)))
+    usual = USUAL * np.array(header.departures or np.zeros(len(targets)))
     decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, usual, more)
     return decision, scores.with_columns(since=pl.lit(block.since), until=pl.lit(block.until))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daycast.evaluation.gain import PRIOR_STD, Gain, average, estimate_gain
+from daycast.evaluation.gain import average, estimate_gain
 
 D = 60
 
@@ -37,7 +37,7 @@ def test_unsteady_or_few_days_say_less() -> None:
     few = estimate_gain(days(0.9, 0.05, 2, 5), days(1.0, 0.05, 1, 5))
     assert steady.expected > 1.5 * unsteady.expected > 0
     assert steady.expected > 1.5 * few.expected > 0
-    assert steady.deviation < few.deviation < PRIOR_STD
+    assert steady.error < few.error
     assert (steady.days, few.days) == (D, 5)
 
 
@@ -50,7 +50,7 @@ def test_a_day_or_two_are_no_reason_to_fail(count: int) -> None:
 def test_without_a_day_in_common_the_prior_is_all_there_is() -> None:
     gain = estimate_gain(np.full(D, np.nan), days(1.0), prior=0.02)
     assert np.isnan(gain.crps_ratio)
-    assert (gain.expected, gain.deviation, gain.days) == (0.02, PRIOR_STD, 0)
+    assert (gain.expected, gain.chance, gain.days) == (0.02, 0.5, 0)
 
 
 def test_the_prior_counts_the_more_the_less_the_days_say() -> None:
@@ -94,7 +94,8 @@ def test_differences_in_weeks_that_are_far_below_the_usual_count_little() -> Non
 
 
 def test_the_average_leaves_out_the_ratio_of_what_was_not_compared() -> None:
-    part = Gain(np.array([0.5, np.nan]), np.array([0.3, 0.1]), np.array([0.02, 0.1]), np.array([30, 0]))
-    gain = average(part)
-    assert (gain.crps_ratio, gain.expected, gain.deviation, gain.days) == (0.5, 0.2, pytest.approx(0.06), 30)
-    assert np.isnan(average(Gain(np.array([np.nan]), np.zeros(1), np.ones(1), np.zeros(1, int))).crps_ratio)
+    compared = estimate_gain(np.stack([days(0.5), np.full(D, np.nan)]), np.stack([days(1.0)] * 2), prior=0.1)
+    gain = average(compared)
+    assert (gain.crps_ratio, gain.days) == (pytest.approx(0.5, rel=1e-4), D)
+    assert gain.expected == pytest.approx((compared.expected[0] + 0.1) / 2)
+    assert np.isnan(average(estimate_gain(np.full((1, D), np.nan), np.ones((1, D)))).crps_ratio)

@@ -74,6 +74,7 @@ def refresh_ensemble(
     ensemble: Ensemble, training_data: TrainingData, config: ModelConfig, context: TrainContext = FRESH
 ) -> Ensemble:
     """The ensemble that serves: its networks go on learning from all hours (see `refresh`)."""
+    _log.info("the networks go on learning from all hours, for a third of their steps")
     at_once = _at_once(training_data, config, context.ranks)
     return refresh(ensemble, training_data, config, at_once, context.ranks)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from daycast.files import atomic_write
 from daycast.model.config import EPOCHS, ModelConfig
 from daycast.model.training.parallel import Ranks, run_parallel
-from daycast.model.training.refresh import steps_of
+from daycast.model.training.refresh import refresh_steps
 from daycast.model.training.state import TrainingData
 from daycast.model.training.trainer import Member, start_training, take_steps, validation_loss
 
@@ -91,7 +91,7 @@ def _seconds(pace: Pace, groups: int, epochs: int, config: ModelConfig) -> float
     3 more validations a group for choosing members and baselines.
     """
     training = groups * (epochs * (config.steps_per_epoch * pace.step + pace.validation) + pace.validation)
-    training += groups * steps_of(replace(config, epochs=epochs)) * pace.step
+    training += groups * refresh_steps(replace(config, epochs=epochs)) * pace.step
     return training + 3 * groups * pace.validation
 
 

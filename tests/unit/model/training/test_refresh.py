@@ -12,8 +12,8 @@ from daycast.features.channels import Scale
 from daycast.features.panel import Panel
 from daycast.model.forecaster import Ensemble
 from daycast.model.training.parallel import ALONE
-from daycast.model.training.refresh import refresh, steps_of
-from daycast.model.training.state import TrainingData
+from daycast.model.training.refresh import refresh, refresh_steps
+from daycast.model.training.state import TrainingData, TrainState
 from daycast.model.training.trainer import Member
 from daycast.model.windows import Windows
 from unit.model.training_data import BLOCK, TINY, make_training_data, train_alone
@@ -81,6 +81,22 @@ def test_later_hours_are_forecast_by_the_linear_weights_of_the_whole_block(
     assert data.linear.fold.max() == 0
 
 
+def test_an_interruption_ends_the_threads_with_their_step(
+    make_data: Callable[[float], TrainingData], trained: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+
+    def interrupted(state: TrainState, *_: object) -> float:
+        states.append(state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daycast.model.training.refresh.take_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        refresh(trained, make_data(0.0), CONFIG, 1, ALONE)
+    assert states
+    assert all(state.halted for state in states)
+
+
 def test_a_third_of_the_steps_of_training_is_taken() -> None:
-    assert steps_of(replace(CONFIG, epochs=5, steps_per_epoch=120)) == 200
-    assert steps_of(replace(CONFIG, epochs=1, steps_per_epoch=1)) == 1
+    assert refresh_steps(replace(CONFIG, epochs=5, steps_per_epoch=120)) == 200
+    assert refresh_steps(replace(CONFIG, epochs=1, steps_per_epoch=1)) == 1
