@@ -70,6 +70,12 @@ where rows_delivered > 0
 order by ingested_at desc, received_until desc, batch_id
 limit $batches;
 
+-- name: select_origins
+select distinct origin
+from batches
+where source = $source
+    and reason is null;
+
 -- name: select_rejected_batches
 select
     batch_id,

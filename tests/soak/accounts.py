@@ -199,10 +199,8 @@ def _first(rows: pl.DataFrame) -> Iterable[object]:
 
 def _unlike_the_files(run: FaultRun, versions: pl.DataFrame) -> Iterator[str]:
     """Where a station ever said one thing only of an hour, that must be believed."""
-    said = defaultdict(set)
-    for _, row, origin in run.book.owed:
-        if row.must == "be kept" and not origin:
-            said[row.station, row.observed_at].add(float(row.temp))
+    owed = {(row.station, row.observed_at) for _, row, origin in run.book.owed if row.must == "be kept" and not origin}
+    said = {key: run.book.said[key] for key in owed}
     current = versions.filter(pl.col("known_until").is_null()).select("station_id", "observed_at", "air_temperature_c")
     believed = {(station, observed): value for station, observed, value in current.iter_rows()}
     unlike = [

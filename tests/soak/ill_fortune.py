@@ -58,13 +58,18 @@ def _environment(**values: str) -> Fault:
     return lambda fate: fate.set(**values)
 
 
+def _put_back(book: Logbook) -> None:
+    """What another warehouse took in lies in the inbox again, as whoever puts back a warehouse is told to see to."""
+    for path in book.moved():
+        book.write(path, book.files[path].rows)
+
+
 def _elsewhere(data: str) -> Fault:
-    """Another folder for all state: what is taken in there is owed to nobody, and lies in the inbox again after it."""
+    """Another folder for all state."""
 
     def fault(fate: Fate) -> None:
-        book = fate.book
         fate.set(DAYCAST_DATA=data)
-        fate.undo.append(lambda: [book.write(path, book.files[path].rows) for path in book.moved()])
+        fate.undo.append(lambda: _put_back(fate.book))
 
     return fault
 
@@ -129,6 +134,7 @@ def _in_its_place(name: str, make: Callable[[Path, Path], None]) -> Fault:
             wal.unlink(missing_ok=True)
             if log is not None:
                 wal.write_bytes(log)
+            _put_back(fate.book)
 
         fate.undo.append(undo)
 

@@ -5,6 +5,7 @@ import math
 import os
 import random
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,7 @@ class Logbook:
     owed: dict[tuple[str, Row, str], None] = field(default_factory=dict)  # source, row, origin where refused whole
     repairs: list[tuple[int, Callable[[], None]]] = field(default_factory=list)  # after which command, what to do
     late: list[Row] = field(default_factory=list)
+    said: dict[tuple[str, datetime], set[float]] = field(default_factory=lambda: defaultdict(set))  # ever
     count: int = 0
 
     def begin(self) -> None:
@@ -157,6 +159,12 @@ class Logbook:
         if path.parent.name == "inbox" or fate == "unreadable":
             os.utime(path, (0, 0))  # nobody is writing it any more
         self.files[path] = version
+        self._note_said(version.rows)
+
+    def _note_said(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if row.must == "be kept":
+                self.said[row.station, row.observed_at].add(float(row.temp))
 
     def remove(self, path: Path) -> None:
         """Take a file away, whatever it is."""
@@ -166,6 +174,7 @@ class Logbook:
     def store(self, rows: Sequence[Row]) -> None:
         """Add rows to the plant's table."""
         self.plant += rows
+        self._note_said(rows)
         values = [(row.station, row.observed_at, row.received_at, float(row.temp), float(row.wind)) for row in rows]
         with duckdb.connect(self.folder / "plant.duckdb") as con:
             con.executemany("insert into log values (?, ?, ?, ?, ?)", values)

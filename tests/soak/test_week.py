@@ -121,7 +121,7 @@ def test_a_worse_challenger_is_refused(week: Week) -> None:
     assert week.champions[0] == week.champions[1]
     (model,) = week.ask(f"from models where model_id = '{week.refused.model_id}'")
     assert (model["role"], model["promoted_at"]) == ("challenger", None)
-    assert model["reason"].startswith(f"{decision.judged} is not proven better than ")
+    assert model["reason"].startswith(f"{decision.judged} is not expected to be better than ")
 
 
 def test_memory_is_flat(week: Week) -> None:

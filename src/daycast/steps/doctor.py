@@ -1,10 +1,12 @@
 """Doctor: is everything in order? One result per check, with a way out for each that fails; and warnings about stations."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from daycast.errors import DaycastError, ModelError, StorageError
 from daycast.files import explain
@@ -13,14 +15,17 @@ from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source
+from daycast.sources.files.inbox import Inbox
 from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
+from daycast.warehouse.readings import read_origins
 from daycast.warehouse.warehouse import read_frame
 
 _BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST_FREE_GB = 1.0
+_NUMBERED = re.compile(r"-\d+(\.[^.]*)$")  # what a name gets in a folder that has it already
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,22 @@ def _check_source(settings: Settings, source: Source, until: datetime) -> str:
     """Read the first batch of a source; nothing is stored."""
     listed = len(source.stations())
     batch = next(iter(source.fetch(None, until, settings.glossary, ())), None)
+    unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
     if batch is None:
-        return f"{listed} stations listed, nothing delivered up to {until.isoformat()}"
-    return (
-        f"{listed} stations listed; {batch.origin} has {len(batch.readings):,} rows, {len(batch.problems):,} problems"
-    )
+        return f"{listed} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
+    found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems):,} problems"
+    return f"{listed} stations listed; {found}{unknown}"
+
+
+def _describe_unknown(settings: Settings, inbox: Inbox, now: datetime) -> str:
+    """What to do about files that were put away and that the warehouse has no batch of: an older copy of it was put back."""
+    names = inbox.files_put_away()
+    if not names:
+        return ""
+    with settings.warehouse.read(now, wait_s=5) as con:
+        known = {PurePath(origin.partition(" from ")[0]).name for origin in read_origins(con, inbox.name)}
+    unknown = [name for name in names if name not in known and _NUMBERED.sub(r"\1", name) not in known]
+    if not unknown:
+        return ""
+    files = f"{len(unknown):,} of the {len(names):,} files put away are in no batch ({', '.join(unknown[:2])}…)"
+    return f"; {files}: if an older warehouse was put back, move them back to be loaded again"

@@ -95,10 +95,11 @@ def ingest_source(
 ) -> Ingested:
     """Load everything `source` received from `since` up to `until`, then bring the observations up to date.
 
-    since: by default where the last ingest ended. until: by default `now`. now: the real clock, written into every record and
-    used as the receipt of corrections; neither these nor the watermark go beyond 31 days after the newest observation, in case
-    the clock is wrong. map_blocks: computes the blocks of stations; the result does not depend on it. minutes: time limit for
-    reading, by default `ingest.max_minutes`. What was read by then is loaded, and the next ingest starts where this one did.
+    since: by default where the last ingest ended, if the source resumes. until: by default `now`. now: the real clock, written
+    into every record and used as the receipt of corrections; neither these nor the watermark go beyond 31 days after the newest
+    observation, in case the clock is wrong. map_blocks: computes the blocks of stations; the result does not depend on it.
+    minutes: time limit for reading, by default `ingest.max_minutes`. What was read by then is loaded, and the next ingest starts
+    where this one did.
 
     Each group of batches is one transaction, so the next run continues after a killed one. Raises SourceError if the source
     fails, or delivers nothing within the time limit, and ContractError if a batch is rejected; both after everything else was
@@ -110,7 +111,7 @@ def ingest_source(
         correct_clock(con, now)
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
-    start = since or watermark
+    start = since or (watermark if source.resumes else None)
     listed: list[pl.DataFrame] = []
 
     def read() -> Generator[SourceBatch, None, None]:
@@ -139,7 +140,7 @@ def ingest_source(
     flagged = make_observations(settings, now, report, map_blocks)
     if errors:
         raise join_errors(errors)
-    if (source.resumes or stored.states_receipt) and since is None and not reading.out_of_time:
+    if source.resumes and since is None and not reading.out_of_time:
         with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
     return _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
@@ -236,7 +237,6 @@ class _Stored:
     records: list[BatchRecord] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     waiting: int = 0  # rows
-    states_receipt: bool = False  # whether any batch states itself when it was received
 
     @property
     def rows(self) -> int:
@@ -259,7 +259,6 @@ def _store_groups(
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
-        stored.states_receipt |= any(batch.receipt == "stated" for batch in group)
         _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored

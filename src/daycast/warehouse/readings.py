@@ -61,6 +61,11 @@ def read_batch_ids(con: duckdb.DuckDBPyConnection, source: str) -> Collection[st
     return set(read_frame(con, "select_batch_ids", source=source)["batch_id"])
 
 
+def read_origins(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
+    """The origins of all batches of `source` that were loaded, as they are told to people."""
+    return set(read_frame(con, "select_origins", source=source)["origin"])
+
+
 def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlisted: pl.DataFrame) -> None:
     """Write stations: replace the rows of those that a source lists, and add those it only mentions if they are new.
 

@@ -43,7 +43,8 @@ _DAMAGED = re.compile(
 )
 _RESTORE = (
     "restore a backup of it; without one move it aside, keep a copy of the published file, which has the forecasts and scores "
-    "so far, and run `daycast ingest --since T`: it loads again what the sources still have"
+    "so far, and run `daycast ingest --since T`: it loads again what the sources still have. Files that after.move_to has put "
+    "away since the backup must be moved back to be loaded again"
 )
 
 

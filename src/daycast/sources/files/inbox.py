@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from fnmatch import fnmatch
 from itertools import count, takewhile
 from pathlib import Path, PurePath
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, NamedTuple
@@ -285,6 +286,15 @@ class Inbox(BaseModel):
             found = [(origin, path) for origin, path in found if not path.resolve().is_relative_to(destination)]
         files = (self._inspect(origin, path, destination) for origin, path in found)
         return [file for file in files if file is not None and not (file.young and self._only_settled)]
+
+    def files_put_away(self) -> list[str]:
+        """The names of the files in the folder of `after.move_to` that match a glob; none if files are kept where they are."""
+        destination = self._destination()
+        if destination is None or not destination.is_dir():
+            return []
+        patterns = [PurePath(glob).name for glob in self.files]
+        names = sorted(entry.name for entry in os.scandir(destination) if entry.is_file())
+        return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
 
     def read_files(
         self,
