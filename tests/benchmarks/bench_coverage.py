@@ -13,8 +13,8 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from beijing_data import NOW, open_beijing
-from bench_lightgbm import EVERY, LIMITS, SINCE, UNTIL
+from beijing_data import EVERY, NOW, SINCE, UNTIL, open_beijing
+from beijing_scores import LIMITS
 from measurement import say
 
 from daycast.model.config import QUANTILES

@@ -1,6 +1,6 @@
 """Variables that a network declares itself: six air pollutants beside the five weather variables of the same twelve sites.
 
-As `bench_lightgbm.py` without LightGBM: trained until 2015-03-01 as configured, judged on a forecast a day of the year after.
+Trained until 2015-03-01 as configured, judged on a forecast a day of the year after.
 Prints its lines `crps`, for each variable, and `coverage`. Eight minutes on two cores.
 
     python tests/benchmarks/bench_own_columns.py --data FOLDER [--model ID]
@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from beijing_data import EVERY, NOW, SINCE, UNTIL, open_beijing, train
-from bench_lightgbm import say_scores
+from beijing_scores import say_scores
 
 from daycast.steps.backtest import backtest
 
@@ -26,7 +26,7 @@ POLLUTANTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="another folder than that of bench_lightgbm.py")
+    parser.add_argument("--data", type=Path, required=True, help="another folder than that of the other benchmarks")
     parser.add_argument("--model", help="id of a model in the warehouse of FOLDER, instead of training")
     args = parser.parse_args()
     settings = open_beijing(args.data, POLLUTANTS)

@@ -13,7 +13,7 @@ where it changed the most: at most 0.05.
 
     python tests/benchmarks/bench_robustness.py --data FOLDER [--model ID]
 
-FOLDER as in bench_lightgbm.py. Without --model one is trained as configured; `left_out` trains a second one in the same way
+FOLDER as in bench_own_columns.py. Without --model one is trained as configured; `left_out` trains a second one in the same way
 (skip it with --no-left-out). A minute or two beside the training.
 """
 

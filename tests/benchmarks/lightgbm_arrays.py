@@ -1,8 +1,9 @@
 """What LightGBM learns from: for each forecast what was known at t0, cut from the same windows as the model's.
 
-Features: temperature at lags 0 to 23, every other variable at lags 0, 1, 2, 3, 6, 12 and 23 h, mean, spread and extremes of the
-last day and week, hours since last seen, the station's position and the hour of issue; and for each lead the temperature at that
-hour of the day on each of the seven days before, and calendar and sun at the hour forecast.
+Features: temperature at lags 0 to 23, every other variable at lags 0, 1, 2, 3, 6, 12 and 23 h, the mean of the neighbours at the
+same lags, mean, deviation and extremes of the last day and week, hours since last seen, the station's position and the hour of
+issue; and for each lead the temperature at that hour of the day on each of the seven days before, and calendar and sun at the
+hour forecast.
 """
 
 from dataclasses import dataclass
@@ -30,10 +31,11 @@ class Forecasts:
     by_lead: np.ndarray  # (N, H, 12) float32, those of each lead
 
 
-def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, every: int, since: datetime | None):
-    """Forecasts issued every so many hours, from `since` or from the first whole history on, by what is known at `as_of`.
+def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, count: int, since: datetime | None):
+    """Forecasts issued every `count` hours from `since` on, by what is known at `as_of`.
 
-    Without `since` the hours of issue are staggered over the stations, so that all hours of the day take part.
+    Without `since` they are about `count` in all, from the first whole history on; their hours of issue are staggered over the
+    stations, so that all hours of the day take part.
     """
     import torch
 
@@ -58,6 +60,9 @@ def read_forecasts(settings, first: datetime, last: datetime, as_of: datetime, e
     windows = Windows(panel, scale, torch.device("cpu"))
     earliest = 0 if since is None else panel.index_of(since) - HISTORY_HOURS + 1
     eligible = eligible_origins(panel, Block(earliest, panel.hours), len(targets))
+    every = count if since else max(int(eligible.sum()) // count, 1)
+    while since is None and every > 1 and np.gcd(every, 24) > 1:
+        every += 1
     hours, offset = np.arange(panel.hours), 0 if since is None else panel.index_of(since)
     stagger = np.arange(len(panel.stations)) if since is None else np.zeros(len(panel.stations), np.int64)
     eligible &= (hours - offset - stagger[:, None]) % every == 0
@@ -80,6 +85,7 @@ def _features(batch, c: int, mean: float, deviation: float):
     temperature = values[..., c] * deviation + mean  # (B, T)
     lags = [temperature[:, -24:]]
     lags += [values[:, [-1 - lag for lag in _FEW_LAGS], k] for k in range(values.shape[2]) if k != c]
+    lags += [batch.around.numpy()[:, [-1 - lag for lag in _FEW_LAGS], k] for k in range(values.shape[2])]
     spans = [values[:, -24:], values]
     lags += [
         part for span in spans for part in (span.mean(axis=1), span.std(axis=1), span.min(axis=1), span.max(axis=1))

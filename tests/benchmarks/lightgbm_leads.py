@@ -1,8 +1,9 @@
 """Fit one LightGBM a lead and forecast: runs in the environment that has lightgbm, and knows nothing of daycast.
 
-    python lightgbm_leads.py TRAIN.npz TEST.npz BORDER FORECASTS.npy
+    python lightgbm_leads.py TRAIN.npz TEST.npz BORDER FORECASTS.npz
 
-The number of trees is found by stopping early on what was issued from BORDER on; then everything is fitted with a tenth more.
+The number of trees is found by stopping early on what was issued from BORDER on, whose residuals give the quantiles; then
+everything is fitted with a tenth more.
 """
 
 import sys
@@ -24,26 +25,31 @@ SETTING = {
     "verbose": -1,
 }
 MOST_TREES, PATIENCE = 1_500, 50
+LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 
 
 def main(train: str, test: str, border: str, out: str) -> None:
     known, asked = np.load(train), np.load(test)
-    columns = [forecast(known, asked, np.datetime64(border), lead) for lead in range(known["by_lead"].shape[1])]
-    np.save(out, np.stack(columns, axis=1))
+    leads = [forecast(known, asked, np.datetime64(border), lead) for lead in range(known["by_lead"].shape[1])]
+    forecasts, residuals = zip(*leads, strict=True)
+    np.savez(out, forecast=np.stack(forecasts, axis=1), residuals=np.stack(residuals))
 
 
-def forecast(known, asked, border: np.datetime64, lead: int) -> np.ndarray:
-    """What the last value will have changed by at a lead (counted from 0), added to it. (N,)"""
+def forecast(known, asked, border: np.datetime64, lead: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the last value will have changed by at a lead (counted from 0), added to it, (N,); the residuals' quantiles, (Q,)."""
     change = known["truth"][:, lead] - known["last"]
     there, early = ~np.isnan(change), known["issued_at"] < border
     features = features_of(known, lead)
     first = lightgbm.Dataset(features[there & early], change[there & early])
     later = lightgbm.Dataset(features[there & ~early], change[there & ~early], reference=first)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    trees = lightgbm.train(SETTING, first, MOST_TREES, valid_sets=[later], callbacks=[stop]).best_iteration
+    early_model = lightgbm.train(SETTING, first, MOST_TREES, valid_sets=[later], callbacks=[stop])
+    trees = early_model.best_iteration
+    unseen = there & ~early
+    residuals = np.quantile(change[unseen] - early_model.predict(features[unseen]), LEVELS)
     model = lightgbm.train(SETTING, lightgbm.Dataset(features[there], change[there]), int(1.1 * trees) + 1)
     print(f"lead {lead + 1}: {trees} trees", flush=True)
-    return asked["last"] + model.predict(features_of(asked, lead))
+    return asked["last"] + model.predict(features_of(asked, lead)), residuals
 
 
 def features_of(forecasts, lead: int) -> np.ndarray:

@@ -4,11 +4,27 @@ import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 CONFIGS = Path(__file__).parents[1] / "realdata"
 FILES = Path(__file__).parents[3] / "shared" / "data"
 NOW = datetime(2022, 12, 31, 23, tzinfo=UTC)  # after the last reading of all of them
-NETWORKS = {"beijing": "beijing", "knmi": "knmi", "inmet": "inmet", "us": "us_isd"}  # name: its folder in FILES
+
+
+class Network(NamedTuple):
+    """Where its files are, and what it is judged on."""
+
+    folder: str  # in FILES
+    trained_until: datetime
+    until: datetime  # the end of the hours of issue that are forecast, from trained_until on
+
+
+NETWORKS = {
+    "beijing": Network("beijing", datetime(2015, 3, 1, tzinfo=UTC), datetime(2016, 2, 28, tzinfo=UTC)),
+    "knmi": Network("knmi", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 12, 31, tzinfo=UTC)),
+    "inmet": Network("inmet", datetime(2022, 1, 1, tzinfo=UTC), datetime(2022, 12, 30, tzinfo=UTC)),
+    "us": Network("us_isd", datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC)),
+}
 
 
 def open_network(name: str, data: Path):
@@ -20,7 +36,7 @@ def open_network(name: str, data: Path):
     table["data"] = str((data / name).resolve())
     settings = Settings.model_validate(table, context={"folder": CONFIGS, "environment": dict(os.environ)})
     if not settings.warehouse_file.exists():
-        folder = FILES / NETWORKS[name]
+        folder = FILES / NETWORKS[name].folder
         if not folder.is_dir():
             raise SystemExit(f"{folder} is not there: give a folder with ingested warehouses, --data FOLDER")
         ingest_source(settings, settings.sources[0], NOW)

@@ -48,7 +48,7 @@ def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(checkpoint: Path, 
     save_checkpoint(first, tmp_path / "again" / "copy.safetensors")
     second = load_checkpoint(tmp_path / "again" / "copy.safetensors", "cpu")
     assert second.header == first.header
-    assert second.names == first.names == ("persistence", "same_hour_yesterday", "climatology", "ridge", "gru")
+    assert second.names == first.names == ("persistence", "same_hour_yesterday", "climatology", "ridge", "base", "gru")
     expected, got = forecasts(first, network), forecasts(second, network)
     for name in first.names:
         np.testing.assert_array_equal(got[name], expected[name])

@@ -84,7 +84,7 @@ def test_a_planned_retraining_says_on_what_for_how_long_and_against_whom(trained
     assert "1 networks (lstm), at most 7 epochs each, within 2.5 minutes, beginning with gru-" in said
     assert "on 4 stations, 2025-10-08 to 2026-02-05 10:00 UTC, in this very run; judged against gru-" in said
     short = replace(model, least_training_days=100)
-    assert "the naive baselines alone (120 days of history leave " in str(plan_retraining(settings, short, now))
+    assert "the baselines alone (120 days of history leave " in str(plan_retraining(settings, short, now))
 
 
 def test_a_retraining_without_observations_is_refused_when_planned(tmp_path) -> None:

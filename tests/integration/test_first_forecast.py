@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from daycast.errors import NotEnoughDataError
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.settings import Settings
 from daycast.steps.calibrate import calibrate
@@ -46,12 +49,12 @@ def test_the_baselines_of_a_first_fit_are_judged_on_weeks_that_they_have_not_see
     with first.warehouse.write(TRAINED_AT) as con:
         champion = read_champion(con)
         judged = read_holdout_scores(con, champion.model_id)
-    assert champion.forecaster in ("ridge", "climatology", "persistence", "same_hour_yesterday")
-    assert set(judged["forecaster"]) == {"ridge", "climatology", "persistence", "same_hour_yesterday"}
+    assert champion.forecaster in ("ridge", "base", "climatology", "persistence", "same_hour_yesterday")
+    assert set(judged["forecaster"]) == {"ridge", "base", "climatology", "persistence", "same_hour_yesterday"}
     header = read_header(first.checkpoints / champion.checkpoint)
     assert (header.cell, header.members, header.has_holdout) == ("", (), True)
     assert judged["since"].min().isoformat() >= header.calibrated_until
-    assert load_checkpoint(first.checkpoints / champion.checkpoint, "cpu").names[-1] == "ridge"
+    assert load_checkpoint(first.checkpoints / champion.checkpoint, "cpu").names[-2:] == ("ridge", "base")
 
 
 def test_whoever_serves_first_forecasts_and_is_calibrated(first: Settings, copy_of: Callable) -> None:
@@ -83,6 +86,36 @@ def test_networks_are_due_a_week_after_networks_were_trained_whoever_serves(firs
     assert "gru" in registered["forecaster"].to_list()
     assert champion.model_id == outcome.model_id
     assert "champion" not in outcome.decision.rivals  # a baseline of the same data is among the challenger's own
+
+
+def young(folder: Path, hours: int) -> Settings:
+    settings = small_settings(folder)
+    source = settings.sources[0].model_copy(update={"history": timedelta(hours=hours)})
+    ingest_source(settings, source, TRAINED_AT)
+    return settings
+
+
+@pytest.mark.parametrize("hours", [25, 48, 120])
+def test_from_the_first_day_on_the_base_network_serves(tmp_path: Path, hours: int) -> None:
+    settings = young(tmp_path, hours)
+    outcome = retrain(settings, TRAINED_AT)
+    assert (outcome.decision.promoted, outcome.decision.winner) == (True, "base")
+    rows = issue_forecasts(settings, TRAINED_AT)
+    assert len(rows) == 4 * 2 * 24
+    assert rows["value"].is_not_nan().all()
+    widths = rows.filter(pl.col("variable") == "air_temperature_c").select(pl.col("q95") - pl.col("q05")).to_series()
+    assert widths.min() > 0.5  # intervals of its own, not those of residuals that nobody has seen
+    assert calibrate(settings, TRAINED_AT) == (hours > 25)  # by hours before the fit, too: it has learned from none
+
+
+def test_before_the_first_day_is_over_nobody_can_forecast(tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughDataError, match=r"there are \d+ hours of history and 24 are the least"):
+        retrain(young(tmp_path, 8), TRAINED_AT)
+
+
+def test_without_the_base_network_two_days_are_needed(tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughDataError, match=r"there are \d+ hours of history and 49 are the least"):
+        retrain(young(tmp_path, 40), TRAINED_AT, base=False)
 
 
 def test_a_folder_without_a_model_has_a_first_training_due(tmp_path) -> None:

@@ -140,7 +140,7 @@ def test_a_backtest_reads_nothing_that_came_after_each_hour_of_issue(trained_onc
         versions = keep_usable(read_versions(con, t0 - 20 * DAY, now, now), list(settings.glossary))
         stations, champion = read_stations(con), read_champion(con)
     forecaster = load_checkpoint(settings.checkpoints / champion.checkpoint, "cpu")
-    assert set(forecaster.names) == {"persistence", "same_hour_yesterday", "climatology", "ridge", "gru"}
+    assert set(forecaster.names) == {"persistence", "same_hour_yesterday", "climatology", "ridge", "base", "gru"}
     altered = with_noise(versions, (pl.col("observed_at") > t0) | (pl.col("known_from") > t0))
     assert not altered.equals(versions)
     expected, got = (predicted(forecaster, frame, stations, t0) for frame in (versions, altered))

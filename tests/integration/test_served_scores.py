@@ -84,7 +84,7 @@ def test_crps_pinball_coverage_and_width_are_those_of_the_quantiles_in_the_table
 def test_the_baselines_are_scored_beside_the_champion_on_the_same_rows(verified) -> None:
     settings, now = verified
     counts = rows_of(settings, now, "select forecaster, sum(n) from scores group by all")
-    assert {name for name, _ in counts} == {"gru", "ridge", "persistence", "same_hour_yesterday", "climatology"}
+    assert {name for name, _ in counts} == {"gru", "base", "ridge", "persistence", "same_hour_yesterday", "climatology"}
     assert len({n for _, n in counts}) == 1
 
 
@@ -148,10 +148,10 @@ def test_a_backtest_scores_every_forecaster_on_the_same_windows_and_warns_of_hou
     until = trained.at.replace(minute=0)
     scores, warning = backtest(trained.settings, until - 3 * DAY, until, 12 * HOUR, trained.at)
     assert warning is None
-    assert scores["model"].n_unique() == 5
+    assert scores["model"].n_unique() == 6
     windows = scores.group_by("variable", "lead_hours").agg(pl.col("n").unique(), pl.col("n").count().alias("models"))
     assert (windows["n"].list.len() == 1).all()
-    assert (windows["models"] == 5).all()
+    assert (windows["models"] == 6).all()
     _, warning = backtest(trained.settings, until - 30 * DAY, until, 48 * HOUR, trained.at)
     assert "flatter it" in warning
 

@@ -1,7 +1,8 @@
-"""Commands of operation: `down`, `trigger` and `deploy` (the service), `maintain` and `migrate-warehouse` (the tables)."""
+"""Commands of operation: the service (`down`, `trigger`, `deploy`), the tables (`maintain`, `migrate-warehouse`), `pretrain`."""
 
 import argparse
 import os
+from pathlib import Path
 
 from daycast.cli.arguments import FLOWS, Arguments
 from daycast.cli.flows import load_flow
@@ -9,7 +10,7 @@ from daycast.errors import ConfigError
 
 
 def add_operation(arguments: Arguments) -> None:
-    """Add `down`, `trigger`, `deploy`, `maintain` and `migrate-warehouse`."""
+    """Add `down`, `trigger`, `deploy`, `maintain`, `migrate-warehouse` and `pretrain`."""
     arguments.add("down", _down, "stop what `daycast up` started", more="Waits until every process has ended.")
     trigger = arguments.add(
         "trigger",
@@ -45,6 +46,20 @@ def add_operation(arguments: Arguments) -> None:
         more="Compares both copies, and leaves the original as it is.",
     )
     migrate.add_argument("--to", choices=["lake", "file"], required=True, help="where to copy the tables")
+    pretrain = arguments.add(
+        "pretrain",
+        _pretrain,
+        "train a base network on the snapshots of several networks",
+        "--out base.safetensors --snapshot A --snapshot B",
+        more="An hour on one core. If it was interrupted, the same command goes on where it was.",
+    )
+    pretrain.add_argument(
+        "--snapshot", metavar="FOLDER", action="append", required=True, help="a snapshot of a training; can be repeated"
+    )
+    pretrain.add_argument("--out", metavar="FILE", required=True, help="the file to write")
+    pretrain.add_argument("--steps", metavar="N", type=int, help="training steps (default: 12000)")
+    pretrain.add_argument("--seed", metavar="N", type=int, help="(default: 1)")
+    pretrain.add_argument("--leave-out", metavar="STATION", nargs="*", default=[], help="stations to try it on later")
 
 
 def _down(args: argparse.Namespace) -> None:
@@ -96,3 +111,13 @@ def _migrate_warehouse(args: argparse.Namespace) -> None:
 
     for table, rows in migrate_warehouse(load_settings(args.config), args.to, clock()).items():
         print(f"{table}: {rows:,} rows, the same in both")
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from daycast.model.base.pretrain import PretrainConfig, pretrain
+    from daycast.settings import load_settings
+
+    given = {name: getattr(args, name) for name in ("steps", "seed") if getattr(args, name) is not None}
+    device = load_settings(args.config).model.device
+    pretrain([Path(one) for one in args.snapshot], Path(args.out), PretrainConfig(**given), device, args.leave_out)
+    print(args.out)

@@ -16,7 +16,8 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")
 RIDGE = "ridge"
-BASELINES = (*NAIVE, RIDGE)
+BASE = "base"  # the base network, which learned elsewhere
+BASELINES = (*NAIVE, BASE, RIDGE)
 
 
 def persistence(batch: Batch, targets: int) -> Tensor:

@@ -16,18 +16,20 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from daycast.errors import ModelError
 from daycast.features.channels import Channel, Scale
 from daycast.files import atomic_write
+from daycast.model.base.network import BaseNetwork
 from daycast.model.baselines import BASELINES
 from daycast.model.config import ModelConfig
 from daycast.model.device import choose_device
 from daycast.model.forecaster import Ensemble, Forecaster, Header, LearnedWeights
 from daycast.model.network.seq2seq import Seq2Seq
 
-_FORMAT = "daycast-3"
+_FORMAT, _BASE_FORMAT = "daycast-3", "daycast-base-1"
+_SHIPPED_BASE = Path(__file__).parent / "base" / "base.safetensors"
 # tensors of older files
 _OLD_NAMES = {"spread": "quantile_steps", "spread_alone": "quantile_steps_alone", "lessons": "step"}
 _WAYS_OUT = "`daycast models rollback`, or `daycast retrain`"
@@ -35,6 +37,7 @@ _KEY = (
     "daycast"  # one key for all metadata: safetensors writes several in random order, and equal fits give equal files
 )
 _CHECKSUM = "checksum"
+_BASE = "base."
 _NETWORK = {"fitted": "network.", "refreshed": "refreshed.network."}  # where the networks' tensors are, by weights
 
 
@@ -51,6 +54,8 @@ def save_checkpoint(forecaster: Forecaster, path: Path) -> None:
             tensors.update(_tensors_of(weights, name))
     if forecaster.observed is not None:
         tensors["observed"] = forecaster.observed
+    if forecaster.base is not None:
+        tensors |= {f"{_BASE}{name}": tensor for name, tensor in forecaster.base.state_dict().items()}
     write_tensors(path, tensors, {"format": _FORMAT, **asdict(forecaster.header)})
 
 
@@ -101,6 +106,7 @@ def _assemble(header: Header, tensors: dict[str, Tensor], device: torch.device) 
         residuals={name: tensors[f"residuals.{name}"] for name in BASELINES if f"residuals.{name}" in tensors},
         device=device,
         observed=tensors.get("observed"),
+        base=_load_base({name.removeprefix(_BASE): own for name, own in tensors.items() if name.startswith(_BASE)}),
     )
 
 
@@ -119,6 +125,7 @@ def _header(path: Path, fields: dict[str, Any]) -> Header:
             "members": tuple(fields["members"]),
             "external_forecasts": tuple(Channel(**channel) for channel in external),
             "departures": tuple(fields.get("departures", ())),
+            "base_weights": tuple(fields.get("base_weights", ())),
             "config": ModelConfig.from_json(fields["config"]),
         }
     )
@@ -150,10 +157,7 @@ def _load_network(header: Header, tensors: dict[str, Tensor], prefix: str) -> En
     members = [Seq2Seq(cell, C, V, config, len(header.external_forecasts)) for cell in header.members]
     ensemble = Ensemble(members)
     weights = {_current_name(name.removeprefix(prefix)): t for name, t in tensors.items() if name.startswith(prefix)}
-    try:
-        ensemble.load_state_dict(weights)
-    except RuntimeError as error:  # a name or shape differs
-        raise ValueError(str(error)) from error
+    _load_state(ensemble, weights)
     return ensemble
 
 
@@ -161,6 +165,45 @@ def _current_name(name: str) -> str:
     """The name of a network's tensor in this version."""
     module, _, own = name.rpartition(".")
     return f"{module}.{_OLD_NAMES.get(own, own)}"
+
+
+def save_base(network: BaseNetwork, path: Path, about: Mapping[str, Any]) -> None:
+    """Write a base network; about: how it was made, as JSON. Raises StorageError."""
+    write_tensors(path, network.state_dict(), {"format": _BASE_FORMAT, **about})
+
+
+def load_base(path: Path = _SHIPPED_BASE) -> BaseNetwork:
+    """A base network, by default the one that comes with the package. Raises ModelError if the file is not a whole one."""
+    try:
+        tensors, metadata = read_tensors(path)
+        network = _load_base(tensors) if metadata.get("format") == _BASE_FORMAT else None
+    except ValueError as error:
+        raise ModelError(f"{path} is no readable base network ({error}): install daycast anew") from error
+    if network is None:
+        raise ModelError(
+            f"{path} has format {metadata.get('format')!r}, not {_BASE_FORMAT!r}: make it with `daycast pretrain`"
+        )
+    return network
+
+
+def base_digest() -> str:
+    """Eight hexadecimal digits that tell the base network of this package from others."""
+    return hashlib.sha256(_SHIPPED_BASE.read_bytes()).hexdigest()[:8]
+
+
+def _load_base(tensors: Mapping[str, Tensor]) -> BaseNetwork | None:
+    if not tensors:
+        return None
+    network = BaseNetwork(len(tensors["merge.bias"]))
+    _load_state(network, tensors)
+    return network
+
+
+def _load_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:  # a name or shape differs
+        raise ValueError(str(error)) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ class ModelConfig:
     final_teacher_forcing_ratio: float = 0.0  # and at the last
     targets: tuple[str, ...] = ()  # empty: every target variable the network reports
     inputs: tuple[str, ...] = ()  # variables read besides the targets; empty: every variable the network reports
-    ensemble_size: int = 4  # networks from different seeds, averaged; 0: ridge and the naive baselines alone
+    ensemble_size: int = 4  # networks from different seeds, averaged; 0: the baselines alone
     learning_rate: float = 1e-2  # the highest, after the warm-up; then it falls towards zero
     weight_decay: float = 1e-2
     batch_size: int = 128  # B
@@ -62,6 +62,7 @@ class ModelConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of the forward pass in training; weights stay float32
     processes: int = 1  # that train one network together, each on its own GPU
+    base: bool = True  # the base network takes part: by itself, and in the mean with the networks
     warm_start: bool = False  # start from the champion's weights
     seed: int = 1
 

@@ -26,15 +26,17 @@ from daycast.errors import ConfigError, NotEnoughDataError
 from daycast.features.channels import fit_scale, make_channels
 from daycast.features.panel import Panel, make_panel
 from daycast.features.splits import Block, Split, split_hours
+from daycast.model.base.network import TARGETS, base_quantiles
 from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatology, mean_departures, residual_quantiles
+from daycast.model.checkpoint import base_digest, load_base
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device, choose_precision, map_large_blocks, trim_memory
-from daycast.model.forecaster import Forecaster, Header, LearnedWeights
+from daycast.model.forecaster import Ensemble, Forecaster, Header, LearnedWeights
 from daycast.model.linear.external_correction import add_external, fit_external_correction
 from daycast.model.linear.fit import LinearFit, fit_linear, fit_nested, gather_parts
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.physical_limits import observed_ranges
-from daycast.model.training.ensemble import plan_ensemble, refresh_ensemble, train_ensemble
+from daycast.model.training.ensemble import plan_ensemble, refresh_ensemble, train_ensemble, weigh_base
 from daycast.model.training.sampling import eligible_origins, subsample
 from daycast.model.training.state import FRESH, TrainContext, TrainingData, read_beginnings
 from daycast.model.training.trainer import Progress
@@ -44,7 +46,7 @@ from daycast.variables import Variable
 
 VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # windows; the latter for each thread
 _FOLDS_OF_RIDGE = 3
-_NAIVE_NEEDS_H = 2 * HORIZON_HOURS + 1  # hours of history that the naive baselines need
+_NAIVE_NEEDS_H, _BASE_NEEDS_H = 2 * HORIZON_HOURS + 1, HORIZON_HOURS  # hours of history
 _log = logging.getLogger("daycast")
 
 
@@ -72,8 +74,9 @@ def fit_forecaster(
     versions = versions.lazy()
     start, end = _extent(versions)
     hours = hours_between(start, end) + 1
-    if hours < _NAIVE_NEEDS_H:
-        raise NotEnoughDataError(f"there are {hours} hours of history and {_NAIVE_NEEDS_H} are the least: ingest more")
+    least = _BASE_NEEDS_H if config.base else _NAIVE_NEEDS_H
+    if hours < least:
+        raise NotEnoughDataError(f"there are {hours} hours of history and {least} are the least: ingest more")
     try:
         split = split_hours(hours, config.validation_days, config.holdout_days, config.least_training_days)
     except NotEnoughDataError as error:
@@ -122,6 +125,8 @@ class _Fit:
         choose_precision(config.precision, self.device)  # an impossible one is refused now, not after the linear fit
         self.scale = fit_scale(panel.values[:, : split.train.end])
         self.windows = Windows(panel, self.scale, self.device)
+        knows = any(variable.name in TARGETS for variable in targets)
+        self.base = load_base().eval() if config.base and knows else None
 
     def run(self) -> Forecaster:
         """Fit ridge, the linear path and the networks, choose among these by validation; with ensemble_size 0 fit ridge alone."""
@@ -147,10 +152,24 @@ class _Fit:
         spent = time.perf_counter() - self.started
         self.config = plan_ensemble(training_data, self.config, self.context, spent)
         cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.on_progress, self.context)
+        base_weights = self._weigh_base(ensemble, training_data)
         served = refresh_ensemble(ensemble, training_data, self.config, self.context)
         self.config = replace(self.config, ensemble_size=members)
         fitted, refreshed = replace(fitted, network=ensemble), replace(refreshed, network=served)
-        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, losses))
+        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, losses, base_weights))
+
+    def _weigh_base(self, ensemble: Ensemble, training_data: TrainingData) -> tuple[float, ...]:
+        if self.base is None:
+            return ()
+        base, names = self.base.to(self.device), [variable.name for variable in self.targets]
+        weights = weigh_base(
+            ensemble,
+            lambda batch: base_quantiles(base, batch, self.panel.channels, names, self.scale),
+            training_data,
+        )
+        shares = ", ".join(f"{name} {weight:.0%}" for name, weight in zip(names, weights, strict=True))
+        _log.info("share of the base network in the forecasts: %s", shares)
+        return weights
 
     def _prepare_training_data(self, path: LinearFit, uncorrected: LinearFit) -> TrainingData:
         """uncorrected: the linear path without the correction by external forecasts."""
@@ -176,6 +195,7 @@ class _Fit:
         fitted: LearnedWeights | None = None,
         refreshed: LearnedWeights | None = None,
         losses: Mapping[str, float] = MappingProxyType({}),
+        base_weights: tuple[float, ...] = (),
     ) -> Forecaster:
         """A forecaster of these parts; the quantiles of its baselines are all equal to their point forecasts."""
         V, end = len(self.targets), self.split.train.end
@@ -184,11 +204,20 @@ class _Fit:
         values = self.panel.values[:, :end, :V]
         climatology = fit_climatology(values, self.scale, month, hour, weight)
         departures = mean_departures(values, self.scale, climatology, month, hour)
-        header = replace(self._header(cells, dict(losses)), departures=departures)
-        zeros = dict.fromkeys((*NAIVE, *((RIDGE,) if fitted else ())), torch.zeros(HORIZON_HOURS, V, len(QUANTILES)))
+        header = replace(self._header(cells, dict(losses)), departures=departures, base_weights=base_weights)
+        names = (*NAIVE, *((RIDGE,) if fitted else ()))
+        zeros = {name: torch.zeros(HORIZON_HOURS, V, len(QUANTILES)) for name in names}
         observed = torch.from_numpy(observed_ranges(self.panel.values[..., :V]))
         return Forecaster(
-            header, self.scale, torch.from_numpy(climatology), fitted, refreshed, zeros, self.device, observed
+            header,
+            self.scale,
+            torch.from_numpy(climatology),
+            fitted,
+            refreshed,
+            zeros,
+            self.device,
+            observed,
+            self.base,
         )
 
     @torch.inference_mode()
@@ -197,6 +226,8 @@ class _Fit:
         trim_memory()
         stations, origins = subsample(self._eligible(self.split.validation), VALIDATION_WINDOWS)
         if not len(stations):
+            if self.base is not None:
+                return forecaster  # the base network needs none
             raise NotEnoughDataError("no station has a day of readings followed by another: ingest more")
         points: dict[str, list[Tensor]] = {name: [] for name in forecaster.residuals}
         truth = []
@@ -299,6 +330,7 @@ def make_manifest(
     plan = {"networks": config.ensemble_size, "epochs": config.most_epochs, "steps_per_epoch": config.steps_per_epoch}
     return {
         "data": data_hash,
+        **({"base": base_digest()} if config.base else {}),
         **({"warm_start_from": champion} if champion else {}),
         **({name: str(number) for name, number in plan.items()} if trained else {}),
         "seed": str(config.seed),

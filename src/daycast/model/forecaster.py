@@ -19,7 +19,8 @@ from daycast.features.channels import Channel, Scale
 from daycast.features.external_forecasts import make_external_forecasts
 from daycast.features.panel import Panel
 from daycast.features.solar import solar_hours
-from daycast.model.baselines import RIDGE, persistence, same_hour_yesterday
+from daycast.model.base.network import BaseNetwork, base_quantiles
+from daycast.model.baselines import BASE, RIDGE, persistence, same_hour_yesterday
 from daycast.model.calibration.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
@@ -71,6 +72,7 @@ class Header:
     validation_loss: dict[str, float]  # pinball loss of each choice of members
     manifest: dict[str, str]  # what repeating the fit needs: see `fit.make_manifest`
     external_forecasts: tuple[Channel, ...] = ()  # K channels with external forecasts that the model reads
+    base_weights: tuple[float, ...] = ()  # of the base network in the mean with the networks, for each target
     departures: tuple[float, ...] = ()  # mean absolute ones of the targets from their climatology; () before 0.1.0
 
     @property
@@ -95,7 +97,7 @@ class LearnedWeights:
 
 
 class Forecaster:
-    """The forecasters of one fit, by name: the naive baselines, `ridge`, and the networks under the name `header.cell`."""
+    """The forecasters of one fit, by name: baselines, `base`, and the networks under the name `header.cell`."""
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class Forecaster:
         residuals: dict[str, Tensor],
         device: torch.device,
         observed: Tensor | None = None,
+        base: BaseNetwork | None = None,
     ) -> None:
         self.header = header
         self.scale = scale
@@ -118,6 +121,7 @@ class Forecaster:
         self.residuals = {name: own.to(device) for name, own in residuals.items()}
         self.calibrations: dict[str, Calibration] = {}  # of forecasters, by name; set by the caller
         self.device = device
+        self.base = None if base is None else base.to(device).eval()
         self.observed = observed  # (S + 1, V, 2) as from `observed_ranges`; earlier versions' checkpoints have none
 
     @property
@@ -128,7 +132,8 @@ class Forecaster:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all forecasters of this fit."""
-        return (*self.residuals, *((self.header.cell,) if self.network is not None else ()))
+        others = {BASE: self.base, self.header.cell: self.network}
+        return (*self.residuals, *(name for name, own in others.items() if own is not None))
 
     def open(
         self,
@@ -211,12 +216,30 @@ class Forecaster:
             point = self.climatology[rows[:, None], cells[0], cells[1]]
         elif name == RIDGE and self.weights is not None:
             point = linear_forecast(self.weights.ridge, batch, V, ridge_features)
+        elif name == BASE and self.base is not None:
+            quantiles, known = self._base_quantiles(batch)
+            unknown = self.scaled_quantiles("climatology", batch, rows, cells)
+            return torch.where(known[:, None, :, None], quantiles, unknown)
         elif name == self.header.cell and self.weights is not None and self.weights.network is not None:
             path = cast(Tensor, self.weights.path)  # networks have one
-            return cast(Tensor, self.weights.network(batch, linear_forecast(path, batch, V, path_features)))
+            quantiles = cast(Tensor, self.weights.network(batch, linear_forecast(path, batch, V, path_features)))
+            return self._add_base(quantiles, batch)
         else:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]
+
+    def _base_quantiles(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return base_quantiles(
+            cast(BaseNetwork, self.base), batch, self.header.channels, self.header.targets, self.scale
+        )
+
+    def _add_base(self, quantiles: Tensor, batch: Batch) -> Tensor:
+        """The mean of the networks' quantiles (B, H, V, Q) and those of the base network, which has a weight for each target."""
+        if self.base is None or not any(self.header.base_weights):
+            return quantiles
+        base, known = self._base_quantiles(batch)
+        weight = quantiles.new_tensor(self.header.base_weights) * known  # (B, V)
+        return torch.lerp(quantiles, base, weight[:, None, :, None])
 
     def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
         """Which medians (N, H, V), issued at hour t0 for the stations (N,) of a panel, are implausible. (N, H, V) bool"""

@@ -21,6 +21,7 @@ BASELINE_COLORS = {
     "same_hour_yesterday": "#2c9c74",
     "climatology": "#9467c4",
     "ridge": "#cc4f7b",
+    "base": "#7a8b1f",
 }
 _QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 _INK = "currentColor"  # understood because the page draws SVG

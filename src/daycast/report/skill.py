@@ -22,6 +22,7 @@ LABELS = {
     "same_hour_yesterday": "same hour yesterday",
     "climatology": "climatology",
     "ridge": "ridge regression",
+    "base": "base network",
     "gru": "GRU",
     "lstm": "LSTM",
     "rnn": "RNN",

@@ -35,7 +35,7 @@ def backtest(
         if model is None:
             raise ModelError("there is no champion to test: run `daycast retrain` first, or name a model with --model")
         checkpoint = settings.checkpoints / model.checkpoint
-        first = first_hindcast(read_header(checkpoint), since) - (HISTORY_HOURS - 1) * HOUR
+        first = first_hindcast(read_header(checkpoint), since, [model.forecaster]) - (HISTORY_HOURS - 1) * HOUR
         last = min(until + HORIZON_HOURS * HOUR, floor_hour(now))
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
         stations = read_stations(con)

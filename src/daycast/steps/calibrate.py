@@ -5,8 +5,9 @@ from datetime import datetime
 
 from daycast.features.external_forecasts import OLDEST_H
 from daycast.features.panel import make_panel
+from daycast.model.baselines import BASE
 from daycast.model.calibration import conformal as learning
-from daycast.model.calibration.calibration import to_rows
+from daycast.model.calibration.calibration import Calibration, to_rows
 from daycast.model.calibration.hindcasts import first_hindcast, make_hindcasts
 from daycast.model.checkpoint import load_checkpoint
 from daycast.quality.flags import keep_usable
@@ -36,19 +37,24 @@ def calibrate(settings: Settings, now: datetime) -> bool:
             return False
         fallbacks, stations = read_fallbacks(con, model_id), read_stations(con)
         forecaster = load_checkpoint(settings.checkpoints / champion.checkpoint, settings.model.device)
-        since = first_hindcast(forecaster.header, at)
-        first = since - (HISTORY_HOURS - 1) * HOUR
+        names = {champion.forecaster, *(one.forecaster for one in fallbacks)}
+        groups = [sorted(group) for group in (names & {BASE}, names - {BASE}) if group]  # these have seen other hours
+        begun = [first_hindcast(forecaster.header, at, group) for group in groups]
+        first = min(begun) - (HISTORY_HOURS - 1) * HOUR
         versions = keep_usable(read_versions(con, first, at, at), list(settings.glossary))
-        external_forecasts = read_external_forecasts(con, since - OLDEST_H * HOUR, at, at)
+        external_forecasts = read_external_forecasts(con, min(begun) - OLDEST_H * HOUR, at, at)
     if versions.is_empty():
         return False
     panel = make_panel(versions, stations, forecaster.header.channels, first, at)
-    names = sorted({champion.forecaster, *(one.forecaster for one in fallbacks)})
-    hindcasts = make_hindcasts(forecaster, forecaster.open(panel, external_forecasts), since, at, names)
-    if hindcasts is None:
+    windows, learned, count = forecaster.open(panel, external_forecasts), dict[str, Calibration](), 0
+    for group, since in zip(groups, begun, strict=True):
+        hindcasts = make_hindcasts(forecaster, windows, since, at, group)
+        if hindcasts is not None:
+            learned |= learning.calibrate(hindcasts, hours_between(EPOCH, at))
+            count = max(count, len(hindcasts.issued))
+    if not learned:
         return False
-    learned = learning.calibrate(hindcasts, hours_between(EPOCH, at))
     with settings.warehouse.write(now) as con:
         replace_calibrations(con, model_id, at, to_rows(learned, forecaster.header.targets))
-    _log.info("calibrated %s with %d forecasts of the last weeks", model_id, len(hindcasts.issued))
+    _log.info("calibrated %s with %d forecasts of the last weeks", model_id, count)
     return True

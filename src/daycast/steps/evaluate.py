@@ -23,7 +23,8 @@ from daycast.features.external_forecasts import OLDEST_H
 from daycast.features.panel import make_panel
 from daycast.features.solar import solar_hours
 from daycast.features.splits import Block
-from daycast.model.baselines import BASELINES
+from daycast.model.base.network import TARGETS as KNOWN_TO_BASE
+from daycast.model.baselines import BASE, BASELINES
 from daycast.model.calibration.calibration import join
 from daycast.model.calibration.conformal import EVERY_DAYS, calibrate_at_each
 from daycast.model.calibration.hindcasts import first_hindcast, make_hindcasts
@@ -69,8 +70,8 @@ def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tup
     """Compare the challenger, its baselines and the champion on the holdout: the hours since the challenger was calibrated.
 
     All are recalibrated every week, as in service, and the champion is scored with its fallbacks. Returns the decision and the
-    scores, rows of `holdout_scores` without model_id. Raises NotEnoughDataError if no
-    forecast can be scored.
+    scores, rows of `holdout_scores` without model_id. If no forecast can be scored yet, the base network serves; without one, or
+    with a champion, raises NotEnoughDataError.
     """
     header = read_header(checkpoint)
     inputs = _read_inputs(settings, header, now)
@@ -93,8 +94,15 @@ def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tup
         scores = pl.concat([scores, champion_scores], how="diagonal")
         daily[CHAMPION] = champion_daily.variables(champion_forecaster.header.targets, targets)
     if scores.is_empty():
-        raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be scored yet: ingest more")
+        if forecaster.base is None or inputs.champion is not None:
+            raise NotEnoughDataError(f"no forecast of the newest {HORIZON_HOURS} hours can be scored yet: ingest more")
+        reason = "base serves: it is the only one that needs no history, and no forecast can be scored yet"
+        return Decision(BASE, promoted=True, reason=reason, judged=BASE, rivals={}), pl.DataFrame(
+            schema={"forecaster": pl.String}
+        )
     baselines = [name for name in BASELINES if name in forecaster.names]
+    if not header.has_holdout and forecaster.base is not None:
+        baselines, daily = _without_holdout(baselines, daily, targets)
     more = 0.0 if champion_forecaster is None else _more_history(header, champion_forecaster.header, inputs)
     usual = USUAL * np.array(header.departures or np.zeros(len(targets)))
     decision = decide_on_holdout(daily, header.cell, baselines, targets, ids, usual, more)
@@ -213,6 +221,20 @@ def _read_inputs(settings: Settings, header: Header, now: datetime) -> _Inputs:
         first, last = (since, floor_hour(now)) if header.has_holdout else (earliest, latest)
         versions = keep_usable(read_versions(con, first or now, last or now, now), list(settings.glossary))
         return _Inputs(earliest, champion, fallbacks, versions, read_stations(con), external_forecasts)
+
+
+def _without_holdout(
+    baselines: Sequence[str], daily: Mapping[str, DailyCrps], targets: Sequence[str]
+) -> tuple[list[str], dict[str, DailyCrps]]:
+    """The baselines, the base network first, and daily scores in which the others have none of the variables that it knows.
+
+    For they were fitted to the very days that they would be judged by, and the base network was not.
+    """
+    others = ["" if name in KNOWN_TO_BASE else name for name in targets]
+    return [BASE, *(name for name in baselines if name != BASE)], {
+        name: own.variables(targets, others) if name in BASELINES and name != BASE else own
+        for name, own in daily.items()
+    }
 
 
 def _more_history(header: Header, champion: Header, inputs: _Inputs) -> float:

@@ -135,6 +135,10 @@ def _describe_fit(settings: Settings, row: ModelRow) -> dict[str, str]:
         or "no forecasts",
         "Forecasts": ", ".join(header.targets),
         "Validation": losses,
+        "Of base": ", ".join(
+            f"{share:.0%} of {name}" for name, share in zip(header.targets, header.base_weights, strict=False)
+        )
+        or "nothing",
         "Calibrated": f"on the hours up to {calibrated}",
         "Refreshed": f"with all hours up to {refreshed}, before it served",
         "Made with": ", ".join(f"{what} {which}" for what, which in header.manifest.items()),

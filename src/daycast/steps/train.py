@@ -233,7 +233,7 @@ class RetrainingPlan:
         cells = "GRU and LSTM in turns" if model.cell == "auto" else model.cell
         what = f"{model.ensemble_size} networks ({cells}), {most} {model.max_minutes:g} minutes"
         if self.too_little:
-            what = f"the naive baselines alone ({self.too_little})"
+            what = f"the baselines alone ({self.too_little})"
         begun = f", beginning with {self.champion}" if model.warm_start and self.champion else ""
         span = f"{self.stations} stations, {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d %H:%M} UTC"
         opponents = f"{self.champion} and the baselines" if self.champion else "the baselines, there is no champion"

@@ -25,8 +25,8 @@ def test_a_baseline_forecasts_and_serves_before_the_network_is_trained(chain):
             flow for (flow,) in con.execute("select flow from runs order by rowid").fetchall()
         ]  # the clock stands still
     assert flows == ["pipeline", "ingest", "retrain", "forecast", "retrain", "forecast", "verify"]
-    first, *_ = rows_of(chain, "promotions")
-    assert first[0].split("-")[0] in ("climatology", "persistence", "ridge", "same_hour_yesterday")
+    promoted = {row[0].split("-")[0] for row in rows_of(chain, "promotions")}
+    assert promoted & {"base", "climatology", "persistence", "ridge", "same_hour_yesterday"}
     assert any(row[0].startswith("lstm-") for row in rows_of(chain, "models"))
 
 
@@ -153,12 +153,11 @@ def test_backtest_prints_a_row_for_each_model_variable_and_lead(chain, daycast, 
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     models = {row["model"] for row in rows}
-    champion = (
-        {"climatology"} if any(one.startswith("climatology-") for one in models) else set()
-    )  # it has the model's id
-    assert {"persistence", "same_hour_yesterday", "climatology"} - champion <= models
-    assert len(models) == 5
-    assert len(rows) == 5 * 4 * 24
+    # a champion has its model's id
+    champion = {one for one in ("base", "climatology") if any(model.startswith(f"{one}-") for model in models)}
+    assert {"persistence", "same_hour_yesterday", "climatology", "base"} - champion <= models
+    assert len(models) == 6
+    assert len(rows) == 6 * 4 * 24
     assert all(row["n"] <= 5 * 3 for row in rows)
     assert set(rows[0]) == {
         "model",

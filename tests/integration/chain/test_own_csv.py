@@ -33,12 +33,12 @@ def write_garden(folder: Path, hours: int = 300, change=lambda lines: lines) -> 
     return folder
 
 
-def test_the_example_of_the_readme_ends_with_forecasts_and_says_that_a_baseline_made_them(daycast, tmp_path):
+def test_the_example_of_the_readme_ends_with_forecasts_and_says_that_the_base_network_made_them(daycast, tmp_path):
     done = daycast(write_garden(tmp_path), "run", "--until", UNTIL)
     assert done.returncode == 0, done.stderr
     forecasts = rows_of(tmp_path, "forecasts")
     assert len(forecasts) == 2 * 24
-    assert {row[13].split("-")[0] for row in forecasts} <= {"persistence", "same_hour_yesterday", "climatology"}
+    assert {row[13].split("-")[0] for row in forecasts} == {"base"}
     observed = {row[1]: row for row in rows_of(tmp_path, "observation_versions")}
     # on 29 March 2026 the clocks of Berlin go from 01:59 to 03:00, which is 01:00 UTC
     hour = (datetime(2026, 3, 29, 1, tzinfo=UTC) - START) // timedelta(hours=1)

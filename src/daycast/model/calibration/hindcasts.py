@@ -3,7 +3,7 @@
 N windows, S stations, T history hours, H leads, V targets, Q quantiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +15,12 @@ from torch import Tensor
 from daycast.features.panel import NEVER
 from daycast.features.solar import solar_hours
 from daycast.features.splits import Block
+from daycast.model.baselines import BASE
 from daycast.model.calibration.calibration import inputs_of
 from daycast.model.forecaster import Forecaster, Header
 from daycast.model.training.sampling import eligible_origins, subsample_hours
 from daycast.model.windows import Windows
-from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS
+from daycast.times import DAY, EPOCH, HISTORY_HOURS, HORIZON_HOURS
 
 LOOK_BACK_DAYS = 90
 _WINDOWS_A_DAY = 60  # of all stations together: their weather is alike, and more windows add little
@@ -50,9 +51,17 @@ class Hindcasts:
         return Hindcasts(quantiles, *(part[rows] for part in parts))
 
 
-def first_hindcast(header: Header, now: datetime) -> datetime:
-    """The first hour of issue that a calibration at `now` learns from: after training, and at most LOOK_BACK_DAYS ago."""
-    return min(max(now - LOOK_BACK_DAYS * DAY, datetime.fromisoformat(header.trained_until)), now)
+def first_hindcast(header: Header, now: datetime, names: Collection[str] = ()) -> datetime:
+    """The first hour of issue that a calibration at `now` learns from: after training, and at most LOOK_BACK_DAYS ago.
+
+    names: of the forecasters; the base network has learned from no hour of this place.
+    """
+    return min(max(now - LOOK_BACK_DAYS * DAY, _unseen_since(header, names)), now)
+
+
+def _unseen_since(header: Header, names: Collection[str]) -> datetime:
+    """The first hour of issue that none of these forecasters has learned from."""
+    return EPOCH if set(names) == {BASE} else datetime.fromisoformat(header.trained_until)
 
 
 def make_hindcasts(
@@ -60,15 +69,17 @@ def make_hindcasts(
 ) -> Hindcasts | None:
     """Forecast a sample of the windows issued in [since, until), at all hours of the day; some again with masked inputs.
 
-    Returns None if there is no window. Hours before the end of training are left out, because forecasts of them are too good.
+    Returns None if there is no window. Hours that one of the forecasters has learned from are left out, because forecasts of them
+    are too good.
     For hours that the refreshed weights have seen, those of the training block are used instead.
     """
-    stations, origins = _choose(forecaster, windows, since, until)
+    stations, origins = _choose(forecaster, windows, max(since, _unseen_since(forecaster.header, names)), until)
     if not len(stations):
         return None
     panel, device = windows.panel, forecaster.device
     stations, origins, masked, outages = _add_masked(stations, origins)
-    seen = origins + 1 < panel.index_of(datetime.fromisoformat(forecaster.header.refreshed_until))
+    refreshed_until = datetime.fromisoformat(forecaster.header.refreshed_until)
+    seen = (origins + 1 < panel.index_of(refreshed_until)) & (set(names) != {BASE})
     unrefreshed = copy(forecaster)
     unrefreshed.weights = forecaster.fitted
     zero_inflated = torch.tensor([trace > 0 for trace in forecaster.header.traces], device=device)  # (V,)
@@ -95,9 +106,9 @@ def make_hindcasts(
 def _choose(
     forecaster: Forecaster, windows: Windows, since: datetime, until: datetime
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stations and origins (N,) of a sample of the windows after training."""
-    panel, trained_until = windows.panel, datetime.fromisoformat(forecaster.header.trained_until)
-    first = max(panel.index_of(max(since, trained_until)), 0)
+    """Stations and origins (N,) of a sample of the windows issued in [since, until)."""
+    panel = windows.panel
+    first = max(panel.index_of(since), 0)
     block = Block(first + 1 - HISTORY_HOURS, min(panel.index_of(until) + HORIZON_HOURS, panel.hours))
     eligible = eligible_origins(panel, block, len(forecaster.header.targets))
     days = max(block.last_origin + 1 - first, 24) / 24

@@ -4,6 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from daycast.model.config import ModelConfig
 from daycast.model.forecaster import Ensemble
 from daycast.model.network.cells import AUTO
@@ -12,11 +15,13 @@ from daycast.model.training.parallel import Ranks, threads_for
 from daycast.model.training.plan import load_plan, plan_training, save_plan
 from daycast.model.training.refresh import refresh
 from daycast.model.training.state import FRESH, TrainContext, TrainingData, next_beginning
-from daycast.model.training.trainer import Member, Progress, train_together, validation_loss
+from daycast.model.training.trainer import Member, Progress, pinball_losses, train_together, validation_loss
+from daycast.model.windows import Batch
 
 # A single kind of cell must validate better than all members together by this fraction, because an average of more networks
 # loses less on next year's weather.
 _MARGIN = 0.01
+_BASE_WEIGHTS = tuple(step / 20 for step in range(21))
 _log = logging.getLogger("daycast")
 
 
@@ -68,6 +73,23 @@ def train_ensemble(
         trained += [(member.cell, one.net) for member, one in zip(group, done, strict=True)]
         spent += max(one.seconds for one in done)
     return TrainedEnsemble(*_choose(trained, training_data), len(trained))
+
+
+@torch.inference_mode()
+def weigh_base(
+    ensemble: Ensemble, base: Callable[[Batch], tuple[Tensor, Tensor]], data: TrainingData
+) -> tuple[float, ...]:
+    """The weights of the base network in the mean with the ensemble that validate best, one of 0 to 1 for each target.
+
+    base: gives the base network's quantiles (B, H, V, Q) of a batch, and where it has any (B, V).
+    """
+    losses = torch.zeros(len(_BASE_WEIGHTS), data.quantile_steps.shape[1])  # (W, V)
+    for batch, linear in data.validation:
+        own, (other, known) = ensemble(batch, linear), base(batch)  # (B, H, V, Q), (B, V)
+        for row, weight in enumerate(_BASE_WEIGHTS):
+            mixed = torch.lerp(own, other, (weight * known)[:, None, :, None])
+            losses[row] += pinball_losses(mixed, *batch.truth_of(losses.shape[1]))[0].sum(dim=(0, 1)).cpu()
+    return tuple(_BASE_WEIGHTS[row] for row in losses.argmin(dim=0).tolist())
 
 
 def refresh_ensemble(

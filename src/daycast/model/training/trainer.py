@@ -184,14 +184,20 @@ def pinball_loss(quantiles: Tensor, truth: Tensor, weight: Tensor | None = None)
     quantiles (B, H, V, Q); truth (B, H, V), NaN where missing; weight (B, H, V), above 0: how much each truth counts in the
     mean; None: all count alike. Koenker & Bassett (1978), Econometrica 46(1), 33, doi:10.2307/1913643.
     """
+    losses, weights = pinball_losses(quantiles, truth, weight)
+    return losses.sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def pinball_losses(quantiles: Tensor, truth: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The pinball loss of each value times its weight, and the weight, which is 0 where the truth is missing. Both (B, H, V)
+
+    Arguments as for `pinball_loss`.
+    """
     levels = torch.tensor(QUANTILES, device=quantiles.device, dtype=quantiles.dtype)  # (Q,)
-    valid = ~truth.isnan()  # (B, H, V)
+    valid = (~truth.isnan()).to(quantiles.dtype)  # (B, H, V)
+    weights = valid if weight is None else weight * valid
     error = truth.nan_to_num(0.0)[..., None] - quantiles  # (B, H, V, Q)
-    loss = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)  # (B, H, V)
-    if weight is None:
-        return (loss * valid).sum() / valid.sum().clamp(min=1)
-    weight = weight * valid
-    return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    return torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1) * weights, weights
 
 
 def validation_loss(net: nn.Module, validation: Sequence[tuple[Batch, Tensor]]) -> float:

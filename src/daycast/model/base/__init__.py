@@ -1,0 +1,1 @@
+"""The base model: one network that was trained once on other climates and forecasts a station from its first day on."""
