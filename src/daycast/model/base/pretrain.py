@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import daycast
-from daycast.errors import ModelError, NotEnoughDataError
+from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.features.panel import make_panel
 from daycast.features.splits import Block
 from daycast.model.base.network import CHANNELS, IN_UNITS, TARGETS, UNITS, BaseNetwork
@@ -60,8 +60,11 @@ def pretrain(
 
     leave_out: stations that are not read at all, so that they can be tried later. The state is kept beside `out` until the
     training is complete, and a call with the same arguments goes on from it. Raises NotEnoughDataError if a snapshot has no
-    window to learn from, ModelError if the state beside `out` belongs to another training or a folder is no snapshot.
+    window to learn from, ModelError if the state beside `out` belongs to another training or a folder is no snapshot, ConfigError
+    for less than one step, StorageError if `out` cannot be written.
     """
+    if config.steps < 1:
+        raise ConfigError(f"{config.steps} steps are none: give at least 1")
     place = choose_device(device)
     sources = [_Source(snapshot, leave_out, place) for snapshot in snapshots]
     about = {"snapshots": [one.name for one in snapshots], "left_out": sorted(leave_out), **asdict(config)}
@@ -69,6 +72,8 @@ def pretrain(
     state = out.with_name(f"{out.name}.state")
     if state.exists():
         training.resume(state, about)
+    else:
+        training.save(state, about)  # so that a place that cannot be written is told now, and not in an hour
     share = np.sqrt([np.count_nonzero(source.eligible) for source in sources])
     begun, first = time.monotonic(), training.step
     saved = said = begun

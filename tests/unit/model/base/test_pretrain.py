@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from daycast.errors import ModelError, NotEnoughDataError
+from daycast.errors import ConfigError, ModelError, NotEnoughDataError, StorageError
 from daycast.model.base import pretrain as module
 from daycast.model.base.pretrain import PretrainConfig, pretrain
 from daycast.model.checkpoint import load_base, read_metadata
@@ -84,4 +84,8 @@ def test_what_is_no_snapshot_or_has_nothing_to_learn_from_is_told(snapshot: Path
         pretrain([tmp_path], out, SMALL, "cpu")
     with pytest.raises(NotEnoughDataError, match="no observation of a station that is not left out"):
         pretrain([snapshot], out, SMALL, "cpu", ["a", "b"])
+    with pytest.raises(ConfigError, match="0 steps are none"):
+        pretrain([snapshot], out, PretrainConfig(steps=0), "cpu")
+    with pytest.raises(StorageError):
+        pretrain([snapshot], snapshot / "stations.parquet" / out.name, SMALL, "cpu")
     assert not out.exists()
