@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import daycast
 from daycast.errors import ModelError
 from daycast.features.channels import Channel
-from daycast.model.checkpoint import read_header
+from daycast.model.checkpoint import base_digest, read_header
 from daycast.model.config import ModelConfig
 from daycast.model.training.state import read_beginnings
 from daycast.model.training.trainer import Progress
@@ -206,7 +206,7 @@ def test_a_model_says_what_it_was_made_with(trained_once) -> None:
     made_with = show_model(settings, read_header(checkpoint).model_id, trained_once.at)["fit"]["Made with"]
     versions = f"torch {torch.__version__}, numpy {np.__version__}, polars {pl.__version__}"
     assert made_with == (
-        f"data {snapshot.name}, networks 1, epochs 1, steps_per_epoch 5, "
+        f"data {snapshot.name}, base {base_digest()}, networks 1, epochs 1, steps_per_epoch 5, "
         f"seed 1, device cpu, precision float32, threads 1, daycast {daycast.__version__}, {versions}, "
         f"python {'.'.join(map(str, sys.version_info[:3]))}"
     )

@@ -94,7 +94,7 @@ def retrain(settings: Settings, now: datetime) -> Outcome:
 
 def worse(settings: Settings) -> Settings:
     """The same settings, with a network that hardly learns."""
-    model = replace(settings.model, hidden_size=2, steps_per_epoch=1, learning_rate=1e-9)
+    model = replace(settings.model, hidden_size=2, steps_per_epoch=1, learning_rate=1e-9, base=False)
     return settings.model_copy(update={"model": model})
 
 

@@ -178,10 +178,14 @@ def _damage_one(fate: Fate, paths: list[Path]) -> None:
     if not paths:
         return
     path = fate.rng.choice(paths)
+    if path in fate.book.damaged:  # what was put back later would be the damaged one
+        return
     content = path.read_bytes()
     _damage(path, fate.rng)
+    fate.book.damaged.add(path)
 
     def mend() -> None:
+        fate.book.damaged.discard(path)
         if path.exists():  # else it was removed, as is right where nobody needs it
             path.write_bytes(content)
 

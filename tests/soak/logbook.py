@@ -130,6 +130,7 @@ class Logbook:
     plant: list[Row] = field(default_factory=list)
     owed: dict[tuple[str, Row, str], None] = field(default_factory=dict)  # source, row, origin where refused whole
     repairs: list[tuple[int, Callable[[], None]]] = field(default_factory=list)  # after which command, what to do
+    damaged: set[Path] = field(default_factory=set)  # files that are mended later
     late: list[Row] = field(default_factory=list)
     said: dict[tuple[str, datetime], set[float]] = field(default_factory=lambda: defaultdict(set))  # ever
     count: int = 0

@@ -125,7 +125,7 @@ def _header(path: Path, fields: dict[str, Any]) -> Header:
             "members": tuple(fields["members"]),
             "external_forecasts": tuple(Channel(**channel) for channel in external),
             "departures": tuple(fields.get("departures", ())),
-            "base_weights": tuple(fields.get("base_weights", ())),
+            **{name: tuple(fields.get(name, ())) for name in ("base_weights", "base_weights_alone")},
             "config": ModelConfig.from_json(fields["config"]),
         }
     )

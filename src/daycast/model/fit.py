@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -31,6 +32,7 @@ from daycast.model.baselines import NAIVE, RIDGE, calendar_cells, fit_climatolog
 from daycast.model.checkpoint import base_digest, load_base
 from daycast.model.config import MEDIAN, QUANTILES, ModelConfig
 from daycast.model.device import choose_device, choose_precision, map_large_blocks, trim_memory
+from daycast.model.external_forecasts import ExternalForecast
 from daycast.model.forecaster import Ensemble, Forecaster, Header, LearnedWeights
 from daycast.model.linear.external_correction import add_external, fit_external_correction
 from daycast.model.linear.fit import LinearFit, fit_linear, fit_nested, gather_parts
@@ -152,20 +154,35 @@ class _Fit:
         spent = time.perf_counter() - self.started
         self.config = plan_ensemble(training_data, self.config, self.context, spent)
         cells, ensemble, losses, members = train_ensemble(training_data, self.config, self.on_progress, self.context)
-        base_weights = self._weigh_base(ensemble, training_data)
+        base_weights = self._weigh_base(ensemble, training_data.validation)
+        base_weights_alone: tuple[float, ...] = ()
+        if self.windows.external_forecasts:
+            base_weights_alone = self._weigh_base(ensemble, self._without_external(training_data, fitted))
         served = refresh_ensemble(ensemble, training_data, self.config, self.context)
         self.config = replace(self.config, ensemble_size=members)
         fitted, refreshed = replace(fitted, network=ensemble), replace(refreshed, network=served)
-        return self.add_residual_quantiles(self.assemble(cells, fitted, refreshed, losses, base_weights))
+        return self.add_residual_quantiles(
+            self.assemble(cells, fitted, refreshed, losses, base_weights, base_weights_alone)
+        )
 
-    def _weigh_base(self, ensemble: Ensemble, training_data: TrainingData) -> tuple[float, ...]:
+    def _without_external(self, training_data: TrainingData, fitted: LearnedWeights) -> list[tuple[Batch, Tensor]]:
+        """The validation batches as if no external forecast had arrived."""
+        V, path = len(self.targets), cast(Tensor, fitted.path)
+        batches = [
+            replace(batch, external_forecasts=cast(ExternalForecast, batch.external_forecasts).masked(everywhere))
+            for batch, _ in training_data.validation
+            for everywhere in [torch.ones(len(batch.filled), dtype=torch.bool, device=self.device)]
+        ]
+        return [(batch, linear_forecast(path, batch, V, path_features)) for batch in batches]
+
+    def _weigh_base(self, ensemble: Ensemble, validation: Sequence[tuple[Batch, Tensor]]) -> tuple[float, ...]:
         if self.base is None:
             return ()
         base, names = self.base.to(self.device), [variable.name for variable in self.targets]
         weights = weigh_base(
             ensemble,
             lambda batch: base_quantiles(base, batch, self.panel.channels, names, self.scale),
-            training_data,
+            validation,
         )
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in zip(names, weights, strict=True))
         _log.info("share of the base network in the forecasts: %s", shares)
@@ -196,6 +213,7 @@ class _Fit:
         refreshed: LearnedWeights | None = None,
         losses: Mapping[str, float] = MappingProxyType({}),
         base_weights: tuple[float, ...] = (),
+        base_weights_alone: tuple[float, ...] = (),
     ) -> Forecaster:
         """A forecaster of these parts; the quantiles of its baselines are all equal to their point forecasts."""
         V, end = len(self.targets), self.split.train.end
@@ -204,7 +222,8 @@ class _Fit:
         values = self.panel.values[:, :end, :V]
         climatology = fit_climatology(values, self.scale, month, hour, weight)
         departures = mean_departures(values, self.scale, climatology, month, hour)
-        header = replace(self._header(cells, dict(losses)), departures=departures, base_weights=base_weights)
+        header = replace(self._header(cells, dict(losses)), departures=departures)
+        header = replace(header, base_weights=base_weights, base_weights_alone=base_weights_alone)
         names = (*NAIVE, *((RIDGE,) if fitted else ()))
         zeros = {name: torch.zeros(HORIZON_HOURS, V, len(QUANTILES)) for name in names}
         observed = torch.from_numpy(observed_ranges(self.panel.values[..., :V]))

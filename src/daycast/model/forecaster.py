@@ -73,6 +73,7 @@ class Header:
     manifest: dict[str, str]  # what repeating the fit needs: see `fit.make_manifest`
     external_forecasts: tuple[Channel, ...] = ()  # K channels with external forecasts that the model reads
     base_weights: tuple[float, ...] = ()  # of the base network in the mean with the networks, for each target
+    base_weights_alone: tuple[float, ...] = ()  # the same at leads without an external forecast; (): those above
     departures: tuple[float, ...] = ()  # mean absolute ones of the targets from their climatology; () before 0.1.0
 
     @property
@@ -235,11 +236,15 @@ class Forecaster:
 
     def _add_base(self, quantiles: Tensor, batch: Batch) -> Tensor:
         """The mean of the networks' quantiles (B, H, V, Q) and those of the base network, which has a weight for each target."""
-        if self.base is None or not any(self.header.base_weights):
+        header = self.header
+        if self.base is None or not any((*header.base_weights, *header.base_weights_alone)):
             return quantiles
         base, known = self._base_quantiles(batch)
-        weight = quantiles.new_tensor(self.header.base_weights) * known  # (B, V)
-        return torch.lerp(quantiles, base, weight[:, None, :, None])
+        weights = quantiles.new_tensor(header.base_weights)  # (V,)
+        if batch.external_forecasts is not None and header.base_weights_alone:
+            alone = quantiles.new_tensor(header.base_weights_alone)
+            weights = torch.where(batch.external_forecasts.missing[..., None], alone, weights)  # (B, H, V)
+        return torch.lerp(quantiles, base, (weights * known[:, None])[..., None])
 
     def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
         """Which medians (N, H, V), issued at hour t0 for the stations (N,) of a panel, are implausible. (N, H, V) bool"""

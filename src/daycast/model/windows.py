@@ -180,15 +180,18 @@ class Windows:
         return x.sub_(self._mean).div_(self._deviation)
 
     def _neighbour_mean(self, stations: Tensor, origins: Tensor, outage: Tensor | None) -> Tensor:
-        """The mean of the neighbours known at t0, NaN where none is. Hours revised later are left out. (B, A, C)"""
+        """The mean of what was believed of the neighbours at t0, NaN where nothing was. (B, A, C)"""
         near = self._neighbours[stations]  # (B, N)
         hours = origins[:, None] + self._ages[HISTORY_HOURS - AROUND_HOURS : HISTORY_HOURS]  # (B, A)
         at = near.clamp(min=0)[:, :, None], hours.clamp(min=0)[:, None]
         x = self._scaled(self.values[at])  # (B, N, A, C)
-        unknown = (self.known_from[at] > origins[:, None, None]) | (near == NOBODY)[:, :, None] | (hours < 0)[:, None]
+        x[self.known_from[at] > origins[:, None, None]] = torch.nan
+        every_neighbour = near.clamp(min=0).flatten(), origins.repeat_interleave(near.shape[1])  # (B · N,) each
+        self._overlay_revisions(x.flatten(0, 1), *every_neighbour)
+        hidden = (near == NOBODY)[:, :, None] | (hours < 0)[:, None]
         if outage is not None:
-            unknown |= outage[:, None, -AROUND_HOURS:]
-        return x.masked_fill(unknown[..., None], torch.nan).nanmean(dim=1)
+            hidden = hidden | outage[:, None, -AROUND_HOURS:]
+        return x.masked_fill(hidden[..., None], torch.nan).nanmean(dim=1)
 
     def _truth_weight(self, stations: Tensor, hours: Tensor) -> Tensor | None:
         """How much the truth at these hours (B, H) counts. (B, H, C); beyond the panel there is no truth to count."""
@@ -197,9 +200,11 @@ class Windows:
         return self.weight[stations[:, None], hours.clamp(0, self.panel.hours - 1)].float()
 
     def _overlay_revisions(self, x: Tensor, stations: Tensor, origins: Tensor) -> None:
-        """Write into x (B, T, C), in place, the values believed at t0 of the hours that were revised later."""
-        base = stations * self.panel.hours
-        low = torch.searchsorted(self._revised_at, base + (origins - HISTORY_HOURS + 1).clamp(min=0))
+        """Write into x (B, n, C), the n hours up to t0, in place, the values believed at t0 of hours that were revised later."""
+        if not len(self._revised_at) or not len(x):
+            return
+        base, hours = stations * self.panel.hours, x.shape[1]
+        low = torch.searchsorted(self._revised_at, base + (origins - hours + 1).clamp(min=0))
         high = torch.searchsorted(self._revised_at, base + origins, right=True)
         count = high - low  # (B,) revisions of each window's hours
         window = torch.repeat_interleave(torch.arange(len(count), device=self.device), count)  # (n,)
@@ -208,7 +213,7 @@ class Windows:
         t0 = origins[window]
         believed = (self._revised_from[row] <= t0) & (t0 < self._revised_until[row])
         window, row = window[believed], row[believed]
-        position = self._revised_at[row] - base[window] - origins[window] + HISTORY_HOURS - 1
+        position = self._revised_at[row] - base[window] - origins[window] + hours - 1
         x[window, position] = self._revised_values[row]
 
     def _calendar(self, stations: Tensor, hours: Tensor) -> Tensor:

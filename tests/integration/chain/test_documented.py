@@ -78,6 +78,10 @@ def test_a_command_that_is_shown_does_its_work(chain, daycast, tmp_path: Path, a
         with (folder / "daycast.toml").open("a") as file:
             file.write(MASTS.replace('"masts"', f'"{arguments[2]}"'))
         (folder / "masts.csv").write_text("time,mast,wind\n2026-01-03T00:00,north,5.5\n2026-02-03T00:00,north,6.5\n")
+    if "pretrain" in arguments:
+        (snapshot, *_) = (folder / "data" / "snapshots").iterdir()
+        own = [str(snapshot) if "snapshots" in word else word for word in arguments]
+        arguments = [*own, "--steps", "2"]  # and not for an hour
     if "backfill" in arguments:
         let_the_champion_have_served_for_long(folder)
     done = daycast(folder, *arguments, clock=UNTIL)

@@ -77,14 +77,15 @@ def train_ensemble(
 
 @torch.inference_mode()
 def weigh_base(
-    ensemble: Ensemble, base: Callable[[Batch], tuple[Tensor, Tensor]], data: TrainingData
+    ensemble: Ensemble, base: Callable[[Batch], tuple[Tensor, Tensor]], validation: Sequence[tuple[Batch, Tensor]]
 ) -> tuple[float, ...]:
     """The weights of the base network in the mean with the ensemble that validate best, one of 0 to 1 for each target.
 
-    base: gives the base network's quantiles (B, H, V, Q) of a batch, and where it has any (B, V).
+    base: gives the base network's quantiles (B, H, V, Q) of a batch, and where it has any (B, V). validation: batches, each with
+    the linear path's forecast (B, H, V).
     """
-    losses = torch.zeros(len(_BASE_WEIGHTS), data.quantile_steps.shape[1])  # (W, V)
-    for batch, linear in data.validation:
+    losses = torch.zeros(len(_BASE_WEIGHTS), validation[0][1].shape[2])  # (W, V)
+    for batch, linear in validation:
         own, (other, known) = ensemble(batch, linear), base(batch)  # (B, H, V, Q), (B, V)
         for row, weight in enumerate(_BASE_WEIGHTS):
             mixed = torch.lerp(own, other, (weight * known)[:, None, :, None])
