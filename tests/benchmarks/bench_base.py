@@ -14,15 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-from networks import NOW, open_network
+from networks import read_left_out, read_network
 
 from daycast.model import fit as fitting
 from daycast.model.checkpoint import load_base
 from daycast.model.config import ModelConfig
-from daycast.quality.flags import keep_usable
 from daycast.steps.evaluate import evaluate, open_block
 from daycast.times import DAY, HISTORY_HOURS, HOUR
-from daycast.warehouse.observations import read_stations, read_versions
 
 YEARS = {"beijing": 2015, "us": 2013, "knmi": 2020, "inmet": 2022}
 CUTS = ((1, 15), (4, 15), (7, 15), (10, 15))
@@ -33,18 +31,13 @@ LIMIT = 0.80
 
 def judge(name: str, data: Path, left_out: list[str]) -> pl.DataFrame:
     """Scores by forecaster, variable and lead, of all cuts together."""
-    settings, tables = open_network(name, data), []
+    tables = []
     for month, day in CUTS:
         cut = datetime(YEARS[name], month, day, tzinfo=UTC)
-        with settings.warehouse.read(NOW) as con:
-            rows = read_versions(con, cut - 63 * DAY, cut + 29 * DAY, NOW)
-            versions, stations = keep_usable(rows, list(settings.glossary)), read_stations(con)
-        if left_out:
-            stations = stations.filter(pl.col("station_id").is_in(left_out))
-            versions = versions.filter(pl.col("station_id").is_in(left_out))
+        glossary, versions, stations = read_network(name, data, cut - 63 * DAY, cut + 29 * DAY, left_out)
         config = ModelConfig(ensemble_size=0, least_training_days=20, device="cpu")
         before = versions.filter(pl.col("observed_at") < cut)
-        forecaster = fitting.fit_forecaster(before, stations, settings.glossary, config, "bench")
+        forecaster = fitting.fit_forecaster(before, stations, glossary, config, "bench")
         forecaster.weights = forecaster.refreshed
         later = versions.filter(pl.col("observed_at") >= cut - (HISTORY_HOURS - 1) * HOUR)
         block = open_block(forecaster, later, stations, EVERY_H, cut, cut + timedelta(days=28))
@@ -63,9 +56,7 @@ def main() -> None:
     if args.base:
         fitting.load_base = lambda: load_base(args.base)
     for name in args.only:
-        listed = args.left_out / f"{name}.out" if args.left_out else None
-        left_out = listed.read_text().split() if listed and listed.exists() else []
-        scores = judge(name, args.data, left_out)
+        scores = judge(name, args.data, read_left_out(args.left_out, name))
         mean = (pl.col("mae", "crps", "coverage_80") * pl.col("n")).sum() / pl.col("n").sum()
         table = scores.group_by("variable", "forecaster", maintain_order=True).agg(mean, pl.col("n").sum())
         with pl.Config(tbl_rows=-1, float_precision=3):

@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from networks import NOW, open_network
+from networks import read_left_out, read_network
 
 from daycast.model import fit as fitting
 from daycast.model.checkpoint import load_base
 from daycast.model.config import ModelConfig
-from daycast.quality.flags import keep_usable
 from daycast.steps.evaluate import calibrate_weekly, evaluate, open_block
 from daycast.times import DAY, HISTORY_HOURS, HOUR
-from daycast.warehouse.observations import read_stations, read_versions
 
 ENDS = {"beijing": (2015, 3), "us": (2013, 1), "knmi": (2020, 1), "inmet": (2022, 1)}
 MONTH, AFTER = 30 * DAY, 183 * DAY
@@ -35,16 +33,11 @@ EVERY_H = 31  # so that all hours of the day are issued
 
 def judge(name: str, months: int, data: Path, left_out: list[str], minutes: float) -> pl.DataFrame:
     """CRPS by variable of each forecaster, and of the networks `alone`."""
-    settings, end = open_network(name, data), datetime(*ENDS[name], 1, tzinfo=UTC)
-    with settings.warehouse.read(NOW) as con:
-        rows = read_versions(con, end - months * MONTH, end + AFTER + DAY, NOW)
-        versions, stations = keep_usable(rows, list(settings.glossary)), read_stations(con)
-    if left_out:
-        stations = stations.filter(pl.col("station_id").is_in(left_out))
-        versions = versions.filter(pl.col("station_id").is_in(left_out))
+    end = datetime(*ENDS[name], 1, tzinfo=UTC)
+    glossary, versions, stations = read_network(name, data, end - months * MONTH, end + AFTER + DAY, left_out)
     config = ModelConfig(max_minutes=minutes, device="cpu")
     before = versions.filter(pl.col("observed_at") < end)
-    forecaster = fitting.fit_forecaster(before, stations, settings.glossary, config, "bench")
+    forecaster = fitting.fit_forecaster(before, stations, glossary, config, "bench")
     forecaster.weights = forecaster.refreshed
     later = versions.filter(pl.col("observed_at") >= end - (HISTORY_HOURS - 1) * HOUR)
     block = open_block(forecaster, later, stations, EVERY_H, end, end + AFTER)
@@ -75,8 +68,7 @@ def main() -> None:
     if args.base:
         fitting.load_base = lambda: load_base(args.base)
     for name in args.only:
-        listed = args.left_out / f"{name}.out" if args.left_out else None
-        left_out = listed.read_text().split() if listed and listed.exists() else []
+        left_out = read_left_out(args.left_out, name)
         for months in args.months:
             begun = time.monotonic()
             table = judge(name, months, args.data, left_out, args.minutes)

@@ -27,6 +27,28 @@ NETWORKS = {
 }
 
 
+def read_network(name: str, data: Path, since: datetime, until: datetime, left_out: list[str]):
+    """Glossary, usable versions of these hours, and stations of a network; of the stations `left_out` alone, if there are any."""
+    import polars as pl
+
+    from daycast.quality.flags import keep_usable
+    from daycast.warehouse.observations import read_stations, read_versions
+
+    settings = open_network(name, data)
+    with settings.warehouse.read(NOW) as con:
+        rows, stations = read_versions(con, since, until, NOW), read_stations(con)
+    versions, chosen = keep_usable(rows, list(settings.glossary)), pl.col("station_id").is_in(left_out)
+    if left_out:
+        versions, stations = versions.filter(chosen), stations.filter(chosen)
+    return settings.glossary, versions, stations
+
+
+def read_left_out(folder: Path | None, name: str) -> list[str]:
+    """The stations named in `folder`/NAME.out, one a line; none without such a file."""
+    listed = folder / f"{name}.out" if folder else None
+    return listed.read_text().split() if listed and listed.exists() else []
+
+
 def open_network(name: str, data: Path):
     """Settings with their state in `data`/`name`, where everything has been taken in."""
     from daycast.settings import Settings

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,20 @@ def forecasts(forecaster: Forecaster, network: Panel) -> dict[str, np.ndarray]:
     at, origins = np.repeat(np.arange(4), 3), np.tile([170, 190, 210], 4)
     parts = list(forecaster.predict(forecaster.open(network), at, origins, forecaster.names))
     return {name: np.concatenate([quantiles[name] for _, quantiles, _, _ in parts]) for name in forecaster.names}
+
+
+def test_the_mean_with_the_base_network_is_that_of_its_weights(checkpoint: Path, network: Panel) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    made = {}
+    for share in (0.0, 0.5, 1.0):
+        weights = (share,) * len(forecaster.header.targets)
+        forecaster.header = replace(forecaster.header, base_weights=weights)
+        made[share] = forecasts(forecaster, network)
+    np.testing.assert_allclose(made[1.0]["gru"], made[0.0]["base"], atol=1e-4)
+    assert not np.allclose(made[0.0]["gru"], made[0.0]["base"], atol=1e-2)
+    middle = (made[0.0]["gru"] + made[1.0]["gru"]) / 2
+    dry = np.array([trace > 0 for trace in forecaster.header.traces])  # limits come after the mean
+    np.testing.assert_allclose(made[0.5]["gru"][:, :, ~dry], middle[:, :, ~dry], atol=1e-3)
 
 
 def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(checkpoint: Path, network: Panel, tmp_path: Path) -> None:

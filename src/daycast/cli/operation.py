@@ -46,6 +46,10 @@ def add_operation(arguments: Arguments) -> None:
         more="Compares both copies, and leaves the original as it is.",
     )
     migrate.add_argument("--to", choices=["lake", "file"], required=True, help="where to copy the tables")
+    _add_pretrain(arguments)
+
+
+def _add_pretrain(arguments: Arguments) -> None:
     pretrain = arguments.add(
         "pretrain",
         _pretrain,

@@ -1,4 +1,4 @@
-"""The base network: it forecasts any station on Earth from up to 168 hours of readings, with nothing learned there.
+"""The base network: it forecasts a station from 24 to 168 hours of readings, with nothing learned at that place.
 
 So no input depends on the statistics of a network: values are departures from the window's own last day, in physical units; the
 sun is that at the place; a mask says what a network does not measure. Read `read_window` for the inputs, then
@@ -52,11 +52,10 @@ class Reading(NamedTuple):
     station: Tensor  # (B, 3C + 2) level, deviation, share of hours known; elevation in km and whether it is known
     leads: Tensor  # (B, H, 3V + 1 + _SUN) last value, yesterday's, usual one at the hour, as departures; lead, sun
     anchor: Tensor  # (B, H, V) in units: what the median departs from
-    known: Tensor  # (B, V) bool: whether the target has any value in the history
 
 
 class BaseNetwork(nn.Module):
-    """A GRU reads the history, four hours a step, another one the 24 leads; a head gives quantiles."""
+    """One GRU reads the history, four hours a step; another reads the 24 leads and looks back over the history."""
 
     def __init__(self, hidden_size: int) -> None:
         """hidden_size: D"""
@@ -73,7 +72,7 @@ class BaseNetwork(nn.Module):
         with torch.no_grad():
             self.head.bias.fill_(-1.0).unflatten(0, (V, len(QUANTILES)))[:, MEDIAN] = 0.0
         self.unit: Tensor
-        self.register_buffer("unit", torch.tensor(UNITS)[:V].clone(), persistent=False)
+        self.register_buffer("unit", torch.tensor(UNITS[:V]), persistent=False)  # (V,)
 
     def forward(self, batch: Batch) -> Tensor:
         """Forecast quantiles (B, H, V, Q) in units from a batch in units, whose channels are CHANNELS. They never cross."""
@@ -85,9 +84,8 @@ class BaseNetwork(nn.Module):
         context = nn.functional.scaled_dot_product_attention(self.query(decoded), encoded, encoded)  # (B, H, D)
         merged = decoded + torch.tanh(self.merge(torch.cat([decoded, context], dim=2)))  # (B, H, D)
         raw = self.head(merged).unflatten(2, (len(TARGETS), len(QUANTILES)))  # (B, H, V, Q)
-        unit = self.unit[:, None]
         median = read.anchor + raw[..., MEDIAN] * self.unit  # (B, H, V)
-        return quantiles_from_steps(median, nn.functional.softplus(raw) * unit)  # (B, H, V, Q)
+        return quantiles_from_steps(median, nn.functional.softplus(raw) * self.unit[:, None])  # (B, H, V, Q)
 
 
 def read_window(batch: Batch) -> Reading:
@@ -122,7 +120,7 @@ def read_window(batch: Batch) -> Reading:
     leads = torch.cat([last, yesterday, usual, lead, sun[:, HISTORY_HOURS:]], dim=2)
     anchor = level[:, None, :V] + yesterday * unit[:V]  # (B, H, V)
     anchor[..., _RAIN] = 0.0
-    return Reading(history, station, leads, anchor, known[:, :V] > 0)
+    return Reading(history, station, leads, anchor)
 
 
 def _log_rain(values: Tensor) -> Tensor:
