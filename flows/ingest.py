@@ -43,7 +43,7 @@ def ingest(
     moment = as_of(until, now)
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", moment, clock):
-        ingested, stages = [], Stages()
+        ingested, doubts, stages = [], list[str](), Stages()
         sources, max_minutes = ingest_steps.choose_sources(settings, source), settings.ingest.max_minutes
         deadline = monotonic() + 60 * max_minutes
         with show_ingest() as watch, mapping_blocks(settings) as map_blocks:
@@ -54,13 +54,18 @@ def ingest(
                 if done is not None:
                     ingested.append(done)
                     _log.info("%s", done)
+                    doubts += [f"{done.source}: {doubt}" for doubt in done.doubts]
         warnings = stages.run(find_warnings, settings, moment) or []
-        lines = [f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in stages.errors), *warnings]]
+        lines = [
+            f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in stages.errors), *doubts, *warnings]
+        ]
         show_summary(
             "ingest",
             "\n".join(lines) or "There is no source.",
-            [vars(one) | {"flagged": one.flagged.total()} for one in ingested],
+            [vars(one) | {"flagged": one.flagged.total(), "doubts": len(one.doubts)} for one in ingested],
         )
+        for doubt in doubts:
+            _log.warning("%s", doubt)
         for warning in warnings:
             _log.warning("%s", warning)
             with tolerated("no event"):

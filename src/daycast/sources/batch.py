@@ -103,6 +103,8 @@ class SourceBatch:
     `receipt` says whether received_at is "stated" by the source, or "assumed" to be observed_at (or issued_at) plus a usual
     delay. If a row corrects an earlier batch, an assumed received_at is replaced by the clock.
     `waiting` counts the rows held back whose own time is later than the moment asked for.
+    `doubts` are what the source finds odd about the rows though they can be read: one line each, what was seen with an example,
+    and what to set. They are shown, and change nothing.
     `finish` is called after the batch was committed, for example to move a file away.
     """
 
@@ -114,6 +116,7 @@ class SourceBatch:
     complete: bool
     receipt: Literal["stated", "assumed"] = "stated"
     waiting: int = 0
+    doubts: tuple[str, ...] = ()
     finish: Callable[[], None] = do_nothing
 
     @property

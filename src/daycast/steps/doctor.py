@@ -16,6 +16,7 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
+from daycast.steps.doubts import find_doubts
 from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
@@ -83,9 +84,11 @@ class CheckResult:
     check: str
     ok: bool
     detail: str
+    is_warning: bool = False  # everything works; this is what to look at
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.ok else 'FAIL'} {self.check}: {self.detail}"
+        word = "warn" if self.is_warning else "ok  " if self.ok else "FAIL"
+        return f"{word} {self.check}: {self.detail}"
 
 
 def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[CheckResult]:
@@ -99,7 +102,14 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
     for source in settings.sources:
-        yield _check(f"source {source.name}", lambda source=source: _check_source(settings, source, until or now))  # type: ignore[misc]
+        yield from _examine_source(settings, source, until or now)
+
+
+def _examine_source(settings: Settings, source: Source, until: datetime) -> Iterator[CheckResult]:
+    name, doubts = f"source {source.name}", list[str]()
+    yield _check(name, lambda: _check_source(settings, source, until, doubts))
+    for doubt in doubts:
+        yield CheckResult(name, ok=True, detail=doubt, is_warning=True)
 
 
 def _check(name: str, check: Callable[[], str]) -> CheckResult:
@@ -158,13 +168,14 @@ def _check_champion(settings: Settings, now: datetime) -> str:
     return f"{champion.model_id}, its checkpoint is whole"
 
 
-def _check_source(settings: Settings, source: Source, until: datetime) -> str:
-    """Read the first batch of a source; nothing is stored."""
+def _check_source(settings: Settings, source: Source, until: datetime, doubts: list[str]) -> str:
+    """Read the first batch of a source, and add what is odd about it to `doubts`; nothing is stored."""
     listed = len(source.stations())
     batch = next(iter(source.fetch(None, until, settings.glossary, ())), None)
     unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
     if batch is None:
         return f"{listed} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
+    doubts += find_doubts([batch], settings.glossary)
     found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems):,} problems"
     return f"{listed} stations listed; {found}{unknown}"
 

@@ -22,6 +22,7 @@ from daycast.errors import ConfigError, DaycastError, SourceError, join_errors
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
+from daycast.steps.doubts import find_doubts
 from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
@@ -49,6 +50,7 @@ class Ingested:
     waiting: int = 0  # rows stamped later than `until`: they stay with the source until then
     flagged: Counter[str] = field(default_factory=Counter)  # newly flagged hourly values by check
     stopped_after_min: float | None = None  # the time limit, if it was reached: the rest is left to the next run
+    doubts: tuple[str, ...] = ()  # what is odd about the rows, and what to set
 
     def __str__(self) -> str:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
@@ -237,6 +239,7 @@ class _Stored:
     records: list[BatchRecord] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     waiting: int = 0  # rows
+    doubts: dict[str, None] = field(default_factory=dict)  # each once, in order
 
     @property
     def rows(self) -> int:
@@ -259,6 +262,7 @@ def _store_groups(
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
+        stored.doubts |= dict.fromkeys(find_doubts(group, config.variables))
         _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored
@@ -305,4 +309,5 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         waiting=stored.waiting,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
+        doubts=tuple(stored.doubts),
     )
