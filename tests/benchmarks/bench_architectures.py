@@ -15,10 +15,11 @@ from dataclasses import replace
 
 import torch
 
+from daycast.features.neighbours import SURROUNDING
 from daycast.model.config import ModelConfig
 from daycast.model.network.seq2seq import Seq2Seq, count_parameters
 from daycast.model.training.trainer import pinball_loss
-from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch
+from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, neighbour_width
 
 WINDOWS, CHANNELS, ROUNDS = 256, 6, 3
 ARCHITECTURES = {
@@ -29,6 +30,7 @@ ARCHITECTURES = {
     "lstm, 2 layers": ("lstm", {"layers": 2}),
     "gru, bidirectional": ("gru", {"bidirectional": True}),
     "gru, attention": ("gru", {"attention": True}),
+    "gru, neighbour attention": ("gru", {"neighbour_attention": True}),
     "gru, layer norm": ("gru", {"layer_norm": True}),
     "gru, station summary": ("gru", {"station_summary": True}),
     "gru, autoregressive": ("gru", {"decoder": "autoregressive"}),
@@ -39,9 +41,10 @@ ARCHITECTURES = {
 def main() -> None:
     torch.manual_seed(1)
     batch, linear = make_batch(), torch.randn(WINDOWS, 24, CHANNELS)
-    gru = Seq2Seq("gru", CHANNELS, CHANNELS, ModelConfig())
+    plain = ModelConfig(neighbour_attention=False)
+    gru = Seq2Seq("gru", CHANNELS, CHANNELS, plain)
     for name, (cell, options) in ARCHITECTURES.items():
-        net = Seq2Seq(cell, CHANNELS, CHANNELS, replace(ModelConfig(), **options))
+        net = Seq2Seq(cell, CHANNELS, CHANNELS, replace(plain, **options))
         training, ratio = compare(
             lambda net=net: train_once(net, batch, linear), lambda: train_once(gru, batch, linear)
         )
@@ -65,7 +68,12 @@ def make_batch() -> Batch:
     filled, around = torch.randn(WINDOWS, 168, CHANNELS), torch.randn(WINDOWS, AROUND_HOURS, CHANNELS)
     known, stale = torch.ones(filled.shape, dtype=torch.bool), torch.zeros(filled.shape)
     calendar, truth = torch.randn(WINDOWS, 192, KNOWN_FUTURE), torch.randn(WINDOWS, 24, CHANNELS)
-    return Batch(filled, known, stale, around, calendar, truth, elevation=torch.rand(WINDOWS))
+    each, heard = (
+        torch.randn(WINDOWS, SURROUNDING, neighbour_width(CHANNELS)),
+        torch.ones(WINDOWS, SURROUNDING, dtype=torch.bool),
+    )
+    more = {"elevation": torch.rand(WINDOWS), "each_neighbour": each, "neighbour_known": heard}
+    return Batch(filled, known, stale, around, calendar, truth, **more)
 
 
 def train_once(net: Seq2Seq, batch: Batch, linear: torch.Tensor) -> None:

@@ -23,6 +23,7 @@ OLD_NAMES = {  # settings of earlier versions, also in the headers of their chec
     "hidden_share": "input_dropout",
     "judgement_days": "holdout_days",
 }
+OLD_DEFAULTS = {"neighbour_attention": False}  # what a checkpoint means that was written before there was the setting
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ModelConfig:
     dropout: float = 0.2
     bidirectional: bool = False  # the encoder also reads the history backwards
     attention: bool = False  # each lead looks back over all hours of the history
+    neighbour_attention: bool = True  # each lead looks at the neighbours in all directions one by one
     layer_norm: bool = False
     chrono_init: bool = False  # initial gate biases that let units remember up to the whole history
     station_summary: bool = False  # the decoder reads elevation, means and deviations of the station's own week
@@ -74,7 +76,7 @@ class ModelConfig:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "ModelConfig":
         """The configuration of a JSON object: its lists become tuples, and settings of earlier versions get their new names."""
-        renamed = {OLD_NAMES.get(name, name): value for name, value in fields.items()}
+        renamed = OLD_DEFAULTS | {OLD_NAMES.get(name, name): value for name, value in fields.items()}
         given: dict[str, Any] = {
             name: tuple(each) if isinstance(each, list) else each for name, each in renamed.items()
         }

@@ -126,7 +126,8 @@ class _Fit:
         self.device, self.started = choose_device(config.device), time.perf_counter()
         choose_precision(config.precision, self.device)  # an impossible one is refused now, not after the linear fit
         self.scale = fit_scale(panel.values[:, : split.train.end])
-        self.windows = Windows(panel, self.scale, self.device)
+        one_by_one = bool(config.ensemble_size) and config.neighbour_attention
+        self.windows = Windows(panel, self.scale, self.device, one_by_one=one_by_one)
         knows = any(variable.name in TARGETS for variable in targets)
         self.base = load_base().eval() if config.base and knows else None
 

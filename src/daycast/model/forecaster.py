@@ -151,7 +151,8 @@ class Forecaster:
                 external_forecasts, panel.stations, self.header.external_forecasts, panel.start
             )
             panel = replace(panel, external_forecasts=arrays)
-        return Windows(panel, self.scale, self.device, neighbours)
+        one_by_one = self.network is not None and self.header.config.neighbour_attention
+        return Windows(panel, self.scale, self.device, neighbours, one_by_one=one_by_one)
 
     @torch.inference_mode()
     def predict(

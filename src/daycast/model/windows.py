@@ -4,7 +4,7 @@
 t0 is in a window, except its truth.
 
 B windows, S stations, T hours (168 of a window, all of a panel), H 24 leads, A hours of neighbours, C channels, V targets,
-F known-future channels, N neighbours.
+F known-future channels, N neighbours, R features of a neighbour.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daycast.features.channels import Scale
-from daycast.features.neighbours import NOBODY, nearest_stations
+from daycast.features.neighbours import NOBODY, nearest_stations, offset_km, surrounding_stations
 from daycast.features.panel import Panel
 from daycast.features.solar import make_sun_table
 from daycast.model.external_forecasts import ExternalForecast, ExternalForecastIndex
@@ -26,6 +26,9 @@ from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR
 KNOWN_FUTURE = 5
 CLOCK = slice(1, 3)  # of these, the solar hour
 AROUND_HOURS = 72  # A: newest hours of the history for which the neighbours are read
+LAGS = (0, 1, 2, 3, 6, 12)  # L: hours before t0 of which each neighbour is read by itself
+_USUAL_H = 24  # newest hours whose mean is what usually lies between a station and a neighbour
+_RELATIVE = 4  # east, north and distance in 100 km, and height in km above the station
 REGIMES = ("full", "gappy", "stale", "cold_start")
 _NEIGHBOURS, _WITHIN_KM, _WITHIN_M = 8, 200.0, 1000.0
 _STALE_AFTER_H = 3
@@ -48,6 +51,10 @@ class Batch:
     weight: Tensor | None = None  # (B, H, C) how much each truth counts in a fit, above 0; None: all count alike
     elevation: Tensor | None = None  # (B,) of the station, km above sea level, NaN where unknown; None: all unknown
     external_forecasts: ExternalForecast | None = None  # of the horizon; None: the model reads none
+    each_neighbour: Tensor | None = (
+        None  # (B, N, R) of `neighbour_width`; None: the model does not read them one by one
+    )
+    neighbour_known: Tensor | None = None  # (B, N) bool: whether anything was known of it in the last hours
 
     @property
     def last(self) -> Tensor:
@@ -69,9 +76,17 @@ class Batch:
 
 
 def find_neighbours(stations: pl.DataFrame) -> NDArray[np.int32]:
-    """The neighbours whose mean a window shows, as rows of `stations`: nearest first, NOBODY at the end. (S, N)"""
+    """The neighbours that windows show, as rows of `stations`, NOBODY where there is none. (S, 8 + SURROUNDING)
+
+    First those whose mean is read, nearest first; then those in all directions, which are read one by one.
+    """
     near = nearest_stations(stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M)
-    return near[:, (near != NOBODY).any(axis=0)]
+    return np.hstack([near, surrounding_stations(stations)])
+
+
+def neighbour_width(channels: int) -> int:
+    """R: how many features `Batch.each_neighbour` has of each neighbour, for C channels."""
+    return channels * (2 * len(LAGS) + 1) + _RELATIVE
 
 
 class Windows:
@@ -83,8 +98,13 @@ class Windows:
         scale: Scale,
         device: torch.device,
         neighbours: NDArray[np.int32] | None = None,
+        *,
+        one_by_one: bool = False,
     ) -> None:
-        """neighbours: (S, N) rows of the panel, if it is a part of the network in which they were found; None: find them here."""
+        """neighbours: from `find_neighbours`, if the panel is a part of the network in which they were found; None: find them.
+
+        one_by_one: batches also show neighbours in all directions, each by itself.
+        """
         self.panel = panel
         self.device = device
         # (S, T, C) in units: each batch is scaled, because a scaled copy of all would be as large
@@ -94,7 +114,12 @@ class Windows:
         self.external_index = self._load_external(scale)
         self.known_from = _to_device(device, panel.known_from)  # (S, T)
         near = find_neighbours(panel.stations) if neighbours is None else neighbours
-        self._neighbours = _to_device(device, near.astype(np.int64))  # (S, N)
+        self._neighbours = _to_device(device, _without_nobody(near[:, :_NEIGHBOURS]))  # (S, N)
+        self._one_by_one = one_by_one
+        if one_by_one:
+            surrounding = _without_nobody(near[:, _NEIGHBOURS:])
+            self._surrounding = _to_device(device, surrounding)  # (S, N)
+            self._relative = _to_device(device, _relative_place(panel.stations, surrounding))  # (S, N, _RELATIVE)
         self._elevation = _to_device(device, panel.stations["elevation_m"].to_numpy().astype(np.float32) / 1000)  # (S,)
         self._load_revisions(scale)
         self._load_calendar()
@@ -151,12 +176,16 @@ class Windows:
             x[outage] = torch.nan
         mask = ~x.isnan()
         filled, staleness = _carry_forward(x, mask)  # (B, T, C) each
-        around = self._neighbour_mean(stations, origins, outage_around)  # (B, A, C)
+        around = self._read_neighbours(self._neighbours[stations], origins, AROUND_HOURS, outage_around)
+        around = around.nanmean(dim=1)  # (B, A, C)
         around = torch.where(around.isnan(), 0.0, around - filled[:, -AROUND_HOURS:])
         truth, weight = self._read(stations, future), self._truth_weight(stations, future)  # (B, H, C) each
         calendar, elevation = self._calendar(stations, hours), self._elevation[stations]  # (B, T + H, F), (B,)
         external_forecasts = self.external_index.gather(stations, origins) if self.external_index else None
-        return Batch(filled, mask, staleness, around, calendar, truth, weight, elevation, external_forecasts)
+        one_by_one = self._read_one_by_one(stations, origins, filled, outage_around)
+        return Batch(
+            filled, mask, staleness, around, calendar, truth, weight, elevation, external_forecasts, *one_by_one
+        )
 
     def gather_targets(self, stations: Tensor, origins: Tensor, targets: int) -> Tensor:
         """The truth that windows (B,) are scored against, in units. (B, H, V), NaN where missing
@@ -179,19 +208,36 @@ class Windows:
         """Scale in place."""
         return x.sub_(self._mean).div_(self._deviation)
 
-    def _neighbour_mean(self, stations: Tensor, origins: Tensor, outage: Tensor | None) -> Tensor:
-        """The mean of what was believed of the neighbours at t0, NaN where nothing was. (B, A, C)"""
-        near = self._neighbours[stations]  # (B, N)
-        hours = origins[:, None] + self._ages[HISTORY_HOURS - AROUND_HOURS : HISTORY_HOURS]  # (B, A)
+    def _read_one_by_one(
+        self, stations: Tensor, origins: Tensor, filled: Tensor, outage: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """`each_neighbour` and `neighbour_known` of a batch, from the station's last known values `filled` (B, T, C).
+
+        Of each neighbour: its values at LAGS, less the station's last value and less what usually lies between the two, the mean
+        difference of the last day; whether there are values; that mean difference; and where it lies.
+        """
+        if not self._one_by_one:
+            return None, None
+        each = self._read_neighbours(self._surrounding[stations], origins, _USUAL_H, outage)  # (B, N, 24, C)
+        usual = (each - filled[:, None, -_USUAL_H:]).nanmean(dim=2).nan_to_num(0.0)  # (B, N, C)
+        newest = each[:, :, [-1 - lag for lag in LAGS]]  # (B, N, L, C)
+        departure = newest - usual[:, :, None] - filled[:, None, -1:]
+        mask = ~newest.isnan()
+        parts = [departure.nan_to_num(0.0).clamp(-5, 5).flatten(2), mask.to(each.dtype).flatten(2), usual]
+        return torch.cat([*parts, self._relative[stations]], dim=2), mask.flatten(2).any(dim=2)
+
+    def _read_neighbours(self, near: Tensor, origins: Tensor, newest: int, outage: Tensor | None) -> Tensor:
+        """What was believed at t0 of the newest hours of the neighbours (B, N), NaN where nothing was. (B, N, newest, C)"""
+        hours = origins[:, None] + self._ages[HISTORY_HOURS - newest : HISTORY_HOURS]  # (B, newest)
         at = near.clamp(min=0)[:, :, None], hours.clamp(min=0)[:, None]
-        x = self._scaled(self.values[at])  # (B, N, A, C)
+        x = self._scaled(self.values[at])  # (B, N, newest, C)
         x[self.known_from[at] > origins[:, None, None]] = torch.nan
         every_neighbour = near.clamp(min=0).flatten(), origins.repeat_interleave(near.shape[1])  # (B · N,) each
         self._overlay_revisions(x.flatten(0, 1), *every_neighbour)
         hidden = (near == NOBODY)[:, :, None] | (hours < 0)[:, None]
         if outage is not None:
-            hidden = hidden | outage[:, None, -AROUND_HOURS:]
-        return x.masked_fill(hidden[..., None], torch.nan).nanmean(dim=1)
+            hidden = hidden | outage[:, None, -newest:]
+        return x.masked_fill(hidden[..., None], torch.nan)
 
     def _truth_weight(self, stations: Tensor, hours: Tensor) -> Tensor | None:
         """How much the truth at these hours (B, H) counts. (B, H, C); beyond the panel there is no truth to count."""
@@ -225,6 +271,20 @@ class Windows:
         height = latitude.sin() * declination.sin() + latitude.cos() * declination.cos() * solar.cos()
         height = height.nan_to_num(0.0)  # a station without position
         return torch.stack([height, solar.cos(), solar.sin(), year.cos(), year.sin()], dim=2)
+
+
+def _without_nobody(near: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The columns in which any station has a neighbour."""
+    return near[:, (near != NOBODY).any(axis=0)].astype(np.int64)
+
+
+def _relative_place(stations: pl.DataFrame, near: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Where the neighbours (S, N) of each station lie; 0 where there is none, and for an unknown height. (S, N, _RELATIVE)"""
+    offset = offset_km(stations, np.arange(len(stations)), np.maximum(near, 0)) / 100  # (S, N, 2)
+    height = stations["elevation_m"].cast(pl.Float64).fill_null(np.nan).to_numpy() / 1000
+    above = np.nan_to_num(height[np.maximum(near, 0)] - height[:, None])
+    place = np.dstack([offset, np.hypot(offset[..., 0], offset[..., 1]), above])
+    return np.where((near == NOBODY)[..., None], 0.0, place).astype(np.float32)
 
 
 def _carry_forward(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

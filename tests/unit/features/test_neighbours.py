@@ -6,10 +6,10 @@ import time
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daycast.features.neighbours import nearest_stations
+from daycast.features.neighbours import nearest_stations, surrounding_stations
 from daycast.stations import STATION_SCHEMA
 
 KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371 km
@@ -93,6 +93,51 @@ def test_a_slow_search_finds_the_same_distances(places: list[tuple[float, float,
         )
         named = [kilometres(here, places[index]) for index in found[number] if index >= 0]
         assert named == pytest.approx(near[:3], abs=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500).map(lambda n: 46 + n / 100), st.integers(0, 600).map(lambda n: 5 + n / 100)),
+        min_size=1,
+        max_size=15,
+        unique=True,
+    )
+)
+def test_a_slow_search_finds_the_nearest_in_each_direction_near_and_far(places: list[tuple[float, float]]) -> None:
+    for coordinate in zip(*places, strict=True):
+        assume(len(set(coordinate)) == len(places))  # on the border of two directions either is right
+    found = surrounding_stations(stations(*((*place, None) for place in places)))
+    for number, (latitude, longitude) in enumerate(places):
+        nearest: dict[tuple[bool, int], tuple[float, int]] = {}
+        for other, (theirs, along) in enumerate(places):
+            north, east = (
+                111.195 * (theirs - latitude),
+                111.195 * (along - longitude) * math.cos(math.radians(latitude)),
+            )
+            away, eighth = math.hypot(north, east), int(math.degrees(math.atan2(east, north)) % 360 // 45)
+            if other != number and away <= 300:
+                key = (away > 70, eighth)
+                nearest[key] = min(nearest.get(key, (math.inf, -1)), (away, other))
+        expected = sorted(away for away, _ in nearest.values())
+        named = [index for index in found[number] if index >= 0]
+        got = sorted(
+            math.hypot(
+                111.195 * (places[index][0] - latitude),
+                111.195 * (places[index][1] - longitude) * math.cos(math.radians(latitude)),
+            )
+            for index in named
+        )
+        assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_surrounding_stations_have_positions_and_are_never_oneself() -> None:
+    found = surrounding_stations(stations((50.0, 8.0, 0.0), (None, 8.0, 0.0), (50.1, 8.0, 9000.0), (50.0, 8.0, 0.0)))
+    assert [sorted(set(row) - {-1}) for row in found.tolist()] == [[2, 3], [], [0], [0, 2]]
+
+
+def test_the_date_line_is_no_distance_in_any_direction() -> None:
+    found = surrounding_stations(stations((10.0, 179.9, 0.0), (10.0, -179.9, 0.0)))
+    assert [set(row) - {-1} for row in found.tolist()] == [{1}, {0}]
 
 
 def kilometres(here: tuple[float, float, float], there: tuple[float, float, float]) -> float:

@@ -11,7 +11,7 @@ import torch
 from daycast.features.channels import Channel, Scale
 from daycast.features.panel import Panel, Revisions
 from daycast.model.training.state import TrainingData
-from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows
+from daycast.model.windows import AROUND_HOURS, KNOWN_FUTURE, Batch, Windows, neighbour_width
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 from unit.model.training_data import BLOCK, make_training_data
 
@@ -40,7 +40,13 @@ def make_batch() -> Callable[..., Batch]:
             torch.tensor(part, dtype=torch.float32) for part in (*normal, staleness, truth)
         )
         elevation = torch.tensor(rng.uniform(0, 3, size), dtype=torch.float32)
-        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, target, elevation=elevation)
+        each = torch.tensor(rng.normal(size=(size, 3, neighbour_width(channels))), dtype=torch.float32)
+        more = {
+            "elevation": elevation,
+            "each_neighbour": each,
+            "neighbour_known": torch.ones(size, 3, dtype=torch.bool),
+        }
+        return Batch(filled, torch.from_numpy(mask), stale, around, calendar, target, **more)
 
     return make
 

@@ -69,7 +69,7 @@ def windows(seed: int, *, near: bool = False) -> Windows:
     panel = make_panel(
         frame, NEAR if near else STATIONS, [Channel(name) for name in NAMES], START, START + (T - 1) * HOUR
     )
-    return Windows(panel, SCALE, torch.device("cpu"))
+    return Windows(panel, SCALE, torch.device("cpu"), one_by_one=near)
 
 
 def scaled(value: float | None, c: int) -> float:
@@ -123,6 +123,46 @@ def test_around_is_the_mean_of_the_neighbours_as_known_at_t0(seed: int, at: list
                 assert batch.around[b, a, c].item() == pytest.approx(expected, abs=1e-5)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2), st.integers(0, S - 1), st.integers(0, T - 1))
+def test_each_neighbour_is_read_as_known_at_t0(seed: int, s: int, t0: int) -> None:
+    """Values at six lags less what usually lies between the two and less the station's last value, and where it lies."""
+    batch = windows(seed, near=True).gather(torch.tensor([s]), torch.tensor([t0]))
+    C, lags = len(NAMES), (0, 1, 2, 3, 6, 12)
+    found = {
+        tuple(row[-4:].tolist()): row
+        for row, known in zip(batch.each_neighbour[0], batch.neighbour_known[0], strict=True)
+        if known
+    }
+    for other in (number for number in range(S) if number != s):
+        values = {hour: [believed(seed, other, hour, t0, c) for c in range(C)] for hour in range(t0 - 71, t0 + 1)}
+        newest = [[values[t0 - lag][c] for c in range(C)] for lag in lags]
+        if all(math.isnan(value) for row in newest for value in row):
+            continue
+        (row,) = (
+            row
+            for place, row in found.items()
+            if place[1] * (NEAR["latitude"][other] - NEAR["latitude"][s]) > 0
+            and abs(place[2] - kilometres(s, other) / 100) < 0.01
+        )
+        for c in range(C):
+            differences = [values[t0 - 23 + a][c] - batch.filled[0, 144 + a, c].item() for a in range(24)]
+            known = [value for value in differences if not math.isnan(value)]
+            usual = sum(known) / len(known) if known else 0.0
+            assert row[2 * C * len(lags) + c].item() == pytest.approx(usual, abs=1e-4)
+            for k in range(len(lags)):
+                departure = newest[k][c] - usual - batch.last[0, c].item()
+                expected = 0.0 if math.isnan(departure) else min(max(departure, -5.0), 5.0)
+                assert row[k * C + c].item() == pytest.approx(expected, abs=1e-4)
+                assert row[C * len(lags) + k * C + c].item() == (not math.isnan(departure))
+
+
+def kilometres(s: int, other: int) -> float:
+    north = 111.195 * (NEAR["latitude"][other] - NEAR["latitude"][s])
+    east = 111.195 * (NEAR["longitude"][other] - NEAR["longitude"][s]) * math.cos(math.radians(NEAR["latitude"][s]))
+    return math.hypot(north, east)
+
+
 def test_without_neighbours_around_is_zero() -> None:
     assert not windows(0).gather(torch.tensor([0, 1, 2]), torch.tensor([200, 230, 100])).around.any()
 
@@ -138,6 +178,9 @@ def test_a_simulated_outage_of_the_neighbours_takes_exactly_its_hours_out() -> N
     assert torch.equal(hidden.around[0, :-18], plain.around[0, :-18])
     assert torch.equal(hidden.around[1], plain.around[1])
     assert torch.equal(hidden.filled, plain.filled)
+    assert plain.neighbour_known[0].any()
+    assert not hidden.neighbour_known[0].any()
+    assert torch.equal(hidden.each_neighbour[1], plain.each_neighbour[1])
 
 
 def test_a_simulated_outage_takes_exactly_its_hours_out() -> None:
@@ -240,9 +283,10 @@ def test_the_regime_says_what_the_model_had_to_work_with(seen: range, name: str)
 def test_windows_of_a_block_of_stations_are_those_of_the_whole_network(most):
     whole = windows(3, near=True)
     neighbours = find_neighbours(whole.panel.stations)
-    assert (neighbours >= 0).sum() == 6
+    assert (neighbours[:, :8] >= 0).sum() == 6
+    assert (neighbours[:, 8:] >= 0).sum() == 6
     for number, block in enumerate(split_panel(whole.panel, np.arange(S), neighbours, most)):
-        part = Windows(block.panel, SCALE, torch.device("cpu"), block.neighbours)
+        part = Windows(block.panel, SCALE, torch.device("cpu"), block.neighbours, one_by_one=True)
         for t0 in (180, 222, 235):
             origins = torch.full((len(block.own),), t0)
             own = part.gather(torch.from_numpy(block.own), origins)
@@ -250,5 +294,10 @@ def test_windows_of_a_block_of_stations_are_those_of_the_whole_network(most):
             assert own.around.abs().sum() > 0
             for field in fields(Batch):
                 expected, got = getattr(same, field.name), getattr(own, field.name)
+                if field.name in (
+                    "each_neighbour",
+                    "neighbour_known",
+                ):  # a block leaves out what none of its stations has
+                    expected, got = expected[same.neighbour_known], got[own.neighbour_known]
                 if expected is not None or got is not None:
                     torch.testing.assert_close(got, expected, equal_nan=True)

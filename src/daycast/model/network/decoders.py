@@ -1,6 +1,8 @@
-"""Attention and the two decoders: `direct` reads all leads in one pass, `autoregressive` feeds each lead the one before it.
+"""Attention over hours and over neighbours, and the two decoders.
 
-B windows, T history hours, H leads, V targets, Q quantiles, D hidden units, N features of each lead.
+`direct` reads all leads in one pass, `autoregressive` feeds each lead the one before it.
+
+B windows, T history hours, H leads, V targets, Q quantiles, D hidden units, N features of each lead, or neighbours.
 """
 
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from daycast.model.config import MEDIAN
 from daycast.model.network.cells import Cell, Generator, State
 
+_HEADS = 4
 ReadOut = Callable[
     [Tensor], Tensor
 ]  # (B, hours, D) -> (B, hours, V, Q): departure of the median and raw quantile steps
@@ -33,6 +36,43 @@ class Attention(nn.Module):
         """Merge the decoder's outputs (B, hours, D) with those of the encoder (B, T, width) into (B, hours, D)."""
         context = nn.functional.scaled_dot_product_attention(self.query(decoded), outputs, outputs)  # (B, hours, width)
         return torch.tanh(self.merge(torch.cat([decoded, context], dim=2)))  # (B, hours, D)
+
+
+class NeighbourAttention(nn.Module):
+    """Each lead looks at the neighbours one by one: which of them tells what will come depends on the wind.
+
+    Scaled dot-product attention with several heads: Vaswani et al. (2017), arXiv:1706.03762. It starts at zero: an untrained
+    network forecasts as one without neighbours.
+    """
+
+    def __init__(self, width: int, hidden_size: int) -> None:
+        """width: R, features of a neighbour; hidden_size: D of the decoder, a multiple of the heads or read by a single one."""
+        super().__init__()
+        self.heads = _HEADS if hidden_size % _HEADS == 0 else 1
+        self.embed = nn.Linear(width, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.merge = nn.Linear(hidden_size, hidden_size)
+        nn.init.zeros_(self.merge.weight)
+        nn.init.zeros_(self.merge.bias)
+
+    def read(self, neighbours: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values and mask of the neighbours (B, N, R) of which something is known (B, N), once for all leads.
+
+        One more, of zeros, is always there: a lead may look at nobody.
+        """
+        embedded = torch.relu(self.embed(neighbours))  # (B, N, D)
+        key, value = nn.functional.pad(self.key_value(embedded), (0, 0, 0, 1)).chunk(2, dim=2)  # (B, N + 1, D)
+        return self._split(key), self._split(value), nn.functional.pad(known, (0, 1), value=True)[:, None, None]
+
+    def forward(self, decoded: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Add what the neighbours tell to the decoder's outputs (B, hours, D)."""
+        query = self._split(self.query(decoded))  # (B, heads, hours, D / heads)
+        context = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return decoded + torch.tanh(self.merge(context.transpose(1, 2).flatten(2)))  # (B, hours, D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, hours or N + 1, D / heads)
 
 
 def decode_directly(cell: Cell, known: Tensor, state: State, read_out: ReadOut) -> Tensor:

@@ -17,13 +17,14 @@ from daycast.model.external_forecasts import ExternalForecast
 from daycast.model.network.cells import Bridge, Dropout, Generator, State, init_chrono, make_cell
 from daycast.model.network.decoders import (
     Attention,
+    NeighbourAttention,
     ReadOut,
     decode_directly,
     decode_in_two_passes,
     decode_step_by_step,
     teacher_forcing_ratio,
 )
-from daycast.model.windows import AROUND_HOURS, Batch
+from daycast.model.windows import AROUND_HOURS, Batch, neighbour_width
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
 CALENDAR = 3  # known-future channels that are read: all except the day of the year, which invites overfitting
@@ -63,6 +64,7 @@ class Seq2Seq(nn.Module):
         self.quantile_steps_alone = nn.Parameter(torch.zeros_like(self.quantile_steps)) if external_forecasts else None
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.neighbours = NeighbourAttention(neighbour_width(channels), D) if config.neighbour_attention else None
         self._add_options(cell, D * (2 if config.bidirectional else 1))
 
     def _add_options(self, cell: str, width: int) -> None:
@@ -121,7 +123,7 @@ class Seq2Seq(nn.Module):
     def _run_decoder(self, encoded: Encoded, batch: Batch, linear: Tensor, generator: Generator) -> Tensor:
         """Departures of the median and raw quantile steps, (B, H, V, Q)."""
         known = self._known_future(batch, linear)  # (B, H, N)
-        read_out = self._make_read_out(encoded, generator)
+        read_out = self._make_read_out(encoded, batch, generator)
         if self.config.decoder == "direct":
             return decode_directly(self.decoder, known, encoded.state, read_out)
         if not self.training:
@@ -139,12 +141,17 @@ class Seq2Seq(nn.Module):
             parts.append(batch.external_forecasts.features(linear, batch.last))  # (B, H, 2K + 1)
         return torch.cat(parts, dim=2)
 
-    def _make_read_out(self, encoded: Encoded, generator: Generator) -> ReadOut:
+    def _make_read_out(self, encoded: Encoded, batch: Batch, generator: Generator) -> ReadOut:
         outputs = None if self.attention is None else self.norm_encoded(encoded.outputs)  # (B, T, width)
+        near = None
+        if self.neighbours is not None and batch.each_neighbour is not None and batch.neighbour_known is not None:
+            near = self.neighbours.read(batch.each_neighbour, batch.neighbour_known)
 
         def read_out(decoded: Tensor) -> Tensor:  # (B, hours, D)
             if self.attention is not None:
                 decoded = self.attention(decoded, outputs)  # (B, hours, D)
+            if self.neighbours is not None and near is not None:
+                decoded = self.neighbours(decoded, *near)  # (B, hours, D)
             kept = self.dropout(self.norm_decoded(decoded), generator)  # (B, hours, D)
             return self.head(kept).unflatten(2, (self.targets, len(QUANTILES)))  # (B, hours, V, Q)
 

@@ -83,7 +83,9 @@ def test_the_gradient_reaches_every_hour_of_the_history(cell: str, hour: int, ma
     net, batch = network(cell, noise=1.0).double(), make_batch(3)
     filled = batch.filled.double().requires_grad_()
     batch = replace(
-        batch, filled=filled, **{name: getattr(batch, name).double() for name in ("staleness", "around", "calendar")}
+        batch,
+        filled=filled,
+        **{name: getattr(batch, name).double() for name in ("staleness", "around", "calendar", "each_neighbour")},
     )
     first_lead = net(batch, batch.last[:, None, :1].detach().expand(-1, 24, -1))[:, 0]
     first_lead.sum().backward()
@@ -198,6 +200,25 @@ def test_the_decoder_reads_the_elevation_only_if_it_is_told(
     assert torch.equal(net(batch, linear), net(higher, linear)) != told
 
 
+def test_neighbours_matter_whatever_their_order_and_only_where_something_is_known(
+    make_batch: Callable[..., Batch],
+) -> None:
+    torch.manual_seed(5)
+    net, batch, linear = Seq2Seq("gru", 2, 2, ModelConfig(hidden_size=8)).eval(), make_batch(2), torch.zeros(2, 24, 2)
+    for parameter in (net.head.weight, net.neighbours.merge.weight):
+        torch.nn.init.normal_(parameter)
+    plain = net(batch, linear)
+    assert not torch.allclose(net(replace(batch, each_neighbour=batch.each_neighbour + 1), linear), plain)
+    torch.testing.assert_close(net(replace(batch, each_neighbour=batch.each_neighbour.flip(1)), linear), plain)
+    silent = replace(batch, neighbour_known=torch.tensor([[True, True, False]] * 2))
+    louder = silent.each_neighbour.clone()
+    louder[:, 2] += 5
+    torch.testing.assert_close(net(replace(silent, each_neighbour=louder), linear), net(silent, linear))
+    nobody = replace(batch, each_neighbour=batch.each_neighbour[:, :0], neighbour_known=batch.neighbour_known[:, :0])
+    unheard = replace(batch, neighbour_known=torch.zeros(2, 3, dtype=torch.bool))
+    torch.testing.assert_close(net(nobody, linear), net(unheard, linear))
+
+
 SWITCHES = ("attention", "bidirectional", "layer_norm")
 CHOICES = [
     (cell, {"decoder": decoder, **dict(zip(SWITCHES, on, strict=True))})
@@ -240,6 +261,7 @@ def test_quantiles_are_in_order_and_every_weight_is_learnt(
     net = make(cell, options)
     for parameter in (net.head.weight, net.head.bias):
         torch.nn.init.normal_(parameter, std=20.0)
+    torch.nn.init.normal_(net.neighbours.merge.weight)
     quantiles = net(make_batch(3), torch.zeros(3, 24, 2))
     assert quantiles.shape == (3, 24, 2, 7)
     assert (quantiles.diff(dim=-1) >= 0).all()
@@ -263,7 +285,7 @@ LEARNT = [
 def test_four_windows_are_learnt_to_nearly_nothing(
     cell: str, options: dict[str, object], make_batch: Callable[..., Batch]
 ) -> None:
-    steps = 70
+    steps = 100
     net = make(cell, options, hidden_size=32, layers=1, epochs=1, steps_per_epoch=steps // 2)
     net.start_from(torch.full((24, 2, 7), 0.3))
     batch, linear = make_batch(4, truth_missing=0.1), torch.zeros(4, 24, 2)
@@ -297,6 +319,7 @@ def test_parameters_are_counted_as_the_formulas_say() -> None:
     """A cell of g gates with I inputs and D units: g · (D · I + D · D + 2 · D) weights; 11 and 4 inputs, 8 units, 1 target."""
     sizes = {"rnn": 1, "gru": 3, "lstm": 4}
     for cell, gates in sizes.items():
-        net = Seq2Seq(cell, channels=2, targets=1, config=ModelConfig(hidden_size=8))
+        config = ModelConfig(hidden_size=8, neighbour_attention=False)
+        net = Seq2Seq(cell, channels=2, targets=1, config=config)
         cells = gates * ((8 * 11 + 64 + 16) + (8 * 4 + 64 + 16))
         assert count_parameters(net) == cells + 7 * 8 + 7 + 24 * 7
