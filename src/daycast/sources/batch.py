@@ -7,7 +7,8 @@ The contract:
 3. `readings` has READING_KEYS (external forecasts: EXTERNAL_FORECAST_KEYS) and a Float64 column for each variable it has.
 4. Times are UTC (UTC_TIME); values are in daycast's units; what is missing is null, never -9999 or NaN.
 5. `raw` has the same rows in the same order, as the source wrote them.
-6. A row that cannot be read stays in the batch, with nulls; make `problems` with `problems_frame` from a `Problem` each.
+6. A row whose station or time cannot be read stays in the batch, with nulls; make `problems` with `problems_frame` from a
+   `Problem` each. Another value that cannot be read is null, and belongs in `bad_values`: the rest of its row lives.
 7. Nothing received after `until` is handed over; if rows were held back for that, `complete` is False.
 8. `fingerprint` identifies content and reading rules; a batch whose fingerprint is in `seen` is skipped.
 9. A setting that does not fit raises ConfigError, unreadable data SourceError: one line, the offending value, the way out.
@@ -22,7 +23,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -99,10 +100,12 @@ class SourceBatch:
     are an external forecast, it has EXTERNAL_FORECAST_KEYS instead.
     `raw` has the same rows in the same order as the source wrote them, in any columns. A rejected row is kept in this form.
     `problems` (PROBLEM_SCHEMA) says what could not be read. These rows are rejected, whatever else they hold.
+    `bad_values` (PROBLEM_SCHEMA) are values that could not be read and are null in `readings`; their rows are not rejected.
     `complete` is False if rows were held back because they were received after the moment asked for.
     `receipt` says whether received_at is "stated" by the source, or "assumed" to be observed_at (or issued_at) plus a usual
     delay. If a row corrects an earlier batch, an assumed received_at is replaced by the clock.
     `waiting` counts the rows held back whose own time is later than the moment asked for.
+    `left_out` counts rows of the source that are about nothing the network reads, and are not in the batch.
     `doubts` are what the source finds odd about the rows though they can be read: one line each, what was seen with an example,
     and what to set. They are shown, and change nothing.
     `finish` is called after the batch was committed, for example to move a file away.
@@ -116,8 +119,10 @@ class SourceBatch:
     complete: bool
     receipt: Literal["stated", "assumed"] = "stated"
     waiting: int = 0
+    left_out: int = 0
     doubts: tuple[str, ...] = ()
     finish: Callable[[], None] = do_nothing
+    bad_values: pl.DataFrame = field(default_factory=no_problems)
 
     @property
     def is_forecast(self) -> bool:

@@ -254,6 +254,7 @@ class SqlSource(TypedTable):
                 readings=rows.readings,
                 raw=rows.raw,
                 problems=rows.problems,
+                bad_values=rows.bad_values,
                 complete=rows.complete,
                 receipt="stated" if self.received else "assumed",
                 waiting=rows.waiting,

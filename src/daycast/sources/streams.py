@@ -122,6 +122,10 @@ def whole_lines(blocks: Iterable[bytes], origin: str) -> Iterator[bytes]:
 
 UNREADABLE = "\ufffd"
 WESTERN = "cp1252"
+PROPOSED_ENCODINGS = (  # that are tried where a name is not found in a text that is not UTF-8, the commonest first
+    "cp1251", "shift_jis", "gb18030", "euc_kr", "big5", "cp1250", "cp1252", "koi8-r", "cp1253", "cp1254", "cp1255", "cp1256",
+    "cp866", "euc_jp", "mac_roman", "mac_cyrillic", "utf-16-le", "utf-16-be",
+)  # fmt: skip
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 # letters, and the signs that occur in units and names; unlike Cyrillic words, Western ones never have three of them in a row
 _WESTERN = rb"\x80\x85\x89\x8a\x8c\x8e\x91-\x97\x9a\x9c\x9e\x9f\xa0\xa7\xaa\xab\xb0-\xb5\xb7\xb9-\xbe\xc0-\xd6\xd8-\xf6\xf8-\xfe"

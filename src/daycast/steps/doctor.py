@@ -176,7 +176,7 @@ def _check_source(settings: Settings, source: Source, until: datetime, doubts: l
     if batch is None:
         return f"{listed} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
     doubts += find_doubts([batch], settings.glossary)
-    found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems):,} problems"
+    found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems) + len(batch.bad_values):,} problems"
     return f"{listed} stations listed; {found}{unknown}"
 
 

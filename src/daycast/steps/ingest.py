@@ -48,6 +48,8 @@ class Ingested:
     revised: int  # kept rows that changed an instant known already
     refused: int  # rejected rows
     waiting: int = 0  # rows stamped later than `until`: they stay with the source until then
+    bad_values: int = 0  # values that could not be read, in rows that were kept
+    left_out: int = 0  # rows about nothing that the network reads
     flagged: Counter[str] = field(default_factory=Counter)  # newly flagged hourly values by check
     stopped_after_min: float | None = None  # the time limit, if it was reached: the rest is left to the next run
     doubts: tuple[str, ...] = ()  # what is odd about the rows, and what to set
@@ -56,11 +58,13 @@ class Ingested:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
         flagged = f"{self.flagged.total():,} values flagged" + (f" ({checks})" if checks else "")
         waiting = f", {self.waiting:,} wait: stamped later than now" if self.waiting else ""
+        bad = f", {self.bad_values:,} values refused" if self.bad_values else ""
+        out = f", {self.left_out:,} rows left out: not mapped" if self.left_out else ""
         minutes = self.stopped_after_min
         left = f"; stopped after {minutes:.3g} min ({_LIMIT_KEY}), the rest is left to the next run" if minutes else ""
         return (
             f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
-            f"{self.revised:,} revised), {self.refused:,} refused{waiting}; {flagged}{left}"
+            f"{self.revised:,} revised), {self.refused:,} refused{bad}{out}{waiting}; {flagged}{left}"
         )
 
 
@@ -239,6 +243,8 @@ class _Stored:
     records: list[BatchRecord] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     waiting: int = 0  # rows
+    bad_values: int = 0
+    left_out: int = 0  # rows
     doubts: dict[str, None] = field(default_factory=dict)  # each once, in order
 
     @property
@@ -262,6 +268,8 @@ def _store_groups(
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
+        stored.left_out += sum(batch.left_out for batch in group)
+        stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.doubts |= dict.fromkeys(find_doubts(group, config.variables))
         _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
@@ -307,6 +315,8 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         revised=sum(record.rows_revised for record in stored.records),
         refused=sum(record.rows_refused for record in stored.records),
         waiting=stored.waiting,
+        bad_values=stored.bad_values,
+        left_out=stored.left_out,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
         doubts=tuple(stored.doubts),

@@ -112,8 +112,9 @@ def _store(
     if rejections:
         rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(rejections))) for frame in (rows, problems))
     kept = rows
-    if not problems.is_empty():
-        kept = rows.join(problems.select("row").unique(), on="row", how="anti", maintain_order="left")
+    refused = problems.filter("costs_row")
+    if not refused.is_empty():
+        kept = rows.join(refused.select("row").unique(), on="row", how="anti", maintain_order="left")
     names, key = list(config.variables), _key(rows)
     held = _read_held(con, kept).select(*key, "received_at", "row_number", *names)
     receipts = {batch.receipt for batch in batches.values()}
@@ -127,7 +128,7 @@ def _store(
         new_readings = new_readings.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
     revised = new_readings.join(held, on=key, how="semi")
-    records = _make_records(accepted, kept, new_readings, revised, problems, config)
+    records = _make_records(accepted, kept, new_readings, revised, refused, config)
     records += [_make_rejected_record(config, batch_id, batches[batch_id], one) for batch_id, one in rejections.items()]
     errors = {batch_id: one.error for batch_id, one in rejections.items()}
     all_problems = pl.concat([problems, *(one.problems for one in rejections.values())])
@@ -181,17 +182,17 @@ def _make_records(
     kept: pl.DataFrame,
     new_readings: pl.DataFrame,
     revised: pl.DataFrame,
-    problems: pl.DataFrame,
+    refused: pl.DataFrame,
     config: LoadConfig,
 ) -> list[BatchRecord]:
-    """The records of loaded batches, from the rows that were kept, were new, revised something, or had problems."""
+    """The records of loaded batches, from the rows that were kept, were new, revised something, or were refused."""
     counts = {
         name: dict(frame.group_by("batch_id").len().iter_rows())
         for name, frame in {
             "kept": kept,
             "new": new_readings,
             "revised": revised,
-            "refused": problems.select("batch_id", "row").unique(),
+            "refused": refused.select("batch_id", "row").unique(),
         }.items()
     }
     return [

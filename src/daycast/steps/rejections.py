@@ -29,19 +29,26 @@ def find_problems(
     """The problems of rows: what the source could not read, then what breaks the contract in the other rows.
 
     rows: row (counted over all batches), batch_id, row_number, the keys and every variable. batches: by batch_id. Returns row,
-    batch_id, row_number, column, value, reason: one row for each problem.
+    batch_id, row_number, column, value, reason and costs_row: one row for each problem. A value that could not be read costs
+    itself alone, everything else its row.
     """
-    unread = pl.concat(
-        batch.problems.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, batch in batches.items()
-    )
     keys = rows.select("row", "batch_id", "row_number")
-    unread = unread.join(keys, on=["batch_id", "row_number"], maintain_order="left")
+    unread, bad_values = (
+        pl.concat(frame.with_columns(pl.lit(batch_id).alias("batch_id")) for batch_id, frame in frames).join(
+            keys, on=["batch_id", "row_number"], maintain_order="left"
+        )
+        for frames in (
+            [(batch_id, batch.problems) for batch_id, batch in batches.items()],
+            [(batch_id, batch.bad_values) for batch_id, batch in batches.items()],
+        )
+    )
     make_contract = external_forecasts_contract if "issued_at" in rows.columns else readings_contract
     contract = make_contract(variables.values(), earliest)
     broken = find_rejections(rows.drop("row", "batch_id", "row_number"), contract).rename({"row_number": "row"})
     broken = broken.join(unread, on="row", how="anti").join(keys, on="row", maintain_order="left")
     columns = ["row", "batch_id", "row_number", "column", "value", "reason"]
-    return pl.concat([unread.select(columns), broken.select(columns)])
+    found = ((unread, True), (bad_values, False), (broken, True))
+    return pl.concat(frame.select(*columns, pl.lit(costs_row).alias("costs_row")) for frame, costs_row in found)
 
 
 def reject_batch(
@@ -113,6 +120,7 @@ def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping
             pl.lit(name).alias("column"),
             pl.col(name).cast(pl.String).alias("value"),
             pl.lit(variable.outside).alias("reason"),
+            pl.lit(value=True).alias("costs_row"),
         )
         for name, variable in variables.items()
     ]

@@ -242,8 +242,8 @@ def test_types_of_databases_are_read(tmp_path):
     read = batch.readings.select("station_id", "air_temperature_c", "wind_from_deg", "station_pressure_hpa")
     assert read.rows() == [("7", 21.25, 135.0, None), ("8", None, None, None)]
     assert batch.readings["observed_at"].to_list() == [MIDNIGHT, None]
+    assert batch.bad_values.rows() == [(0, "p", "inf", "no finite number")]
     assert batch.problems.rows() == [
-        (0, "p", "inf", "no finite number"),
         (1, "seen", "9223372036854775807", "no time between the years 1000 and 9000"),
     ]
     kept = batch.raw.select(pl.struct(pl.all()).struct.json_encode()).to_series()

@@ -1,17 +1,19 @@
 """The source of kind "csv": readings or external forecasts in CSV files of any logger or service.
 
 `CsvSource` has the settings that tell one export from another. Each file goes through `survey_text` and `read_chunks`
-(csv_table.py), then stations and times (`_keys`), values (`ValueReader`) and problems.
+(csv_table.py, where layout.py says which line is what), then stations and times (`_keys`), values (`ValueReader`) and problems.
+A file with one column a station (`wide`) is first stacked into one with a row for each station; of a file with one value a row
+(`tidy`) each variable reads its own rows.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from daycast.sources.batch import (
     EXTERNAL_FORECAST_KEYS,
@@ -23,25 +25,30 @@ from daycast.sources.batch import (
 )
 from daycast.sources.files.csv_table import (
     Chunk,
-    Separator,
     Survey,
+    extra_columns,
     layout_problems,
     read_chunks,
     survey_text,
     value_problems,
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
+from daycast.sources.files.layout import Layout
+from daycast.sources.files.sheets import as_text
 from daycast.sources.files.station_list import StationList
 from daycast.sources.streams import UNREADABLE, Encoding, read_blocks
 from daycast.sources.tables.columns import (
     ForecastTextColumns,
-    MappedColumns,
+    MappedTextColumns,
     StationKey,
+    StationWidth,
+    TextValueColumn,
     declared_units,
     keys_if_unset,
+    padded,
     units_of,
 )
-from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
+from daycast.sources.tables.short_forms import ColumnName, Duration, Words, column_if_bare
 from daycast.sources.tables.times import (
     TimeColumn,
     TimeParts,
@@ -51,8 +58,8 @@ from daycast.sources.tables.times import (
     parse_wall,
     validate_timezone,
 )
-from daycast.sources.tables.units import COMPASS
-from daycast.sources.tables.values import ValueReader, strip_missing
+from daycast.sources.tables.units import COMPASS, Unit, possible_units
+from daycast.sources.tables.values import RowSelection, ValueReader, strip_missing
 from daycast.stations import STATION_SCHEMA
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import Variable
@@ -64,7 +71,8 @@ def _time_tag(value: Any) -> str:
     return "text" if isinstance(value, TimeColumn) or (isinstance(value, dict) and "column" in value) else "parts"
 
 
-Text = Annotated[str, Field(coerce_numbers_to_str=True)]
+_STACKED = "station"  # the column of stations of a table that was stacked
+_SHOWN = 5  # names in a doubt
 Time = Annotated[
     Annotated[TimeColumn, Tag("text")] | Annotated[TimeParts, Tag("parts")],
     Discriminator(_time_tag),
@@ -72,25 +80,83 @@ Time = Annotated[
 ]
 
 
-class CsvSource(Inbox):
+class Tidy(BaseModel):
+    """The columns of a file with one value a row; the columns of the source are then what `variable` says of each variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variable: ColumnName
+    value: ColumnName
+    unit: ColumnName | None = None  # of each value; the unit of the variable's column where it is empty
+    ignore: Words = ()  # what `variable` says of rows that are left out without a word
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        return (self.variable, self.value, *([self.unit] if self.unit else []))
+
+
+class WideColumns(TextValueColumn):
+    """The columns of one variable in a file with one column a station, by station."""
+
+    column: ColumnName = Field(default="", exclude=True)  # of the stacked table, see CsvSource.mapped
+    stations: Annotated[dict[str, ColumnName], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _validate_column(self) -> Self:
+        if self.column:
+            raise ValueError(f"wide has no column {self.column!r}: give each station its own in stations")
+        return self
+
+
+def stations_if_bare(value: Any) -> Any:
+    """`{"stations": value}` if `value` maps stations to columns without more."""
+    bare = isinstance(value, dict) and not isinstance(value.get("stations"), dict)
+    return {"stations": value} if bare else value
+
+
+class CsvSource(Inbox, Layout):
     """A `[[sources]]` table of kind "csv", and the Source that reads as it says.
 
-    `Inbox` says which files are read and when. Paths are relative to `folder` in the validation context. Every row is handed
-    over or held back; a value that cannot be read is a problem with a reason, and the row is kept as it was written.
+    `Inbox` says which files are read and when, `Layout` which line is what. Paths are relative to `folder` in the validation
+    context. Every row is handed over, held back or, if its variable is not mapped, counted. A row whose station or time cannot be
+    read is a problem with a reason and is kept as it was written; any other such value is missing, and kept with its reason.
     """
 
+    later: ClassVar[frozenset[str]] = Layout.later | {"thousands", "sheet", "station_width", "tidy", "wide"}
+
     kind: Literal["csv"] = "csv"
-    separator: Separator = ","
     encoding: Encoding | None = None  # None: detected, see streams.py
+    sheet: str | Annotated[int, Field(ge=1)] | None = None  # of an .xlsx file, by name or number; None: the first
     decimal: Literal[".", ","] = "."
-    missing: Annotated[tuple[Text, ...], BeforeValidator(list_if_bare)] = ()  # markers besides the empty field
+    thousands: Literal[".", ",", " ", "'", "\u00a0", "\u202f"] | None = None  # between groups of three digits
+    missing: Words = ()  # markers besides the empty field
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times without an offset
     reporting_delay: Duration = timedelta(0)
-    station: Annotated[StationKey, BeforeValidator(column_if_bare)]
+    station: Annotated[StationKey | None, BeforeValidator(column_if_bare)] = None  # not given if `wide` is
+    station_width: StationWidth | None = None  # digits of station ids that are whole numbers, here and in station_list
     time: Time
     forecast: ForecastTextColumns | None = None  # rows are an external forecast, valid at `time`
-    columns: MappedColumns
+    columns: MappedTextColumns = Field(default={})  # not given if `wide` is
+    tidy: Tidy | None = None  # one value a row
+    wide: dict[str, Annotated[WideColumns, BeforeValidator(stations_if_bare)]] = Field(
+        default={}
+    )  # one column a station
     station_list: StationList | None = None
+
+    @model_validator(mode="after")
+    def _validate_columns(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}")
+        given = {"station": self.station, "columns": self.columns, "tidy": self.tidy}
+        if self.wide and (both := [name for name, setting in given.items() if setting]):
+            raise ValueError(f"wide names the stations and their columns: leave {both[0]} out")
+        for name in ("station", "columns"):
+            if not self.wide and not given[name]:
+                raise ValueError(
+                    f"{name} is missing: say where the {'station is' if name == 'station' else 'values are'}"
+                )
+        return self
 
     def fetch(
         self,
@@ -106,13 +172,15 @@ class CsvSource(Inbox):
         after all other files.
         """
         readers = self._readers(variables)
+        copies = len(self._wide_stations) or 1
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
+            stream = as_text(stream, file.origin, self.sheet, self.mark)
             survey = survey_text(stream, file.origin, self.encoding)
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
             clocks = WallClocks(self.timezone)
-            for chunk in read_chunks(stream, survey, self.separator, self._needed, file.origin):
+            for chunk in read_chunks(stream, survey, self, self._needed, file.origin, copies):
                 make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
                 yield FileChunk(f"line {chunk.first_line:,}", chunk.last, make_batch, self.timezone != "UTC")
 
@@ -122,20 +190,63 @@ class CsvSource(Inbox):
         """The station list (STATION_SCHEMA), empty if none is configured. Raises SourceError if it cannot be read."""
         if self.station_list is None:
             return pl.DataFrame(schema=STATION_SCHEMA)
-        return self.station_list.read(self._folder, self.missing, self.decimal)
+        return self.station_list.read(self._folder, self.missing, self.decimal, self.station_width)
 
     @property
     def _needed(self) -> list[str]:
         """The columns that are read, each once."""
-        issue = self.forecast.columns if self.forecast else ()
-        values = (mapped.column for mapped in self.columns.values())
-        return list(dict.fromkeys([*self.station.columns, *self.time.columns, *issue, *values]))
+        station = self.station.columns if self.station else ()
+        if self.tidy:
+            values = self.tidy.columns
+        elif self.wide:
+            values = tuple(column for mapped in self.wide.values() for column in mapped.stations.values())
+        else:
+            values = tuple(mapped.column for mapped in self.columns.values())
+        return list(dict.fromkeys([*station, *self._time_columns, *values]))
+
+    @property
+    def _time_columns(self) -> tuple[str, ...]:
+        return (*self.time.columns, *(self.forecast.columns if self.forecast else ()))
+
+    @property
+    def _wide_stations(self) -> list[str]:
+        return list(dict.fromkeys(station for mapped in self.wide.values() for station in mapped.stations))
+
+    @property
+    def mapped(self) -> Mapping[str, TextValueColumn]:
+        """The column of each variable; of a file with one column a station, those of the stacked table."""
+        wide = {name: mapped.model_copy(update={"column": name}) for name, mapped in self.wide.items()}
+        return wide or self.columns
+
+    @property
+    def _station(self) -> StationKey:
+        return self.station or StationKey(column=_STACKED)
 
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
         return [
-            ValueReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing, self.decimal)
-            for name, mapped, unit in units_of(self.name, self.columns, variables)
+            self._reader(variables[name], mapped, unit)
+            for name, mapped, unit in units_of(self.name, self.mapped, variables)
         ]
+
+    def _reader(self, variable: Variable, mapped: TextValueColumn, unit: Unit) -> ValueReader:
+        selection, column = None, mapped.column
+        if self.tidy is not None:
+            selection = RowSelection(self.tidy.variable, column, self.tidy.unit, possible_units(variable))
+            column = self.tidy.value
+        return ValueReader(
+            variable=variable.name,
+            column=column,
+            unit=unit,
+            compass=mapped.unit == COMPASS,
+            missing=tuple(word for word in (*self.missing, *mapped.missing) if word not in mapped.zero),
+            decimal=self.decimal,
+            thousands=self.thousands,
+            factor=mapped.factor,
+            offset=mapped.offset,
+            strip=mapped.strip,
+            zero=mapped.zero,
+            selection=selection,
+        )
 
     def _make_batch(
         self,
@@ -147,25 +258,71 @@ class CsvSource(Inbox):
         clocks: WallClocks,
         survey: Survey,
     ) -> SourceBatch:
-        keys = self._keys(chunk.table, file.path.name, clocks)
+        table, left_out = self._unfolded(chunk.table)
+        keys = self._keys(table, file.path.name, clocks)
         received = keys["received_at"]
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
         waiting = int((held_back & (keys["issued_at" if self.forecast else "observed_at"] > span[1])).sum())
-        aside, raw = held_back | old, chunk.table
+        aside, raw = held_back | old, table
         if aside.any():
             raw, keys = raw.filter(~aside), keys.filter(~aside)
         read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
-        problems = self._problems(raw, read, keys, readers, quoted=survey.quoted)
+        problems = self._problems(raw, keys, quoted=survey.quoted)
+        bad_values = value_problems(raw, read, readers)
+        if chunk.unreadable:
+            values = list(dict.fromkeys(problem.column for problem in bad_values))
+            problems = self._with_unreadable(
+                problems, raw, survey, [name for name in self._key_columns if name not in values]
+            )
+            bad_values = self._with_unreadable(bad_values, raw, survey, values)
         return SourceBatch(
             origin=file.origin,
             fingerprint="",  # set by FileLoader
             readings=self._readings(read, keys, variables),
             raw=raw,
-            problems=problems_frame(self._with_unreadable(problems, raw, survey) if chunk.unreadable else problems),
+            problems=problems_frame(problems),
+            bad_values=problems_frame(bad_values),
             complete=not aside.any(),
             receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
+            left_out=int(left_out.sum()),
+            doubts=self._doubts(chunk.table.filter(left_out)),
+        )
+
+    def _unfolded(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """The table with a row for each station (`wide`), or without the rows of variables that are not mapped (`tidy`).
+
+        And where in `table` the rows left out are.
+        """
+        nothing = pl.repeat(False, table.height, eager=True)
+        if self.tidy is not None:
+            names = [mapped.column for mapped in self.columns.values()]
+            left_out = ~table[self.tidy.variable].str.strip_chars().is_in(names).fill_null(value=False)
+            return (table.filter(~left_out), left_out) if left_out.any() else (table, nothing)
+        if not self.wide:
+            return table, nothing
+        kept = [*dict.fromkeys(self._time_columns), *extra_columns(table)]
+        return pl.concat(table.select(*kept, *self._of_station(station)) for station in self._wide_stations), nothing
+
+    def _of_station(self, station: str) -> Iterator[pl.Expr]:
+        """The columns of one station in a file with one column a station, under the names of their variables."""
+        yield pl.repeat(station, pl.len(), dtype=pl.String).alias(_STACKED)
+        for name, mapped in self.wide.items():
+            column = mapped.stations.get(station)
+            yield (pl.col(column) if column else pl.repeat(None, pl.len(), dtype=pl.String)).alias(name)
+
+    def _doubts(self, left_out: pl.DataFrame) -> tuple[str, ...]:
+        """What is left out of a file with one value a row, unless that is meant."""
+        if self.tidy is None or left_out.is_empty():
+            return ()
+        names = left_out[self.tidy.variable].fill_null("").str.strip_chars().unique().sort()
+        unknown = [name for name in names if name not in self.tidy.ignore]
+        if not unknown:
+            return ()
+        shown = ", ".join(repr(name) for name in unknown[:_SHOWN]) + (" …" if len(unknown) > _SHOWN else "")
+        return (
+            f"rows whose {self.tidy.variable} is {shown} are left out: map them in columns, or list them in tidy.ignore",
         )
 
     def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks) -> pl.DataFrame:
@@ -185,7 +342,7 @@ class CsvSource(Inbox):
         """Station and instant (`observed_at`) of every row, as `time` says, and the steps to it."""
         keys = table.select(
             row=pl.int_range(pl.len()),  # a constant station alone would make a single row
-            station_id=self.station.read(file_name, self.missing),
+            station_id=padded(self._station.read(file_name, self.missing), self.station_width),
             written=time.as_written(),
         ).with_columns(text=strip_missing(pl.col("written"), self.missing))
         instant = parse_instant(keys["text"], time.format)
@@ -198,29 +355,33 @@ class CsvSource(Inbox):
         return keys
 
     def _readings(self, read: pl.DataFrame, keys: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
-        unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
+        unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.mapped]
         of = EXTERNAL_FORECAST_KEYS if self.forecast else READING_KEYS
         return keys.select(of.keys()).hstack(read).with_columns(unmapped).select(*of, *variables)
 
-    def _problems(
-        self, raw: pl.DataFrame, read: pl.DataFrame, keys: pl.DataFrame, readers: list[ValueReader], *, quoted: bool
-    ) -> list[Problem]:
+    @property
+    def _key_columns(self) -> tuple[str, ...]:
+        variable = (self.tidy.variable,) if self.tidy else ()
+        return tuple(dict.fromkeys([*self._station.columns, *self._time_columns, *variable]))
+
+    def _problems(self, raw: pl.DataFrame, keys: pl.DataFrame, *, quoted: bool) -> list[Problem]:
         no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
-        station = raw[self.station.column] if self.station.column else keys["station_id"]
+        station = raw[self._station.column] if self._station.column else keys["station_id"]
         reasons = self._reasons(keys) if no_time.any() else "no time"
         return [
-            Problem(", ".join(self.station.columns), no_station, station, "no station"),
+            Problem(", ".join(self._station.columns), no_station, station, "no station"),
             Problem(", ".join(self.time.columns), no_time, keys["written"], reasons),
             *(self.forecast.problems(raw, keys) if self.forecast else ()),
-            *value_problems(raw, read, readers),
             *layout_problems(raw, quoted=quoted),
         ]
 
-    def _with_unreadable(self, others: Iterable[Problem], raw: pl.DataFrame, survey: Survey) -> list[Problem]:
-        """The problems, and before them one for each column that is read, about bytes that are no text."""
+    def _with_unreadable(
+        self, others: Iterable[Problem], raw: pl.DataFrame, survey: Survey, columns: Collection[str]
+    ) -> list[Problem]:
+        """The problems, and before them one for each of the columns, about bytes that are no text."""
         reason = f"has bytes that are not {survey.encoding}: they were damaged, or the file's encoding must be set"
-        where = {name: raw[name].str.contains(UNREADABLE, literal=True).fill_null(value=False) for name in self._needed}
-        unreadable = [Problem(name, where[name], raw[name], reason) for name in self._needed]
+        where = {name: raw[name].str.contains(UNREADABLE, literal=True).fill_null(value=False) for name in columns}
+        unreadable = [Problem(name, where[name], raw[name], reason) for name in columns]
         rest = [
             replace(other, where=other.where & ~where[other.column]) if other.column in where else other
             for other in others
@@ -248,7 +409,7 @@ class CsvSource(Inbox):
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(mode="json", exclude=left_out),
-            "station": self.station.of_file(file_name),
-            "declared": declared_units(self.columns, variables),
+            "station": self._station.of_file(file_name),
+            "declared": declared_units(self.mapped, variables),
         }
         return fingerprint(read_blocks(stream), reading)

@@ -4,22 +4,22 @@ A file is read twice: `survey_text` finds out what it is (encoding, quotation ma
 it into frames that fit into memory. At the end: what is wrong with the rows, as `Problem`s.
 """
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 import polars as pl
-from pydantic import AfterValidator
 
 from daycast.errors import SourceError, did_you_mean, listed
 from daycast.sources.batch import Problem
 from daycast.sources.files.inbox import UnfinishedFileError
+from daycast.sources.files.layout import Layout, find_header
 from daycast.sources.streams import (
     MAX_IN_MEMORY_BYTES,
+    PROPOSED_ENCODINGS,
     UNREADABLE,
     DamagedError,
     EncodingDetector,
@@ -30,26 +30,17 @@ from daycast.sources.streams import (
     limited,
     whole_lines,
 )
+from daycast.sources.tables.short_forms import position_of
 from daycast.sources.tables.values import ValueReader
 
 EXTRA = "(beyond the header"  # begins the names of the columns after the last one in the header
 _MAX_EXTRA_COLUMNS = 1000  # a line of garbage must not become a million columns
-_MAX_COLUMNS = 20_000
 _MAX_ROWS = 500_000  # of a chunk
 _MAX_CELLS = 20_000_000  # of a chunk; each takes 16 bytes, even an empty one
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _HEAD = 1024  # bytes at the beginning that tell text from anything else
 _TAIL = 4  # bytes at the end, enough for a line break in any encoding
 _CUT_OFF = "is a damaged or incomplete gzip file"
-
-
-def _validate_separator(text: str) -> str:
-    if len(text) != 1 or not text.isascii() or text in '"\r\n':
-        raise ValueError(f"{text!r} is not a separator: write one ASCII character such as ',', ';' or a tab")
-    return text
-
-
-Separator = Annotated[str, AfterValidator(_validate_separator)]
 
 
 @dataclass(frozen=True)
@@ -122,21 +113,20 @@ def survey_text(stream: BinaryIO, origin: str, encoding: str | None = None) -> S
 
 
 def read_chunks(
-    stream: BinaryIO, survey: Survey, separator: str, needed: Collection[str], origin: str
+    stream: BinaryIO, survey: Survey, layout: Layout, needed: Collection[str], origin: str, copies: int = 1
 ) -> Iterator[Chunk]:
-    """The rows of a text in chunks that fit into memory; at least one. `survey` is the result of `survey_text`.
+    """The rows of a text in chunks that fit into memory `copies` times; at least one. `survey` is that of `survey_text`.
 
     Short rows end in nulls. Fields beyond the header stand in columns whose names begin with EXTRA. Lines without any value
     are left out. Raises SourceError naming `origin` for misplaced quotation marks, or if a `needed` column is missing.
     """
-    blocks = _utf8_lines(stream, survey, origin)
-    header_line, blocks, before = _split_header(blocks)
-    names = _parse_header(header_line.decode(), separator, origin)
-    _validate_columns(names, needed, origin, survey)
+    names, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
+    names = _name_positions(names, needed, origin)
+    _validate_columns(names, needed, origin, survey, stream)
     header = _unique_names(names)
-    lines_before = before + 1
-    for body, last in _group_blocks(blocks, min(_MAX_ROWS, _MAX_CELLS // (len(header) + 1))):
-        table = _parse_body(body, header, separator, origin, lines_before)
+    blocks = (layout.plain(block) for block in blocks)
+    for body, last in _group_blocks(blocks, max(min(_MAX_ROWS, _MAX_CELLS // (len(header) + 1)) // copies, 1)):
+        table = _parse_body(body, header, layout, origin, lines_before)
         unreadable = not survey.is_utf8 and UNREADABLE.encode() in body
         yield Chunk(table, lines_before + 1, unreadable, last)
         lines_before += body.count(b"\n")
@@ -150,7 +140,9 @@ def parse_table(
     Raises SourceError as `survey_text` and `read_chunks` do, and for a text that is larger.
     """
     stream = BytesIO(content)
-    first = next(read_chunks(stream, survey_text(stream, origin, encoding), separator, needed, origin))
+    first = next(
+        read_chunks(stream, survey_text(stream, origin, encoding), Layout(separator=separator), needed, origin)
+    )
     if not first.last:
         raise SourceError(
             f"{origin} is too large: at most {MAX_IN_MEMORY_BYTES:,} bytes or {_MAX_ROWS:,} rows are read of it"
@@ -175,18 +167,6 @@ def _utf8_lines(stream: BinaryIO, survey: Survey, origin: str) -> Iterator[bytes
     utf8 = as_utf8(limited(_decompressed(stream, origin), origin), survey.encoding)
     lines = whole_lines(utf8, origin)
     return lines if survey.newlines else (block.replace(b"\r", b"\n") for block in lines)
-
-
-def _split_header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes], int]:
-    """The first line that is not blank, the blocks after it, and the number of lines before it."""
-    before = 0
-    for block in blocks:
-        text = block.lstrip(b"\r\n")
-        before += block[: len(block) - len(text)].count(b"\n")
-        if text:
-            header, _, rest = text.partition(b"\n")
-            return header, chain([rest], blocks), before
-    return b"", blocks, before
 
 
 def _group_blocks(blocks: Iterable[bytes], max_lines: int) -> Iterator[tuple[bytes, bool]]:
@@ -217,16 +197,18 @@ def _split_block(block: bytes, max_lines: int) -> Iterator[bytes]:
         yield b"".join(ended[first : first + max_lines])
 
 
-def _parse_header(line: str, separator: str, origin: str) -> list[str]:
-    try:
-        names = [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
-    except csv.Error as error:
-        raise SourceError(f"{origin} has an unreadable header: {error}") from None
-    if len(names) > _MAX_COLUMNS:
-        raise SourceError(
-            f"{origin} has {len(names):,} columns, and at most {_MAX_COLUMNS:,} are read: is the separator right?"
-        )
-    return names
+def _name_positions(names: list[str], needed: Collection[str], origin: str) -> list[str]:
+    """The names, those of needed columns that are known by their positions replaced. Raises SourceError if one is unclear."""
+    named = list(names)
+    for column in needed:
+        position = position_of(column)
+        if position is None or position > len(names):
+            continue
+        other = names[position - 1]
+        if other != column and (column in names or (other in needed and names.count(other) == 1)):
+            raise SourceError(f"{origin}: column {position} is called {other!r}; give either its position or its name")
+        named[position - 1] = column
+    return named
 
 
 def _unique_names(names: list[str]) -> list[str]:
@@ -239,20 +221,46 @@ def _unique_names(names: list[str]) -> list[str]:
     return unique
 
 
-def _validate_columns(header: list[str], needed: Collection[str], origin: str, survey: Survey) -> None:
+def _validate_columns(
+    header: list[str], needed: Collection[str], origin: str, survey: Survey, stream: BinaryIO
+) -> None:
     missing = [name for name in dict.fromkeys(needed) if name not in header]
     if missing:
         wanted = ", ".join(f"{name!r}{did_you_mean(name, header)}" for name in missing[:4])
         wanted += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         hint = "; is the separator right?" if len(header) == 1 else ""
-        raise SourceError(f"{origin} has no column {wanted}; it has: {listed(header)}{hint}{survey.doubt}")
+        raise SourceError(
+            f"{origin} has no column {wanted}; it has: {listed(header)}{hint}{_encoding_hint(survey, missing, stream, origin)}"
+        )
     repeated = [name for name in needed if header.count(name) > 1]
     if repeated:
-        raise SourceError(f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant")
+        positions = [str(index) for index, name in enumerate(header, 1) if name == repeated[0]]
+        raise SourceError(
+            f"{origin} has more than one column {repeated[0]!r}; so it is unclear which one is meant: give its position, "
+            f"{listed(positions)}"
+        )
 
 
-def _parse_body(body: bytes, header: list[str], separator: str, origin: str, lines_before: int) -> pl.DataFrame:
-    width = len(header) + 1
+def _encoding_hint(survey: Survey, missing: Collection[str], stream: BinaryIO, origin: str) -> str:
+    """The encoding in which the beginning of the text has all `missing` names; else what is doubtful about the one it has."""
+    if survey.is_utf8:
+        return ""
+    head = next(whole_lines(limited(_decompressed(stream, origin), origin), origin), b"")
+    for encoding in PROPOSED_ENCODINGS:
+        text = head.decode(encoding, errors="replace")
+        if all(name in text for name in missing):
+            return (
+                f'; it was read as {survey.encoding}, and in another encoding it has them: set encoding = "{encoding}"'
+            )
+    return survey.doubt
+
+
+def _parse_body(body: bytes, header: list[str], layout: Layout, origin: str, lines_before: int) -> pl.DataFrame:
+    if layout.widths:
+        table = layout.cut(_read_lines(body))
+        table.columns = header
+        return table.filter(~pl.all_horizontal(pl.all().is_null()))
+    separator, width = layout.mark, len(header) + 1
     table = _read_strings(body, separator, width, origin, lines_before)
     if table[:, -1].null_count() < table.height:
         widest = max(line.count(separator.encode()) for line in body.splitlines()) + 1
@@ -284,10 +292,25 @@ def _read_strings(body: bytes, separator: str, width: int, origin: str, lines_be
         ) from None
 
 
+def _read_lines(body: bytes) -> pl.Series:
+    lines = body.replace(b"\r\n", b"\n").decode(errors="replace").split("\n")
+    return pl.Series("line", lines, pl.String)
+
+
 def value_problems(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[ValueReader]) -> list[Problem]:
-    """Text where a number or a compass point belongs; `read` has the columns that the readers' `unreadable` makes."""
-    return [
+    """Text where a number, a compass point or a unit belongs; `read` has what the readers' `unreadable` makes."""
+    texts = [
         Problem(reader.column, read[reader.unreadable_name], raw[reader.column], reader.reason) for reader in readers
+    ]
+    selections = [(reader, reader.selection) for reader in readers if reader.selection and reader.selection.unit_column]
+    return texts + [
+        Problem(
+            selection.unit_column or "",
+            raw.select(selection.unknown_unit()).to_series(),
+            raw[selection.unit_column or ""],
+            f"no unit of {reader.variable}; possible are {', '.join(selection.units)}",
+        )
+        for reader, selection in selections
     ]
 
 

@@ -78,6 +78,7 @@ class ParquetSource(Inbox, TypedTable):
             readings=rows.readings,
             raw=rows.raw,
             problems=rows.problems,
+            bad_values=rows.bad_values,
             complete=rows.complete,
             receipt="stated" if received else "assumed",
             waiting=rows.waiting,

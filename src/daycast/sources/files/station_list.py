@@ -6,8 +6,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from daycast.errors import SourceError
-from daycast.sources.files.csv_table import Separator, parse_table
+from daycast.sources.files.csv_table import parse_table
+from daycast.sources.files.layout import Separator
 from daycast.sources.streams import UNREADABLE, Encoding, read_bytes
+from daycast.sources.tables.columns import padded
 from daycast.sources.tables.values import parse_number, strip_missing
 from daycast.stations import STATION_SCHEMA
 
@@ -28,8 +30,9 @@ class StationList(BaseModel):
     longitude: str = "longitude"  # degrees east
     elevation_m: str = "elevation_m"  # metres
 
-    def read(self, folder: Path, missing: tuple[str, ...], decimal: str) -> pl.DataFrame:
-        """The stations (STATION_SCHEMA); `file` is relative to `folder`, `missing` and `decimal` are those of the source.
+    def read(self, folder: Path, missing: tuple[str, ...], decimal: str, width: int | None = None) -> pl.DataFrame:
+        """The stations (STATION_SCHEMA); `file` is relative to `folder`, `missing`, `decimal` and
+        `width` (of station ids, see `padded`) are those of the source.
 
         Raises SourceError naming a missing column, a station that is listed twice or has unreadable characters, or a
         position that is not on Earth.
@@ -46,6 +49,7 @@ class StationList(BaseModel):
             else pl.lit(None, pl.String).alias(field)
             for field, column in self._columns().items()
         ).filter(pl.col("station_id").is_not_null())
+        texts = texts.with_columns(padded(pl.col("station_id"), width))
         self._validate_ids(texts["station_id"])
         return texts.with_columns(self._coordinate(texts, field, decimal) for field in _LIMITS)
 

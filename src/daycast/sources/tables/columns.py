@@ -5,37 +5,93 @@ The columns of observation times are in times.py.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
 from daycast.sources.batch import Problem
-from daycast.sources.tables.short_forms import column_if_bare
+from daycast.sources.tables.short_forms import ColumnName, Words, column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn, is_beyond_calendar
-from daycast.sources.tables.units import Unit, unit_of
+from daycast.sources.tables.units import COMPASS, Unit, unit_of
 from daycast.sources.tables.values import strip_missing
 from daycast.times import BEYOND_CALENDAR
 from daycast.variables import BUILT_IN, Variable
 
 
-class ValueColumn(BaseModel):
-    """The column of one variable; without `unit` its values are in daycast's unit."""
+class GrownSettings(BaseModel):
+    """Settings that grew: a field of `later` is left out of a dump while it has its default.
+
+    So the fingerprints of what was read stay as they were before the field existed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    column: str
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in dump(self).items()
+            if name not in self.later or getattr(self, name) != fields[name].default
+        }
+
+
+class ValueColumn(GrownSettings):
+    """The column of one variable; without `unit` its values are in the variable's own.
+
+    A number stands for `number * factor + offset` in that unit: 0.1 where a file has tenths.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"factor", "offset"})
+
+    column: ColumnName
     unit: str | None = None
+    factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _validate_factor(self) -> Self:
+        if self.factor == 0:
+            raise ValueError("factor 0 would make every value the same: leave it out, or give another")
+        if self.unit == COMPASS and (self.factor, self.offset) != (1.0, 0.0):
+            raise ValueError("the points of the compass are no numbers: leave factor and offset out")
+        return self
+
+
+class TextValueColumn(ValueColumn):
+    """A column of text; what its cells may hold beside a number."""
+
+    later: ClassVar[frozenset[str]] = ValueColumn.later | {"strip", "missing", "zero"}
+
+    strip: Words = ()  # marks and units behind a number, which are cut off
+    missing: Words = ()  # markers of a missing value, besides those of the source
+    zero: Words = ()  # words and numbers that stand for 0, such as T for a trace of rain
 
 
 # by variable
 MappedColumns = Annotated[dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)]
+MappedTextColumns = dict[str, Annotated[TextValueColumn, BeforeValidator(column_if_bare)]]
+
+
+Column = TypeVar("Column", bound=ValueColumn)
 
 
 def units_of(
-    source: str, columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable]
-) -> Iterator[tuple[str, ValueColumn, Unit]]:
+    source: str, columns: Mapping[str, Column], variables: Mapping[str, Variable]
+) -> Iterator[tuple[str, Column, Unit]]:
     """Each mapped variable with its column and the unit to convert it from.
 
     Raises ConfigError naming the source, and a variable that does not exist or a unit that cannot be converted.
@@ -49,7 +105,9 @@ def units_of(
         try:
             yield name, mapped, unit_of(variables[name], mapped.unit)
         except ConfigError as error:
-            raise ConfigError(f"source {source!r}: {error}") from None
+            raise ConfigError(
+                f"source {source!r}: {error}; for any other leave unit out and give factor and offset"
+            ) from None
 
 
 def declared_units(columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable]) -> dict[str, str]:
@@ -101,6 +159,20 @@ class ForecastInstantColumns(BaseModel):
         return (self.issued.column, *([self.received] if self.received else []))
 
 
+def padded(station: pl.Expr, width: int | None) -> pl.Expr:
+    """The station ids, those that are whole numbers with zeros in front up to `width` digits; unchanged if `width` is None.
+
+    "5480" and "5480.0" become "05480" if `width` is 5: spreadsheets and data frames take zeros away and add decimals.
+    """
+    if width is None:
+        return station
+    number = station.str.extract(r"^(\d+)(?:\.0*)?$", 1)
+    return pl.coalesce(number.str.zfill(width), station)
+
+
+StationWidth = Annotated[int, Field(ge=1, le=32)]
+
+
 def keys_if_unset(name: str, setting: object) -> Collection[str]:
     """The key of a setting that is unset, as a collection; empty if it is set.
 
@@ -135,7 +207,7 @@ class StationKey(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    column: str | None = None
+    column: ColumnName | None = None
     file_name: Annotated[str, AfterValidator(_validate_pattern)] | None = None
     constant: str | None = None
 

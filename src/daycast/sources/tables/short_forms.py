@@ -14,8 +14,22 @@ from daycast.times import parse_duration
 
 
 def column_if_bare(value: Any) -> Any:
-    """`{"column": value}` if `value` is text; otherwise `value` unchanged."""
-    return {"column": value} if isinstance(value, str) else value
+    """`{"column": value}` if `value` is text or a whole number; otherwise `value` unchanged."""
+    return {"column": value} if isinstance(value, str | int) else value
+
+
+_BY_POSITION = re.compile(r"column ([1-9][0-9]*)")
+
+
+def column_at(value: Any) -> Any:
+    """The name by which a column is known that is given by its position, a whole number from 1; else `value` unchanged."""
+    return f"column {value}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def position_of(column: str) -> int | None:
+    """The position, from 1, of a column that is known by it; None for any other name."""
+    found = _BY_POSITION.fullmatch(column)
+    return int(found[1]) if found else None
 
 
 def list_if_bare(value: Any) -> Any:
@@ -43,6 +57,9 @@ def shown_name(name: str) -> str:
     return name if name == name.upper() else "named there (not shown, because that may be the secret itself)"
 
 
+ColumnName = Annotated[str, BeforeValidator(column_at)]  # or its position, where a file repeats names or has none
 VariableName = Annotated[str, AfterValidator(validate_variable_name)]
 Duration = Annotated[timedelta, BeforeValidator(duration_if_text), Field(ge=timedelta(0))]
+Word = Annotated[str, Field(coerce_numbers_to_str=True)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(list_if_bare)]
 Names = Annotated[tuple[str, ...], BeforeValidator(list_if_bare), Field(min_length=1)]

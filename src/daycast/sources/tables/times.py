@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from daycast.errors import SourceError, did_you_mean
+from daycast.sources.tables.short_forms import ColumnName
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME, LAST_TIME, UTC_TIME
 
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in the year 2262 and need no limits
@@ -183,7 +184,7 @@ class TimeColumn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    column: str
+    column: ColumnName
     format: Annotated[str, AfterValidator(_validate_format)] | None = None
 
     @property
@@ -206,11 +207,11 @@ class TimeParts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    year: str
-    month: str
-    day: str
-    hour: str
-    minute: str | None = None
+    year: ColumnName
+    month: ColumnName
+    day: ColumnName
+    hour: ColumnName
+    minute: ColumnName | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ class TypedRows:
     readings: pl.DataFrame
     raw: pl.DataFrame
     problems: pl.DataFrame
+    bad_values: pl.DataFrame
     complete: bool  # whether no row was left out
     waiting: int  # rows left out that are stamped later than the span
 
@@ -64,7 +65,7 @@ class TypedTable(BaseModel):
     def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
         """A reader for each mapped variable. Raises ConfigError for a variable or unit that does not exist."""
         return [
-            TypedReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing)
+            TypedReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing, mapped.factor, mapped.offset)
             for name, mapped, unit in units_of(self.name, self.columns, variables)
         ]
 
@@ -106,7 +107,8 @@ class TypedTable(BaseModel):
         return TypedRows(
             readings=keys.hstack(values).with_columns(unmapped).select(*of, *variables),
             raw=table.select(writable(column) for column in table),
-            problems=problems_frame(self._problems(table, keys, received, readers)),
+            problems=problems_frame(self._problems(table, keys, received)),
+            bad_values=problems_frame(_bad_values(table, readers)),
             complete=bool(inside.all()),
             waiting=waiting,
         )
@@ -143,9 +145,7 @@ class TypedTable(BaseModel):
         text = column.cast(pl.String).str.strip_chars()
         return text.set((text == "").fill_null(value=False), None)
 
-    def _problems(
-        self, table: pl.DataFrame, keys: pl.DataFrame, received: str | None, readers: list[TypedReader]
-    ) -> Iterator[Problem]:
+    def _problems(self, table: pl.DataFrame, keys: pl.DataFrame, received: str | None) -> Iterator[Problem]:
         """The problems of the rows; a column is converted to text only if it has one, because that is slow."""
         no_station, no_time = keys["station_id"].is_null(), keys["observed_at"].is_null()
         if no_station.any():
@@ -160,11 +160,15 @@ class TypedTable(BaseModel):
             if where.any():
                 reasons = explain_no_instant(table[column], epoch, self.timezone)
                 yield Problem(column, where, time_as_text(table[column]), reasons)
-        for reader in readers:
-            dtype = table.schema[reader.column]
-            where = table.select(reader.unreadable(dtype)).to_series()
-            if where.any():
-                yield Problem(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
+
+
+def _bad_values(table: pl.DataFrame, readers: list[TypedReader]) -> Iterator[Problem]:
+    """The values that cannot be read; a column is converted to text only if it has one, because that is slow."""
+    for reader in readers:
+        dtype = table.schema[reader.column]
+        where = table.select(reader.unreadable(dtype)).to_series()
+        if where.any():
+            yield Problem(reader.column, where, table[reader.column].cast(pl.String), reader.reason(dtype))
 
 
 def validate_columns(needed: list[str], available: list[str], origin: str) -> None:

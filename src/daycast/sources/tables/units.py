@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from daycast.errors import ConfigError, did_you_mean
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 COMPASS = "compass"
 
@@ -27,6 +27,11 @@ class Unit:
     quantity: str
     factor: float = 1.0
     zero: float = 0.0
+
+    def per(self, other: "Unit") -> "Unit":
+        """The unit that converts from this one to `other`, of the same quantity, in place of daycast's."""
+        factor = self.factor / other.factor
+        return Unit(self.quantity, factor, self.zero - other.zero / factor)
 
     def to_daycast(self, value: pl.Expr) -> pl.Expr:
         """`value` [this unit] converted to daycast's unit of the quantity; unchanged if both are the same."""
@@ -63,6 +68,11 @@ UNITS: dict[str, Unit] = {
     "mm": Unit("depth"),
     "cm": Unit("depth", factor=10.0),
     "in": Unit("depth", factor=25.4),
+    "l/m²": Unit("depth"),
+    "W/m²": Unit("irradiance"),
+    "kW/m²": Unit("irradiance", factor=1000.0),
+    "µg/m³": Unit("concentration"),
+    "mg/m³": Unit("concentration", factor=1000.0),
     "°": _DEGREE,
     "deg": _DEGREE,
     COMPASS: _DEGREE,  # after its words were converted to degrees
@@ -77,23 +87,33 @@ NO_DIRECTION = ("C", "CALM", "V", "VRB", "VAR", "VARIABLE")  # words for calm an
 
 
 def unit_of(variable: Variable, given: str | None) -> Unit:
-    """The unit to convert `variable` from; `given` None means daycast's own.
+    """The unit to convert `variable` from; `given` None means the variable's own.
 
-    A declared variable is never converted, because its K may be a difference and its ° a slope: only its own unit is
-    accepted. Raises ConfigError naming a unit that is unknown or of another quantity.
+    Raises ConfigError naming a unit that is unknown or of another quantity.
     """
     if given is None or given == variable.unit:
         return Unit("as it is")
-    if variable.name not in BUILT_IN:
-        raise ConfigError(
-            f"unit {given!r} of {variable.name}: declared variables are not converted, give {variable.unit!r} or none"
-        )
-    possible = [name for name, unit in UNITS.items() if unit.quantity == UNITS[variable.unit].quantity]
+    possible = possible_units(variable)
     if given not in possible:
         raise ConfigError(
             f"unit {given!r} of {variable.name}: possible are {', '.join(possible)}{did_you_mean(given, possible)}"
         )
-    return UNITS[given]
+    return possible[given]
+
+
+def possible_units(variable: Variable) -> dict[str, Unit]:
+    """Every unit that `variable` is converted from, by name, its own first; each converts to the variable's unit.
+
+    A declared variable is converted if this table knows its unit. Temperatures are converted as temperatures; K is not converted,
+    because it is how differences are declared. Points of the compass become degrees only if the variable is circular.
+    """
+    own = UNITS.get(variable.unit) if variable.unit != "K" else None
+    others = {name: unit for name, unit in UNITS.items() if own is not None and unit.quantity == own.quantity}
+    if own is not None and (own.factor, own.zero) != (1.0, 0.0):
+        others = {name: unit.per(own) for name, unit in others.items()}
+    if not variable.circular:
+        others.pop(COMPASS, None)
+    return {variable.unit: Unit("as it is"), **{name: unit for name, unit in others.items() if name != variable.unit}}
 
 
 def compass_to_degrees(text: pl.Expr) -> pl.Expr:

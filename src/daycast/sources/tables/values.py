@@ -1,6 +1,6 @@
 """From one column to one variable in daycast's unit: `ValueReader` reads columns of text, `TypedReader` columns of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -16,8 +16,16 @@ def strip_missing(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     return pl.when(~stripped.is_in(["", *missing])).then(stripped)
 
 
-def parse_number(text: pl.Expr, decimal: str) -> pl.Expr:
-    """The finite number that `text` shows, with `decimal` as its decimal mark; null for anything else."""
+def parse_number(text: pl.Expr, decimal: str, thousands: str | None = None) -> pl.Expr:
+    """The finite number that `text` shows, with `decimal` as its decimal mark; null for anything else.
+
+    `thousands` may stand between groups of three digits, and nowhere else: with a comma, 1,013.2 is read and 1,5 is not.
+    """
+    if thousands is not None:
+        mark, point = pl.escape_regex(thousands), pl.escape_regex(decimal)
+        grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{point}\d*)?$")
+        plain = ~text.str.contains(thousands, literal=True)
+        text = pl.when(grouped | plain).then(text.str.replace_all(thousands, "", literal=True))
     if decimal != ".":
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(decimal, ".", literal=True))
     number = text.cast(pl.Float64, strict=False)
@@ -25,8 +33,49 @@ def parse_number(text: pl.Expr, decimal: str) -> pl.Expr:
 
 
 @dataclass(frozen=True, slots=True)
+class RowSelection:
+    """Which rows of a column hold a variable, and in which unit each: of a file with one value a row."""
+
+    column: str  # names the variable of each row
+    name: str  # what it says of this variable
+    unit_column: str | None  # names the unit of each row; where it is empty, the reader's unit holds
+    units: Mapping[str, Unit]  # that are possible
+
+    @property
+    def rows(self) -> pl.Expr:
+        """True for the rows that hold the variable."""
+        return pl.col(self.column).str.strip_chars().eq_missing(self.name)
+
+    def to_daycast(self, number: pl.Expr, otherwise: Unit) -> pl.Expr:
+        """`number` converted from the unit of its row; null where that unit is not possible."""
+        if self.unit_column is None:
+            return otherwise.to_daycast(number)
+        written = self._unit()
+        zero, factor = (
+            written.replace_strict(
+                {name: getattr(unit, part) for name, unit in self.units.items()}, default=None, return_dtype=pl.Float64
+            )
+            for part in ("zero", "factor")
+        )
+        return pl.when(written.is_null()).then(otherwise.to_daycast(number)).otherwise((number - zero) * factor)
+
+    def unknown_unit(self) -> pl.Expr:
+        """True for the rows of the variable whose unit is not possible."""
+        if self.unit_column is None:
+            return pl.lit(value=False)
+        written = self._unit()
+        return self.rows & written.is_not_null() & ~written.is_in(list(self.units)).fill_null(value=False)
+
+    def _unit(self) -> pl.Expr:
+        return strip_missing(pl.col(self.unit_column or ""), ())
+
+
+@dataclass(frozen=True, slots=True)
 class ValueReader:
-    """Reads one variable from one column of text."""
+    """Reads one variable from one column of text.
+
+    A number is `number * factor + offset` in `unit`. What is in `strip` is cut off behind it; what is in `zero` stands for 0.
+    """
 
     variable: str
     column: str
@@ -34,13 +83,25 @@ class ValueReader:
     compass: bool
     missing: tuple[str, ...]
     decimal: str
+    thousands: str | None = None
+    factor: float = 1.0
+    offset: float = 0.0
+    strip: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
+    selection: RowSelection | None = None  # None: every row
 
     def value(self) -> pl.Expr:
-        """The variable [daycast's unit], null where missing or unreadable."""
+        """The variable [its unit], null where missing or unreadable."""
         number = self._number()
-        for marker in self._missing_numbers():
+        for marker in self._as_numbers(self.missing):
             number = pl.when(number != marker).then(number)
-        return self.unit.to_daycast(number).alias(self.variable)
+        for marker in self._as_numbers(self.zero):
+            number = pl.when(number == marker).then(0.0).otherwise(number)
+        if (self.factor, self.offset) != (1.0, 0.0):
+            number = number * self.factor + self.offset
+        if self.selection is None:
+            return self.unit.to_daycast(number).alias(self.variable)
+        return self.selection.to_daycast(number, self.unit).alias(self.variable)
 
     def unreadable(self) -> pl.Expr:
         """True where the text is neither a value nor a way to say that there is none; the column is called `unreadable_name`."""
@@ -59,16 +120,26 @@ class ValueReader:
         return "no point of the compass" if self.compass else "no finite number"
 
     def _text(self) -> pl.Expr:
-        return strip_missing(pl.col(self.column), self.missing)
+        text = pl.col(self.column)
+        if self.strip:
+            marks = "|".join(pl.escape_regex(mark) for mark in sorted(self.strip, key=len, reverse=True))
+            bare, kept = text.str.strip_chars(), [*self.missing, *self.zero]
+            text = pl.when(bare.is_in(kept)).then(bare).otherwise(bare.str.replace(rf"(?:\s*(?:{marks}))+$", ""))
+        text = strip_missing(text, self.missing)
+        return text if self.selection is None else pl.when(self.selection.rows).then(text)
 
     def _number(self) -> pl.Expr:
-        return compass_to_degrees(self._text()) if self.compass else parse_number(self._text(), self.decimal)
+        text = self._text()
+        if self.compass:
+            return compass_to_degrees(text)
+        number = parse_number(text, self.decimal, self.thousands)
+        return pl.when(text.is_in(self.zero)).then(0.0).otherwise(number) if self.zero else number
 
-    def _missing_numbers(self) -> list[float]:
+    def _as_numbers(self, markers: Sequence[str]) -> list[float]:
         """The markers as numbers, so that -9999 also marks -9999.0."""
         if self.compass:
             return []
-        numbers = (_float_or_none(marker.replace(self.decimal, ".")) for marker in self.missing)
+        numbers = (_float_or_none(marker.replace(self.decimal, ".")) for marker in markers)
         return [number for number in numbers if number is not None and isfinite(number)]
 
 
@@ -86,13 +157,15 @@ def is_text(dtype: pl.DataType) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TypedReader:
-    """Reads one variable from one column of numbers, or of compass points."""
+    """Reads one variable from one column of numbers, or of compass points. See ValueReader for factor and offset."""
 
     variable: str
     column: str
     unit: Unit
     compass: bool
     missing: tuple[float, ...]
+    factor: float = 1.0
+    offset: float = 0.0
 
     def validate(self, dtype: pl.DataType, origin: str) -> None:
         """Raise SourceError naming the column if its type holds neither numbers nor text.
@@ -110,6 +183,8 @@ class TypedReader:
         number = self._number(dtype)
         for marker in self.missing:
             number = pl.when(number != marker).then(number)
+        if (self.factor, self.offset) != (1.0, 0.0):
+            number = number * self.factor + self.offset
         return self.unit.to_daycast(number).alias(self.variable)
 
     def unreadable(self, dtype: pl.DataType) -> pl.Expr:

@@ -39,8 +39,9 @@ def times(batch: SourceBatch) -> list[str | None]:
 
 
 def problems(batch: SourceBatch) -> list[tuple[int, str, str | None, str]]:
-    assert batch.problems.schema == PROBLEM_SCHEMA
-    return batch.problems.rows()
+    """Of rows and of values, by row."""
+    assert batch.problems.schema == batch.bad_values.schema == PROBLEM_SCHEMA
+    return pl.concat([batch.problems, batch.bad_values]).sort("row_number", maintain_order=True).rows()
 
 
 def test_a_configuration_as_a_user_writes_it_is_read_in_daycast_s_units(tmp_path):
@@ -541,7 +542,7 @@ def test_the_hour_that_comes_twice_is_told_apart_across_batches(tmp_path, monkey
     "cell",
     ['{"a": 1, "b": [1, 2]}', '"{""a"": 1}"', '"[1, 2]"', "{'a': 1}", '"a ""quoted"" word"', '[{"x": [1, {"y": 2}]}]'],
 )
-def test_a_nested_value_costs_its_row_or_is_one_line(tmp_path, cell):
+def test_a_nested_value_costs_itself_or_is_one_line(tmp_path, cell):
     good = "".join(f"2024-01-01T{hour:02d}:00,1\n" for hour in range(5))
     told, batch = "", None
     try:

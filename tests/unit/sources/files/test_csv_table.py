@@ -8,6 +8,7 @@ from daycast.errors import SourceError
 from daycast.sources import streams
 from daycast.sources.files import csv_table
 from daycast.sources.files.csv_table import extra_columns, parse_table, read_chunks, survey_text
+from daycast.sources.files.layout import Layout
 
 
 def parse(content: bytes, needed: tuple[str, ...] = (), separator: str = ","):
@@ -108,7 +109,7 @@ def test_a_header_of_a_thousand_names_is_not_printed_in_full():
 
 def pieces_of(content: bytes, needed: tuple[str, ...] = ()):
     stream = io.BytesIO(content)
-    return list(read_chunks(stream, survey_text(stream, "a.csv"), ",", needed, "a.csv"))
+    return list(read_chunks(stream, survey_text(stream, "a.csv"), Layout(), needed, "a.csv"))
 
 
 def test_a_few_kilobytes_of_gzip_that_unpack_to_one_endless_line_are_refused_and_take_no_memory():
@@ -166,8 +167,14 @@ def test_a_header_of_more_columns_than_any_table_has_is_refused():
 
 
 def test_a_column_that_is_not_found_in_text_that_is_no_utf8_names_the_setting():
-    with pytest.raises(SourceError, match=r"was read as utf-8: set encoding if it is another, such as \"cp1251\"$"):
+    with pytest.raises(
+        SourceError, match=r"read as utf-8, and in another encoding it has them: set encoding = \"cp1251\"$"
+    ):
         parse("Время,t\n1,2\n".encode("cp1251"), needed=("Время",))
+    with pytest.raises(SourceError, match=r"in another encoding it has them: set encoding = \"shift_jis\"$"):
+        parse("時刻,気温\n1,2\n".encode("shift_jis"), needed=("気温",))
+    with pytest.raises(SourceError, match=r"was read as utf-8: set encoding if it is another, such as \"cp1251\"$"):
+        parse("Время,t\n1,2\n".encode("cp1251"), needed=("station",))
     with pytest.raises(SourceError, match=r"Then set encoding = 'utf-16-le'"):
         parse("Zeit,t\n1,2\n".encode("utf-16-le"))
     with pytest.raises(SourceError, match=r"it has: ä, c$"):

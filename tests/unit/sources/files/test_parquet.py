@@ -155,7 +155,7 @@ def test_nan_is_missing_and_infinity_is_a_problem(tmp_path):
     given = [1.5, math.nan, None, math.inf, -math.inf, -9999.0]
     batch = deliver(tmp_path, {"time": [NOON] * 6, "t": given}, missing=[-9999])
     assert values(batch) == [1.5, None, None, None, None, None]
-    assert batch.problems.rows() == [(3, "t", "inf", "no finite number"), (4, "t", "-inf", "no finite number")]
+    assert batch.bad_values.rows() == [(3, "t", "inf", "no finite number"), (4, "t", "-inf", "no finite number")]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_numbers_of_any_type_are_read(tmp_path, given, expected):
 def test_numbers_written_as_text_are_problems_and_kept_as_they_came(tmp_path):
     batch = deliver(tmp_path, {"time": [NOON] * 2, "t": ["21.5", None]})
     assert values(batch) == [None, None]
-    assert batch.problems.rows() == [(0, "t", "21.5", "text where a number belongs")]
+    assert batch.bad_values.rows() == [(0, "t", "21.5", "text where a number belongs")]
     assert batch.raw["t"].to_list() == ["21.5", None]
 
 
@@ -189,11 +189,11 @@ def test_a_column_that_can_hold_no_numbers_is_refused_by_its_type(tmp_path, give
 def test_numbers_are_no_points_of_the_compass_and_neither_is_any_word(tmp_path):
     columns = {"wind_from_deg": {"column": "wd", "unit": "compass"}}
     numbers = deliver(tmp_path, {"time": [NOON], "wd": [90.0]}, columns=columns)
-    assert numbers.problems.rows() == [(0, "wd", "90.0", "no point of the compass")]
+    assert numbers.bad_values.rows() == [(0, "wd", "90.0", "no point of the compass")]
     words = pl.Series(["NE", "up", "VRB"], dtype=pl.Categorical)
     batch = deliver(tmp_path, {"time": [NOON] * 3, "wd": words}, columns=columns)
     assert batch.readings["wind_from_deg"].to_list() == [45.0, None, None]
-    assert batch.problems.rows() == [(1, "wd", "up", "no point of the compass")]
+    assert batch.bad_values.rows() == [(1, "wd", "up", "no point of the compass")]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_rows_beyond_the_span_are_held_back_with_their_problems(tmp_path):
     batch = deliver(tmp_path, table, since=since, until=until, reporting_delay="30min")
     assert instants(batch) == ["2024-07-01 13:00:00"]
     assert batch.raw["t"].to_list() == ["b"]
-    assert [(row, value) for row, _, value, _ in batch.problems.rows()] == [(0, "b")]
+    assert [(row, value) for row, _, value, _ in batch.bad_values.rows()] == [(0, "b")]
     assert (batch.complete, batch.waiting) == (False, 1)  # "c" is on its way, "d" lies ahead
 
 

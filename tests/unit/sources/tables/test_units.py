@@ -72,11 +72,28 @@ def test_compass_is_no_unit_of_a_temperature():
         unit_of(BUILT_IN["air_temperature_c"], "compass")
 
 
-def test_a_declared_variable_is_taken_in_its_own_unit_and_no_other():
+@pytest.mark.parametrize(
+    ("own", "given", "value", "converted"),
+    [("°C", "°F", 212.0, 100.0), ("°F", "°C", 100.0, 212.0), ("°F", "K", 273.15, 32.0), ("kPa", "hPa", 1013.0, 101.3),
+     ("km/h", "m/s", 10.0, 36.0), ("in", "mm", 25.4, 1.0), ("W/m²", "kW/m²", 0.5, 500.0), ("cm", "in", 1.0, 2.54)],
+)  # fmt: skip
+def test_a_declared_variable_is_converted_to_its_own_unit(own, given, value, converted):
+    declared = Variable("declared", "declared", own, -1e9, 1e9)
+    assert pl.select(unit_of(declared, given).to_daycast(pl.lit(value))).item() == pytest.approx(converted)
+
+
+def test_points_of_the_compass_are_for_declared_directions_alone():
+    slope = Variable("slope_deg", "slope", "°", 0.0, 90.0)
+    with pytest.raises(ConfigError, match=r"'compass' of slope_deg: possible are °, deg$"):
+        unit_of(slope, "compass")
+    assert unit_of(Variable("waves_from_deg", "waves", "°", 0.0, 360.0, circular=True), "compass").factor == 1.0
+
+
+def test_a_declared_difference_is_taken_in_its_own_unit_and_no_other():
     slope = Variable("leaf_wetness_k", "difference to the air", "K", -10.0, 10.0)
     unit = unit_of(slope, "K")
     assert pl.select(unit.to_daycast(pl.lit(3.0))).item() == 3.0
-    with pytest.raises(ConfigError, match=r"'°C' of leaf_wetness_k: declared .* give 'K' or none"):
+    with pytest.raises(ConfigError, match=r"'°C' of leaf_wetness_k: possible are K$"):
         unit_of(slope, "°C")
 
 
