@@ -43,6 +43,9 @@ _BUILT_IN = (
     Variable("precipitation_mm", "precipitation", "mm", 0.0, 350.0, cell_method="sum", trace=0.05),
 )
 BUILT_IN: dict[str, Variable] = {variable.name: variable for variable in _BUILT_IN}
+_IF_MAPPED = (Variable("altimeter_setting_hpa", "altimeter setting", "hPa", 850.0, 1100.0, target=False),)
+# need no declaration either, and are variables of a network only if one of its sources maps them
+IF_MAPPED: dict[str, Variable] = {variable.name: variable for variable in _IF_MAPPED}
 
 
 def flag_column(variable: str) -> str:

@@ -159,6 +159,68 @@ def test_a_row_that_the_source_could_not_read_is_refused_whatever_else_it_holds(
     assert rows_of(settings, "select count(*) from observations") == [(1,)]
 
 
+def test_a_bad_value_is_accounted_for_and_costs_nothing_else_of_its_row(settings: Settings) -> None:
+    bad = pl.DataFrame(
+        {
+            "row_number": [1, 1],
+            "column": ["Temp", "Temp"],
+            "value": ["warm", "warm"],
+            "reason": ["no number", "no unit"],
+        },
+        schema=no_problems().schema,
+    )
+    rows = delivery(("a", 1.0, 1.0, 0.1), ("a", 2.0, None, 0.2), ("a", 3.0, 3.0, 0.3))
+    taken = ingest(settings, replace(rows, bad_values=bad, left_out=4))
+    assert (taken.delivered, taken.kept, taken.refused, taken.bad_values, taken.left_out) == (3, 3, 0, 2, 4)
+    assert "3 kept (0 known before, 0 revised), 0 refused, 2 values refused, 4 rows left out: not mapped; 0" in str(
+        taken
+    )
+    columns = "row_number, column_name, value, reason, reading"
+    assert rows_of(settings, f"select {columns} from rejected_readings order by reason") == [
+        (1, "Temp", "warm", reason, '{"station_id":"a","word":null}') for reason in ("no number", "no unit")
+    ]
+    assert rows_of(settings, f"select {WARMTH}, {RAIN} from observations order by observed_at") == [
+        (1.0, 0.1), (None, 0.2), (3.0, 0.3)
+    ]  # fmt: skip
+    assert rows_of(settings, "select rows_kept, rows_refused from batches") == [(3, 0)]
+
+
+def test_a_row_is_refused_for_its_time_although_a_value_is_bad_too(settings: Settings) -> None:
+    schema = no_problems().schema
+    time = pl.DataFrame({"row_number": [0], "column": ["t"], "value": ["soon"], "reason": ["no time"]}, schema=schema)
+    bad = pl.DataFrame(
+        {"row_number": [0], "column": ["Temp"], "value": ["warm"], "reason": ["no number"]}, schema=schema
+    )
+    rows = delivery(("a", 1.0, None, 0.1), ("a", 2.0, 1.0, 0.2))
+    taken = ingest(settings, replace(rows, problems=time, bad_values=bad))
+    assert (taken.kept, taken.refused) == (1, 1)
+    query = "select column_name, value from rejected_readings order by column_name"
+    assert rows_of(settings, query) == [("Temp", "warm"), ("t", "soon")]
+
+
+def test_too_many_rows_with_bad_values_refuse_the_whole_delivery(settings: Settings) -> None:
+    schema = no_problems().schema
+    rows = delivery(*(("a", float(hour), None, 0.0) for hour in range(1, 31)))
+    for count, refused in ((6, False), (7, True)):  # of 30 rows a fifth is allowed
+        bad = pl.DataFrame(
+            {
+                "row_number": range(count),
+                "column": ["T"] * count,
+                "value": ["M"] * count,
+                "reason": ["no number"] * count,
+            },
+            schema=schema,
+        )
+        spoilt = replace(rows, origin=f"{count}", fingerprint=f"{count}", bad_values=bad)
+        if not refused:
+            assert ingest(settings, spoilt).bad_values == 6
+            continue
+        with pytest.raises(ContractError, match=r"7: 7 of 30 rows are bad.*T no number \(7×, for example 'M'\)"):
+            ingest(settings, spoilt)
+        query = "select count(*) from rejected_readings join batches using (batch_id) where reason is not null and origin = '7'"
+        assert rows_of(settings, query.replace("where reason", "where batches.reason")) == [(7,)]
+
+
 @pytest.mark.slow
 def test_a_delivery_with_too_many_bad_rows_brings_nothing_but_its_account_and_names_the_commonest_reasons(
     settings: Settings,

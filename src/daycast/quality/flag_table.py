@@ -178,10 +178,15 @@ def flag_versions(
         if limits:
             _check_climatology(flag_table, versions, variable.name, possible[variable.name], context, limits)
     flagged = {name: flag_table.has_finding(name) for name in possible}
-    for name, finding in check_consistency(possible, flagged):
+    for name, finding in check_consistency(possible, flagged, _elevations(context)[grid.station]):
         flag_table.mark(name, np.flatnonzero(finding.fired), finding.check, finding.flag)
     _check_neighbours(flag_table, grid, versions, possible, context, now)
     return flag_table.flagged_versions()
+
+
+def _elevations(context: CheckContext) -> Floats:
+    """The elevation of each station [m], NaN where unknown. (S,)"""
+    return context.stations["elevation_m"].fill_null(np.nan).to_numpy()
 
 
 def _as_of_grid(versions: pl.DataFrame, station_ids: pl.Series) -> AsOfGrid:
@@ -283,7 +288,7 @@ def _check_neighbours(
     neighbour_rows = [
         _rows_of_neighbour(grid, context.neighbours[:, k], rows, due[rows]) for k in range(context.neighbours.shape[1])
     ]
-    height = context.stations["elevation_m"].fill_null(np.nan).to_numpy()
+    height = _elevations(context)
     for name, value in values.items():
         per_metre = lapse_rate(name)
         if per_metre is None or name not in context.limits:

@@ -98,6 +98,7 @@ DEFAULTS: dict[str, Limits] = {
     # 10 hPa in 100 km is the gradient of a hurricane.
     "sea_level_pressure_hpa": replace(_PRESSURE, neighbour_difference=10.0),
     "station_pressure_hpa": _PRESSURE,
+    "altimeter_setting_hpa": replace(_PRESSURE, neighbour_difference=10.0),
     "wind_speed_m_s": Limits(
         rate_of_change=12.0,  # a squall, as a mean of ten minutes, adds about 10; none in Beijing
         spike_suspect=10.0,

@@ -18,6 +18,7 @@ _LAPSE_RATE = {  # change with elevation, unit of the variable per metre
     "air_temperature_c": -0.0065,  # ICAO standard atmosphere
     "dew_point_c": -0.0045,  # mean of the months of Kunkel 1989, doi 10.1175/1520-0442(1989)002<0656:SPIFEO>2.0.CO;2
     "sea_level_pressure_hpa": 0.0,  # already reduced to sea level
+    "altimeter_setting_hpa": 0.0,  # likewise
 }
 
 

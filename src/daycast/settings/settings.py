@@ -1,6 +1,7 @@
 """`Settings`: all sections of daycast.toml together, checked against each other, and the paths that follow from them."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -30,11 +31,16 @@ from daycast.settings.sections import (
     WarehouseSettings,
 )
 from daycast.sources.simulated.source import SimulatedSource
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import BUILT_IN, IF_MAPPED, Variable
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.warehouse import Warehouse
 
 Threshold = Annotated[float, Field(ge=0)] | Literal["off"]
+
+
+def _columns(source: SourceSettings, key: str) -> Mapping[str, Any]:
+    """The variables that a source maps under this key; empty for a kind without it."""
+    return getattr(source, key, None) or {}
 
 
 class Settings(Section):
@@ -81,7 +87,7 @@ class Settings(Section):
             raise ValueError("there is no source: add a [[sources]] table")
         if len(set(names)) < len(names):
             raise ValueError(f"two sources are called {max(names, key=names.count)!r}: give each its own name")
-        redeclared = sorted(set(self.variables) & set(BUILT_IN))
+        redeclared = sorted(set(self.variables) & {*BUILT_IN, *IF_MAPPED})
         if redeclared:
             raise ValueError(f"variable {redeclared[0]!r} is built in: leave its declaration out")
         for key, named in (("targets", self.model.targets), ("inputs", self.model.inputs)):
@@ -116,12 +122,14 @@ class Settings(Section):
 
     @property
     def glossary(self) -> dict[str, Variable]:
-        """Every variable of the network by name: built-in and declared."""
+        """Every variable of the network by name: built-in, mapped and declared."""
+        named = {name for source in self.sources for name in (*_columns(source, "columns"), *_columns(source, "wide"))}
+        mapped = {name: variable for name, variable in IF_MAPPED.items() if name in named}
         declared = {
             name: Variable(name=name, **{**declared.model_dump(), "label": declared.label or name.replace("_", " ")})
             for name, declared in self.variables.items()
         }
-        return {**BUILT_IN, **declared}
+        return {**BUILT_IN, **mapped, **declared}
 
     @property
     def warehouse(self) -> Warehouse:

@@ -5,17 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from daycast.quality.consistency import check_consistency, humidity_disagrees
+from daycast.quality.consistency import check_consistency, humidity_disagrees, station_pressure
 from daycast.quality.flags import SUSPECT
 
 AIR, DEW, HUMIDITY = "air_temperature_c", "dew_point_c", "relative_humidity_pct"
 WIND, GUST = "wind_speed_m_s", "wind_gust_m_s"
 
 
-def blamed(flagged: tuple[str, ...] = (), **values: float) -> set[tuple[str, str]]:
+ALTIMETER, STATION, SEA_LEVEL = "altimeter_setting_hpa", "station_pressure_hpa", "sea_level_pressure_hpa"
+
+
+def blamed(flagged: tuple[str, ...] = (), elevation_m: float = math.nan, **values: float) -> set[tuple[str, str]]:
     """Which variables of one hour are suspected, by which check."""
     hour = {name: np.array([value]) for name, value in values.items()}
-    found = list(check_consistency(hour, {name: np.array([name in flagged]) for name in hour}))
+    found = list(check_consistency(hour, {name: np.array([name in flagged]) for name in hour}, np.array([elevation_m])))
     assert all(finding.flag == SUSPECT and list(finding.lags) == [0] for _, finding in found)
     return {(name, finding.check) for name, finding in found if finding.fired[0]}
 
@@ -80,3 +83,29 @@ def test_each_hour_is_judged_by_itself() -> None:
         AIR: [True, False, False],
         DEW: [True, False, False],
     }
+
+
+@pytest.mark.parametrize(
+    ("altimeter", "elevation", "station"),
+    # the pressure of the standard atmosphere at these heights: ICAO Doc 7488, table I
+    [(1013.25, 0.0, 1013.25), (1013.25, 1000.0, 898.75), (1013.25, 2000.0, 794.95)],
+)
+def test_the_altimeter_setting_stands_for_a_pressure_at_the_station(altimeter, elevation, station) -> None:
+    assert float(station_pressure(np.float64(altimeter), elevation)) == pytest.approx(station, abs=0.15)
+
+
+def test_an_altimeter_setting_that_is_not_that_of_the_station_is_suspected_with_it() -> None:
+    both = {(ALTIMETER, "altimeter_disagrees"), (STATION, "altimeter_disagrees")}
+    denver = {"elevation_m": 1656.0, ALTIMETER: 1015.0}
+    assert blamed(**denver, **{STATION: 830.0}) == set()  # 1013.25 hPa stands for 829.4 there
+    assert blamed(**denver, **{STATION: 838.0}) == both
+    assert blamed(**denver, **{STATION: 1015.0}) == both  # an altimeter setting mapped to both
+    assert blamed(("altimeter_setting_hpa",), **denver, **{STATION: 838.0}) == set()
+    assert blamed(**{ALTIMETER: 1015.0, STATION: 838.0}) == set()  # where the elevation is not known
+
+
+def test_sea_level_pressure_may_differ_from_the_altimeter_setting_the_more_the_higher_the_station() -> None:
+    both = {(ALTIMETER, "altimeter_disagrees"), (SEA_LEVEL, "altimeter_disagrees")}
+    assert blamed(elevation_m=1656.0, **{ALTIMETER: 1015.0, SEA_LEVEL: 1033.0}) == set()
+    assert blamed(elevation_m=10.0, **{ALTIMETER: 1015.0, SEA_LEVEL: 1033.0}) == both
+    assert blamed(elevation_m=10.0, **{ALTIMETER: 1015.0, SEA_LEVEL: 1015.3}) == set()

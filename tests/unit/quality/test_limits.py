@@ -6,11 +6,11 @@ import pytest
 
 from daycast.errors import ConfigError
 from daycast.quality.limits import DEFAULTS, Limits
-from daycast.variables import BUILT_IN
+from daycast.variables import BUILT_IN, IF_MAPPED
 
 
-def test_every_built_in_variable_and_the_gust_has_limits() -> None:
-    assert set(DEFAULTS) == {*BUILT_IN, "wind_gust_m_s"}
+def test_every_variable_that_needs_no_declaration_has_limits() -> None:
+    assert set(DEFAULTS) == {*BUILT_IN, *IF_MAPPED}
     assert all(limits != Limits() for limits in DEFAULTS.values())
 
 

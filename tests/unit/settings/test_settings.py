@@ -98,6 +98,18 @@ def test_settings_are_frozen():
         Settings().data = "x"
 
 
+@pytest.mark.parametrize(
+    "mapping",
+    ["station = 's'\ncolumns = { altimeter_setting_hpa = { column = 'alti', unit = 'inHg' } }",
+     "wide = { altimeter_setting_hpa = { roof = 'alti' } }"],
+)  # fmt: skip
+def test_the_altimeter_setting_is_a_variable_where_a_source_maps_it(write, mapping):
+    mapped = f"[[sources]]\nkind = 'csv'\nname = 'metar'\nfiles = '*.csv'\ntime = 't'\n{mapping}"
+    glossary = load_settings(write(mapped)).glossary
+    assert (glossary["altimeter_setting_hpa"].unit, glossary["altimeter_setting_hpa"].target) == ("hPa", False)
+    assert "altimeter_setting_hpa" not in load_settings(write("")).glossary
+
+
 def test_a_declared_variable_joins_the_glossary_with_its_unit_and_label(write):
     write("[variables.soil_moisture_pct]\nunit = '%'\nvalid_min = 0\nvalid_max = 100")
     variable = load_settings().glossary["soil_moisture_pct"]

@@ -16,7 +16,7 @@ import polars as pl
 from daycast.errors import SourceError, did_you_mean, listed
 from daycast.sources.batch import Problem
 from daycast.sources.files.inbox import UnfinishedFileError
-from daycast.sources.files.layout import Layout, find_header
+from daycast.sources.files.layout import Layout, find_header, proposed_layout
 from daycast.sources.streams import (
     MAX_IN_MEMORY_BYTES,
     PROPOSED_ENCODINGS,
@@ -38,6 +38,7 @@ _MAX_EXTRA_COLUMNS = 1000  # a line of garbage must not become a million columns
 _MAX_ROWS = 500_000  # of a chunk
 _MAX_CELLS = 20_000_000  # of a chunk; each takes 16 bytes, even an empty one
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_SEARCHED_LINES = 100  # at the beginning, for a header that is not where the layout says
 _HEAD = 1024  # bytes at the beginning that tell text from anything else
 _TAIL = 4  # bytes at the end, enough for a line break in any encoding
 _CUT_OFF = "is a damaged or incomplete gzip file"
@@ -122,7 +123,9 @@ def read_chunks(
     """
     names, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
     names = _name_positions(names, needed, origin)
-    _validate_columns(names, needed, origin, survey, stream)
+    if missing := [name for name in dict.fromkeys(needed) if name not in names]:
+        raise _missing_columns(missing, names, layout, needed, survey, stream, origin)
+    _validate_single(names, needed, origin)
     header = _unique_names(names)
     blocks = (layout.plain(block) for block in blocks)
     for body, last in _group_blocks(blocks, max(min(_MAX_ROWS, _MAX_CELLS // (len(header) + 1)) // copies, 1)):
@@ -221,17 +224,29 @@ def _unique_names(names: list[str]) -> list[str]:
     return unique
 
 
-def _validate_columns(
-    header: list[str], needed: Collection[str], origin: str, survey: Survey, stream: BinaryIO
-) -> None:
-    missing = [name for name in dict.fromkeys(needed) if name not in header]
-    if missing:
-        wanted = ", ".join(f"{name!r}{did_you_mean(name, header)}" for name in missing[:4])
-        wanted += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        hint = "; is the separator right?" if len(header) == 1 else ""
-        raise SourceError(
-            f"{origin} has no column {wanted}; it has: {listed(header)}{hint}{_encoding_hint(survey, missing, stream, origin)}"
-        )
+def _missing_columns(
+    missing: list[str],
+    header: list[str],
+    layout: Layout,
+    needed: Collection[str],
+    survey: Survey,
+    stream: BinaryIO,
+    origin: str,
+) -> SourceError:
+    """The error for columns that the header lacks, with the setting under which it has them where one is found."""
+    wanted = ", ".join(f"{name!r}{'' if position_of(name) else did_you_mean(name, header)}" for name in missing[:4])
+    wanted += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+    hint = _encoding_hint(survey, missing, stream, origin) if not survey.is_utf8 else ""
+    if not hint:
+        head = next(_utf8_lines(stream, survey, origin), b"").decode().split("\n")[:_SEARCHED_LINES]
+        hint = proposed_layout(head, layout, [name for name in needed if position_of(name) is None])
+    if not hint and len(header) == 1:
+        hint = "; is the separator right?"
+    return SourceError(f"{origin} has no column {wanted}; it has: {listed(header)}{hint or survey.doubt}")
+
+
+def _validate_single(header: list[str], needed: Collection[str], origin: str) -> None:
+    """Raise SourceError for a needed column that the header has more than once."""
     repeated = [name for name in needed if header.count(name) > 1]
     if repeated:
         positions = [str(index) for index, name in enumerate(header, 1) if name == repeated[0]]
@@ -242,9 +257,7 @@ def _validate_columns(
 
 
 def _encoding_hint(survey: Survey, missing: Collection[str], stream: BinaryIO, origin: str) -> str:
-    """The encoding in which the beginning of the text has all `missing` names; else what is doubtful about the one it has."""
-    if survey.is_utf8:
-        return ""
+    """The encoding in which the beginning of the text has all `missing` names; empty if it is none of the usual ones."""
     head = next(whole_lines(limited(_decompressed(stream, origin), origin), origin), b"")
     for encoding in PROPOSED_ENCODINGS:
         text = head.decode(encoding, errors="replace")
@@ -252,7 +265,7 @@ def _encoding_hint(survey: Survey, missing: Collection[str], stream: BinaryIO, o
             return (
                 f'; it was read as {survey.encoding}, and in another encoding it has them: set encoding = "{encoding}"'
             )
-    return survey.doubt
+    return ""
 
 
 def _parse_body(body: bytes, header: list[str], layout: Layout, origin: str, lines_before: int) -> pl.DataFrame:

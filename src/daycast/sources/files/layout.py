@@ -5,8 +5,10 @@ separated values, and `Layout.cut` cuts lines of fixed width.
 """
 
 import csv
+import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Annotated, ClassVar, Self
@@ -20,6 +22,8 @@ from daycast.sources.tables.columns import GrownSettings
 WHITESPACE = "whitespace"
 _MAX_HEADER_LINES = 1000  # that a header in comments is looked for in
 _MAX_COLUMNS = 20_000
+_SEPARATORS = (",", ";", "\t", "|", WHITESPACE)  # that are tried where a header is not found
+_COMMENTS = ("", "#", "%", "!", "//", ";")
 
 
 def _validate_separator(text: str) -> str:
@@ -111,6 +115,28 @@ class Layout(GrownSettings):
         return [" ".join(name.split("\n")).strip() for name in found]
 
 
+def proposed_layout(lines: Iterable[str], layout: Layout, names: Collection[str]) -> str:
+    """The end of a message: under which settings one of the lines is a header with all of `names`; empty if under none."""
+    for before, line in enumerate(lines if names else ()):
+        for separator in dict.fromkeys([layout.separator, *_SEPARATORS]):
+            for mark in _COMMENTS:
+                if not line.lstrip().startswith(mark):
+                    continue
+                text = line.lstrip().removeprefix(mark) if mark else line
+                with suppress(SourceError):
+                    if set(names) <= set(Layout(separator=separator).fields(text, "")):
+                        return f"; line {before + 1} has them: set {_changed(layout, separator, mark, before)}"
+    return ""
+
+
+def _changed(layout: Layout, separator: str, mark: str, before: int) -> str:
+    """The settings in which a layout differs, as in "comment = "#", header_in_comment = true"."""
+    commented = {"comment": json.dumps(mark), "header_in_comment": "true"}
+    plain = {} if before == layout.lines_before_header else {"lines_before_header": str(before)}
+    other = {} if separator == layout.separator else {"separator": json.dumps(separator)}
+    return ", ".join(f"{key} = {value}" for key, value in (other | (commented if mark else plain)).items())
+
+
 @dataclass
 class _Lines:
     """The lines of blocks, one by one, and what is left of the blocks."""
@@ -163,11 +189,11 @@ def find_header(
     lines = _Lines(blocks)
     lines.skip(layout.lines_before_header)
     if layout.names is not None:
+        lines.skip(layout.lines_after_header)
         names = _given_names(lines, layout, origin)
-    elif layout.header_in_comment:
-        names = _commented_names(lines, layout, needed, origin)
-    else:
-        names = _first_names(lines, layout, origin)
+        return names, lines.rest(), lines.taken
+    in_comment = layout.header_in_comment
+    names = _commented_names(lines, layout, needed, origin) if in_comment else _first_names(lines, layout, origin)
     lines.skip(layout.lines_after_header)
     return names, lines.rest(), lines.taken
 

@@ -23,7 +23,11 @@ _BY_POSITION = re.compile(r"column ([1-9][0-9]*)")
 
 def column_at(value: Any) -> Any:
     """The name by which a column is known that is given by its position, a whole number from 1; else `value` unchanged."""
-    return f"column {value}" if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if value < 1:
+        raise ValueError(f"there is no column {value}: the first is column 1")
+    return f"column {value}"
 
 
 def position_of(column: str) -> int | None:

@@ -88,7 +88,7 @@ def test_text_without_a_line_break_at_its_end_ends_mid_line(content, ends):
         (b"\x1f\x8bnonsense", "a.csv is a damaged or incomplete gzip"),
         (b'time,TEMP\n1,2\n3,"4\n5,6\n', "a.csv line 3: a quotation mark is out of place or never closed"),
         (b"time,temp\n1,2\n", r"a.csv has no column 'TEMP' \(did you mean 'temp'\?\); it has: time, temp$"),
-        (b"time;TEMP\n1;2\n", "has no column 'TEMP'.*is the separator right"),
+        (b"time;TEMP\n1;2\n", "has no column 'TEMP'.*line 1 has them: set separator = \";\""),
         (b"TEMP,TEMP\n1,2\n", "a.csv has more than one column 'TEMP'"),
     ],
 )

@@ -1,0 +1,164 @@
+"""Sheets of .xlsx files are read like CSV. The files are made here, cell by cell, as ECMA-376 says."""
+
+from datetime import UTC, datetime
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pytest
+
+from daycast.errors import SourceError
+from daycast.sources.batch import SourceBatch
+from daycast.sources.files import sheets
+from daycast.sources.files.csv import CsvSource
+from daycast.sources.files.inbox import UnfinishedFileError
+from daycast.sources.files.sheets import as_text
+from daycast.variables import BUILT_IN
+
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
+AIR, RAIN = "air_temperature_c", "precipitation_mm"
+NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+DAY = 45809  # 1 June 2025, in days as spreadsheets count them
+DATE, DATE_TIME, CLOCK = 1, 2, 3  # styles: number formats 14, 22 and 21
+Cell = str | float | tuple[float, int] | None  # a pair is a number with its style
+
+
+def workbook(**contents: dict[int, list[Cell]]) -> bytes:
+    """An .xlsx file of sheets, each with cells by row number."""
+    file = BytesIO()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        parts = "".join(f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(contents, 1))
+        links = "".join(
+            f'<Relationship Id="r{i}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+            for i in range(1, len(contents) + 1)
+        )
+        links += f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/>'
+        formats = "".join(f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (0, 14, 22, 21))
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{PACKAGE}/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="r" Type="{OFFICE}/officeDocument" '
+            'Target="xl/workbook.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/workbook.xml", f'<workbook xmlns="{NAMESPACE}" xmlns:r="{OFFICE}"><sheets>{parts}</sheets></workbook>'
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{PACKAGE}/relationships">{links}</Relationships>'
+        )
+        archive.writestr("xl/styles.xml", f'<styleSheet xmlns="{NAMESPACE}"><cellXfs>{formats}</cellXfs></styleSheet>')
+        for i, rows in enumerate(contents.values(), 1):
+            body = "".join(row(number, cells) for number, cells in rows.items())
+            archive.writestr(
+                f"xl/worksheets/sheet{i}.xml",
+                f'<worksheet xmlns="{NAMESPACE}"><sheetData>{body}</sheetData></worksheet>',
+            )
+    return file.getvalue()
+
+
+def row(number: int, cells: list[Cell]) -> str:
+    def written(column: int, cell: Cell) -> str:
+        at = f"{chr(ord('A') + column)}{number}"
+        if cell is None:
+            return ""
+        if isinstance(cell, str):
+            return f'<c r="{at}" t="inlineStr"><is><t>{escape(cell)}</t></is></c>'
+        value, style = cell if isinstance(cell, tuple) else (cell, 0)
+        return f'<c r="{at}" s="{style}"><v>{value!r}</v></c>'
+
+    return f'<row r="{number}">{"".join(written(column, cell) for column, cell in enumerate(cells))}</row>'
+
+
+def lines(content: bytes, sheet: str | int | None = None) -> list[str]:
+    return as_text(BytesIO(content), "a.xlsx", sheet, ",").read().decode().splitlines()
+
+
+def read(folder: Path, content: bytes, name: str = "a.xlsx", **settings) -> SourceBatch:
+    (folder / name).write_bytes(content)
+    given = {
+        "name": "a",
+        "files": "a.*",
+        "station": {"constant": "roof"},
+        "time": "time",
+        "columns": {AIR: "t"},
+    } | settings
+    [batch] = CsvSource.model_validate(given, context={"folder": folder}).fetch(None, FOREVER, BUILT_IN, ())
+    return batch
+
+
+def test_a_sheet_becomes_the_text_that_a_csv_would_have():
+    rows = {
+        1: ["time", "t", "remark"],
+        2: [(DAY + 0.5, DATE_TIME), 18.4, 'x "q", y'],
+        3: [(DAY + 0.75, DATE_TIME), -3, None],
+    }
+    assert lines(workbook(Data=rows)) == [
+        "time,t,remark",
+        '2025-06-01 12:00:00,18.4,"x ""q"", y"',
+        "2025-06-01 18:00:00,-3,",
+    ]
+
+
+def test_lines_of_the_text_are_rows_of_the_sheet():
+    text = lines(workbook(Data={3: [None, "Garden"], 5: ["time", "t"], 6: [(DAY, DATE), 1.5]}))
+    assert [bool(line.strip(",")) for line in text] == [False, False, True, False, True, True]
+
+
+def test_a_column_of_days_has_no_clock_and_a_column_of_clocks_no_day():
+    rows = {1: ["day", "clock", "both"]}
+    rows |= {2 + i: [(DAY + i, DATE), (0.25 + i / 4, CLOCK), (DAY + i / 2, DATE_TIME)] for i in range(2)}
+    assert lines(workbook(Data=rows)) == [
+        "day,clock,both", "2025-06-01,06:00:00,2025-06-01 00:00:00", "2025-06-02,12:00:00,2025-06-01 12:00:00"
+    ]  # fmt: skip
+
+
+def test_a_sheet_is_read_as_any_layout(tmp_path):
+    rows = {2: ["Garden north"], 4: ["time", "t", "t"], 5: ["UTC", "C", "mm"], 6: [(DAY + 1 / 24, DATE_TIME), "18.4 C", 0.2],
+            7: [(DAY + 2 / 24, DATE_TIME), "warm", 0]}  # fmt: skip
+    settings = {
+        "lines_before_header": 3,
+        "lines_after_header": 1,
+        "columns": {AIR: {"column": 2, "strip": "C"}, RAIN: 3},
+    }
+    batch = read(tmp_path, workbook(About={1: ["x"]}, Data=rows), sheet="Data", **settings)
+    assert batch.readings["observed_at"].dt.hour().to_list() == [1, 2]
+    assert batch.readings.select(AIR, RAIN).rows() == [(18.4, 0.2), (None, 0.0)]
+    assert batch.bad_values.rows() == [(1, "column 2", "warm", "no finite number")]
+    assert read(tmp_path, workbook(Data=rows), sheet=1, separator=";", **settings).readings.equals(batch.readings)
+
+
+def test_a_sheet_that_is_not_there_names_those_that_are():
+    both = workbook(About={1: ["x"]}, Data={1: ["y"]})
+    assert [lines(both), lines(both, 2), lines(both, "Data")] == [["x"], ["y"], ["y"]]
+    for sheet in ("Dat", 3):
+        with pytest.raises(SourceError, match=rf"^a.xlsx has no sheet {sheet!r}; it has: About, Data$"):
+            lines(both, sheet)
+
+
+def test_a_csv_has_no_sheets(tmp_path):
+    with pytest.raises(SourceError, match=r"a.csv is no .xlsx file, so it has no sheet 'Data': leave sheet out"):
+        read(tmp_path, b"time,t\n", name="a.csv", sheet="Data")
+
+
+def test_what_is_no_workbook_is_one_line(monkeypatch):
+    whole = workbook(Data={1: ["x"]})
+    with pytest.raises(UnfinishedFileError, match=r"a.xlsx is a damaged or incomplete .xlsx file"):
+        lines(whole[:-30])
+    other = BytesIO()
+    with ZipFile(other, "w") as archive:
+        archive.writestr("a.csv", "time,t\n")
+    with pytest.raises(SourceError, match=r"a.xlsx is an archive, but no .xlsx file: unpack it"):
+        lines(other.getvalue())
+    with ZipFile(other, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<nonsense/>")
+    with pytest.raises(SourceError, match=r"a.xlsx is a damaged .xlsx file: "):
+        lines(other.getvalue())
+    monkeypatch.setattr(sheets, "_MAX_UNPACKED_BYTES", 100)
+    with pytest.raises(SourceError, match=r"unpacks to .* bytes, and at most 100 are read .*: save it as CSV"):
+        lines(whole)
