@@ -59,7 +59,7 @@ class TypedTable(BaseModel):
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
     forecast: ForecastInstantColumns | None = None  # rows are an external forecast, valid at `time`
-    columns: MappedColumns
+    columns: MappedColumns  # variable = its column, and its unit where that is not daycast's; other columns are ignored
     station_list: StationList | None = None
 
     def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
