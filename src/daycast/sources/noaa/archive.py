@@ -59,6 +59,7 @@ def make_batch(
         readings=readings.filter(inside),
         raw=reports.raw.filter(inside),
         problems=_renumber(problems_frame(reports.problems), inside),
+        bad_values=_renumber(problems_frame(reports.bad_values), inside),
         complete=not (sides["late"] | sides["old"]).any(),
         receipt="assumed",
     )

@@ -216,8 +216,8 @@ def read_ghcnh(lines: pl.Series, station_year: StationYear, bad_codes: Mapping[s
         problems=[
             Problem("line", table.misshapen, table.line, "has not as many fields as the header"),
             *_key_problems(table, observed, station_year),
-            *_value_problems(table),
         ],
+        bad_values=_bad_values(table),
     )
 
 
@@ -258,7 +258,7 @@ def _key_problems(table: _Table, observed: pl.Series, station_year: StationYear)
     ]
 
 
-def _value_problems(table: _Table) -> list[Problem]:
+def _bad_values(table: _Table) -> list[Problem]:
     problems = []
     for column in COLUMNS.values():
         text = table.text[column]

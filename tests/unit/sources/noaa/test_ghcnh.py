@@ -276,11 +276,12 @@ GOOD = report("2024-07-01T12:51:00", temperature="20.0")
         (report(NOON, station="USW00000001", temperature="1"), "STATION", "USW00000001", f"not {STATION}"),
     ],
 )
-def test_a_row_with_a_fault_is_refused_as_it_came(tmp_path, row, column, value, reason):
+def test_a_fault_is_told_as_it_came_and_costs_a_value_or_its_row(tmp_path, row, column, value, reason):
     if column == "DATE":  # its parts would say it again
         row = row.replace("|2024|7|1|11|51|", "||||||").replace("|2023|12|31|23|51|", "||||||")
     batch = read_one(tmp_path, row, GOOD)
-    [problem] = batch.problems.to_dicts()
+    [problem] = (batch.problems if column.isupper() else batch.bad_values).to_dicts()
+    assert len(batch.problems) + len(batch.bad_values) == 1
     assert (problem["row_number"], problem["column"], problem["value"]) == (0, column, value)
     assert problem["reason"].startswith(reason)
     assert batch.raw["line"].to_list() == [row, GOOD]
