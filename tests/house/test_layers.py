@@ -33,6 +33,7 @@ OWNERS = {
         "sources",
     },  # steps hand connections on, for annotations; the source sql asks with it
     "httpx": {"sources"},
+    "fastexcel": {"sources"},
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},

@@ -15,6 +15,7 @@ HEAVY = {
     "numpy",
     "pydantic",
     "httpx",
+    "fastexcel",
     "rich",
     "argcomplete",
 }
