@@ -53,7 +53,7 @@ class Reports:
     """The rows of a station-year, read.
 
     `values` has observed_at (null if it cannot be read) and a Float64 column for each variable, in daycast's units. `raw`
-    has the same rows as they were written. `problems` say what is wrong with which rows, `bad_values` which values could not be read.
+    has the same rows as they were written. `problems` say what is wrong with which rows, `bad_values` values that cannot be read.
     """
 
     values: pl.DataFrame
