@@ -55,6 +55,15 @@ class _Past:
             return value
         return np.where(self._hour(self.wind, hours, at) >= self.wind_at_least, value, np.nan)
 
+    @property
+    def hours(self) -> int:
+        """The hours of a window, the last one included."""
+        return self.window.shape[-1]
+
+    def is_missing(self, hours: int, at: Positions | None = None) -> Bools:
+        """Where there is no value `hours` before the last. An hour with too little wind has one."""
+        return np.isnan(self._hour(self.window, hours, at))
+
     def departure(self, value: Floats, other: Floats) -> Floats:
         """`value` - `other`; for directions the shorter way round, -180 to 180."""
         return (value - other + 180) % 360 - 180 if self.circular else value - other
@@ -111,20 +120,30 @@ def _spike_size(past: _Past, at: Positions, least: float, quiet: float | None) -
 
 
 def _check_flat_lines(past: _Past, limits: Limits) -> Iterator[Finding]:
-    """Runs of equal values, followed back hour by hour while they last. A missing hour ends a run."""
+    """Runs of equal values, followed back hour by hour while they last; only another value ends a run, a missing one does not.
+
+    A run counts from its first value to its last. More than half of these hours must have one: three equal values in a day are
+    weather.
+    """
     lengths = _run_lengths(limits)
     if not lengths:
         return
     value = past.ago(0)
-    at = np.nonzero((value == past.ago(1)) & ~_is_exempt(value, limits))
-    held, whole = value[at], np.rint(value[at]) == value[at]
-    for hours in range(2, max(length for length, _, _ in lengths) + 1):
-        if hours > 2:
-            same = past.ago(hours - 1, at) == held
-            at, held, whole = tuple(index[same] for index in at), held[same], whole[same]
-        for length, flag, of_whole in lengths:
-            if length == hours:
-                yield Finding("flat_line", flag, _scatter(value.shape, at, whole == of_whole), range(hours))
+    goes_on = (value == past.ago(1)) | past.is_missing(1)
+    at = np.nonzero(goes_on & ~np.isnan(value) & ~_is_exempt(value, limits))
+    held = value[at]
+    seen = np.ones(len(held), np.int64)  # hours of the run that have a value
+    for hours in range(2, past.hours + 1):
+        same = past.ago(hours - 1, at) == held
+        lasts = same | past.is_missing(hours - 1, at)
+        at, held, same, seen = tuple(index[lasts] for index in at), held[lasts], same[lasts], (seen + same)[lasts]
+        is_run = same & (2 * seen > hours)
+        for length, flag, of_whole in (one for one in lengths if one[0] <= hours):
+            found = is_run & ((np.rint(held) == held) == of_whole)
+            if length < hours:  # without a gap, each part of the run is found by itself
+                found &= seen < hours
+            if found.any():
+                yield Finding("flat_line", flag, _scatter(value.shape, at, found), range(hours))
 
 
 def _run_lengths(limits: Limits) -> list[tuple[int, int, bool]]:

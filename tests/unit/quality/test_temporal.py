@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -156,9 +155,30 @@ def test_a_longer_run_fails_in_full() -> None:
     assert both == {("flat_line", SUSPECT): [1, 2, 3, 4, 5, 6], ("flat_line", FAIL): [1, 2, 3, 4, 5, 6]}
 
 
-def test_a_missing_hour_ends_a_run_and_makes_none() -> None:
-    assert marked([2.5, 2.5, GAP, 2.5, 2.5], FLAT) == {}
+def test_missing_hours_do_not_end_a_run_and_other_values_do() -> None:
+    with_gap = marked([1, 2.5, 2.5, GAP, 2.5, 2.5, 1], FLAT)
+    assert with_gap == {("flat_line", SUSPECT): [1, 2, 3, 4, 5], ("flat_line", FAIL): [1, 2, 3, 4, 5]}
+    assert marked([2.5, 2.5, 2.6, 2.5, 2.5], FLAT) == {}
     assert marked([GAP] * 10, FLAT) == {}
+
+
+def test_a_run_counts_from_its_first_value_to_its_last() -> None:
+    assert marked([GAP, 2.5, 2.5, GAP, GAP], FLAT) == {}
+    assert marked([2.5, GAP, 2.5, 2.5, GAP, 2.5], Limits(flat_hours_fail=6)) == {
+        ("flat_line", FAIL): [0, 1, 2, 3, 4, 5]
+    }
+
+
+def test_a_run_that_is_mostly_gap_proves_nothing() -> None:
+    assert marked([2.5, GAP, GAP, GAP, 2.5], FLAT) == {}
+    assert marked([2.5, GAP, 2.5, GAP], FLAT) == {("flat_line", SUSPECT): [0, 1, 2]}
+    day = [2.5, *[GAP] * 11, 2.5, *[GAP] * 10, 2.5]
+    assert marked(day, Limits(flat_hours_fail=24)) == {}
+
+
+def test_gaps_make_no_run_of_calm_dry_or_saturated_hours() -> None:
+    lasting = Limits(flat_hours_suspect=3, flat_exempt_at_or_below=0.5, flat_exempt_at_or_above=95.0)
+    assert marked([0.0, GAP, 0.0, 0.0, GAP, 99.5, 99.5, GAP, 99.5], lasting) == {}
 
 
 def test_the_longest_run_that_a_window_shows_is_found() -> None:
@@ -243,8 +263,11 @@ def oracle(series: list[float]) -> dict[tuple[str, int], list[int]]:
             below = before - past[0] > size and value - past[0] > size
             if above or below:
                 hours.setdefault(("spike", flag), set()).add(now - 1)
-        run = len(list(takewhile(value.__eq__, reversed(series[: now + 1]))))
-        for flag, length in ((SUSPECT, 3), (FAIL, 4)):
-            if run >= length:
-                hours.setdefault(("flat_line", flag), set()).update(range(now - length + 1, now + 1))
+        for start in range(max(now - LOOK_BACK_HOURS, 0), now + 1):
+            run = [other for other in series[start : now + 1] if not math.isnan(other)]
+            span = now + 1 - start
+            is_run = series[start] == value and set(run) == {value} and 2 * len(run) > span
+            for flag, length in ((SUSPECT, 3), (FAIL, 4)):
+                if is_run and span >= length:
+                    hours.setdefault(("flat_line", flag), set()).update(range(start, now + 1))
     return {key: sorted(marks) for key, marks in hours.items()}
