@@ -24,8 +24,10 @@ def deduplicate(
 
     If the source states when each row was received, a row is compared only with the same receipt: a later receipt is kept
     whatever its values. If the time of receipt is only assumed (observed_at plus a usual delay), pass `assumed_before`, the
-    clock: a row is compared with the latest stored values, and a correction gets the clock as received_at, because it cannot
-    have been known earlier. So does a row that was requested before (up to `asked_until`) and was not delivered then.
+    clock: a row is compared with the latest stored values, and a value that replaces another one gets the clock as received_at,
+    because it cannot have been known earlier. So does a row of a new instant that was requested before (up to `asked_until`) and
+    was not delivered then. A value where nothing was held corrects nothing: it keeps its received_at, whichever column, sensor
+    or source came first. A row that holds both comes twice.
     """
     if held.is_empty() and _is_strictly_ordered(readings, key):
         return _dated(readings.with_columns(is_held=False), assumed_before, asked_until).select(readings.columns)
@@ -35,7 +37,9 @@ def deduplicate(
     first = _dated(readings.filter(single).with_columns(is_held=False), assumed_before, asked_until)
     several = readings.filter(~single)
     different = _keep_different(several, held.join(several, on=key, how="semi"), variables, assumed_before, key)
-    new_readings = pl.concat([first, _dated(different, assumed_before, asked_until)], how="diagonal")
+    filling = _only_filling(different, variables) if assumed_before else different.clear()
+    corrections = different.filter("replaces") if assumed_before else different
+    new_readings = pl.concat([first, _dated(corrections, assumed_before, asked_until), filling], how="diagonal")
     return new_readings.select(readings.columns).sort("row_number")
 
 
@@ -46,25 +50,35 @@ def _keep_different(
     assumed_before: datetime | None,
     key: Sequence[str],
 ) -> pl.DataFrame:
-    """The new ones among readings whose instant has several, or is stored already; with a column `is_held`."""
+    """The new ones among readings whose instant has several, or is stored already.
+
+    Added: is_held (the instant was stored); replaces (another value, or nothing is stored); NAME_fills (where there was none).
+    """
     if assumed_before is None:
         known, group = held.select(*key, "received_at", "row_number", *variables), [*key, "received_at"]
     else:
         known, group = _latest(held, variables, key), [*key]
     receipts = _merge_receipts(pl.concat([_mark(known, 0), _mark(readings, 1)], how="diagonal"), variables, key)
     before = [pl.col(name).forward_fill().shift(1).over(group).alias(f"{name}_before") for name in variables]
-    differs = pl.any_horizontal(
-        pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in variables
-    )
+    fills = {f"{name}_fills": pl.col(name).is_not_null() & pl.col(f"{name}_before").is_null() for name in variables}
+    replaces = pl.any_horizontal((pl.col(name) != pl.col(f"{name}_before")).fill_null(value=False) for name in variables)
     fresh = (
         receipts.sort(*key, "new", "received_at")
         .with_columns(
             *before, first=pl.int_range(pl.len()).over(group) == 0, is_held=(pl.col("new") == 0).any().over(key)
         )
-        .filter((pl.col("new") == 1) & (differs | pl.col("first")))
-        .select(*key, "received_at", "is_held")
+        .with_columns(replaces=replaces | ~pl.col("is_held"), **fills)
+        .filter((pl.col("new") == 1) & pl.any_horizontal("first", replaces, *fills))
+        .select(*key, "received_at", "is_held", "replaces", *fills)
     )
     return readings.join(fresh, on=[*key, "received_at"], how="inner")
+
+
+def _only_filling(different: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:
+    """The rows that bring first values of stored instants, with nothing else."""
+    values = [pl.when(f"{name}_fills").then(name).alias(name) for name in variables]
+    filling = different.filter("is_held").with_columns(values)
+    return filling.filter(pl.any_horizontal(pl.col(*variables).is_not_null()))
 
 
 def _is_strictly_ordered(readings: pl.DataFrame, key: Sequence[str]) -> bool:

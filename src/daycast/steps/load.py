@@ -122,12 +122,14 @@ def _store(
     numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
     new_readings = deduplicate(numbered, held, names, clock, config.resumed_from, key)
     new_readings = new_readings.rename({"row_number": "row"})
-    if len(new_readings) == len(kept):
+    if new_readings["row"].equals(kept["row"]):
         new_readings = new_readings.with_columns(kept["batch_id"], kept["row_number"])  # both are sorted by row
     else:
         new_readings = new_readings.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
     revised = new_readings.join(held, on=key, how="semi")
+    if clock is not None:
+        revised = revised.filter(pl.col("received_at") >= clock)  # a value where there was none revises nothing
     records = _make_records(accepted, kept, new_readings, revised, refused, config)
     records += [_make_rejected_record(config, batch_id, batches[batch_id], one) for batch_id, one in rejections.items()]
     errors = {batch_id: one.error for batch_id, one in rejections.items()}
@@ -190,8 +192,8 @@ def _make_records(
         name: dict(frame.group_by("batch_id").len().iter_rows())
         for name, frame in {
             "kept": kept,
-            "new": new_readings,
-            "revised": revised,
+            "new": new_readings.unique("row"),  # a row may correct one value and be the first with another
+            "revised": revised.unique("row"),
             "refused": refused.select("batch_id", "row").unique(),
         }.items()
     }

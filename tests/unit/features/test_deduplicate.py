@@ -99,6 +99,31 @@ def test_an_assumed_receipt_of_a_correction_becomes_the_clock() -> None:
     ]
 
 
+def test_a_value_where_nothing_was_held_is_known_from_its_assumed_receipt() -> None:
+    held = rows((0, 5, 1.0, None), (10, 15, None, 2.0))
+    assert new_readings(rows((0, 5, 1.0, 2.0), (10, 15, 1.0, None)), held, clock=90) == [
+        (0, 5, None, 2.0),
+        (10, 15, 1.0, None),
+    ]
+
+
+def test_a_row_that_corrects_one_value_and_is_the_first_with_another_comes_twice() -> None:
+    held = rows((0, 5, 1.0, None))
+    assert new_readings(rows((0, 5, 4.0, 2.0)), held, clock=90) == [(0, 90, 4.0, 2.0), (0, 5, None, 2.0)]
+
+
+def test_a_first_value_does_not_carry_a_correction_into_the_past() -> None:
+    held = rows((0, 5, 1.0, None), (0, 50, 4.0, None))
+    assert new_readings(rows((0, 5, 4.0, 2.0)), held, clock=90) == [(0, 5, None, 2.0)]
+
+
+def test_a_first_value_of_a_known_instant_keeps_its_receipt_though_the_span_was_asked_for_before() -> None:
+    held = rows((0, 5, 1.0, None))
+    delivered = rows((0, 5, 1.0, 2.0), (10, 15, 1.0, 2.0))
+    kept = deduplicate(delivered, held, [A, B], at(90), at(60))
+    assert kept["received_at"].to_list() == [at(5), at(90)]
+
+
 def test_rows_of_one_receipt_stand_or_fall_together() -> None:
     twice = [(0, 5, 1.0, None), (0, 5, None, 2.0)]
     assert new_readings(rows(*twice), NOTHING) == twice
