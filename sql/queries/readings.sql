@@ -4,6 +4,15 @@
 delete from batches
 where list_contains($batch_ids::varchar[], batch_id);
 
+-- name: delete_counters
+delete from counters
+using numbers
+where numbers.station_id = counters.station_id
+    and numbers.observed_at = counters.observed_at
+    and counters.source = $source
+    and counters.counter = $counter
+    and counters.variable = $variable;
+
 -- name: delete_rejected_readings
 delete from rejected_readings
 where list_contains($batch_ids::varchar[], batch_id);
@@ -33,6 +42,18 @@ select
     $ingested_at::timestamptz as ingested_at,
     $reason as reason;
 
+-- name: insert_counters
+insert into counters by name
+select
+    $source as source,
+    $counter as counter,
+    $variable as variable,
+    station_id,
+    observed_at,
+    received_at,
+    number
+from numbers;
+
 -- name: insert_unlisted_stations
 insert into stations by name
 select * from unlisted
@@ -55,6 +76,21 @@ select
 from station_clock
 where suspect
 order by station_id;
+
+-- name: select_counters
+-- The numbers of one counter in the time [since, until] of each station in the frame `ranges`.
+select
+    counters.station_id,
+    counters.observed_at,
+    counters.received_at,
+    counters.number
+from counters
+join ranges
+    on ranges.station_id = counters.station_id
+    and counters.observed_at between ranges.since and ranges.until
+where counters.source = $source
+    and counters.counter = $counter
+    and counters.variable = $variable;
 
 -- name: select_last_batches
 select

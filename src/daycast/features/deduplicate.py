@@ -61,7 +61,9 @@ def _keep_different(
     receipts = _merge_receipts(pl.concat([_mark(known, 0), _mark(readings, 1)], how="diagonal"), variables, key)
     before = [pl.col(name).forward_fill().shift(1).over(group).alias(f"{name}_before") for name in variables]
     fills = {f"{name}_fills": pl.col(name).is_not_null() & pl.col(f"{name}_before").is_null() for name in variables}
-    replaces = pl.any_horizontal((pl.col(name) != pl.col(f"{name}_before")).fill_null(value=False) for name in variables)
+    replaces = pl.any_horizontal(
+        (pl.col(name) != pl.col(f"{name}_before")).fill_null(value=False) for name in variables
+    )
     fresh = (
         receipts.sort(*key, "new", "received_at")
         .with_columns(

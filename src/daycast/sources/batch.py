@@ -5,7 +5,8 @@ The contract:
 1. A source is a class with `name`, `resumes`, `fetch` and `stations` (see `Source`), registered in daycast.settings.sections.
 2. `fetch` yields a `SourceBatch` for each file, page or span of time: small enough for memory, large enough for a commit.
 3. `readings` has READING_KEYS (external forecasts: EXTERNAL_FORECAST_KEYS) and a Float64 column for each variable it has.
-4. Times are UTC (UTC_TIME); values are in daycast's units; what is missing is null, never -9999 or NaN.
+4. Times are UTC (UTC_TIME); values are in daycast's units; what is missing is null, never -9999 or NaN. Counters, totals of a
+   running hour and rates stay as they are, and are named in `accumulations`.
 5. `raw` has the same rows in the same order, as the source wrote them.
 6. A row whose station or time cannot be read stays in the batch, with nulls; make `problems` with `problems_frame` from a
    `Problem` each. Another value that cannot be read is null, and belongs in `bad_values`: the rest of its row lives.
@@ -29,6 +30,7 @@ from typing import Any, Literal, Protocol
 
 import polars as pl
 
+from daycast.features.amounts import Accumulation
 from daycast.times import UTC_TIME
 from daycast.variables import Variable
 
@@ -109,6 +111,7 @@ class SourceBatch:
     `doubts` are what the source finds odd about the rows though they can be read: one line each, what was seen with an example,
     and what to set. They are shown, and change nothing.
     `finish` is called after the batch was committed, for example to move a file away.
+    `accumulations` names the variables whose numbers in `readings` are no amounts since the row before, and what they are.
     """
 
     origin: str
@@ -123,6 +126,7 @@ class SourceBatch:
     doubts: tuple[str, ...] = ()
     finish: Callable[[], None] = do_nothing
     bad_values: pl.DataFrame = field(default_factory=no_problems)
+    accumulations: Mapping[str, Accumulation] = field(default_factory=dict)
 
     @property
     def is_forecast(self) -> bool:

@@ -258,6 +258,7 @@ class SqlSource(TypedTable):
                 complete=rows.complete,
                 receipt="stated" if self.received else "assumed",
                 waiting=rows.waiting,
+                accumulations=self.accumulations(variables),
             )
 
     def _chunks(self, since: datetime, until: datetime) -> Iterator[tuple[int, pl.DataFrame]]:

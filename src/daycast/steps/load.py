@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from daycast.errors import ContractError
+from daycast.features.amounts import accumulate
 from daycast.features.deduplicate import KEY, deduplicate
 from daycast.features.hourly import full_hour_after
 from daycast.quality.flags import LOOK_BACK_HOURS
@@ -23,7 +24,15 @@ from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
 from daycast.warehouse.forecasts import append_external_forecasts, read_issues_of
 from daycast.warehouse.observations import mark_stale, read_readings_of
-from daycast.warehouse.readings import BatchRecord, append_batches, read_batch_ids, upsert_stations
+from daycast.warehouse.readings import (
+    BatchRecord,
+    CounterKey,
+    append_batches,
+    read_batch_ids,
+    read_counter,
+    upsert_stations,
+    write_counter,
+)
 from daycast.warehouse.warehouse import transaction
 
 LONGEST_SILENCE = 31 * DAY  # a clock further than this after the newest observation may be wrong, and is not trusted
@@ -106,7 +115,7 @@ def _store(
     con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig
 ) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id."""
-    rows = _stack_rows(batches, config.variables)
+    rows, changed, counters = _make_amounts(con, _stack_rows(batches, config.variables), batches, config.source)
     problems = find_problems(rows, batches, config.variables, config.earliest)
     rejections = reject_batch(rows, problems, batches, config.variables, config.refuse_above)
     if rejections:
@@ -116,6 +125,7 @@ def _store(
     if not refused.is_empty():
         kept = rows.join(refused.select("row").unique(), on="row", how="anti", maintain_order="left")
     names, key = list(config.variables), _key(rows)
+    kept_rows, kept = kept, pl.concat([kept, changed.join(kept, on="row", how="semi")]).sort("row", maintain_order=True)
     held = _read_held(con, kept).select(*key, "received_at", "row_number", *names)
     receipts = {batch.receipt for batch in batches.values()}
     clock = _receipt_of_corrections(kept[key[1]], held, config) if receipts == {"assumed"} else None
@@ -125,12 +135,14 @@ def _store(
     if new_readings["row"].equals(kept["row"]):
         new_readings = new_readings.with_columns(kept["batch_id"], kept["row_number"])  # both are sorted by row
     else:
-        new_readings = new_readings.join(kept.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
+        new_readings = new_readings.join(
+            kept_rows.select("row", "batch_id", "row_number"), on="row", maintain_order="left"
+        )
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
     revised = new_readings.join(held, on=key, how="semi")
     if clock is not None:
         revised = revised.filter(pl.col("received_at") >= clock)  # a value where there was none revises nothing
-    records = _make_records(accepted, kept, new_readings, revised, refused, config)
+    records = _make_records(accepted, kept_rows, new_readings, revised, refused, config)
     records += [_make_rejected_record(config, batch_id, batches[batch_id], one) for batch_id, one in rejections.items()]
     errors = {batch_id: one.error for batch_id, one in rejections.items()}
     all_problems = pl.concat([problems, *(one.problems for one in rejections.values())])
@@ -141,8 +153,30 @@ def _store(
         return records, errors
     upsert_stations(con, config.listed, unplaced_stations(kept["station_id"]))
     append_batches(con, records, new_readings.drop("row"), rejected)
+    for counter, numbers in counters.items():
+        write_counter(con, counter, numbers.join(kept_rows, on="row", how="semi").drop("row"))
     mark_stale(con, *stale_ranges(new_readings))
     return records, errors
+
+
+def _make_amounts(
+    con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, batches: Mapping[str, SourceBatch], source: str
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[CounterKey, pl.DataFrame]]:
+    """The rows with amounts in place of the numbers of counters, of running hours and rates.
+
+    Returns the rows; rows of held instants whose amount is another one now; and the numbers to hold from now on, by counter.
+    """
+    accumulations = {name: one for batch in batches.values() for name, one in batch.accumulations.items()}
+    changed, counters = [rows.clear()], {}
+    for name, accumulation in accumulations.items():
+        key = CounterKey(source, accumulation.counter, name)
+        ranges = rows.drop_nulls([*KEY, name]).group_by("station_id").agg(
+            (pl.col("observed_at").min() - DAY).alias("since"), (pl.col("observed_at").max() + DAY).alias("until")
+        )  # fmt: skip
+        made = accumulate(rows, read_counter(con, key, ranges), name, accumulation)
+        rows, counters[key] = made.rows, made.numbers
+        changed.append(made.changed)
+    return rows, pl.concat(changed), counters
 
 
 def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: LoadConfig) -> datetime:

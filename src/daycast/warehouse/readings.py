@@ -1,4 +1,4 @@
-"""What sources delivered: the tables `readings`, `rejected_readings`, `batches`, `stations` and `watermarks`.
+"""What sources delivered: the tables `readings`, `counters`, `rejected_readings`, `batches`, `stations` and `watermarks`.
 
 Times are UTC. `append_batches` and `upsert_stations` belong into one transaction with `mark_stale` (observations).
 """
@@ -75,6 +75,28 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
         con.execute(statement("delete_stations"))
         insert(con, "stations", listed)
         con.execute(statement("insert_unlisted_stations"))
+
+
+@dataclass(frozen=True)
+class CounterKey:
+    """Which numbers in `counters` belong together."""
+
+    source: str
+    counter: str
+    variable: str
+
+
+def read_counter(con: duckdb.DuckDBPyConnection, key: CounterKey, ranges: pl.DataFrame) -> pl.DataFrame:
+    """station_id, observed_at, received_at, number in the time [since, until] of each station in `ranges`, in no order."""
+    with frames(con, ranges=ranges):
+        return read_frame(con, "select_counters", **asdict(key))
+
+
+def write_counter(con: duckdb.DuckDBPyConnection, key: CounterKey, numbers: pl.DataFrame) -> None:
+    """Write numbers (columns as `read_counter` returns them), in place of those of the same instants. In a transaction."""
+    with frames(con, numbers=numbers):
+        con.execute(statement("delete_counters"), asdict(key))
+        con.execute(statement("insert_counters"), asdict(key))
 
 
 def append_batches(

@@ -15,6 +15,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from daycast.features.amounts import Accumulation
 from daycast.sources.batch import (
     EXTERNAL_FORECAST_KEYS,
     READING_KEYS,
@@ -43,6 +44,7 @@ from daycast.sources.tables.columns import (
     StationKey,
     StationWidth,
     TextValueColumn,
+    accumulations_of,
     declared_units,
     keys_if_unset,
     padded,
@@ -173,6 +175,7 @@ class CsvSource(Inbox, Layout):
         """
         readers = self._readers(variables)
         copies = len(self._wide_stations) or 1
+        self._accumulations(variables)  # raises before any file is read
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
             stream = as_text(stream, file.origin, self.sheet, self.mark)
@@ -221,6 +224,9 @@ class CsvSource(Inbox, Layout):
     @property
     def _station(self) -> StationKey:
         return self.station or StationKey(column=_STACKED)
+
+    def _accumulations(self, variables: Mapping[str, Variable]) -> dict[str, Accumulation]:
+        return accumulations_of(self.name, self.mapped, variables, is_forecast=self.forecast is not None)
 
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
         return [
@@ -288,6 +294,7 @@ class CsvSource(Inbox, Layout):
             waiting=waiting,
             left_out=int(left_out.sum()),
             doubts=self._doubts(chunk.table.filter(left_out)),
+            accumulations=self._accumulations(variables),
         )
 
     def _unfolded(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

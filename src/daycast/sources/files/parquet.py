@@ -82,6 +82,7 @@ class ParquetSource(Inbox, TypedTable):
             complete=rows.complete,
             receipt="stated" if received else "assumed",
             waiting=rows.waiting,
+            accumulations=self.accumulations(variables),
         )
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:

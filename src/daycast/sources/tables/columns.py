@@ -5,6 +5,7 @@ The columns of observation times are in times.py.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import polars as pl
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
+from daycast.features.amounts import Accumulation, CellMethod
 from daycast.sources.batch import Problem
 from daycast.sources.tables.short_forms import ColumnName, Words, column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn, is_beyond_calendar
@@ -52,15 +54,19 @@ class GrownSettings(BaseModel):
 class ValueColumn(GrownSettings):
     """The column of one variable; without `unit` its values are in the variable's own.
 
-    A number stands for `number * factor + offset` in that unit: 0.1 where a file has tenths.
+    A number stands for `number * factor + offset` in that unit: 0.1 where a file has tenths. `cell_method` says what numbers are
+    that are no amount since the row before: of rain, sunshine and other sums.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"factor", "offset"})
+    later: ClassVar[frozenset[str]] = frozenset({"factor", "offset", "cell_method", "rollover", "reset_minute"})
 
     column: ColumnName
     unit: str | None = None
     factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    cell_method: CellMethod | None = None
+    rollover: Annotated[float, Field(gt=0)] | None = None  # where a counter begins again with 0, in the column's unit
+    reset_minute: Annotated[int, Field(ge=0, le=59)] | None = None  # the last minute of a running hour
 
     @model_validator(mode="after")
     def _validate_factor(self) -> Self:
@@ -69,6 +75,19 @@ class ValueColumn(GrownSettings):
         if self.unit == COMPASS and (self.factor, self.offset) != (1.0, 0.0):
             raise ValueError("the points of the compass are no numbers: leave factor and offset out")
         return self
+
+    @model_validator(mode="after")
+    def _validate_cell_method(self) -> Self:
+        for setting, method in (("rollover", "counter"), ("reset_minute", "running_hour")):
+            if getattr(self, setting) is not None and self.cell_method != method:
+                raise ValueError(f'{setting} is for cell_method = "{method}": leave it out, or set that')
+        return self
+
+    @property
+    def amount_unit(self) -> tuple[str | None, float]:
+        """The unit without the time of a rate, and how many of this time make an hour: ("in", 60) for in/min."""
+        found = _RATE.match(self.unit) if self.unit and self.cell_method == "rate" else None
+        return (found[1], _IN_AN_HOUR[found[2]]) if found else (self.unit, 1.0)
 
 
 class TextValueColumn(ValueColumn):
@@ -80,6 +99,9 @@ class TextValueColumn(ValueColumn):
     missing: Words = ()  # markers of a missing value, besides those of the source
     zero: Words = ()  # words and numbers that stand for 0, such as T for a trace of rain
 
+
+_IN_AN_HOUR = {"h": 1.0, "hr": 1.0, "hour": 1.0, "min": 60.0, "s": 3600.0}
+_RATE = re.compile(rf"(.+?) ?/ ?({'|'.join(_IN_AN_HOUR)})$")
 
 # by variable
 MappedColumns = Annotated[dict[str, Annotated[ValueColumn, BeforeValidator(column_if_bare)]], Field(min_length=1)]
@@ -102,12 +124,38 @@ def units_of(
             raise ConfigError(
                 f"source {source!r}: {name!r} is not a variable{matches}; there are: {', '.join(variables)}"
             )
+        unit_name, in_an_hour = mapped.amount_unit
         try:
-            yield name, mapped, unit_of(variables[name], mapped.unit)
+            unit = unit_of(variables[name], unit_name)
         except ConfigError as error:
             raise ConfigError(
                 f"source {source!r}: {error}; for any other leave unit out and give factor and offset"
             ) from None
+        yield name, mapped, unit if in_an_hour == 1.0 else replace(unit, factor=unit.factor * in_an_hour)
+
+
+def accumulations_of(
+    source: str, columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable], *, is_forecast: bool
+) -> dict[str, Accumulation]:
+    """The mapped variables whose numbers are no amounts since the row before, and what they are.
+
+    Raises ConfigError naming the source and a variable that is no sum, or any if the rows are an external forecast.
+    """
+    found = {}
+    for name, mapped, unit in units_of(source, columns, variables):
+        if mapped.cell_method is None:
+            continue
+        given = f'source {source!r}: cell_method = "{mapped.cell_method}" of {name}'
+        if variables[name].cell_method != "sum":
+            raise ConfigError(
+                f"{given}: it makes sums, and {name} is none; leave it out, or map a variable that is a sum"
+            )
+        if is_forecast:
+            raise ConfigError(f"{given}: an external forecast needs amounts of each hour; leave it out")
+        rollover = None if mapped.rollover is None else mapped.rollover * unit.factor
+        read_as = mapped.model_dump_json(include={"cell_method", "unit", "factor", "offset"})
+        found[name] = Accumulation(f"{mapped.column} {read_as}", mapped.cell_method, rollover, mapped.reset_minute)
+    return found
 
 
 def declared_units(columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable]) -> dict[str, str]:

@@ -12,9 +12,10 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from daycast.errors import SourceError, did_you_mean, listed
+from daycast.features.amounts import Accumulation
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, Problem, problems_frame
 from daycast.sources.files.station_list import StationList
-from daycast.sources.tables.columns import ForecastInstantColumns, MappedColumns, StationKey, units_of
+from daycast.sources.tables.columns import ForecastInstantColumns, MappedColumns, StationKey, accumulations_of, units_of
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.times import (
     InstantColumn,
@@ -63,11 +64,16 @@ class TypedTable(BaseModel):
     station_list: StationList | None = None
 
     def readers(self, variables: Mapping[str, Variable]) -> list[TypedReader]:
-        """A reader for each mapped variable. Raises ConfigError for a variable or unit that does not exist."""
+        """A reader for each mapped variable. Raises ConfigError for a variable, unit or cell method that does not fit."""
+        self.accumulations(variables)
         return [
             TypedReader(name, mapped.column, unit, mapped.unit == COMPASS, self.missing, mapped.factor, mapped.offset)
             for name, mapped, unit in units_of(self.name, self.columns, variables)
         ]
+
+    def accumulations(self, variables: Mapping[str, Variable]) -> dict[str, Accumulation]:
+        """The mapped variables whose numbers are no amounts. Raises ConfigError for a variable that is no sum."""
+        return accumulations_of(self.name, self.columns, variables, is_forecast=self.forecast is not None)
 
     @property
     def needed(self) -> list[str]:

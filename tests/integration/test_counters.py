@@ -1,0 +1,175 @@
+"""Rain counters through the real ingest: however a file is cut, in whatever order its pieces come, the rain is the same."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from daycast.errors import ConfigError
+from daycast.settings import Settings
+from daycast.steps.ingest import ingest_source
+
+START = datetime(2025, 4, 1, tzinfo=UTC)
+NOW = START + timedelta(days=9)
+STEP = timedelta(minutes=20)
+
+
+def settings_of(folder: Path, rain: dict[str, object] | None = None, **source: object) -> Settings:
+    rain = rain or {"column": "rain", "unit": "in", "cell_method": "counter"}
+    given = {
+        "kind": "csv",
+        "name": "gauge",
+        "files": "*.csv",
+        "station": {"constant": "s"},
+        "time": "time",
+        "columns": {"air_temperature_c": "temp", "precipitation_mm": rain},
+        **source,
+    }
+    return Settings.model_validate({"data": "state", "sources": [given]}, context={"folder": folder})
+
+
+def counted(days: int, seed: int = 1) -> list[tuple[datetime, float]]:
+    """(time, inches) of a counter of the day in rows of 20 minutes, some of them lost."""
+    chance, rows, total = random.Random(seed), [], 0.0
+    for number in range(days * 72):
+        time = START + number * STEP
+        total = 0.0 if time.hour == time.minute == 0 else total
+        total = round(total + chance.choice([0, 0, 0, 0.01, 0.05]), 2)
+        if chance.random() > 0.1:
+            rows.append((time, total))
+    return rows
+
+
+def write(path: Path, rows: list[tuple[datetime, float]]) -> None:
+    lines = [f"{time:%Y-%m-%d %H:%M},15.0,{total}" for time, total in rows]
+    path.write_text("\n".join(["time,temp,rain", *lines, ""]))
+
+
+def ingest(settings: Settings, now: datetime = NOW) -> str:
+    (source,) = settings.sources
+    return str(ingest_source(settings, source, now))
+
+
+def rain(settings: Settings, at: str = "now()") -> list[tuple[datetime, float | None]]:
+    with duckdb.connect(settings.warehouse_file, read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        query = f"select observed_at, round(precipitation_mm, 4) from observations_as_of({at}) order by observed_at"
+        return con.execute(query).fetchall()
+
+
+def risen(rows: list[tuple[datetime, float]]) -> dict[datetime, float]:
+    """The rain of each hour [mm], added up row by row."""
+    hours: dict[datetime, float] = {}
+    for (_, before), (time, total) in pairwise(rows):
+        hour = time.replace(minute=0) + timedelta(hours=time.minute > 0)
+        hours[hour] = hours.get(hour, 0) + 25.4 * (total - before if total >= before else total)
+    return {hour: round(amount, 4) for hour, amount in hours.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_pieces_in_any_order_and_over_several_runs_make_the_same_rain(tmp_path: Path, seed: int):
+    chance, rows = random.Random(seed), counted(4)
+    cuts = sorted(chance.sample(range(1, len(rows)), 6))
+    pieces = [rows[first:last] for first, last in pairwise([0, *cuts, len(rows)])]
+    order = chance.sample(range(len(pieces)), len(pieces))
+    settings = settings_of(tmp_path)
+    for number, piece in enumerate(order):
+        write(tmp_path / f"{number}.csv", pieces[piece])
+        if number % 2:
+            ingest(settings)
+    ingest(settings)
+    got = dict(rain(settings))
+    expected = risen(rows)
+    assert {hour: got[hour] for hour in expected} == pytest.approx(expected, abs=1e-4)
+    assert sum(amount for amount in got.values() if amount) == pytest.approx(sum(expected.values()))
+
+
+def test_a_file_that_grows_and_one_that_holds_only_the_last_day_bring_what_is_new(tmp_path: Path):
+    rows, settings = counted(3), settings_of(tmp_path)
+    write(tmp_path / "log.csv", rows[:90])
+    ingest(settings)
+    write(tmp_path / "log.csv", rows[:130])
+    assert "130 kept (90 known before, 0 revised)" in ingest(settings)
+    write(tmp_path / "log.csv", rows[100:])
+    assert f"{len(rows) - 100} kept (30 known before, 0 revised)" in ingest(settings)
+    got = dict(rain(settings))
+    assert {hour: got[hour] for hour in risen(rows)} == pytest.approx(risen(rows), abs=1e-4)
+
+
+def test_a_row_that_comes_late_revises_the_row_after_it_from_then_on(tmp_path: Path):
+    settings = settings_of(tmp_path)
+    hours = [START + timedelta(hours=hour) for hour in range(4)]
+    write(tmp_path / "a.csv", [(hours[0], 0.0), (hours[1], 0.1), (hours[3], 0.4)])
+    ingest(settings)
+    write(tmp_path / "b.csv", [(hours[2], 0.3)])
+    assert "1 revised" in ingest(settings, NOW)
+    assert [amount for _, amount in rain(settings, f"timestamptz '{NOW.isoformat()}'")] == [None, 2.54, 5.08, 2.54]
+    before = f"timestamptz '{(NOW - timedelta(hours=1)).isoformat()}'"
+    assert rain(settings, before)[3] == (hours[3], 7.62)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "sql"])
+def test_typed_columns_are_counted_across_files_and_queries_alike(tmp_path: Path, kind: str):
+    rows = counted(2)
+    where = {"query": f"select * from '{tmp_path}/*.parquet'"} if kind == "sql" else {"files": "*.parquet"}
+    given = {"kind": kind, "name": "gauge", "station": {"constant": "s"}, "time": "time", **where}
+    given["columns"] = {"precipitation_mm": {"column": "rain", "unit": "in", "cell_method": "counter"}}
+    settings = Settings.model_validate({"data": "state", "sources": [given]}, context={"folder": tmp_path})
+    for name, part in (("b", rows[70:]), ("a", rows[:70])):
+        pl.DataFrame(part, schema={"time": pl.Datetime("us", "UTC"), "rain": pl.Float64}, orient="row").write_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+        ingest(settings)
+    got, expected = dict(rain(settings)), risen(rows)
+    assert {hour: got[hour] for hour in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_reports_of_an_airport_run_up_within_the_hour(tmp_path: Path):
+    reports = [("51", 0.10), ("112", 0.04), ("151", 0.12), ("171", 0.05), ("231", 0.02)]
+    write(tmp_path / "a.csv", [(START + timedelta(minutes=int(minute) - 60), amount) for minute, amount in reports])
+    column = {"column": "rain", "unit": "in", "cell_method": "running_hour"}
+    settings = settings_of(tmp_path, column)
+    ingest(settings)
+    assert [amount for _, amount in rain(settings)] == [2.54, 1.016, 3.302, 0.508]  # 0.10; 0.04; 0.08 + 0.05; 0.02 in
+
+
+@pytest.mark.parametrize(
+    ("rain_column", "reason"),
+    [
+        ({"column": "rain", "cell_method": "counter", "reset_minute": 5}, "reset_minute is for cell_method"),
+        ({"column": "rain", "rollover": 5}, "rollover is for cell_method"),
+    ],
+)
+def test_settings_of_another_cell_method_are_refused(tmp_path: Path, rain_column: dict[str, object], reason: str):
+    with pytest.raises(ValueError, match=reason):
+        settings_of(tmp_path, rain_column)
+
+
+def test_only_sums_can_be_counted(tmp_path: Path):
+    write(tmp_path / "a.csv", counted(1))
+    columns = {"wind_gust_m_s": {"column": "rain", "cell_method": "counter"}}
+    with pytest.raises(ConfigError, match='cell_method = "counter" of wind_gust_m_s: it makes sums'):
+        ingest(settings_of(tmp_path, columns=columns))
+
+
+def test_a_rate_in_inches_an_hour_and_a_counter_of_sunshine_minutes(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(
+        "time,rate,sun\n2025-04-01 10:00,0.0,30\n2025-04-01 10:30,0.2,45\n2025-04-01 11:00,0.4,60\n"
+    )
+    columns = {
+        "precipitation_mm": {"column": "rate", "unit": "in/h", "cell_method": "rate"},
+        "sunshine_min": {"column": "sun", "cell_method": "counter"},
+    }
+    variable = {"unit": "min", "valid_min": 0, "valid_max": 60, "cell_method": "sum"}
+    base = settings_of(tmp_path, columns={"precipitation_mm": columns["precipitation_mm"]})
+    given = {**base.sources[0].model_dump(), "columns": columns, "files": "a.csv"}  # type: ignore[attr-defined]
+    table = {"data": "state", "variables": {"sunshine_min": variable}, "sources": [given]}
+    settings = Settings.model_validate(table, context={"folder": tmp_path})
+    ingest(settings)
+    with duckdb.connect(settings.warehouse_file, read_only=True) as con:
+        hour = con.execute("select round(precipitation_mm, 4), sunshine_min from observations order by observed_at")
+        assert hour.fetchall() == [(None, None), (round(0.3 * 25.4, 4), 30.0)]
