@@ -30,6 +30,10 @@ class Variable:
         """The words for a value beyond the limits, such as `outside -95 to 65 °C`."""
         return f"outside {self.valid_min:g} to {self.valid_max:g} {self.unit}"
 
+    def is_outside(self, value: float) -> bool:
+        """Whether a value is beyond the limits."""
+        return not self.valid_min <= value <= self.valid_max
+
 
 _BUILT_IN = (
     Variable("air_temperature_c", "air temperature", "°C", -95.0, 65.0),

@@ -56,6 +56,7 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
     assert migrate(con, NOW) == sorted(path.stem for path in (sql_folder() / "migrations").glob("*.sql"))
     assert set(PUBLIC_TABLES) | {
         "readings",
+        "counters",
         "watermarks",
         "migrations",
         "stale_hours",

@@ -23,6 +23,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "nearest": "from neighbours",
     "months": "select station_id, month from month_statistics",
     "statistics": "from month_statistics",
+    "numbers": "select station_id, observed_at, received_at, number from counters",
     "refusals": "from rejected_readings",
     "hours": "select station_id, observed_at from observation_versions",
     "versions": "from observation_versions",

@@ -4,11 +4,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from daycast.errors import DaycastError, ModelError, StorageError
+import polars as pl
+
+from daycast.errors import DaycastError, ModelError, StorageError, WarehouseError
 from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
@@ -21,6 +24,7 @@ from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
+from daycast.warehouse.observations import read_stations
 from daycast.warehouse.readings import read_origins
 from daycast.warehouse.warehouse import read_frame
 
@@ -170,14 +174,22 @@ def _check_champion(settings: Settings, now: datetime) -> str:
 
 def _check_source(settings: Settings, source: Source, until: datetime, doubts: list[str]) -> str:
     """Read the first batch of a source, and add what is odd about it to `doubts`; nothing is stored."""
-    listed = len(source.stations())
+    listed = source.stations()
     batch = next(iter(source.fetch(None, until, settings.glossary, ())), None)
     unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
     if batch is None:
-        return f"{listed} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
-    doubts += find_doubts([batch], settings.glossary)
+        return f"{len(listed)} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
+    doubts += find_doubts([batch], settings.glossary, _known_stations(settings, listed, until))
     found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems) + len(batch.bad_values):,} problems"
-    return f"{listed} stations listed; {found}{unknown}"
+    return f"{len(listed)} stations listed; {found}{unknown}"
+
+
+def _known_stations(settings: Settings, listed: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The stations that a source lists and those that are stored, as `find_doubts` takes them."""
+    known = [listed.select("station_id", "latitude")]
+    with suppress(WarehouseError), settings.warehouse.read(now, wait_s=5) as con:  # the check "warehouse" tells of it
+        known.append(read_stations(con).select("station_id", "latitude"))
+    return pl.concat(known)
 
 
 def _describe_unknown(settings: Settings, inbox: Inbox, now: datetime) -> str:

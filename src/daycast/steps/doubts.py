@@ -1,10 +1,11 @@
 """Doubts: what is odd about rows that can be read, so that ingest and doctor point at it. Nothing is changed or held back.
 
 A doubt is one line: what was seen with an example, and what to set. Write a check as a function of the stacked readings of some
-batches, and add it to `_CHECKS`.
+batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECKS` if it is not about numbers of counters.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 import polars as pl
 
@@ -15,19 +16,28 @@ from daycast.variables import Variable
 _SHOWN = 3  # values of an example
 
 
-def find_doubts(batches: Sequence[SourceBatch], variables: Mapping[str, Variable]) -> list[str]:
-    """The doubts about batches of one source, each once: those of the source itself, then those about its readings."""
+def find_doubts(
+    batches: Sequence[SourceBatch], variables: Mapping[str, Variable], stations: pl.DataFrame | None = None
+) -> list[str]:
+    """The doubts about batches of one source, each once: those of the source itself, then those about its readings.
+
+    stations: those that are known, listed or stored (station_id, latitude); None if they are not to be compared.
+    """
     own = [doubt for batch in batches for doubt in batch.doubts]
     frames = [batch.readings for batch in batches if not batch.is_forecast and len(batch.readings)]
-    found: Iterable[str] = ()
+    found: list[str] = []
     if frames:
         readings = pl.concat(frames, how="diagonal").drop_nulls(KEY)
-        names = [name for name in variables if name in readings.columns]
-        found = (doubt for check in _CHECKS for doubt in check(readings, names))
+        counted = {name for batch in batches for name in batch.accumulations}
+        read = {name: variable for name, variable in variables.items() if name in readings.columns}
+        amounts = {name: variable for name, variable in read.items() if name not in counted}
+        found += [doubt for check in _CHECKS for doubt in check(readings, read)]
+        found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
+        found += [] if stations is None else find_spellings(readings["station_id"], stations)
     return list(dict.fromkeys([*own, *found]))
 
 
-def find_conflicts(readings: pl.DataFrame, names: Sequence[str]) -> list[str]:
+def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> list[str]:
     """One doubt if rows of one station and instant differ in a value, with an example of the first such instant."""
     repeated = readings.filter(pl.struct(KEY).is_duplicated()) if len(names) else readings.clear()
     if repeated.is_empty():
@@ -46,4 +56,150 @@ def find_conflicts(readings: pl.DataFrame, names: Sequence[str]) -> list[str]:
     return [f"rows of one station and instant differ, {times} ({example}), and the last row counts: {way_out}"]
 
 
-_CHECKS: tuple[Callable[[pl.DataFrame, Sequence[str]], list[str]], ...] = (find_conflicts,)
+def find_tens_of_degrees(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
+    """A doubt for each direction that never exceeds 36 in whole numbers, as tens of degrees do."""
+    return [
+        doubt
+        for name, variable in variables.items()
+        if variable.circular and (variable.valid_min, variable.valid_max) == (0.0, 360.0)
+        for doubt in _tens_of_degrees(readings.drop_nulls(name), name)
+    ]
+
+
+def _tens_of_degrees(known: pl.DataFrame, name: str) -> list[str]:
+    value = pl.col(name)
+    whole = (value >= 0) & (value <= _TENS) & (value == value.round())
+    if known.is_empty() or not known.select(whole.all() & (value % 10 != 0).any()).item():
+        return []
+    span = known.select(pl.col("observed_at").max() - pl.col("observed_at").min()).item()
+    if known[name].n_unique() < _LEAST_DIRECTIONS or span < _LEAST_SPAN:
+        return []  # a northerly wind
+    first = _example(known.filter(value == value.max()), name)
+    way_out = "if these are tens of degrees, set factor = 10 on its column"
+    return [f"{name} never exceeds {_TENS} in {len(known):,} rows ({first}): {way_out}"]
+
+
+def find_missing_markers(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
+    """A doubt for each value that is repeated exactly, far from all others, as an undeclared missing marker is."""
+    return [doubt for variable in variables.values() for doubt in _missing_markers(readings, variable)]
+
+
+def _missing_markers(readings: pl.DataFrame, variable: Variable) -> list[str]:
+    counts = readings[variable.name].drop_nulls().value_counts(name="rows").sort(variable.name)
+    values, rows = counts[variable.name].to_list(), counts["rows"].to_list()
+    first, last, found = 0, len(values) - 1, list[int]()
+    while last - first >= _LEAST_OTHERS:
+        lowest_is_one = rows[first] > 1 and _stands_apart(values[first], values[first + 1], values[last], variable)
+        highest_is_one = rows[last] > 1 and _stands_apart(values[last], values[last - 1], values[first], variable)
+        if not (lowest_is_one or highest_is_one):
+            break
+        found.append(first if lowest_is_one else last)
+        first, last = (first + 1, last) if lowest_is_one else (first, last - 1)
+    rest = f"the rest is {values[first]:g} to {values[last]:g}" if found else ""
+    return [
+        f"{variable.name} is {values[at]:g} in {rows[at]:,} rows, and {rest} "
+        f"({_example(readings.filter(pl.col(variable.name) == values[at]), variable.name)}): "
+        "if it marks missing values, add it to missing as the source writes it"
+        for at in found
+    ]
+
+
+def _stands_apart(value: float, nearest: float, farthest: float, variable: Variable) -> bool:
+    """Whether a repeated value is the only one beyond a physical limit on its side, or far from all others.
+
+    Far: by more than these differ among themselves, and by more than a tenth of all that is possible.
+    """
+    if variable.is_outside(value) and not variable.is_outside(nearest):
+        return True
+    gap, spread = abs(value - nearest), abs(nearest - farthest)
+    return not variable.circular and gap > max(spread, _FAR * (variable.valid_max - variable.valid_min))
+
+
+def find_undeclared_counters(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
+    """A doubt for each sum, or maximum, whose values only rise, stay or begin again, as a counter's or a running total's do."""
+    return [
+        doubt
+        for variable in variables.values()
+        if variable.cell_method in _COUNTED
+        for doubt in _undeclared_counters(readings, variable)
+    ]
+
+
+def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str]:
+    value = pl.col(variable.name)
+    known = readings.drop_nulls(variable.name).unique(KEY, keep="last").sort(KEY)
+    before = value.shift().over("station_id")
+    steps = known.with_columns(before=before, since=pl.col("observed_at").shift().over("station_id")).filter(
+        pl.col("before") > 0
+    )
+    rises, falls = steps.filter(value > pl.col("before")), steps.filter(value < pl.col("before"))
+    begins_anew = falls.filter(value <= pl.col("before") / 2)
+    stays = len(steps) - len(rises) - len(falls)
+    lasts = 2 * stays >= len(steps) or len(steps) >= _MANY_STEPS
+    few_falls = len(falls) <= _FALLS * len(steps) and len(falls) - len(begins_anew) <= _PARTIAL_FALLS * len(steps)
+    if len(steps) < _LEAST_STEPS or len(rises) < _LEAST_RISES or not (lasts and few_falls):
+        return []
+    first = rises.row(0, named=True)
+    example = (
+        f"station {first['station_id']} from {first['before']:g} at {first['since']:%Y-%m-%dT%H:%MZ} to "
+        f"{first[variable.name]:g} at {first['observed_at']:%Y-%m-%dT%H:%MZ}"
+    )
+    seen = f"it rises, stays, and falls only to begin again ({len(falls):,} falls in {len(steps):,} steps; {example})"
+    return [f"{variable.name} behaves like a counter or a running total: {seen}: {_COUNTED[variable.cell_method]}"]
+
+
+def find_spellings(station_ids: pl.Series, stations: pl.DataFrame) -> list[str]:
+    """A doubt for each group of station ids that differ in leading zeros, case or blanks only; one of them is in `station_ids`.
+
+    stations: station_id, latitude of the stations that are known.
+    """
+    came = station_ids.drop_nulls().unique()
+    placed = set(stations.drop_nulls("latitude")["station_id"])
+    both = pl.concat([came, stations["station_id"]]).unique().sort()
+    plain = both.str.replace_all(r"\s", "").str.to_lowercase().str.replace(r"^0+(\d)", "$1")
+    groups = pl.DataFrame({"id": both, "plain": plain}).group_by("plain").agg("id").filter(pl.col("id").list.len() > 1)
+    came_ids = set(came)
+    return sorted(_describe_spellings(ids, placed) for ids in groups["id"].to_list() if came_ids & set(ids))
+
+
+def _describe_spellings(ids: Sequence[str], placed: set[str]) -> str:
+    what = [
+        words
+        for words, alike in (
+            ("leading zeros", lambda text: text.lstrip("0")),
+            ("case", str.lower),
+            ("blanks", lambda text: "".join(text.split())),
+        )
+        if len({alike(text) for text in ids}) < len(ids)
+    ] or ["leading zeros, case and blanks"]
+    without = [repr(text) for text in ids if text not in placed] if placed & set(ids) else []
+    no_position = (
+        f", and {' and '.join(without)} {'has' if len(without) == 1 else 'have'} no position" if without else ""
+    )
+    width = max(map(len, ids))
+    way_out = (
+        f"set station_width = {width}" if what == ["leading zeros"] else "write it one way in all sources and lists"
+    )
+    names = " and ".join(map(repr, ids))
+    return f"stations {names} differ in {' and '.join(what)} only{no_position}: if they are one station, {way_out}"
+
+
+def _example(rows: pl.DataFrame, name: str) -> str:
+    first = rows.sort("observed_at").row(0, named=True)
+    return f"station {first['station_id']}, {first['observed_at']:%Y-%m-%dT%H:%MZ}, {first[name]:g}"
+
+
+_TENS = 36
+_LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
+_LEAST_OTHERS = 3  # values that are none of the suspected markers
+_FAR = 0.1
+_LEAST_STEPS, _LEAST_RISES = 6, 2  # from one row of a station to the next, where the first is above zero
+_MANY_STEPS = 24
+_FALLS, _PARTIAL_FALLS = 0.2, 0.02  # shares of the steps; of rain in rows of its own nearly half are falls
+_COUNTED = {
+    "sum": 'set cell_method = "counter" or "running_hour" on its column, or each row is added up',
+    "maximum": "map the highest value since the row before, or old gusts count again and again",
+}
+Check = Callable[[pl.DataFrame, Mapping[str, Variable]], list[str]]
+_CHECKS: tuple[Check, ...] = (find_conflicts, find_tens_of_degrees)
+_AMOUNT_CHECKS: tuple[Check, ...] = (find_missing_markers, find_undeclared_counters)

@@ -27,6 +27,7 @@ from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
+from daycast.warehouse.observations import read_stations
 from daycast.warehouse.readings import BatchRecord, read_fingerprints, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
 
@@ -265,12 +266,13 @@ def _store_groups(
         config = make_load_config()
         with settings.warehouse.write(config.now) as con:
             records, rejected = load_batches(con, group, config)
+            stations = pl.concat(one.select("station_id", "latitude") for one in (config.listed, read_stations(con)))
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
         stored.left_out += sum(batch.left_out for batch in group)
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
-        stored.doubts |= dict.fromkeys(find_doubts(group, config.variables))
+        stored.doubts |= dict.fromkeys(find_doubts(group, config.variables, stations))
         _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored

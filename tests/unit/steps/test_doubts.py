@@ -1,9 +1,12 @@
 """Doubts: each check points at what it is about, with an example, and is silent otherwise."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 
+from daycast.features.amounts import Accumulation
 from daycast.sources.batch import SourceBatch, no_problems
 from daycast.steps.doubts import find_doubts
 from daycast.variables import BUILT_IN
@@ -34,3 +37,158 @@ def test_rows_that_repeat_or_complete_each_other_are_no_conflict() -> None:
 def test_conflicts_between_files_count_and_a_source_says_each_doubt_once() -> None:
     first, second = batch([("A", TEN, 5.0, None)], ("odd",)), batch([("A", TEN, 6.0, None)], ("odd",))
     assert [doubt[:4] for doubt in find_doubts([first, second], BUILT_IN)] == ["odd", "rows"]
+
+
+# Values
+
+
+def series(name: str, values: list[float | None], minutes: int = 60, station: str = "A") -> SourceBatch:
+    """A batch of one station with these values, one after the other."""
+    instants = [TEN + timedelta(minutes=minutes * number) for number in range(len(values))]
+    readings = pl.DataFrame(
+        {"station_id": station, "observed_at": instants, name: pl.Series(values, dtype=pl.Float64, strict=False)}
+    )
+    readings = readings.with_columns(
+        pl.col("observed_at").cast(pl.Datetime("us", "UTC")), pl.col(name).cast(pl.Float64), received_at="observed_at"
+    )
+    return SourceBatch("x.csv", "", readings, readings, no_problems(), complete=True)
+
+
+def doubts_about(name: str, values: list[float | None], minutes: int = 60) -> list[str]:
+    return find_doubts([series(name, values, minutes)], BUILT_IN)
+
+
+@pytest.mark.parametrize("values", [[11, 13, 36], [0, 4, 18, 27, 36, 35], [1, 2, 3, None, 12]])
+def test_directions_that_never_exceed_36_are_pointed_at(values: list[float | None]) -> None:
+    (doubt,) = doubts_about("wind_from_deg", values)
+    assert doubt.startswith("wind_from_deg never exceeds 36")
+    assert doubt.endswith("set factor = 10 on its column")
+
+
+@pytest.mark.parametrize("values", [[10, 20, 30, 20], [11, 13, 37], [11.5, 13, 36], [11, 13, 11, 13], [None, None]])
+def test_a_northerly_wind_is_no_wind_in_tens_of_degrees(values: list[float | None]) -> None:
+    assert doubts_about("wind_from_deg", values) == []
+
+
+def test_three_directions_of_an_hour_prove_nothing() -> None:
+    assert doubts_about("wind_from_deg", [11, 13, 36], minutes=5) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "marker"),
+    [
+        ("air_temperature_c", [14.2, -99, 15.1, 16.0, -99, 17.3, 15.5], "-99"),
+        ("air_temperature_c", [-9.2, -72.8, -3.1, -5.0, -72.8, 1.3], "-72.8"),  # -99 °F, within the limits
+        ("relative_humidity_pct", [80, 999.9, 81, 85, 92, 999.9], "999.9"),
+        ("wind_speed_m_s", [3.1, 99.9, 2.0, 99.9, 0.4, 5.5], "99.9"),
+        ("station_pressure_hpa", [1001, 1003, -9999, 1002.5, -9999, 1004], "-9999"),
+        ("precipitation_mm", [0, 0, 0.4, 99.99, 0, 1.2, 99.99, 0.2, 0], "99.99"),
+        ("wind_from_deg", [120, 999, 240, 300, 999, 60], "999"),
+    ],
+)
+def test_a_value_that_is_repeated_far_from_the_rest_is_pointed_at(
+    name: str, values: list[float | None], marker: str
+) -> None:
+    (doubt,) = doubts_about(name, values)
+    assert doubt.startswith(f"{name} is {marker} in 2 rows, and the rest is ")
+    assert "add it to missing" in doubt
+
+
+def test_two_markers_of_one_column_are_both_found() -> None:
+    doubts = doubts_about("air_temperature_c", [14.2, -99, 15.1, 99.9, -99, 17.3, 99.9, 16.0])
+    assert {doubt.split(" in ")[0] for doubt in doubts} == {"air_temperature_c is 99.9", "air_temperature_c is -99"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("air_temperature_c", [14.2, -40.1, 15.1, 16.0, -40.2, 17.3]),  # never the same value twice
+        ("air_temperature_c", [14.2, 15.1, 15.1, 16.0, 21.0, 21.0]),
+        ("precipitation_mm", [0, 0, 0, 0.2, 0, 0.2, 0, 12.5, 0, 0]),
+        ("relative_humidity_pct", [100, 100, 100, 88, 88, 100, 99, 97]),
+        ("wind_from_deg", [350, 355, 345, 10, 10, 352]),
+        ("air_temperature_c", [5.0, 5.0]),
+    ],
+)
+def test_weather_is_no_missing_marker(name: str, values: list[float | None]) -> None:
+    assert doubts_about(name, values) == []
+
+
+# Counters
+
+
+DAY_COUNTER = [0, 0, 0.2, 0.6, 0.6, 0.6, 0.6, 1.4, 1.4, 1.4, 1.4, 1.4, 0, 0, 0, 0.4, 0.4, 0.4]
+SHOWERS = [0, 0, 0.2, 0.4, 0.2, 0, 0, 0, 1.2, 0.2, 0, 0, 0.2, 0.2, 0, 0, 0, 3.4, 0.6, 0.2, 0, 0, 0]
+DRIZZLE = [0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0, 0.2, 0.2, 0.2, 0, 0, 0.2, 0.2, 0.2, 0.2, 0.2, 0]
+ONSET = [0, 0.2, 0.2, 0.4, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_rain_that_only_rises_stays_or_begins_again_is_pointed_at() -> None:
+    (doubt,) = doubts_about("precipitation_mm", DAY_COUNTER)
+    assert doubt.startswith("precipitation_mm behaves like a counter or a running total")
+    assert "(1 falls in 12 steps; station A from 0.2 at 2025-03-01T12:00Z to 0.6 at 2025-03-01T13:00Z)" in doubt
+    assert 'set cell_method = "counter" or "running_hour"' in doubt
+
+
+def test_a_counter_of_the_year_and_a_total_of_the_hour_are_pointed_at_too() -> None:
+    year = [312.0, 312.0, 312.2, 312.2, 312.8, 312.8, 312.8]
+    hours = [0.2 * minute for _ in range(4) for minute in range(12)]  # rows of 5 minutes
+    assert len(doubts_about("precipitation_mm", year)) == len(doubts_about("precipitation_mm", hours, 5)) == 1
+
+
+def test_a_gust_that_is_the_highest_since_midnight_is_pointed_at() -> None:
+    (doubt,) = doubts_about("wind_gust_m_s", [2, 3, 3, 3, 8, 8, 8, 8, 11, 11, 11, 11, 11, 1, 1, 4, 4, 4])
+    assert doubt.endswith("map the highest value since the row before, or old gusts count again and again")
+
+
+@pytest.mark.parametrize("values", [SHOWERS, DRIZZLE, ONSET, [0] * 20, [0.2] * 20])
+def test_rain_of_each_row_is_no_counter(values: list[float | None]) -> None:
+    assert doubts_about("precipitation_mm", values) == []
+
+
+def test_a_declared_counter_is_not_pointed_at() -> None:
+    declared = {"precipitation_mm": Accumulation("gauge", "counter")}
+    assert find_doubts([replace(series("precipitation_mm", DAY_COUNTER), accumulations=declared)], BUILT_IN) == []
+
+
+# Stations
+
+
+def spellings(came: list[str], known: dict[str, float | None]) -> list[str]:
+    batches = [series("air_temperature_c", [1.0], station=station) for station in came]
+    stations = pl.DataFrame({"station_id": list(known), "latitude": list(known.values())})
+    return find_doubts(batches, BUILT_IN, stations)
+
+
+@pytest.mark.parametrize(
+    ("came", "known", "what"),
+    [
+        (
+            ["5480"],
+            {"05480": 51.0},
+            "stations '05480' and '5480' differ in leading zeros only, and '5480' has no position",
+        ),
+        (["007", "7"], {}, "stations '007' and '7' differ in leading zeros only: if they are one"),
+        (["Roof"], {"roof": None}, "stations 'Roof' and 'roof' differ in case only: if"),
+        (
+            ["Roof 1", "Roof1"],
+            {"Roof1": 1.0},
+            "stations 'Roof 1' and 'Roof1' differ in blanks only, and 'Roof 1' has no",
+        ),
+    ],
+)
+def test_ids_that_differ_in_their_spelling_are_pointed_at(
+    came: list[str], known: dict[str, float | None], what: str
+) -> None:
+    (doubt,) = spellings(came, known)
+    assert doubt.startswith(what)
+
+
+def test_other_ids_are_different_stations_and_known_ones_that_do_not_come_are_left_alone() -> None:
+    assert spellings(["10", "100", "1", "roof"], {"roof-1": 1.0, "010": None, "b": 1.0, "B": 1.0, "2": 1.0})[1:] == []
+    assert spellings(["a"], {"b": 1.0, "B": 1.0}) == []
+    assert spellings(["0", "00"], {})[0].startswith("stations '0' and '00'")
+
+
+def test_the_width_to_set_is_that_of_the_longest() -> None:
+    assert spellings(["5480"], {"05480": 51.0})[0].endswith("if they are one station, set station_width = 5")
