@@ -16,7 +16,7 @@ which help to write a message.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -40,7 +40,14 @@ class ConfigError(DaycastError):
 
 
 class SourceError(DaycastError):
-    """A source cannot be read as configured."""
+    """A source cannot be read as configured.
+
+    `refused` has the reason of each delivery of which nothing, or no more, could be read, by its origin.
+    """
+
+    def __init__(self, message: str = "", refused: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.refused: Mapping[str, str] = refused or {}
 
 
 class ContractError(DaycastError):

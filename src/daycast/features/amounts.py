@@ -100,9 +100,9 @@ def accumulate(rows: pl.DataFrame, held: pl.DataFrame, variable: str, accumulati
     last.
     """
     columns = ["row", *_INSTANT, "received_at", "number"]
-    came = rows.drop_nulls(_INSTANT).rename({variable: "number"}).drop_nulls("number").select(columns)
+    arrived = rows.drop_nulls(_INSTANT).rename({variable: "number"}).drop_nulls("number").select(columns)
     known = held.sort(_INSTANT).with_columns(row=pl.lit(None, pl.UInt32))
-    both = pl.concat([known.select(columns), came]).sort(*_INSTANT, "received_at", "row", nulls_last=False)
+    both = pl.concat([known.select(columns), arrived]).sort(*_INSTANT, "received_at", "row", nulls_last=False)
     latest = both.unique(_INSTANT, keep="last", maintain_order=True)
     latest = latest.with_columns(amounts(latest, accumulation))
     known = known.select(*_INSTANT, amounts(known, accumulation).alias("held_amount"))

@@ -111,8 +111,8 @@ def _stands_apart(value: float, nearest: float, farthest: float, variable: Varia
     """
     if variable.is_outside(value) and not variable.is_outside(nearest):
         return True
-    gap, spread = abs(value - nearest), abs(nearest - farthest)
-    return not variable.circular and gap > max(spread, _FAR * (variable.valid_max - variable.valid_min))
+    gap, range_of_others = abs(value - nearest), abs(nearest - farthest)
+    return not variable.circular and gap > max(range_of_others, _FAR * (variable.valid_max - variable.valid_min))
 
 
 def find_undeclared_counters(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
@@ -153,13 +153,13 @@ def find_spellings(station_ids: pl.Series, stations: pl.DataFrame) -> list[str]:
 
     stations: station_id, latitude of the stations that are known.
     """
-    came = station_ids.drop_nulls().unique()
+    arrived = station_ids.drop_nulls().unique()
     placed = set(stations.drop_nulls("latitude")["station_id"])
-    both = pl.concat([came, stations["station_id"]]).unique().sort()
+    both = pl.concat([arrived, stations["station_id"]]).unique().sort()
     plain = both.str.replace_all(r"\s", "").str.to_lowercase().str.replace(r"^0+(\d)", "$1")
     groups = pl.DataFrame({"id": both, "plain": plain}).group_by("plain").agg("id").filter(pl.col("id").list.len() > 1)
-    came_ids = set(came)
-    return sorted(_describe_spellings(ids, placed) for ids in groups["id"].to_list() if came_ids & set(ids))
+    arrived_ids = set(arrived)
+    return sorted(_describe_spellings(ids, placed) for ids in groups["id"].to_list() if arrived_ids & set(ids))
 
 
 def _describe_spellings(ids: Sequence[str], placed: set[str]) -> str:

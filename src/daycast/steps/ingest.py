@@ -23,7 +23,7 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
 from daycast.steps.doubts import find_doubts
-from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches
+from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
@@ -142,6 +142,9 @@ def ingest_source(
     minutes = settings.ingest.max_minutes if minutes is None else minutes
     with ReadAhead(read, 60 * minutes) as reading:
         stored = _store_groups(settings, reading, make_load_config, progress)
+    if isinstance(reading.error, SourceError) and reading.error.refused:
+        with settings.warehouse.write(now) as con:
+            record_refused(con, reading.error.refused, make_load_config())
     errors = stored.errors + _errors_of_reading(reading, source.name, minutes, nothing_loaded=not stored.records)
     report = lambda done, total: progress(IngestProgress(source.name, stored.rows, done, total))  # noqa: E731
     flagged = make_observations(settings, now, report, map_blocks)

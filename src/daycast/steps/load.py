@@ -19,7 +19,7 @@ from daycast.features.hourly import full_hour_after
 from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.sources.batch import SourceBatch
 from daycast.stations import unplaced_stations
-from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, reject_batch
+from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, make_unread_rows, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
 from daycast.warehouse.forecasts import append_external_forecasts, read_issues_of
@@ -83,8 +83,38 @@ def load_batches(
 def _batch_id(config: LoadConfig, batch: SourceBatch) -> str:
     """A hash of the batch's source, origin and content; an incomplete batch has another id at the next run."""
     held_back = "" if batch.complete else config.until.isoformat()
-    text = f"{config.source}\n{batch.origin}\n{batch.fingerprint}\n{held_back}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _id_of(config.source, batch.origin, batch.fingerprint, held_back)
+
+
+def record_refused(con: duckdb.DuckDBPyConnection, refused: Mapping[str, str], config: LoadConfig) -> None:
+    """Record deliveries that could not be read: why, by origin. They leave a row in `batches` and in `rejected_readings`."""
+    records = [
+        BatchRecord(
+            batch_id=_id_of(config.source, origin, reason),
+            source=config.source,
+            origin=origin,
+            fingerprint=_id_of(reason),
+            complete=False,
+            received_until=config.until,
+            rows_delivered=0,
+            rows_kept=0,
+            rows_repeated=0,
+            rows_revised=0,
+            rows_refused=0,
+            ingested_at=config.now,
+            reason=reason,
+        )
+        for origin, reason in refused.items()
+    ]
+    with transaction(con):
+        append_batches(
+            con, records, None, make_unread_rows({one.batch_id: str(one.reason) for one in records}, config.now)
+        )
+
+
+def _id_of(*parts: str) -> str:
+    """A hash of these texts."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _split_where_overlapping(batches: Mapping[str, SourceBatch]) -> list[Mapping[str, SourceBatch]]:

@@ -104,6 +104,19 @@ def make_rejected_rows(problems: pl.DataFrame, batches: Mapping[str, SourceBatch
     )
 
 
+def make_unread_rows(reasons: Mapping[str, str], now: datetime) -> pl.DataFrame:
+    """A row of `rejected_readings` for each delivery, by batch_id, that has no rows because it could not be read."""
+    return pl.DataFrame({"batch_id": list(reasons), "reason": list(reasons.values())}).select(
+        "batch_id",
+        pl.lit(0, pl.UInt32).alias("row_number"),
+        pl.lit("").alias("column_name"),
+        pl.lit(None, pl.String).alias("value"),
+        "reason",
+        pl.lit("{}").alias("reading"),
+        pl.lit(now).alias("rejected_at"),
+    )
+
+
 def _beyond(variable: Variable) -> pl.Expr:
     """Whether a value is outside the physical limits; null where it is missing."""
     return ~pl.col(variable.name).is_between(variable.valid_min, variable.valid_max)

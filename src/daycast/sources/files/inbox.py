@@ -323,7 +323,7 @@ class Inbox(BaseModel):
     def _read_each(
         self, files: Iterable[InboxFile], batches: Callable[[InboxFile], Iterable[SourceBatch]]
     ) -> Iterator[SourceBatch]:
-        errors: list[SourceError] = []
+        errors: dict[str, SourceError] = {}
         for file in files:
             try:
                 for batch in batches(file):
@@ -331,13 +331,14 @@ class Inbox(BaseModel):
                         yield batch
             except UnfinishedFileError as error:
                 if not file.may_be_unfinished():
-                    errors.append(error)
+                    errors[file.origin] = error
             except SourceError as error:
                 if stamp_of(file.path) is not None:
-                    errors.append(error)
+                    errors[file.origin] = error
         if errors:
-            others = f" (and {len(errors) - 1} more files cannot be read)" if errors[1:] else ""
-            raise SourceError(f"{errors[0]}{others}")
+            reasons = {origin: str(error) for origin, error in errors.items()}
+            others = f" (and {len(reasons) - 1} more files cannot be read)" if len(reasons) > 1 else ""
+            raise SourceError(f"{next(iter(reasons.values()))}{others}", reasons)
 
     @property
     def _only_settled(self) -> bool:
