@@ -17,8 +17,8 @@ class Variable:
     unit: str
     valid_min: float  # in `unit`; a reading below is an error, not weather
     valid_max: float  # in `unit`; a reading above is an error, not weather
-    cell_method: Literal["point", "sum", "maximum"] = (
-        "point"  # CF: the value at the hour, or the sum or maximum of the hour that ends there
+    cell_method: Literal["point", "sum", "mean", "maximum"] = (
+        "point"  # CF: the value at the hour, or the sum, mean or maximum of the hour that ends there
     )
     circular: bool = False  # a direction: 359° and 1° are neighbours
     target: bool = True  # False: an input of the model that is not forecast

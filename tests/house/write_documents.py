@@ -500,6 +500,7 @@ def _variables() -> Iterator[str]:
     methods = {
         "point": "at the hour",
         "sum": "total of the hour ending there",
+        "mean": "mean of the hour ending there",
         "maximum": "highest of the hour ending there",
     }
     yield listed(

@@ -19,9 +19,9 @@ def full_hour_after(instant: pl.Expr) -> pl.Expr:
 def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) -> pl.DataFrame:
     """The versions of each station's hourly values that could be believed over time, from all readings of those hours.
 
-    Hour h uses the readings observed in (h - 1 h, h]: the last one (cell method point), their sum, or their maximum. Of several
-    readings of one instant the one received last counts, for each variable separately; a missing value never replaces a value.
-    A gap stays missing.
+    Hour h uses the readings observed in (h - 1 h, h]: the last one (cell method point), their sum, their mean, or their maximum.
+    Of several readings of one instant the one received last counts, for each variable separately; a missing value never replaces
+    a value. A gap stays missing.
 
     readings: station_id, observed_at, received_at, row_number, and a column for each variable.
     Returns station_id, observed_at (the hour), known_from, known_until (null: still believed), and the variables. A version uses
@@ -67,6 +67,8 @@ def _cell_method(variable: Variable) -> pl.Expr:
         return value.last()
     if variable.cell_method == "maximum":
         return value.max()
+    if variable.cell_method == "mean":
+        return value.mean()
     return pl.when(value.len() > 0).then(value.sum())
 
 

@@ -74,9 +74,15 @@ class DeclaredVariable(Section):
     valid_min: float
     valid_max: float
     label: str = ""
-    cell_method: Literal["point", "sum", "maximum"] = "point"
+    cell_method: Literal["point", "sum", "mean", "maximum"] = "point"
     circular: bool = False
     target: bool = True
+
+    @model_validator(mode="after")
+    def _validate_mean(self) -> "DeclaredVariable":
+        if self.circular and self.cell_method == "mean":
+            raise ValueError('a direction has no mean: write cell_method = "point"')
+        return self
 
 
 class IngestSettings(Section):

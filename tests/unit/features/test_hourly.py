@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from daycast.features.deduplicate import deduplicate
 from daycast.features.hourly import full_hour_after, make_hourly_versions
 from daycast.times import HOUR, UTC_TIME
-from daycast.variables import BUILT_IN
+from daycast.variables import BUILT_IN, Variable
 
 START = datetime(2026, 2, 1, 10, tzinfo=UTC)
 WARMTH, RAIN = "air_temperature_c", "precipitation_mm"
@@ -65,6 +65,12 @@ def test_a_reading_stands_for_the_full_hour_at_or_after_it(stamp: datetime, hour
 
 def test_an_instant_is_the_last_of_the_hour_and_a_sum_is_its_total() -> None:
     assert versions((20, 70, 1.0, 0.5), (40, 70, 2.0, 0.25), (60, 70, 3.0, 1.0)) == [(1, 70, None, 3.0, 1.75)]
+
+
+def test_radiation_is_the_mean_of_the_hour() -> None:
+    sun = readings((20, 70, 100.0, None), (40, 70, 400.0, None), (60, 70, None, 0.5)).rename({WARMTH: "radiation_w_m2"})
+    radiation = Variable("radiation_w_m2", "radiation", "W/m²", 0.0, 1500.0, cell_method="mean")
+    assert make_hourly_versions(sun.drop(RAIN), [radiation])["radiation_w_m2"].to_list() == [250.0]
 
 
 def test_a_gust_is_the_highest_of_the_hour() -> None:

@@ -49,6 +49,10 @@ def test_paths_are_relative_to_the_file_wherever_it_is_read_from(write, tmp_path
         ("[ingest]\nrefuse_above = 2", r"ingest\.refuse_above: .*1.*2"),
         ("[retrain]\nevery = 'weekly'", "'weekly' is no duration"),
         ("sources = []", "there is no source"),
+        (
+            "[variables.d_deg]\nunit = '°'\nvalid_min = 0\nvalid_max = 1\ncircular = true\ncell_method = 'mean'",
+            "no mean",
+        ),
         ("[variables.air_temperature_c]\nunit = 'K'\nvalid_min = 0\nvalid_max = 1", "air_temperature_c.*built in"),
         ("[model]\ntargets = ['air_temperatur_c']", "air_temperatur_c.*air_temperature_c"),
         ("[model\n", "not valid TOML"),
