@@ -4,7 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from daycast.errors import SourceError
+from daycast.errors import SourceError, listed
 from daycast.sources.batch import SourceBatch, problems_frame
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.noaa.station_years import (
@@ -106,6 +106,7 @@ class NoaaArchive(BaseModel):
     reader_version: ClassVar[int]  # raise it if equal files and settings give other readings: they are ingested again
     file_name: ClassVar[re.Pattern[str]]  # has the groups station and year
     station_form: ClassVar[re.Pattern[str]]
+    ended: ClassVar[str]  # what a station may mean whose files have stopped, and the way on
 
     name: str
     folder: str | None = None  # relative to the configuration's; its subfolders are searched too
@@ -153,12 +154,13 @@ class NoaaArchive(BaseModel):
         Years that ended before `since` or `start` are skipped. If `since` is None, years of an archive that were closed when
         they were last read are skipped too. Raises SourceError for a folder without station-years before any is read. Raises
         SourceError for files that cannot be fetched or read, and for stations that were never found, after all other
-        batches.
+        batches. A station of an archive that has files, and none of the newest year, is a doubt.
         """
         with ExitStack() as opened:
             store = self._store(opened, seen, until, refetch=since is not None)
             errors: list[str] = []
             failed_in_a_row = 0
+            told = set[str]()  # stations whose files have stopped
             for station_year in store.find(self._first_year(since), until.year):
                 try:
                     batch = self._fetch_batch(store, station_year, (since, until), variables)
@@ -170,11 +172,30 @@ class NoaaArchive(BaseModel):
                         break
                     continue
                 if batch is not None:
-                    yield batch
+                    new = {} if told else store.ended()  # one line for the first, and below one for all others
+                    told |= new.keys()
+                    yield replace(batch, doubts=self._doubts(new))
+            if left := {station: line for station, line in store.ended().items() if station not in told}:
+                yield self._note(self._doubts(left), variables)
         errors += [] if (missing := store.describe_missing()) is None else [missing]
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
             raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
+
+    def _doubts(self, ended: Mapping[str, str]) -> tuple[str, ...]:
+        """One line about the stations whose files have stopped: the first in full, the others by name; none if there are none."""
+        if not ended:
+            return ()
+        (_, line), *others = ended.items()
+        likewise = f"; likewise {listed([station for station, _ in others])}" if others else ""
+        return (f"{line}{likewise}: {self.ended}",)
+
+    def _note(self, doubts: tuple[str, ...], variables: Mapping[str, Variable]) -> SourceBatch:
+        """A batch without rows that carries doubts."""
+        note = StationYear("", None, f"{self.name}: files that have stopped")
+        span = Span(None, datetime.max.replace(tzinfo=UTC), None, self.reporting_delay)
+        fingerprint = f"ended {sha256(repr(doubts).encode()).hexdigest()[:16]}"
+        return replace(make_batch(no_reports(), note, fingerprint, span, variables), doubts=doubts)
 
     @abstractmethod
     def address(self, station: str, year: int) -> str:

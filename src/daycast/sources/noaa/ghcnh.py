@@ -104,6 +104,7 @@ class GhcnhSource(NoaaArchive):
         r"GHCNh_(?P<station>[A-Za-z0-9_-]{11})_(?P<year>\d{4}|por)\.psv(\.gz)?"
     )
     station_form: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_-]{11}")
+    ended: ClassVar[str] = "the station seems to have closed, or to report under another name: see NOAA's station list"
 
     kind: Literal["ghcnh"] = "ghcnh"
     archive: str = ARCHIVE

@@ -134,6 +134,7 @@ class IsdLiteSource(NoaaArchive):
     reader_version: ClassVar[int] = 1
     file_name: ClassVar[re.Pattern[str]] = re.compile(r"(?P<station>[A-Z0-9]\d{5}-\d{5})-(?P<year>\d{4})(\.gz)?")
     station_form: ClassVar[re.Pattern[str]] = re.compile(r"[A-Z0-9]\d{5}-\d{5}")
+    ended: ClassVar[str] = 'ISD-Lite seems to have ended; kind = "ghcnh" takes its place, with the station\'s GHCN name'
 
     kind: Literal["isd_lite"] = "isd_lite"
     archive: str = ARCHIVE

@@ -79,6 +79,9 @@ class StationYearStore(Protocol):
     def describe_missing(self) -> str | None:
         """A line about what was never found, valid after all were fetched; None if everything was found."""
 
+    def ended(self) -> dict[str, str]:
+        """The stations, found so far, that have files and none of the newest year; with a line about each that says so."""
+
 
 def read_lines(content: bytes, origin: str) -> pl.Series:
     """The lines of a text, plain or gzip, without line breaks and blank lines, as a series called "line".
@@ -170,11 +173,16 @@ class FolderStore:
         """The configured stations that have no file."""
         return f"no file in {self.folder.resolve()} belongs to {listed(self._missing)}" if self._missing else None
 
+    def ended(self) -> dict[str, str]:
+        """None: whoever filled the folder knows what is in it."""
+        return {}
+
 
 # NOAA appends to a year's file daily and has the last reports within days. Anything later is a correction, which
 # `daycast ingest --since` asks for.
 CLOSED_AFTER = timedelta(weeks=6)  # after the end of the year
 RETRY_ABSENT_AFTER = timedelta(weeks=1)  # an absent year is asked for again after this
+_FIRST_FILE_AFTER = timedelta(weeks=2)  # of a year: a file that is not there by then is missed
 _HASH = "sha256:"  # begins the name of a version if the server gives none
 _UNCHANGED, _ABSENT = "unchanged", "absent"  # responses without a file; part of fingerprints
 
@@ -221,16 +229,24 @@ class ArchiveStore:
         self._known = _known(seen)
         self._years = range(0)
         self._years_without_file: Counter[str] = Counter()  # by station
+        self._absent = set[StationYear]()  # that the server has not, and never had
+        self._newest_year: dict[str, int] = {}  # of which there is a file, by station
 
     def find(self, first: int | None, last: int) -> list[StationYear]:
-        """Every year of every station that may have news. `first` is required, because nothing tells when a station began."""
+        """Every year of every station that may have news, the newest year of each station first.
+
+        `first` is required, because nothing tells when a station began.
+        """
         assert first is not None  # noqa: S101 (the settings demand it)
         self._years = range(first, last + 1)
         station_years = [
             StationYear(station, year, self._address(station, year))
             for station in self._stations
-            for year in self._years
+            for year in reversed(self._years)
         ]
+        for station_year in station_years:
+            if self._known_of(station_year).versions:
+                self._note_file(station_year)
         due = [station_year for station_year in station_years if self._refetch or not self._is_done_with(station_year)]
         self._years_without_file = Counter(station_year.station for station_year in station_years) - Counter(
             station_year.station for station_year in due
@@ -244,7 +260,10 @@ class ArchiveStore:
         body = self._client.get_bytes(station_year.origin, validator=newest, missing_ok=True)
         if body is None:
             self._years_without_file[station_year.station] += 1
+            if not known:
+                self._absent.add(station_year)
             return self._fetched(station_year, None, _UNCHANGED if known else _ABSENT, "-")
+        self._note_file(station_year)
         name = body.validator or _HASH + sha256(body.content).hexdigest()
         if name in (version.name for version in known):
             return self._fetched(station_year, None, _UNCHANGED, "-")
@@ -262,6 +281,21 @@ class ArchiveStore:
             return None
         example = self._address(never[0], self._years[-1])
         return f"the archive has no file of {listed(never)} since {self._years[0]}, for example at {example}"
+
+    def ended(self) -> dict[str, str]:
+        """The stations that have files, and none of the newest year though one can be expected; with a line about each."""
+        year = self._years[-1] if self._years else 0
+        if not year or self._now < datetime(year, 1, 1, tzinfo=UTC) + _FIRST_FILE_AFTER:
+            return {}
+        return {
+            station: f"the archive has nothing of {station} for {year} ({origin}, 404), although it has its {newest}"
+            for station, origin in ((one.station, one.origin) for one in self._absent if one.year == year)
+            if (newest := self._newest_year.get(station)) is not None
+        }
+
+    def _note_file(self, station_year: StationYear) -> None:
+        station, year = station_year.station, station_year.year or 0
+        self._newest_year[station] = max(self._newest_year.get(station, year), year)
 
     def _known_of(self, station_year: StationYear) -> _Known:
         return self._known.get((station_year.origin, self._read_as), _Known())

@@ -62,8 +62,14 @@ _TIME = "time"
 
 
 def read_locations(response: Any, places: Sequence[Place]) -> list[Mapping[str, Any]]:
-    """The response for each place, in order. Raises SourceError if places are missing, added or in another order."""
+    """The response for each place, in order.
+
+    Raises SourceError if it is an error, which comes with status 200 too, or if places are missing, added or in another order.
+    """
     locations = response if isinstance(response, list) else [response]
+    for location in locations:
+        if isinstance(location, dict) and location.get("error"):
+            raise SourceError(f"answers with an error: {_reason(location)}")
     if len(locations) != len(places):
         raise SourceError(f"answers for {len(locations)} locations instead of {len(places)}")
     for index, location in enumerate(locations):
@@ -74,6 +80,13 @@ def read_locations(response: Any, places: Sequence[Place]) -> list[Mapping[str, 
         if location.get("utc_offset_seconds", 0) != 0:
             raise SourceError(f"answers in time zone {location.get('timezone')!r} though GMT was asked for")
     return locations
+
+
+def _reason(location: Mapping[str, Any]) -> str:
+    """What an error object says, in one line."""
+    error = location.get("error")
+    reason = location.get("reason") or (error if isinstance(error, str) else None) or "it gives no reason"
+    return " ".join(str(reason).split())[:300]
 
 
 def read_units(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -29,8 +29,9 @@ def read_collection(
 ) -> Iterator[list[Entity]]:
     """Yield the entities of each page of the collection at `url`; only GETs are sent, and only to the host of `url`.
 
-    Raises SourceError for a response that is no page, a next link that leads to another host or back to an earlier page, a
-    page that repeats the one before, and a collection of more than `max_pages` pages.
+    A next link to the same collection below another service root, as servers behind a proxy write it, is followed at the
+    root of `url`. Raises SourceError for a response that is no page, a next link that leads to anything else on another host
+    or back to an earlier page, a page that repeats the one before, and a collection of more than `max_pages` pages.
     """
     link: str | None = url
     visited, previous = {url}, None
@@ -40,7 +41,7 @@ def read_collection(
         if entities and entities == previous:
             raise SourceError(f"{url}: the server sends the same page over and over, so it cannot be read to its end")
         yield entities
-        link, params, previous = _next_link(page, link or url), None, entities
+        link, params, previous = _next_link(page, link or url, url), None, entities
         if link is None:
             return
         if link in visited:
@@ -67,8 +68,8 @@ def _entities(page: Any, url: str) -> list[Entity]:
     return entities
 
 
-def _next_link(page: Entity, url: str) -> str | None:
-    """The absolute address of the next page; None on the last page."""
+def _next_link(page: Entity, url: str, collection: str) -> str | None:
+    """The absolute address of the page after the one at `url`, on the host of `collection`; None on the last page."""
     given = page.get("@iot.nextLink")
     if given is None:
         return None
@@ -77,16 +78,26 @@ def _next_link(page: Entity, url: str) -> str | None:
         is_ours = _host(link) == _host(url)
     except ValueError as error:
         raise SourceError(f"{_shown(url)}: its next page has an invalid address ({error})") from None
-    if not is_ours:
+    if is_ours:
+        return link
+    if _below_root(link) != _below_root(collection):
         raise SourceError(
-            f"{_shown(url)}: its next page is at {_shown(link)}, on another host; set url to the root that the server uses"
+            f"{_shown(url)}: its next page is at {_shown(link)}, on another host and not of this collection, so it is not "
+            "asked for; set url to the root that the server uses, or have the server's owner set its service root"
         )
-    return link
+    return f"{collection}?{urlsplit(link).query}"
 
 
 def _host(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
+
+
+def _below_root(url: str) -> str:
+    """The path of a collection below its service root, which ends in /v1.1; the whole path if it has no such root."""
+    path = unquote(urlsplit(url).path)
+    _, found, below = path.partition("/v1.1/")
+    return below if found else path
 
 
 def _shown(url: str) -> str:

@@ -282,8 +282,8 @@ def test_years_from_start_to_until_are_asked_for_and_a_missing_one_is_skipped():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         [batch] = read(archive_source(server.url), until=IN_2024)
         assert [request.path for request in server.requests] == [
+            "/isd-lite/2024/010010-99999-2024.gz",  # the newest year tells whether the archive goes on
             "/isd-lite/2023/010010-99999-2023.gz",
-            "/isd-lite/2024/010010-99999-2024.gz",
         ]
     assert batch.origin == f"{server.url}/isd-lite/2024/{NAME}.gz"
     assert batch.readings["air_temperature_c"].to_list() == [7.9, -1.1]
@@ -293,7 +293,7 @@ def test_years_that_ended_before_since_are_not_asked_for():
     with serve(only_2024(lambda _: Answer(body=FILE))) as server:
         read(archive_source(server.url), since=datetime(2024, 1, 1, 0, 30, tzinfo=UTC), until=IN_2024)
         # half an hour into the year, the last report of the year before has just come in: an hour late
-        assert [request.path[10:14] for request in server.requests] == ["2023", "2024"]
+        assert [request.path[10:14] for request in server.requests] == ["2024", "2023"]
         read(archive_source(server.url), since=datetime(2024, 1, 1, 1, tzinfo=UTC), until=IN_2024)
         assert [request.path[10:14] for request in server.requests[2:]] == ["2024"]
 
@@ -310,7 +310,7 @@ def test_a_known_version_is_asked_for_by_its_name_and_304_brings_nothing(name, v
     with serve(only_2024(answer)) as server:
         [batch] = read(archive_source(server.url), until=IN_2024)
         assert read(archive_source(server.url), until=IN_2024, seen={batch.fingerprint}) == []
-        assert server.requests[-1].headers[condition] == value
+        assert server.requests[2].headers[condition] == value
 
 
 def test_the_newest_of_many_known_versions_is_asked_for():
@@ -343,15 +343,13 @@ def test_years_that_were_closed_when_they_were_read_are_not_asked_for_again():
 
     with serve(answer) as server:
         source, seen = archive_source(server.url, start="2021-01-01"), set()
-        assert asked_of(server, source, datetime(2024, 1, 20, tzinfo=UTC), seen) == ["2021", "2022", "2023", "2024"]
-        assert asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen) == [
-            "2023",
-            "2024",
-        ]  # late reports may come
-        assert asked_of(server, source, datetime(2024, 3, 1, tzinfo=UTC), seen) == ["2023", "2024"]
+        assert asked_of(server, source, datetime(2024, 1, 20, tzinfo=UTC), seen) == ["2024", "2023", "2022", "2021"]
+        late = asked_of(server, source, datetime(2024, 1, 21, tzinfo=UTC), seen)
+        assert late == ["2024", "2023"]  # late reports may come
+        assert asked_of(server, source, datetime(2024, 3, 1, tzinfo=UTC), seen) == ["2024", "2023"]
         assert asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen) == ["2024"]
         again = asked_of(server, source, datetime(2024, 3, 2, tzinfo=UTC), seen, since=datetime(2022, 6, 1, tzinfo=UTC))
-        assert again == ["2022", "2023", "2024"]  # as `daycast ingest --since` wants it
+        assert again == ["2024", "2023", "2022"]  # as `daycast ingest --since` wants it
 
 
 def test_what_a_run_with_a_clock_that_was_years_ahead_learned_of_a_year_does_not_close_it():
@@ -381,7 +379,7 @@ def test_a_past_year_that_is_not_there_is_asked_for_again_after_a_week():
         assert [note.readings.height for note in notes] == [0, 0]  # of 2022 and 2023; this year may begin any day
         assert ask(7) == ["2024"]
         there.append(Answer(body=text(MIDNIGHT.replace("2024", "2022"))))
-        assert ask(8) == ["2022", "2023", "2024"]
+        assert ask(8) == ["2024", "2023", "2022"]
         assert ask(9) == ["2024"]
 
 
@@ -443,6 +441,55 @@ def test_a_station_of_which_the_archive_never_had_anything_is_named():
     with serve(lambda _: Answer(status=404)) as server:
         moved = {text.replace(text.split("/isd-lite")[0], server.url) for text in gone}
         assert read(archive_source(server.url), until=IN_2024, seen=moved) == []  # it had something once
+
+
+def only_before(year: int) -> Callable[[Request], Answer]:
+    """An archive that has every station's files up to the year before, and then nothing."""
+
+    def answer(request: Request) -> Answer:
+        of = request.path[10:14]
+        if int(of) >= year:
+            return Answer(status=404)
+        return Answer(body=text(MIDNIGHT.replace("2024", of)), headers={"ETag": f'"{of}"'})
+
+    return answer
+
+
+def doubts_of(source: IsdLiteSource, until: datetime, seen: set[str]) -> list[str]:
+    """The doubts of a run, and in `seen` what was learned."""
+    batches = list(source.fetch(None, until, BUILT_IN, seen))
+    seen |= {batch.fingerprint for batch in batches if batch.complete}
+    return [doubt for batch in batches for doubt in batch.doubts]
+
+
+def test_an_archive_that_has_stopped_is_pointed_at_in_every_run_with_the_first_rows_already():
+    with serve(only_before(2024)) as server:
+        source, seen = archive_source(server.url, start="2022-01-01"), set()
+        first = next(iter(source.fetch(None, IN_2024, BUILT_IN, ())))
+        [doubt] = first.doubts
+        assert first.readings.height == 1
+        assert f"nothing of 010010-99999 for 2024 ({server.url}/isd-lite/2024/{NAME}.gz, 404)" in doubt
+        assert "has its 2023" in doubt
+        assert 'kind = "ghcnh" takes its place' in doubt
+        for day in (1, 2, 9):
+            assert doubts_of(source, datetime(2024, 6, day, tzinfo=UTC), seen) == [doubt]
+
+
+def test_stations_that_have_stopped_share_a_line_after_the_first():
+    names = ["010010-99999", "010020-99999", "010030-99999"]
+    with serve(only_before(2024)) as server:
+        doubts = doubts_of(archive_source(server.url, stations=names, start="2023-01-01"), IN_2024, set())
+    assert ["010010-99999 for 2024" in doubts[0], "010020-99999 for 2024" in doubts[1]] == [True, True]
+    assert "likewise 010030-99999: " in doubts[1]
+    assert len(doubts) == 2
+
+
+def test_of_years_that_cannot_be_there_yet_and_of_stations_that_go_on_nothing_is_said():
+    with serve(only_before(2024)) as server:
+        source = archive_source(server.url, start="2023-01-01")
+        assert doubts_of(source, datetime(2024, 1, 10, tzinfo=UTC), set()) == []
+        assert doubts_of(source, datetime(2023, 12, 31, tzinfo=UTC), set()) == []
+        assert len(doubts_of(source, datetime(2024, 1, 20, tzinfo=UTC), set())) == 1
 
 
 def test_a_dead_archive_is_not_asked_for_every_station_year():

@@ -77,6 +77,25 @@ def values(batch: SourceBatch) -> list[tuple]:
     return batch.readings.select(columns).rows()
 
 
+REFUSED = {"error": True, "reason": "Something went\n wrong."}
+
+
+@pytest.mark.parametrize(
+    ("answer", "stations", "reason"),
+    [
+        (REFUSED, [ZURICH], "Something went wrong."),
+        (REFUSED, [ZURICH, SYDNEY], "Something went wrong."),
+        ([location(hours([1.0], [1.0])), REFUSED | {"location_id": 1}], [ZURICH, SYDNEY], "Something went wrong."),
+        ({"error": "limit reached"}, [ZURICH], "limit reached"),
+        ({"error": True}, [ZURICH], "it gives no reason"),
+    ],
+)
+def test_an_error_that_comes_with_status_200_is_told_with_its_reason(answer, stations, reason):
+    with serve(lambda _: body(answer)) as server, pytest.raises(SourceError, match="answers with an error: ") as error:
+        fetch(source(server.url, stations=stations, start=date(2024, 3, 31), reporting_delay="0s"), utc(2024, 3, 31, 3))
+    assert str(error.value).endswith(reason)
+
+
 # one answer, by hand
 
 

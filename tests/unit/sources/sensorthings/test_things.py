@@ -44,14 +44,38 @@ def test_a_collection_without_end_is_given_up():
 
 
 @pytest.mark.parametrize(
-    "link", ["http://sensors.example/v1.1/Things?a=secret", "//evil.example/Things", "https://sensors.example:8443/"]
+    "link",
+    [
+        "http://sensors.example/v1.1/Datastreams?a=secret",
+        "//evil.example/Things",
+        "https://sensors.example:8443/",
+        "http://localhost:8080/FROST-Server/v1.1/Things(1)/Things?$skip=1",
+        "http://localhost:8080/FROST-Server/v1.0/Things?$skip=1",
+    ],
 )
-def test_another_scheme_host_or_port_is_not_followed(link):
+def test_another_collection_or_path_below_another_scheme_host_or_port_is_not_followed(link):
     astray = Pages(2, lambda _: link)
     with pytest.raises(SourceError, match="on another host") as caught:
         list(read_collection(astray, "https://sensors.example/v1.1/Things"))
     assert len(astray.asked) == 1
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://sensors.example/v1.1/Things", "http://localhost:8080/FROST-Server/v1.1/Things?$skip=1"),
+        ("https://sensors.example/v1.1/Things", "http://sensors.example/v1.1/Things?$skip=1"),
+        (
+            "https://sensors.example/a/v1.1/Datastreams('b%2Fc')/Observations",
+            "//10.0.0.7:8080/v1.1/Datastreams(%27b%2Fc%27)/Observations?$skip=1",
+        ),
+    ],
+)
+def test_the_same_collection_below_another_root_is_asked_for_at_ours(url, link):
+    pages = Pages(2, lambda _: link)
+    assert len(list(read_collection(pages, url, {"$top": "1"}))) == 2
+    assert pages.asked == [(url, {"$top": "1"}), (f"{url}?$skip=1", None)]
 
 
 @pytest.mark.parametrize(
