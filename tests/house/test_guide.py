@@ -123,7 +123,7 @@ def test_without_a_topic_the_topics_are_listed(capsys: pytest.CaptureFixture[str
 def test_an_unknown_topic_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"^the guide has no topic 'qualty' \(did you mean 'quality'\?\)$"):
         run_guide("qualty")
-    with pytest.raises(ConfigError, match="'xyz': there are sources, quality"):
+    with pytest.raises(ConfigError, match="'xyz': there are sources, databases, quality"):
         run_guide("xyz")
 
 

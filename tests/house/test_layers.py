@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "daycast"
 LAYERS = [  # lowest first; a module may import from its own folder and from the layers below
     {"redact", "loopback", "interrupt"},
     {"errors"},
-    {"times", "variables", "stations", "files"},
+    {"times", "variables", "stations", "files", "duckdb_extensions"},
     {"quality", "features", "model", "evaluation"},
     {"sources", "warehouse", "report"},
     {"settings"},
@@ -31,9 +31,11 @@ OWNERS = {
         "warehouse",
         "steps",
         "sources",
+        "duckdb_extensions",
     },  # steps hand connections on, for annotations; the source sql asks with it
     "httpx": {"sources"},
     "fastexcel": {"sources"},
+    "paho": {"sources"},
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},

@@ -11,6 +11,7 @@ from daycast.errors import ConfigError, did_you_mean
 
 ORDER = (
     "sources",
+    "databases",
     "quality",
     "model",
     "forecasts",

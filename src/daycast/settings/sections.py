@@ -26,6 +26,7 @@ from daycast.evaluation.significance import LEAST_DAYS
 from daycast.model.config import OLD_NAMES
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.parquet import ParquetSource
+from daycast.sources.mqtt.source import MqttSource
 from daycast.sources.noaa.ghcnh import GhcnhSource
 from daycast.sources.noaa.isd_lite import IsdLiteSource
 from daycast.sources.open_meteo.source import OpenMeteoSource
@@ -205,6 +206,7 @@ SourceSettings = Annotated[
     | IsdLiteSource
     | GhcnhSource
     | OpenMeteoSource
-    | SensorThingsSource,
+    | SensorThingsSource
+    | MqttSource,
     Field(discriminator="kind"),
 ]

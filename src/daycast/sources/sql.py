@@ -1,4 +1,4 @@
-"""The source of kind "sql": readings from a query of DuckDB files, PostgreSQL servers, or any file that DuckDB reads.
+"""The source of kind "sql": readings from a query of DuckDB and SQLite files, PostgreSQL and MySQL servers, or other files.
 
 Order: what a query may be (`validate_query`), the databases it reads, attached read-only (`open_databases`), and the source.
 """
@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from daycast.duckdb_extensions import load_extension
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch, find_stop, fingerprint
 from daycast.sources.tables.columns import declared_units, keys_if_unset
@@ -75,18 +77,26 @@ def _statements(query: str) -> list[duckdb.Statement]:
 
 
 class Attachment(BaseModel):
-    """A database: either a DuckDB file, or the environment variable that holds the address of a PostgreSQL database."""
+    """A database: a DuckDB or SQLite file, or the environment variable that holds the address of a server's database."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str | None = None  # relative to the configuration's folder
     postgres_env: VariableName | None = None  # holds libpq's connection string or URI, which is never shown
+    mysql_env: VariableName | None = (
+        None  # of MySQL or MariaDB: mysql://user:password@host/database, which is never shown
+    )
 
     @model_validator(mode="after")
     def _validate_one(self) -> "Attachment":
-        if (self.file is None) == (self.postgres_env is None):
-            raise ValueError("give exactly one of file and postgres_env")
+        if len([one for one in (self.file, self.postgres_env, self.mysql_env) if one is not None]) != 1:
+            raise ValueError("give exactly one of file, postgres_env and mysql_env")
         return self
+
+    @property
+    def env(self) -> str | None:
+        """The environment variable that holds the address; None for a file."""
+        return self.postgres_env or self.mysql_env
 
 
 def file_if_bare(value: Any) -> Any:
@@ -111,13 +121,14 @@ def open_databases(
             if attachment.file is not None:
                 _attach_file(con, alias, folder / Path(attachment.file).expanduser(), where)
             else:
-                _attach_postgres(con, alias, _secret(attachment.postgres_env or "", environment, where), where)
+                server = _POSTGRES if attachment.postgres_env else _MYSQL
+                _attach_server(con, alias, server, _secret(attachment.env or "", environment, where), where)
         yield con
 
 
 def secrets_of(attach: Mapping[str, Attachment], environment: Mapping[str, str]) -> list[str]:
     """The texts that no error message may show."""
-    names = (attachment.postgres_env for attachment in attach.values() if attachment.postgres_env)
+    names = (attachment.env for attachment in attach.values() if attachment.env)
     return [environment[name] for name in names if environment.get(name)]
 
 
@@ -129,34 +140,71 @@ def _secret(variable: str, environment: Mapping[str, str], where: str) -> str:
     return environment[variable]
 
 
+_SQLITE = b"SQLite format 3\0"  # begins every file of SQLite: https://www.sqlite.org/fileformat.html, section 1.3
+
+
 def _attach_file(con: duckdb.DuckDBPyConnection, alias: str, path: Path, where: str) -> None:
     if not path.is_file():
         raise SourceError(f"{where} is the file {path}, which does not exist")
     try:
-        con.execute(f'attach {_quoted(str(path))} as "{alias}" (read_only)')
+        with path.open("rb") as file:
+            is_sqlite = file.read(len(_SQLITE)) == _SQLITE
+    except OSError as error:
+        raise SourceError(f"{where} cannot be read: {error.strerror}: {path}") from None
+    if is_sqlite:
+        _load(con, "sqlite_scanner", where)
+    try:
+        con.execute(f'attach {_quoted(str(path))} as "{alias}" ({"type sqlite, " if is_sqlite else ""}read_only)')
     except duckdb.Error as error:
         raise SourceError(f"{where} cannot be read: {first_line(str(error))}") from None
 
 
-def _attach_postgres(con: duckdb.DuckDBPyConnection, alias: str, address: str, where: str) -> None:
+@dataclass(frozen=True)
+class _Server:
+    """A kind of database server, as DuckDB attaches it."""
+
+    kind: str
+    extension: str
+    form: str  # of an address
+    settings: str = ""
+
+
+_POSTGRES = _Server("postgres", "postgres_scanner", "postgresql://user:password@host:port/database")
+_MYSQL = _Server(
+    "mysql",
+    "mysql_scanner",
+    "mysql://user:password@host:port/database",
+    "set mysql_session_time_zone = '+00:00'",  # else TIMESTAMP columns come in the server's own zone, without saying so
+)
+
+
+def _attach_server(con: duckdb.DuckDBPyConnection, alias: str, server: _Server, address: str, where: str) -> None:
+    _load(con, server.extension, where)
+    con.execute(server.settings)
     try:
-        con.execute("load postgres")
-    except duckdb.Error:
-        install = "python -c \"import duckdb; duckdb.sql('install postgres')\""
-        raise SourceError(f"{where} needs DuckDB's extension postgres, which is not installed: run {install}") from None
-    try:
-        con.execute(f'attach {_quoted(address)} as "{alias}" (type postgres, read_only)')
+        con.execute(f'attach {_quoted(address)} as "{alias}" (type {server.kind}, read_only)')
     except duckdb.Error as error:
-        raise SourceError(f"{where} cannot be reached: {_reason(str(error), address)}") from None
+        reason = _reason(str(error), address) or f"its address is not understood; write {server.form}"
+        raise SourceError(f"{where} cannot be reached: {reason}") from None
+
+
+def _load(con: duckdb.DuckDBPyConnection, extension: str, where: str) -> None:
+    try:
+        load_extension(con, extension)
+    except duckdb.Error:
+        install = "pip install 'daycast[databases]'"
+        raise SourceError(f"{where} needs DuckDB's extension {extension}, which is not installed: {install}") from None
 
 
 def _reason(message: str, address: str) -> str:
-    """Why PostgreSQL was not reached: what follows the address, which DuckDB repeats in its message.
+    """Why a server was not reached: what follows the address, which DuckDB repeats in its message; empty if nothing does.
 
-    Quoted parts are left out: they may be pieces of the address, and of the password if the address is malformed.
+    Quoted parts are left out, and the host that MySQL adds: they may be pieces of the address, and of the password if the
+    address is malformed.
     """
     _, found, reason = message.rpartition(address)
-    return re.sub(r'"[^"]*"', '"…"', first_line(reason.lstrip('": \n'))) if found else "no reason is given"
+    told = first_line(reason.lstrip('": \n')).partition(". Attempted host: ")[0]
+    return re.sub(r"(?<!\w)'.*'", "'…'", re.sub(r'"[^"]*"', '"…"', told)) if found else ""
 
 
 def _quoted(text: str) -> str:

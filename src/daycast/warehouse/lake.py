@@ -8,11 +8,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
 
 import duckdb
 
+from daycast.duckdb_extensions import load_extension
 from daycast.errors import WarehouseError
 from daycast.warehouse.object_storage import is_on_object_storage, object_storage
 from daycast.warehouse.statements import literal
@@ -67,12 +66,9 @@ def is_lake(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _load(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Load a DuckDB extension from its Python package if installed, else from DuckDB's own folder; never from the network."""
-    package = find_spec(f"duckdb_extension_{name}")
-    folders = [] if package is None else list(package.submodule_search_locations or ())
-    files = [Path(folder) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension" for folder in folders]
+    """Load a DuckDB extension, never from the network. Raises WarehouseError if it is not installed."""
     try:
-        con.execute(f"load {next((literal(str(file)) for file in files if file.is_file()), name)}")
+        load_extension(con, name)
     except duckdb.Error:
         raise WarehouseError(
             f"warehouse.lake needs DuckDB's extension {name} for version {duckdb.__version__}: pip install 'daycast[lake]'"

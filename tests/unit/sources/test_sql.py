@@ -1,8 +1,11 @@
 import os
+import sqlite3
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -10,6 +13,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from daycast import duckdb_extensions
 from daycast.errors import ConfigError, SourceError
 from daycast.sources import sql
 from daycast.sources.batch import READING_KEYS, SourceBatch
@@ -20,6 +24,9 @@ FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 MIDNIGHT = datetime(2024, 1, 1, tzinfo=UTC)
 SECRET = "s3cr3t"  # noqa: S105 of no server
 HOURS = "select timestamptz '2024-01-01' + i * interval 1 hour as seen, i as t from range({}) as hours(i) order by i"
+WITH_SQLITE = pytest.mark.skipif(
+    find_spec("duckdb_extension_sqlite_scanner") is None, reason="pip install 'daycast[databases]'"
+)
 MINIMAL = {
     "name": "plant",
     "station": {"constant": "plant"},
@@ -355,14 +362,66 @@ def test_a_variable_that_holds_no_address_is_named(tmp_path):
         fetch(tmp_path, "from p.log", attach={"p": {"postgres_env": "PLANT_DSN"}})
 
 
-def test_without_the_extension_postgres_the_error_tells_how_to_install_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("setting", "extension"),
+    [("postgres_env", "postgres_scanner"), ("mysql_env", "mysql_scanner"), ("file", "sqlite_scanner")],
+)
+def test_without_an_extension_the_error_tells_how_to_install_it(tmp_path, monkeypatch, setting, extension):
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(duckdb_extensions, "find_spec", lambda _: None)
+    with closing(sqlite3.connect(tmp_path / "PLANT_DSN")) as con:
+        con.execute("create table log (id integer)")
     address = {"PLANT_DSN": f"host=127.0.0.1 password={SECRET}"}
-    with pytest.raises(
-        SourceError, match=r"needs DuckDB's extension postgres.*run python -c .*install postgres"
-    ) as caught:
-        fetch(tmp_path, "from p.log", environment=address, attach={"p": {"postgres_env": "PLANT_DSN"}})
+    with pytest.raises(SourceError, match=rf"needs DuckDB's extension {extension}.*'daycast\[databases\]'") as caught:
+        fetch(tmp_path, "from p.log", environment=address, attach={"p": {setting: "PLANT_DSN"}})
     assert SECRET not in str(caught.value)
+
+
+def weewx(folder: Path, *rows: tuple[float | None, ...]) -> Path:
+    """A database as WeeWX makes it, with some of its columns: dateTime, usUnits, interval, outTemp, rain."""
+    path = folder / "weewx.sdb"
+    with closing(sqlite3.connect(path)) as con, con:
+        columns = "`interval` INTEGER NOT NULL, `outTemp` REAL, `rain` REAL"
+        con.execute(
+            f"create table archive (`dateTime` INTEGER NOT NULL PRIMARY KEY, `usUnits` INTEGER NOT NULL, {columns})"
+        )
+        con.executemany("insert into archive values (?, ?, ?, ?, ?)", rows)
+    return path
+
+
+ARCHIVE = "select *, 'roof' as site, to_timestamp(dateTime) as seen from w.archive"
+
+
+@WITH_SQLITE
+def test_a_file_of_sqlite_is_recognised_read_and_cannot_be_written(tmp_path):
+    weewx(tmp_path, (1_767_225_600, 17, 5, 3.5, 0.2), (1_767_225_900, 17, 5, None, 0.0))
+    columns = {"air_temperature_c": "outTemp", "precipitation_mm": "rain"}
+    table = {"attach": {"w": "weewx.sdb"}, "station": {"column": "site"}, "time": "seen", "columns": columns}
+    where = "where dateTime > epoch($since)::bigint and dateTime <= epoch($until)::bigint order by seen"
+    [batch] = fetch(tmp_path, f"{ARCHIVE} {where}", **table)
+    assert batch.readings.select("station_id", "observed_at", *columns).rows() == [
+        ("roof", datetime(2026, 1, 1, tzinfo=UTC), 3.5, 0.2),
+        ("roof", datetime(2026, 1, 1, 0, 5, tzinfo=UTC), None, 0.0),
+    ]
+    attached = {"w": sql.Attachment(file="weewx.sdb")}
+    with sql.open_databases(attached, tmp_path, {}, "roof") as con, pytest.raises(duckdb.Error, match="read-only"):
+        con.execute("delete from w.archive")
+
+
+@WITH_SQLITE
+def test_sqlite_is_read_while_its_owner_has_a_write_under_way(tmp_path):
+    path = weewx(tmp_path, (1_767_225_600, 17, 5, 3.5, 0.2))
+    with closing(sqlite3.connect(path, isolation_level=None)) as owner:
+        owner.execute("pragma journal_mode = wal")
+        owner.execute("begin immediate")
+        owner.execute("insert into archive values (1767225900, 17, 5, 99.0, 0.0)")
+        table = {
+            "attach": {"w": "weewx.sdb"},
+            "station": {"column": "site"},
+            "time": "seen",
+            "columns": {"air_temperature_c": "outTemp"},
+        }
+        assert values(fetch(tmp_path, ARCHIVE, **table)) == [3.5]
 
 
 @pytest.mark.parametrize(
@@ -376,7 +435,11 @@ def test_without_the_extension_postgres_the_error_tells_how_to_install_it(tmp_pa
             'IO Error: Unable to connect to Postgres at "{}": missing "=" after "s3cr3t" in connection info string\n',
             'missing "…" after "…" in connection info string',
         ),
-        ("IO Error: s3cr3t went wrong", "no reason is given"),
+        (  # and with MariaDB 10.11
+            "IO Error: Failed to connect to MySQL database with parameters \"{}\": Unknown host 's3cr3t'. Attempted host: s3cr3t",
+            "Unknown host '…'",
+        ),
+        ("IO Error: s3cr3t went wrong", ""),
     ],
 )
 def test_no_part_of_an_address_is_shown_when_a_server_cannot_be_reached(answer, shown):
@@ -395,8 +458,8 @@ def test_no_address_is_shown_when_a_query_fails(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"attach": {"p": {}}}, "exactly one of file and postgres_env"),
-        ({"attach": {"p": {"file": "a", "postgres_env": "B"}}}, "exactly one of file and postgres_env"),
+        ({"attach": {"p": {}}}, "exactly one of file, postgres_env and mysql_env"),
+        ({"attach": {"p": {"file": "a", "postgres_env": "B"}}}, "exactly one of file, postgres_env and mysql_env"),
         ({"attach": {'p" (x': "a"}}, "attach"),
         ({"station": {"file_name": "(.+)"}}, "station.file_name needs files"),
         ({"look_back": "soon"}, "'soon' is no duration"),
