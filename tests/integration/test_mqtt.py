@@ -10,6 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -220,3 +225,30 @@ def test_a_broker_that_is_not_there_is_named(broker, tmp_path):
     with pytest.raises(SourceError, match=f"the broker localhost:{broker.port} cannot be reached: Connection refused"):
         ingest(configured(tmp_path, broker))
     assert broker.start()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of localhost that is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, NOON - timedelta(days=9000), NOON + timedelta(days=9000)
+    )
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    plain = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(key.private_bytes(*plain))
+    (folder / "cert.pem").write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_with_tls_the_broker_must_show_a_certificate_that_is_trusted(tmp_path):
+    cert, key = certificate(tmp_path)
+    with mosquitto(tmp_path / "broker", *OPEN, f"certfile {cert}", f"keyfile {key}") as broker:
+        assert ingest(configured(tmp_path, broker, listen="1s", tls={"ca_file": "cert.pem"})).delivered == 0
+        with pytest.raises(SourceError, match="its certificate is not trusted: self"):
+            ingest(configured(tmp_path, broker, tls=True))
+        with pytest.raises(SourceError, match=f"localhost:{broker.port} (has ended the connection|cannot be reached)"):
+            ingest(configured(tmp_path, broker))
+    with pytest.raises(SourceError, match="the files of tls cannot be used: No such file or directory"):
+        ingest(configured(tmp_path, broker, tls={"ca_file": "missing.pem"}))
