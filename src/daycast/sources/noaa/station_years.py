@@ -229,7 +229,7 @@ class ArchiveStore:
         self._known = _known(seen)
         self._years = range(0)
         self._years_without_file: Counter[str] = Counter()  # by station
-        self._absent = set[StationYear]()  # that the server has not, and never had
+        self._absent: list[StationYear] = []  # that the server has not, and never had
         self._newest_year: dict[str, int] = {}  # of which there is a file, by station
 
     def find(self, first: int | None, last: int) -> list[StationYear]:
@@ -261,7 +261,7 @@ class ArchiveStore:
         if body is None:
             self._years_without_file[station_year.station] += 1
             if not known:
-                self._absent.add(station_year)
+                self._absent.append(station_year)
             return self._fetched(station_year, None, _UNCHANGED if known else _ABSENT, "-")
         self._note_file(station_year)
         name = body.validator or _HASH + sha256(body.content).hexdigest()
