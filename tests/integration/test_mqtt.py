@@ -166,7 +166,7 @@ def test_a_load_that_is_refused_whole_stays_with_the_broker_until_the_settings_a
     with pytest.raises(ContractError, match="20 of 20 rows"):
         ingest(settings)
     mended = configured(tmp_path, broker, listen="3s", missing=[f"{number} degrees" for number in range(19)])
-    assert ingest(mended).refused == 1
+    assert ingest(mended).bad_values == 1
 
 
 def test_a_broker_that_forgot_the_session_and_messages_that_it_does_not_keep_are_pointed_at(broker, tmp_path):

@@ -203,6 +203,7 @@ class Read:
     readings: pl.DataFrame  # READING_KEYS and a column for each variable, and `number` of the message
     raw: pl.DataFrame  # topic and payload
     problems: list[Problem]
+    bad_values: list[Problem]
     waits: pl.Series
     doubts: list[str]
 
@@ -222,17 +223,15 @@ def read_messages(
     late = (table["observed_at"] > timing.until).fill_null(value=False)
     waiting, table = table.filter(late), table.filter(~late)
     values = table.select(reader.value() for reader in readers)
-    problems = list(_problems(rule, table, readers, timing))
+    problems, bad_values = list(_problems(rule, table, readers, timing)), list(_bad_values(table, readers))
     kept = values.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-    for problem in problems:
+    for problem in [*problems, *bad_values]:
         kept |= problem.where
     return Read(
         readings=table.select("number", *READING_KEYS).hstack(values).filter(kept),
         raw=table.select("topic", "payload").filter(kept),
-        problems=[
-            replace(one, where=one.where.filter(kept), value=one.value.filter(kept), reason=_of(kept, one.reason))
-            for one in problems
-        ],
+        problems=[_of(kept, one) for one in problems],
+        bad_values=[_of(kept, one) for one in bad_values],
         waits=waiting["number"],
         doubts=[*_doubt_waiting(rule, waiting), *_doubt_arrival(rule, table), *_doubt_empty(rule, table, kept)],
     )
@@ -256,8 +255,10 @@ def _take_apart(
     )
 
 
-def _of(kept: pl.Series, reason: str | pl.Series) -> str | pl.Series:
-    return reason if isinstance(reason, str) else reason.filter(kept)
+def _of(kept: pl.Series, problem: Problem) -> Problem:
+    """The problem of the rows that are kept."""
+    reason = problem.reason if isinstance(problem.reason, str) else problem.reason.filter(kept)
+    return replace(problem, where=problem.where.filter(kept), value=problem.value.filter(kept), reason=reason)
 
 
 def _station(rule: MessageRule, at: Callable[[str], pl.Expr]) -> pl.Expr:
@@ -293,6 +294,10 @@ def _problems(
         told = pl.when(table["said"].is_null()).then(pl.lit("no time")).when(beyond).then(pl.lit(BEYOND_CALENDAR))
         reason = table.select(told.otherwise(pl.lit(form)).alias("reason")).to_series()
         yield Problem(rule.stamp.path, says & table["observed_at"].is_null(), table["said"], reason)
+
+
+def _bad_values(table: pl.DataFrame, readers: Sequence[PayloadReader]) -> Iterator[Problem]:
+    """The values that cannot be read."""
     for reader in readers:
         unreadable = table.select(reader.unreadable()).to_series()
         yield Problem(reader.said.path, unreadable, table[reader.given], reader.reason)

@@ -18,9 +18,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from daycast.errors import ConfigError
 from daycast.loopback import is_loopback
-from daycast.sources.batch import READING_KEYS, SourceBatch, find_stop, no_problems, problems_frame
+from daycast.sources.batch import READING_KEYS, Problem, SourceBatch, find_stop, no_problems, problems_frame
 from daycast.sources.files.station_list import StationList
-from daycast.sources.mqtt.messages import MessageRule, PayloadReader, Read, Timing, read_messages, readers_of
+from daycast.sources.mqtt.messages import (
+    MessageRule,
+    PayloadReader,
+    PayloadValue,
+    Read,
+    Timing,
+    read_messages,
+    readers_of,
+)
 from daycast.sources.tables.short_forms import Duration, VariableName, list_if_bare, shown_name
 from daycast.sources.tables.times import WallClocks, validate_timezone
 from daycast.stations import STATION_SCHEMA
@@ -104,6 +112,11 @@ class MqttSource(BaseModel):
         if self.password_env is not None and self.username_env is None:
             raise ValueError("password_env needs username_env")
         return self
+
+    @property
+    def columns(self) -> Mapping[str, PayloadValue]:
+        """Where each variable is, of all rules."""
+        return {name: value for rule in self.messages for name, value in rule.columns.items()}
 
     def fetch(
         self,
@@ -216,7 +229,8 @@ class _Run:
             fingerprint=self._fingerprint(table, first),
             readings=self._readings(read),
             raw=pl.concat([one.raw for one in read]),
-            problems=_problems_of(read),
+            problems=_below_each_other(read, [one.problems for one in read]),
+            bad_values=_below_each_other(read, [one.bad_values for one in read]),
             complete=True,  # what waits is delivered again, whatever is known of this batch
             receipt="assumed",
             waiting=len(waits),
@@ -271,13 +285,12 @@ class _Run:
                 yield _NOT_KEPT.format(rule.topic)
 
 
-def _problems_of(read: Sequence[Read]) -> pl.DataFrame:
-    """The problems of all rules; their rows stand one below the other."""
+def _below_each_other(read: Sequence[Read], problems: Sequence[Sequence[Problem]]) -> pl.DataFrame:
+    """The problems of all rules as one frame; their rows stand one below the other."""
     frames, before = [no_problems()], 0
-    for one in read:
-        frames.append(
-            problems_frame(one.problems).with_columns(row_number=(pl.col("row_number") + before).cast(pl.UInt32))
-        )
+    for one, of_rule in zip(read, problems, strict=True):
+        numbers = (pl.col("row_number") + before).cast(pl.UInt32)
+        frames.append(problems_frame(of_rule).with_columns(row_number=numbers))
         before += one.readings.height
     return pl.concat(frames)
 

@@ -39,7 +39,7 @@ def rows(of: Read) -> list[tuple]:
 
 
 def reasons(of: Read) -> list[tuple]:
-    return problems_frame(of.problems).rows()
+    return problems_frame([*of.problems, *of.bad_values]).rows()
 
 
 def test_an_uplink_of_the_things_stack():

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from daycast.errors import ConfigError
+from daycast.settings import Settings
 from daycast.sources.batch import SourceBatch
 from daycast.sources.mqtt.messages import readers_of
 from daycast.sources.mqtt.source import MqttSource, _Run, _stored_last
@@ -59,7 +60,8 @@ def test_messages_of_all_rules_are_rows_of_one_batch_that_is_confirmed_once_it_w
     )
     assert temperatures(batch) == [20.5, None, None, None]
     assert batch.readings["relative_humidity_pct"].to_list() == [None, None, 50.0, None]
-    assert [(row, value) for row, _, value, _ in batch.problems.rows()] == [(1, "warm"), (3, "wet")]
+    assert [(row, value) for row, _, value, _ in batch.problems.rows()] == [(1, "warm")]
+    assert [(row, value) for row, _, value, _ in batch.bad_values.rows()] == [(3, "wet")]
     assert batch.raw["payload"].to_list()[:2] == ["20.5", "warm"]
     assert (batch.complete, batch.waiting, confirmed, this.unconfirmed) == (True, 1, [], {1})
     batch.finish()
@@ -144,3 +146,9 @@ def test_user_and_password_come_from_the_environment_and_are_not_shown():
     assert "sesame" not in repr(broker)
     with pytest.raises(ConfigError, match="environment variable MQTT_USER is not set"):
         source(username_env="MQTT_USER").fetch(None, NOON, BUILT_IN, ())
+
+
+def test_a_variable_that_only_a_message_has_is_one_of_the_network():
+    rule = BARE | {"columns": {"altimeter_setting_hpa": {"path": "$", "unit": "inHg"}}}
+    table = {"kind": "mqtt", "name": "garden", "messages": [TIMED, rule]}
+    assert "altimeter_setting_hpa" in Settings.model_validate({"sources": [table]}).glossary
