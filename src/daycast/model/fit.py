@@ -322,12 +322,13 @@ def choose_variables(
     rows: pl.DataFrame | pl.LazyFrame, glossary: Mapping[str, Variable], config: ModelConfig
 ) -> tuple[list[Variable], list[Variable]]:
     """The targets, and the other variables that the model reads: all that have values in the training rows, unless the
-    configuration names some.
+    configuration names some. Values that are no longer believed, such as those of a stuck sensor, are none.
 
     Raises ConfigError if a named variable has no value, NotEnoughDataError if no target has any.
     """
     valid = rows.lazy().collect_schema().names()
-    counted = rows.lazy().select(pl.col(name).count() for name in glossary if name in valid)
+    believed = rows.lazy().filter(pl.col("known_until").is_null()) if "known_until" in valid else rows.lazy()
+    counted = believed.select(pl.col(name).count() for name in glossary if name in valid)
     counts = counted.collect(engine="streaming").row(0, named=True)
     reported = [glossary[name] for name, count in counts.items() if count]
     for key, names in (("targets", config.targets), ("inputs", config.inputs)):

@@ -179,6 +179,14 @@ def test_every_target_with_a_value_is_forecast_and_everything_with_a_value_is_re
     assert names() == (["air_temperature_c", "dew_point_c"], ["wind_from_deg"])
 
 
+def test_a_variable_all_of_whose_values_were_doubted_later_is_neither_forecast_nor_read():
+    later = datetime(2026, 6, 2, tzinfo=UTC)
+    rows = ROWS.with_columns(known_until=pl.Series([None, later], dtype=pl.Datetime("us", "UTC")))
+    targets, others = choose_variables(rows, BUILT_IN, ModelConfig())
+    assert [variable.name for variable in targets] == ["air_temperature_c"]
+    assert [variable.name for variable in others] == ["wind_from_deg"]
+
+
 def test_targets_that_are_named_are_forecast_and_the_others_still_read():
     assert names(targets=("dew_point_c",)) == (["dew_point_c"], ["air_temperature_c", "wind_from_deg"])
 
