@@ -1,4 +1,4 @@
--- What sources delivered: batches, readings, rejections, stations and watermarks.
+-- What sources delivered: batches, readings, rejections, stations, watermarks and tolerances.
 
 -- name: delete_batches
 delete from batches
@@ -20,6 +20,10 @@ where list_contains($batch_ids::varchar[], batch_id);
 -- name: delete_stations
 delete from stations
 where station_id in (select station_id from listed);
+
+-- name: delete_tolerance
+delete from tolerances
+where source = $source;
 
 -- name: delete_watermark
 delete from watermarks
@@ -54,6 +58,10 @@ select
     number
 from numbers;
 
+-- name: insert_tolerance
+insert into tolerances
+values ($source, $tolerance_s);
+
 -- name: insert_unlisted_stations
 insert into stations by name
 select * from unlisted
@@ -68,6 +76,13 @@ select batch_id
 from batches
 where source = $source
     and reason is null;
+
+-- name: select_batch_tolerances
+select
+    batches.batch_id,
+    tolerances.tolerance_s
+from batches
+join tolerances using (source);
 
 -- name: select_clock_suspects
 select
@@ -91,6 +106,18 @@ join ranges
 where counters.source = $source
     and counters.counter = $counter
     and counters.variable = $variable;
+
+-- name: select_just_past_the_hour
+-- The readings of $source that are stamped up to $within_s after a full hour.
+select
+    readings.station_id,
+    readings.observed_at,
+    readings.received_at
+from readings
+join batches using (batch_id)
+where batches.source = $source
+    and readings.observed_at > date_trunc('hour', readings.observed_at)
+    and readings.observed_at <= date_trunc('hour', readings.observed_at) + to_seconds($within_s);
 
 -- name: select_last_batches
 select
@@ -138,6 +165,11 @@ select distinct fingerprint
 from batches
 where source = $source
     and complete;
+
+-- name: select_tolerance
+select tolerance_s
+from tolerances
+where source = $source;
 
 -- name: select_watermark
 select received_until

@@ -60,6 +60,7 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "watermarks",
         "migrations",
         "stale_hours",
+        "tolerances",
         "neighbours",
         "month_statistics",
         "calibrations",

@@ -43,6 +43,7 @@ TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
     (r"complete", True),
     (r"since|until|as_of|at|now|earliest|latest|\w+_(at|until|from)", NOW),
+    (r"\w+_s", 5.0),
     (r"\w+", "text"),
 ]
 

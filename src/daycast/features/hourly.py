@@ -16,6 +16,12 @@ def full_hour_after(instant: pl.Expr) -> pl.Expr:
     return (instant + HOUR - pl.duration(microseconds=1)).dt.truncate("1h")
 
 
+def is_just_past_the_hour(instant: pl.Expr, tolerance: pl.Expr) -> pl.Expr:
+    """Whether `instant` is later than a full hour, by at most `tolerance`: such a reading counts for that hour."""
+    past = instant - instant.dt.truncate("1h")
+    return (past > pl.duration()) & (past <= tolerance)
+
+
 def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) -> pl.DataFrame:
     """The versions of each station's hourly values that could be believed over time, from all readings of those hours.
 
@@ -23,16 +29,19 @@ def make_hourly_versions(readings: pl.DataFrame, variables: Iterable[Variable]) 
     Of several readings of one instant the one received last counts, for each variable separately; a missing value never replaces
     a value. A gap stays missing.
 
-    readings: station_id, observed_at, received_at, row_number, and a column for each variable.
+    readings: station_id, observed_at, received_at, row_number, and a column for each variable; and `tolerance_s`, if a reading
+    may be stamped that long after the full hour that it counts for.
     Returns station_id, observed_at (the hour), known_from, known_until (null: still believed), and the variables. A version uses
     what was received by its known_from, and starts no earlier than its hour ends. The result depends on the readings alone, not
     on the order or the pieces in which they were ingested.
     """
     variables = list(variables)
     names = [variable.name for variable in variables]
+    tolerance_s = pl.col("tolerance_s") if "tolerance_s" in readings.columns else pl.lit(0.0)
+    tolerance = pl.duration(microseconds=(tolerance_s * 1e6).cast(pl.Int64))
     stamped = readings.select(
         "station_id",
-        full_hour_after(pl.col("observed_at")).alias("hour"),
+        full_hour_after(pl.col("observed_at") - tolerance).alias("hour"),
         "observed_at",
         "received_at",
         "row_number",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import polars as pl
@@ -100,6 +100,8 @@ class SourceBatch:
     `fingerprint` identifies the content and how it was read. A complete batch with a known fingerprint brings nothing new.
     `readings` has READING_KEYS and a Float64 column for each variable, in daycast's units, null where missing. If the rows
     are an external forecast, it has EXTERNAL_FORECAST_KEYS instead.
+    A column `later_at` says which other instant a row may stand for, because its local time came twice when clocks were set
+    back and nothing in the source tells which is meant; observed_at is the earlier one.
     `raw` has the same rows in the same order as the source wrote them, in any columns. A rejected row is kept in this form.
     `problems` (PROBLEM_SCHEMA) says what could not be read. These rows are rejected, whatever else they hold.
     `bad_values` (PROBLEM_SCHEMA) are values that could not be read and are null in `readings`; their rows are not rejected.
@@ -110,6 +112,7 @@ class SourceBatch:
     `left_out` counts rows of the source that are about nothing the network reads, and are not in the batch.
     `doubts` are what the source finds odd about the rows though they can be read: one line each, what was seen with an example,
     and what to set. They are shown, and change nothing.
+    `tolerance` is how long after a full hour a reading may be stamped and still count for it; None if the source cannot say.
     `finish` is called after the batch was committed, for example to move a file away.
     `accumulations` names the variables whose numbers in `readings` are no amounts since the row before, and what they are.
     """
@@ -124,6 +127,7 @@ class SourceBatch:
     waiting: int = 0
     left_out: int = 0
     doubts: tuple[str, ...] = ()
+    tolerance: timedelta | None = None
     finish: Callable[[], None] = do_nothing
     bad_values: pl.DataFrame = field(default_factory=no_problems)
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)

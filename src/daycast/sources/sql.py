@@ -32,8 +32,9 @@ from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch, find_stop, fingerprint
 from daycast.sources.tables.columns import declared_units, keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
-from daycast.sources.tables.times import WallClocks, earlier
+from daycast.sources.tables.times import earlier
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
+from daycast.sources.tables.wall_clock import WallClocks
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY
 from daycast.variables import Variable
@@ -216,7 +217,7 @@ _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exce
 _READER_VERSION = 1  # raise it if equal rows and settings give other readings: they are ingested again
 # $since at the first ingest: before all measured weather, and in the range of nanosecond timestamps
 _EARLIEST_SINCE = datetime(1800, 1, 1, tzinfo=UTC)
-_NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list"}
+_NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list", "tolerance"}
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -307,6 +308,8 @@ class SqlSource(TypedTable):
                 receipt="stated" if self.received else "assumed",
                 waiting=rows.waiting,
                 accumulations=self.accumulations(variables),
+                doubts=rows.doubts,
+                tolerance=self.tolerance,
             )
 
     def _chunks(self, since: datetime, until: datetime) -> Iterator[tuple[int, pl.DataFrame]]:

@@ -11,9 +11,17 @@ import polars as pl
 
 from daycast.features.deduplicate import KEY
 from daycast.sources.batch import SourceBatch
+from daycast.times import HOUR
 from daycast.variables import Variable
 
 _SHOWN = 3  # values of an example
+_NEAR, _FEW, _NEARLY_ALL = (
+    timedelta(minutes=1),
+    3,
+    0.8,
+)  # stamps around full hours: how near, how many, at which share of hours
+_MINUTES_APART = timedelta(minutes=5)  # stamps that come more often fall near full hours anyway
+_TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60)
 
 
 def find_doubts(
@@ -24,15 +32,22 @@ def find_doubts(
     stations: those that are known, listed or stored (station_id, latitude); None if they are not to be compared.
     """
     own = [doubt for batch in batches for doubt in batch.doubts]
-    frames = [batch.readings for batch in batches if not batch.is_forecast and len(batch.readings)]
+    frames = [
+        batch.readings.with_columns(tolerance=pl.lit(batch.tolerance, pl.Duration("us")))
+        for batch in batches
+        if not batch.is_forecast and len(batch.readings)
+    ]
     found: list[str] = []
     if frames:
         readings = pl.concat(frames, how="diagonal").drop_nulls(KEY)
+        if "later_at" in readings.columns:  # these may be told apart by what is known, or are refused
+            readings = readings.filter(pl.col("later_at").is_null())
         counted = {name for batch in batches for name in batch.accumulations}
         read = {name: variable for name, variable in variables.items() if name in readings.columns}
         amounts = {name: variable for name, variable in read.items() if name not in counted}
         found += [doubt for check in _CHECKS for doubt in check(readings, read)]
         found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
+        found += find_scatter(readings)
         found += [] if stations is None else find_spellings(readings["station_id"], stations)
     return list(dict.fromkeys([*own, *found]))
 
@@ -209,6 +224,40 @@ def _describe_spellings(ids: Sequence[str], placed: set[str]) -> str:
 def _example(rows: pl.DataFrame, name: str) -> str:
     first = rows.sort("observed_at").row(0, named=True)
     return f"station {first['station_id']}, {first['observed_at']:%Y-%m-%dT%H:%MZ}, {first[name]:g}"
+
+
+def find_scatter(readings: pl.DataFrame) -> list[str]:
+    """One doubt if a station's hourly readings are stamped seconds past the full hour, so that they count for the next one.
+
+    Nearly every hour of it has a stamp at most a minute from its beginning, and its readings are minutes apart.
+    """
+    near, past = pl.col("near"), pl.col("past")
+    stamps = readings.filter(pl.col("tolerance") == pl.duration()).select(KEY).unique().sort(KEY)
+    stamps = stamps.with_columns(
+        hour=(pl.col("observed_at") + HOUR / 2).dt.truncate("1h"), step=pl.col("observed_at").diff()
+    )
+    stamps = stamps.with_columns(near=pl.col("observed_at") - pl.col("hour")).with_columns(
+        past=pl.when(near.is_between(timedelta(microseconds=1), _NEAR)).then("near")
+    )
+    stations = stamps.group_by("station_id", maintain_order=True).agg(
+        hours=pl.col("hour").n_unique(),
+        near=pl.col("hour").filter(near.abs() <= _NEAR).n_unique(),
+        moved=past.count(),
+        most=past.max(),
+        step=pl.col("step").filter(pl.col("step") > pl.duration()).median(),
+        example=pl.col("observed_at").filter(past.is_not_null()).first(),
+    )
+    suspects = stations.filter(
+        (pl.col("moved") >= _FEW) & (near >= _NEARLY_ALL * pl.col("hours")) & (pl.col("step") >= _MINUTES_APART)
+    )
+    if suspects.is_empty():
+        return []
+    first = suspects.row(0, named=True)
+    least = suspects["most"].max()
+    tolerance = next(span for span in _TOLERANCES_S if timedelta(seconds=span) >= least)  # type: ignore[operator]
+    seen = f"{suspects['moved'].sum():,} readings are stamped seconds past a full hour and count for the next one"
+    example = f"station {first['station_id']}, {first['example']:%Y-%m-%dT%H:%M:%SZ}"
+    return [f'{seen} ({example}): if they belong to the hour that they are near to, set tolerance = "{tolerance}s"']
 
 
 _TENS = 36

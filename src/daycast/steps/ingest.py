@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,11 +19,12 @@ import duckdb
 import polars as pl
 
 from daycast.errors import ConfigError, DaycastError, SourceError, join_errors
+from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
 from daycast.steps.doubts import find_doubts
-from daycast.steps.load import LONGEST_SILENCE, LoadConfig, load_batches, record_refused
+from daycast.steps.load import LONGEST_SILENCE, LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
@@ -54,6 +55,7 @@ class Ingested:
     flagged: Counter[str] = field(default_factory=Counter)  # newly flagged hourly values by check
     stopped_after_min: float | None = None  # the time limit, if it was reached: the rest is left to the next run
     doubts: tuple[str, ...] = ()  # what is odd about the rows, and what to set
+    moved: int = 0  # rows stamped just past a full hour that count for it, by the source's tolerance
 
     def __str__(self) -> str:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
@@ -61,11 +63,12 @@ class Ingested:
         waiting = f", {self.waiting:,} wait: stamped later than now" if self.waiting else ""
         bad = f", {self.bad_values:,} values refused" if self.bad_values else ""
         out = f", {self.left_out:,} rows left out: not mapped" if self.left_out else ""
+        moved = f", {self.moved:,} counted for the full hour just before their stamp" if self.moved else ""
         minutes = self.stopped_after_min
         left = f"; stopped after {minutes:.3g} min ({_LIMIT_KEY}), the rest is left to the next run" if minutes else ""
         return (
             f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
-            f"{self.revised:,} revised), {self.refused:,} refused{bad}{out}{waiting}; {flagged}{left}"
+            f"{self.revised:,} revised), {self.refused:,} refused{bad}{out}{waiting}{moved}; {flagged}{left}"
         )
 
 
@@ -116,6 +119,7 @@ def ingest_source(
     until = until or now
     with settings.warehouse.write(now) as con:
         correct_clock(con, now)
+        adopt_tolerance(con, source.name, getattr(source, "tolerance", timedelta(0)))
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
     start = since or (watermark if source.resumes else None)
@@ -249,6 +253,7 @@ class _Stored:
     waiting: int = 0  # rows
     bad_values: int = 0
     left_out: int = 0  # rows
+    moved: int = 0  # rows
     doubts: dict[str, None] = field(default_factory=dict)  # each once, in order
 
     @property
@@ -275,6 +280,7 @@ def _store_groups(
         stored.waiting += sum(batch.waiting for batch in group)
         stored.left_out += sum(batch.left_out for batch in group)
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
+        stored.moved += sum(_count_moved(batch) for batch in group)
         stored.doubts |= dict.fromkeys(find_doubts(group, config.variables, stations))
         _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
@@ -325,4 +331,13 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         flagged=flagged,
         stopped_after_min=stopped_after_min,
         doubts=tuple(stored.doubts),
+        moved=stored.moved,
     )
+
+
+def _count_moved(batch: SourceBatch) -> int:
+    """The rows that count for a full hour though they are stamped after it."""
+    if not batch.tolerance or batch.is_forecast:
+        return 0
+    is_moved = is_just_past_the_hour(pl.col("observed_at"), pl.lit(batch.tolerance))
+    return int(batch.readings.select(is_moved.sum()).item())

@@ -15,9 +15,11 @@ import polars as pl
 from daycast.errors import ContractError
 from daycast.features.amounts import accumulate
 from daycast.features.deduplicate import KEY, deduplicate
+from daycast.features.doubled_hour import settle_doubled_hours
 from daycast.features.hourly import full_hour_after
 from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.sources.batch import SourceBatch
+from daycast.sources.tables.wall_clock import TOLD_TWICE
 from daycast.stations import unplaced_stations
 from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, make_unread_rows, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
@@ -30,8 +32,11 @@ from daycast.warehouse.readings import (
     append_batches,
     read_batch_ids,
     read_counter,
+    read_just_past_the_hour,
+    read_tolerance,
     upsert_stations,
     write_counter,
+    write_tolerance,
 )
 from daycast.warehouse.warehouse import transaction
 
@@ -118,7 +123,14 @@ def _id_of(*parts: str) -> str:
 
 
 def _split_where_overlapping(batches: Mapping[str, SourceBatch]) -> list[Mapping[str, SourceBatch]]:
-    """The batches in groups that can be stored at once: all together, or one by one if any two overlap."""
+    """The batches in groups that can be stored at once: all together, or one by one if any two overlap.
+
+    Batches with rows that may stand for one of two instants come last, one by one: what is known by then may tell which.
+    """
+    undecided = {batch_id: batch for batch_id, batch in batches.items() if "later_at" in batch.readings.columns}
+    if undecided:
+        decided = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in undecided}
+        return [*_split_where_overlapping(decided), *({batch_id: batch} for batch_id, batch in undecided.items())]
     if _overlap(list(batches.values())):
         return [{batch_id: batch} for batch_id, batch in batches.items()]
     return [batches] if batches else []
@@ -145,8 +157,9 @@ def _store(
     con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig
 ) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id."""
-    rows, changed, counters = _make_amounts(con, _stack_rows(batches, config.variables), batches, config.source)
-    problems = find_problems(rows, batches, config.variables, config.earliest)
+    rows, undecided = _settle_doubled_hours(con, _stack_rows(batches, config.variables), batches, config)
+    rows, changed, counters = _make_amounts(con, rows, batches, config.source)
+    problems = pl.concat([find_problems(rows, batches, config.variables, config.earliest), *undecided])
     rejections = reject_batch(rows, problems, batches, config.variables, config.refuse_above)
     if rejections:
         rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(rejections))) for frame in (rows, problems))
@@ -209,6 +222,37 @@ def _make_amounts(
     return rows, pl.concat(changed), counters
 
 
+def _settle_doubled_hours(
+    con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, batches: Mapping[str, SourceBatch], config: LoadConfig
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The rows with one instant each, and the problems of those for which nothing tells which of two they stand for.
+
+    Numbers of counters tell nothing, because amounts are held of them; and without an instant they make no amount.
+    """
+    if "later_at" not in rows.columns:
+        return rows, []
+    counted = {name for batch in batches.values() for name in batch.accumulations}
+    both = pl.concat([rows, rows.with_columns(observed_at="later_at")]).filter(pl.col("later_at").is_not_null())
+    stated = all(batch.receipt == "stated" for batch in batches.values())
+    compared = [name for name in config.variables if name not in counted]
+    settled, is_open = settle_doubled_hours(rows, _read_held(con, both), compared, stated=stated)
+    kept = settled.drop("later_at").with_columns(pl.when(~is_open).then(name).alias(name) for name in counted)
+    return kept, [_no_instant(settled.filter(is_open))]
+
+
+def _no_instant(rows: pl.DataFrame) -> pl.DataFrame:
+    """The problems of rows that may stand for observed_at or later_at, as `find_problems` gives them."""
+    return rows.select(
+        "row",
+        "batch_id",
+        "row_number",
+        column=pl.lit("observed_at"),
+        value=pl.col("observed_at").dt.strftime("%Y-%m-%dT%H:%MZ or an hour later"),
+        reason=pl.lit(TOLD_TWICE),
+        costs_row=pl.lit(value=True),
+    )
+
+
 def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: LoadConfig) -> datetime:
     """The received_at of corrections whose receipt the source does not state: the clock, within limits.
 
@@ -224,12 +268,16 @@ def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: Loa
 
 
 def _stack_rows(batches: Mapping[str, SourceBatch], variables: Mapping[str, Variable]) -> pl.DataFrame:
-    """All rows of the batches: row (counted over all), batch_id, row_number (within its batch), the keys, every variable."""
+    """All rows of the batches: row (counted over all), batch_id, row_number (within its batch), the keys, every variable.
+
+    And `later_at`, if a batch has it: such a batch stands alone.
+    """
     frames = []
     for batch_id, batch in batches.items():
         absent = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in batch.readings.columns]
         key = _key(batch.readings)
-        readings = batch.readings.with_columns(absent).select(*key, "received_at", *variables)
+        twice = [name for name in ("later_at",) if name in batch.readings.columns]
+        readings = batch.readings.with_columns(absent).select(*key, *twice, "received_at", *variables)
         frames.append(readings.with_row_index("row_number").with_columns(pl.lit(batch_id).alias("batch_id")))
     return pl.concat(frames).with_row_index("row")
 
@@ -299,6 +347,17 @@ def _make_rejected_record(
         ingested_at=config.now,
         reason=str(rejection.error),
     )
+
+
+def adopt_tolerance(con: duckdb.DuckDBPyConnection, source: str, tolerance: timedelta) -> None:
+    """Have the observations made with this tolerance of a source from now on, past hours too if it has another one so far."""
+    before = read_tolerance(con, source)
+    if before == tolerance:
+        return
+    with transaction(con):
+        write_tolerance(con, source, tolerance)
+        moved = read_just_past_the_hour(con, source, max(before, tolerance))
+        mark_stale(con, *stale_ranges(moved))
 
 
 def stale_ranges(new_readings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -34,6 +34,7 @@ from daycast.warehouse.observations import (
     replace_versions,
     settle_stale_hours,
 )
+from daycast.warehouse.readings import read_batch_tolerances
 
 Neighbours = NDArray[np.int32]  # (S, K) positions of the stations' neighbours, see features.neighbours
 
@@ -119,7 +120,7 @@ def _observe_chunk(
     """Compute the observations of one chunk of stale ranges. Returns how many values each check newly flagged."""
     variables, limits = settings.glossary, settings.limits
     rewritten = _widen(chunk, _LOOK_BACK)
-    readings = read_readings_of(con, _ranges_to_read(chunk, stations, neighbours))
+    readings = _with_tolerance(con, read_readings_of(con, _ranges_to_read(chunk, stations, neighbours)))
     context = CheckContext(stations, neighbours, _climatology(con, rewritten, limits), limits)
     block = FlagBlock(rewritten, readings, tuple(variables.values()), context, now)
     # alone, one block is best: with several, each also takes the readings of neighbours in other blocks
@@ -129,6 +130,15 @@ def _observe_chunk(
     changed = replace_versions(con, flagged, rewritten, chunk, _still_pending(chunk, now))
     current = changed.filter(pl.col("known_until").is_null())
     return sum((_count_checks(current[check_column(name)]) for name in variables), Counter())
+
+
+def _with_tolerance(con: duckdb.DuckDBPyConnection, readings: pl.DataFrame) -> pl.DataFrame:
+    """The readings, with the `tolerance_s` of their source if any source has one."""
+    tolerances = read_batch_tolerances(con)
+    if tolerances.is_empty():
+        return readings
+    joined = readings.join(tolerances, on="batch_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("tolerance_s").fill_null(0.0))
 
 
 def _ranges_to_read(chunk: pl.DataFrame, stations: pl.DataFrame, neighbours: Neighbours) -> pl.DataFrame:

@@ -1,11 +1,11 @@
-"""What sources delivered: the tables `readings`, `counters`, `rejected_readings`, `batches`, `stations` and `watermarks`.
+"""What sources delivered: `readings`, `counters`, `rejected_readings`, `batches`, `stations`, `watermarks` and `tolerances`.
 
 Times are UTC. `append_batches` and `upsert_stations` belong into one transaction with `mark_stale` (observations).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
@@ -49,6 +49,29 @@ def write_watermark(con: duckdb.DuckDBPyConnection, source: str, received_until:
     with transaction(con):
         con.execute(statement("delete_watermark"), {"source": source})
         con.execute(statement("insert_watermark"), {"source": source, "received_until": received_until})
+
+
+def read_tolerance(con: duckdb.DuckDBPyConnection, source: str) -> timedelta:
+    """How long after a full hour readings of `source` may be stamped and still count for it, as the observations were made."""
+    frame = read_frame(con, "select_tolerance", source=source)
+    return timedelta(0) if frame.is_empty() else timedelta(seconds=frame.item())
+
+
+def write_tolerance(con: duckdb.DuckDBPyConnection, source: str, tolerance: timedelta) -> None:
+    """Record the tolerance of `source`. Call inside a transaction, together with mark_stale."""
+    con.execute(statement("delete_tolerance"), {"source": source})
+    if tolerance:
+        con.execute(statement("insert_tolerance"), {"source": source, "tolerance_s": tolerance.total_seconds()})
+
+
+def read_just_past_the_hour(con: duckdb.DuckDBPyConnection, source: str, within: timedelta) -> pl.DataFrame:
+    """station_id, observed_at and received_at of the readings of `source` stamped up to `within` after a full hour."""
+    return read_frame(con, "select_just_past_the_hour", source=source, within_s=within.total_seconds())
+
+
+def read_batch_tolerances(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """batch_id, tolerance_s: the batches of the sources that have one."""
+    return read_frame(con, "select_batch_tolerances")
 
 
 def read_fingerprints(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:

@@ -63,6 +63,21 @@ def test_a_reading_stands_for_the_full_hour_at_or_after_it(stamp: datetime, hour
     assert frame.select(full_hour_after(pl.col("at"))).item() == hour
 
 
+def test_a_reading_just_past_the_hour_counts_for_it_within_its_tolerance_and_is_known_from_its_stamp() -> None:
+    seconds = [-3, 4, 3604, 3606, 7200]
+    frame = readings(*((0, 0, float(number), 0.5) for number, _ in enumerate(seconds)))
+    at = pl.Series([START + timedelta(seconds=second) for second in seconds], dtype=UTC_TIME)
+    stamped = frame.with_columns(observed_at=at, received_at=at, tolerance_s=pl.lit(5.0))
+    made = make_hourly_versions(stamped, VARIABLES).filter(pl.col("known_until").is_null())
+    assert made["observed_at"].to_list() == [START, START + HOUR, START + 2 * HOUR]
+    assert made[WARMTH].to_list() == [1.0, 2.0, 4.0]
+    assert made[RAIN].to_list() == [1.0, 0.5, 1.0]
+    assert made["known_from"].to_list() == [at[1], at[2], at[4]]
+    none = make_hourly_versions(stamped.with_columns(tolerance_s=pl.lit(0.0)), VARIABLES)
+    assert_frame_equal(none, make_hourly_versions(stamped.drop("tolerance_s"), VARIABLES))
+    assert START + 2 * HOUR in none["observed_at"].to_list()
+
+
 def test_an_instant_is_the_last_of_the_hour_and_a_sum_is_its_total() -> None:
     assert versions((20, 70, 1.0, 0.5), (40, 70, 2.0, 0.25), (60, 70, 3.0, 1.0)) == [(1, 70, None, 3.0, 1.75)]
 

@@ -14,11 +14,17 @@ from daycast.variables import BUILT_IN
 TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
 
 
-def batch(rows: list[tuple[str, datetime, float | None, float | None]], doubts: tuple[str, ...] = ()) -> SourceBatch:
+def batch(
+    rows: list[tuple[str, datetime, float | None, float | None]],
+    doubts: tuple[str, ...] = (),
+    tolerance: timedelta | None = None,
+) -> SourceBatch:
     names = ["station_id", "observed_at", "air_temperature_c", "precipitation_mm"]
     readings = pl.DataFrame(rows, schema=names, orient="row")
     readings = readings.with_columns(pl.col("observed_at").cast(pl.Datetime("us", "UTC")), received_at="observed_at")
-    return SourceBatch("x.csv", "", readings, readings, no_problems(), complete=True, doubts=doubts)
+    return SourceBatch(
+        "x.csv", "", readings, readings, no_problems(), complete=True, doubts=doubts, tolerance=tolerance
+    )
 
 
 def test_rows_of_one_instant_that_differ_are_pointed_at() -> None:
@@ -192,3 +198,45 @@ def test_other_ids_are_different_stations_and_known_ones_that_do_not_come_are_le
 
 def test_the_width_to_set_is_that_of_the_longest() -> None:
     assert spellings(["5480"], {"05480": 51.0})[0].endswith("if they are one station, set station_width = 5")
+
+
+# Times
+
+
+def stamped(
+    seconds: list[int], step: timedelta = timedelta(hours=1), tolerance: timedelta = timedelta(0)
+) -> SourceBatch:
+    """A reading every `step`, so many seconds after (or before) the time it is due."""
+    rows = [("L", TEN + number * step + timedelta(seconds=late), 1.0, 0.0) for number, late in enumerate(seconds)]
+    return batch(rows, tolerance=tolerance)
+
+
+def test_hourly_stamps_that_scatter_around_the_hour_are_pointed_at() -> None:
+    (doubt,) = find_doubts([stamped([-3, 2, 0, 7, 1, -2, 3, 0])], BUILT_IN)
+    assert doubt.startswith("4 readings are stamped seconds past a full hour")
+    assert "station L, 2025-03-01T11:00:02Z" in doubt
+    assert 'set tolerance = "10s"' in doubt
+
+
+def test_stamps_that_are_always_late_are_pointed_at_too() -> None:
+    (doubt,) = find_doubts([stamped([40] * 6)], BUILT_IN)
+    assert 'set tolerance = "60s"' in doubt
+
+
+def test_full_hours_a_declared_tolerance_and_frequent_readings_are_no_scatter() -> None:
+    assert find_doubts([stamped([0] * 20)], BUILT_IN) == []
+    assert find_doubts([stamped([-30] * 20)], BUILT_IN) == []  # these count for the hour they are near to
+    assert find_doubts([stamped([2] * 20, tolerance=timedelta(seconds=5))], BUILT_IN) == []
+    assert (
+        find_doubts([batch([("L", TEN + timedelta(hours=hour, seconds=2), 1.0, 0.0) for hour in range(9)])], BUILT_IN)
+        == []
+    )
+    assert find_doubts([stamped([3, 8] * 90, timedelta(minutes=1))], BUILT_IN) == []
+    assert find_doubts([stamped([1800, 900, 2400] * 5)], BUILT_IN) == []
+
+
+def test_readings_that_may_stand_for_two_instants_are_no_conflict() -> None:
+    first, second = batch([("A", TEN, 5.0, None)]), batch([("A", TEN, 6.0, None)])
+    later = second.readings.with_columns(later_at=pl.col("observed_at") + timedelta(hours=1))
+    undecided = SourceBatch("y.csv", "", later, later, no_problems(), complete=True)
+    assert find_doubts([first, undecided], BUILT_IN) == []

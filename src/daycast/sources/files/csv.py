@@ -51,26 +51,27 @@ from daycast.sources.tables.columns import (
     units_of,
 )
 from daycast.sources.tables.short_forms import ColumnName, Duration, Words, column_if_bare
-from daycast.sources.tables.times import (
-    TimeColumn,
-    TimeParts,
-    WallClocks,
-    is_beyond_calendar,
-    parse_instant,
-    parse_wall,
-    validate_timezone,
-)
+from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
 from daycast.sources.tables.units import COMPASS, Unit, possible_units
 from daycast.sources.tables.values import RowSelection, ValueReader, strip_missing
+from daycast.sources.tables.wall_clock import (
+    TOLD_TWICE,
+    WallClocks,
+    follows_clock_changes,
+    sequence_of,
+    validate_timezone,
+)
 from daycast.stations import STATION_SCHEMA
-from daycast.times import BEYOND_CALENDAR
 from daycast.variables import Variable
 
 _READER_VERSION = 1  # raise it if equal files and settings give other readings: they are ingested again
 
 
 def _time_tag(value: Any) -> str:
-    return "text" if isinstance(value, TimeColumn) or (isinstance(value, dict) and "column" in value) else "parts"
+    is_text = isinstance(value, TimeColumn) or (
+        isinstance(value, dict) and not value.keys().isdisjoint({"column", "columns"})
+    )
+    return "text" if is_text else "parts"
 
 
 _STACKED = "station"  # the column of stations of a table that was stacked
@@ -135,6 +136,7 @@ class CsvSource(Inbox, Layout):
     missing: Words = ()  # markers besides the empty field
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times without an offset
     reporting_delay: Duration = timedelta(0)
+    tolerance: Tolerance = timedelta(0)
     station: Annotated[StationKey | None, BeforeValidator(column_if_bare)] = None  # not given if `wide` is
     station_width: StationWidth | None = None  # digits of station ids that are whole numbers, here and in station_list
     time: Time
@@ -185,7 +187,9 @@ class CsvSource(Inbox, Layout):
             clocks = WallClocks(self.timezone)
             for chunk in read_chunks(stream, survey, self, self._needed, file.origin, copies):
                 make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
-                yield FileChunk(f"line {chunk.first_line:,}", chunk.last, make_batch, self.timezone != "UTC")
+                yield FileChunk(
+                    f"line {chunk.first_line:,}", chunk.last, make_batch, follows_clock_changes(self.timezone)
+                )
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
 
@@ -265,11 +269,12 @@ class CsvSource(Inbox, Layout):
         survey: Survey,
     ) -> SourceBatch:
         table, left_out = self._unfolded(chunk.table)
-        keys = self._keys(table, file.path.name, clocks)
-        received = keys["received_at"]
+        keys = self._keys(table, file.path.name, clocks, span[1])
+        received, stamps = keys["received_at"], "issued_at" if self.forecast else "observed_at"
         held_back = (received > span[1]).fill_null(value=False)
         old = (received <= span[0]).fill_null(value=False) if span[0] else held_back
-        waiting = int((held_back & (keys["issued_at" if self.forecast else "observed_at"] > span[1])).sum())
+        waiting = int((held_back & (keys[stamps] > span[1])).sum())
+        doubts = () if self.forecast else doubt_stamps(keys["text"], keys[stamps], span[1], self.time.as_text.counts)
         aside, raw = held_back | old, table
         if aside.any():
             raw, keys = raw.filter(~aside), keys.filter(~aside)
@@ -293,8 +298,9 @@ class CsvSource(Inbox, Layout):
             receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
             left_out=int(left_out.sum()),
-            doubts=self._doubts(chunk.table.filter(left_out)),
             accumulations=self._accumulations(variables),
+            doubts=(*clocks.take_doubts(), *doubts, *self._doubts(chunk.table.filter(left_out))),
+            tolerance=self.tolerance,
         )
 
     def _unfolded(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
@@ -332,39 +338,60 @@ class CsvSource(Inbox, Layout):
             f"rows whose {self.tidy.variable} is {shown} are left out: map them in columns, or list them in tidy.ignore",
         )
 
-    def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks) -> pl.DataFrame:
+    def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks, until: datetime) -> pl.DataFrame:
         """READING_KEYS or EXTERNAL_FORECAST_KEYS of every row, and the steps to its time: `written`, `text` and `wall`."""
-        keys = self._instants(table, file_name, self.time, clocks)
-        if self.forecast is None:
+        time, forecast = self.time.as_text, self.forecast
+        if forecast is None:
+            keys = self._instants(table, file_name, time, clocks, latest=until - self.reporting_delay)
             return keys.with_columns(received_at=pl.col("observed_at") + self.reporting_delay)
-        issued = self._instants(table, file_name, self.forecast.issued, clocks)["observed_at"]
+        # of a time that came twice, the later one: nothing is known before it was issued and received
+        known = pl.coalesce("later_at", "observed_at")
+        issued = self._instants(table, file_name, forecast.issued, clocks).select(known).to_series()
         received = issued + self.reporting_delay
-        if self.forecast.received is not None:
-            received = self._instants(table, file_name, self.forecast.received, clocks)["observed_at"]
-        return keys.with_columns(valid_at="observed_at", issued_at=issued, received_at=received)
+        if forecast.received is not None:
+            received = self._instants(table, file_name, forecast.received, clocks).select(known).to_series()
+        keys = self._instants(table, file_name, time, clocks, issued=issued)
+        valid = pl.when(pl.col("later_at").is_null()).then("observed_at")
+        return keys.with_columns(valid.alias("observed_at"), valid_at=valid, issued_at=issued, received_at=received)
 
     def _instants(
-        self, table: pl.DataFrame, file_name: str, time: TimeColumn | TimeParts, clocks: WallClocks
+        self,
+        table: pl.DataFrame,
+        file_name: str,
+        time: TimeColumn,
+        clocks: WallClocks,
+        latest: datetime | None = None,
+        issued: pl.Series | None = None,
     ) -> pl.DataFrame:
-        """Station and instant (`observed_at`) of every row, as `time` says, and the steps to it."""
+        """Station and instant (`observed_at`) of every row, as `time` says, and the steps to it.
+
+        `later_at` is the other instant of a row whose time came twice, if nothing tells which is meant. The rows of one issue, or
+        of one variable where each value has a row, are a sequence of their own.
+        """
         keys = table.select(
             row=pl.int_range(pl.len()),  # a constant station alone would make a single row
             station_id=padded(self._station.read(file_name, self.missing), self.station_width),
             written=time.as_written(),
         ).with_columns(text=strip_missing(pl.col("written"), self.missing))
-        instant = parse_instant(keys["text"], time.format)
+        instant = time.read_instants(keys["text"])
+        no_time = pl.lit(None, pl.Datetime("us"))
         said_all = instant.null_count() == keys["text"].null_count()
-        keys = keys.with_columns(instant.alias("observed_at"), wall=pl.lit(None, pl.Datetime("us")))
+        keys = keys.with_columns(
+            instant.alias("observed_at"), wall=no_time, later_at=no_time.dt.replace_time_zone("UTC")
+        )
         if not said_all:
-            keys = keys.with_columns(wall=parse_wall(keys["text"], time.format))
-            utc = clocks.of(*time.columns).to_utc(keys["wall"], keys["station_id"])
-            keys = keys.with_columns(pl.coalesce("observed_at", utc).alias("observed_at"))
+            keys = keys.with_columns(wall=time.read_walls(keys["text"]))
+            apart = "" if issued is None else issued.dt.to_string("%+")
+            apart = table[self.tidy.variable].str.strip_chars() if self.tidy else apart
+            at, later = clocks.of(*time.columns).to_utc(keys["wall"], sequence_of(keys["station_id"], apart), latest)
+            keys = keys.with_columns(pl.coalesce("observed_at", at).alias("observed_at"), later_at=later)
         return keys
 
     def _readings(self, read: pl.DataFrame, keys: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.mapped]
         of = EXTERNAL_FORECAST_KEYS if self.forecast else READING_KEYS
-        return keys.select(of.keys()).hstack(read).with_columns(unmapped).select(*of, *variables)
+        twice = [] if self.forecast or keys["later_at"].null_count() == len(keys) else ["later_at"]
+        return keys.select(*of, *twice).hstack(read).with_columns(unmapped).select(*of, *twice, *variables)
 
     @property
     def _key_columns(self) -> tuple[str, ...]:
@@ -397,12 +424,11 @@ class CsvSource(Inbox, Layout):
 
     def _reasons(self, keys: pl.DataFrame) -> pl.Series:
         """Why the time of each row cannot be read; meaningless for a row whose time can."""
-        text, wall = pl.col("text"), pl.col("wall")
+        wall = pl.col("wall")
         skipped = pl.format("{} does not exist in {} on that day", wall.dt.strftime("%H:%M"), pl.lit(self.timezone))
-        return keys.with_columns(beyond=is_beyond_calendar(keys["text"], self.time.format)).select(
-            pl.when(text.is_null()).then(pl.lit("no time"))
-            .when("beyond").then(pl.lit(BEYOND_CALENDAR))
-            .when(wall.is_null()).then(pl.lit(f"no time in the form {self.time.form}"))
+        return keys.with_columns(reason=self.time.as_text.explain(keys["text"])).select(
+            pl.when(wall.is_null()).then("reason")
+            .when(pl.col("later_at").is_not_null()).then(pl.lit(TOLD_TWICE))
             .otherwise(skipped)
         ).to_series()  # fmt: skip
 
@@ -410,6 +436,7 @@ class CsvSource(Inbox, Layout):
         left_out = {
             *INBOX_SETTINGS,
             "station_list",
+            "tolerance",
             *keys_if_unset("forecast", self.forecast),
             *keys_if_unset("encoding", self.encoding),
         }

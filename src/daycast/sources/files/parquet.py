@@ -14,8 +14,8 @@ from daycast.sources.batch import SourceBatch, fingerprint
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile, UnfinishedFileError
 from daycast.sources.streams import read_blocks
 from daycast.sources.tables.columns import declared_units, keys_if_unset
-from daycast.sources.tables.times import WallClocks
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
+from daycast.sources.tables.wall_clock import WallClocks, follows_clock_changes
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 
@@ -51,7 +51,7 @@ class ParquetSource(Inbox, TypedTable):
             clocks = WallClocks(self.timezone)
             for first, table, last in read_chunks(stream, self.needed, file.origin):
                 make_batch = partial(self._make_batch, table, file, (since, until), variables, clocks)
-                yield FileChunk(f"row {first + 1:,}", last, make_batch, self.timezone != "UTC")
+                yield FileChunk(f"row {first + 1:,}", last, make_batch, follows_clock_changes(self.timezone))
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
 
@@ -83,10 +83,12 @@ class ParquetSource(Inbox, TypedTable):
             receipt="stated" if received else "assumed",
             waiting=rows.waiting,
             accumulations=self.accumulations(variables),
+            doubts=rows.doubts,
+            tolerance=self.tolerance,
         )
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
-        left_out = {*INBOX_SETTINGS, "station_list", *keys_if_unset("forecast", self.forecast)}
+        left_out = {*INBOX_SETTINGS, "station_list", "tolerance", *keys_if_unset("forecast", self.forecast)}
         reading = {
             "version": _READER_VERSION,
             "settings": self.model_dump(mode="json", exclude=left_out),

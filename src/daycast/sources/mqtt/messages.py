@@ -15,14 +15,20 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from daycast.errors import ConfigError, did_you_mean
 from daycast.sources.batch import READING_KEYS, Problem
-from daycast.sources.tables.times import WallClocks, is_beyond_calendar, parse_instant, parse_wall, within_calendar
+from daycast.sources.tables.time_text import (
+    MICROSECONDS,
+    is_beyond_calendar,
+    parse_instant,
+    parse_wall,
+    within_calendar,
+)
 from daycast.sources.tables.units import COMPASS, Unit, compass_to_degrees, says_no_direction, unit_of
 from daycast.sources.tables.values import parse_number, strip_missing
+from daycast.sources.tables.wall_clock import Instants, WallClocks
 from daycast.times import BEYOND_CALENDAR, UTC_TIME
 from daycast.variables import Variable
 
 _STATION = "{station}"
-_MICROSECONDS = {"s": 1e6, "ms": 1e3}
 _SHOWN = 100  # characters of an example
 
 
@@ -200,7 +206,7 @@ class Read:
     `waits` has the number of each message left out; `doubts` say what is odd.
     """
 
-    readings: pl.DataFrame  # READING_KEYS and a column for each variable, and `number` of the message
+    readings: pl.DataFrame  # READING_KEYS and a column for each variable, `number` of the message, and later_at if any
     raw: pl.DataFrame  # topic and payload
     problems: list[Problem]
     bad_values: list[Problem]
@@ -217,7 +223,8 @@ def read_messages(
     stand for no value, as a whole payload or at a path.
     """
     table = _take_apart(rule, messages.filter(pl.col("topic").str.contains(rule.pattern)), readers, missing)
-    table = table.with_columns(_observed(rule, table, timing).alias("observed_at")).with_columns(
+    observed, later = _observed(rule, table, timing)
+    table = table.with_columns(observed.alias("observed_at"), later_at=later).with_columns(
         received_at=pl.min_horizontal(pl.col("observed_at") + timing.reporting_delay, pl.lit(timing.until, UTC_TIME))
     )
     late = (table["observed_at"] > timing.until).fill_null(value=False)
@@ -227,8 +234,9 @@ def read_messages(
     kept = values.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
     for problem in [*problems, *bad_values]:
         kept |= problem.where
+    twice = ["later_at"] if later.is_not_null().any() else []
     return Read(
-        readings=table.select("number", *READING_KEYS).hstack(values).filter(kept),
+        readings=table.select("number", *READING_KEYS, *twice).hstack(values).filter(kept),
         raw=table.select("topic", "payload").filter(kept),
         problems=[_of(kept, one) for one in problems],
         bad_values=[_of(kept, one) for one in bad_values],
@@ -267,15 +275,16 @@ def _station(rule: MessageRule, at: Callable[[str], pl.Expr]) -> pl.Expr:
     return at(rule.station) if rule.station.startswith("$") else pl.repeat(rule.station, pl.len(), dtype=pl.String)
 
 
-def _observed(rule: MessageRule, table: pl.DataFrame, timing: Timing) -> pl.Series:
+def _observed(rule: MessageRule, table: pl.DataFrame, timing: Timing) -> Instants:
+    none = pl.repeat(None, len(table), dtype=UTC_TIME, eager=True)
     if rule.stamp is None:
-        return table["arrived_at"]
+        return Instants(table["arrived_at"], none)
     said = table["said"].str.strip_chars()
     if rule.stamp.epoch:
-        counts = said.cast(pl.Float64, strict=False) * _MICROSECONDS[rule.stamp.epoch]
-        return within_calendar(counts.round().cast(pl.Int64, strict=False).cast(UTC_TIME))
-    wall = timing.clocks.of(rule.topic).to_utc(parse_wall(said, None), table["station_id"])
-    return pl.select(pl.coalesce(parse_instant(said, None), wall)).to_series()
+        counts = said.cast(pl.Float64, strict=False) * MICROSECONDS[rule.stamp.epoch]
+        return Instants(within_calendar(counts.round().cast(pl.Int64, strict=False).cast(UTC_TIME)), none)
+    at, later = timing.clocks.of(rule.topic).to_utc(parse_wall(said, None), table["station_id"], timing.until)
+    return Instants(pl.select(pl.coalesce(parse_instant(said, None), at)).to_series(), later)
 
 
 def _problems(

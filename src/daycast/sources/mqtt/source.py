@@ -30,7 +30,8 @@ from daycast.sources.mqtt.messages import (
     readers_of,
 )
 from daycast.sources.tables.short_forms import Duration, VariableName, list_if_bare, shown_name
-from daycast.sources.tables.times import WallClocks, validate_timezone
+from daycast.sources.tables.times import Tolerance
+from daycast.sources.tables.wall_clock import WallClocks, validate_timezone
 from daycast.stations import STATION_SCHEMA
 from daycast.times import UTC_TIME
 from daycast.variables import Variable
@@ -92,6 +93,7 @@ class MqttSource(BaseModel):
     missing: Annotated[tuple[str, ...], BeforeValidator(list_if_bare)] = ("nan", "NaN", "unavailable", "unknown")
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of times without an offset
     reporting_delay: Duration = timedelta(0)
+    tolerance: Tolerance = timedelta(0)
     messages: Annotated[tuple[MessageRule, ...], Field(min_length=1)]
     station_list: StationList | None = None
 
@@ -234,7 +236,8 @@ class _Run:
             complete=True,  # what waits is delivered again, whatever is known of this batch
             receipt="assumed",
             waiting=len(waits),
-            doubts=self._untold([*doubts, *(doubt for one in read for doubt in one.doubts), *self._unkept(table)]),
+            doubts=self._untold([*doubts, *self._doubts_of(read), *self._unkept(table)]),
+            tolerance=source.tolerance,
             finish=finish,
         )
 
@@ -259,10 +262,16 @@ class _Run:
             ),
         )
 
+    def _doubts_of(self, read: Sequence[Read]) -> Iterator[str]:
+        yield from self._timing.clocks.take_doubts()
+        for one in read:
+            yield from one.doubts
+
     def _readings(self, read: Sequence[Read]) -> pl.DataFrame:
         rows = pl.concat([one.readings for one in read], how="diagonal")
         absent = [pl.lit(None, pl.Float64).alias(name) for name in self.variables if name not in rows.columns]
-        return rows.with_columns(absent).select(*READING_KEYS, *self.variables)
+        twice = [name for name in ("later_at",) if name in rows.columns]
+        return rows.with_columns(absent).select(*READING_KEYS, *twice, *self.variables)
 
     def _fingerprint(self, table: pl.DataFrame, first: int) -> str:
         """The run, a hash of its messages, and the ids of those without a time, by which later runs know them again."""

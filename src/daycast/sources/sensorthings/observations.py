@@ -19,7 +19,8 @@ from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, SourceBatch
 from daycast.sources.http.client import Client
 from daycast.sources.sensorthings.datastreams import Channel
 from daycast.sources.sensorthings.things import Entity, entity_url, read_collection
-from daycast.sources.tables.times import earlier, is_beyond_calendar, parse_instant
+from daycast.sources.tables.time_text import is_beyond_calendar, parse_instant
+from daycast.sources.tables.times import earlier
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME
 
 FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation

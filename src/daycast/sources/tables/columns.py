@@ -24,10 +24,9 @@ from daycast.errors import ConfigError, SourceError, did_you_mean
 from daycast.features.amounts import Accumulation, CellMethod
 from daycast.sources.batch import Problem
 from daycast.sources.tables.short_forms import ColumnName, Words, column_if_bare
-from daycast.sources.tables.times import InstantColumn, TimeColumn, is_beyond_calendar
+from daycast.sources.tables.times import InstantColumn, TimeColumn
 from daycast.sources.tables.units import COMPASS, Unit, unit_of
 from daycast.sources.tables.values import strip_missing
-from daycast.times import BEYOND_CALENDAR
 from daycast.variables import BUILT_IN, Variable
 
 
@@ -174,23 +173,17 @@ class ForecastTextColumns(BaseModel):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read."""
-        return tuple(time.column for time in (self.issued, self.received) if time is not None)
+        return (*self.issued.columns, *(self.received.columns if self.received else ()))
 
     def problems(self, raw: pl.DataFrame, keys: pl.DataFrame) -> list[Problem]:
         """The rows whose time of issue, or of receipt, cannot be read; `keys` has issued_at and received_at."""
         read = [(self.issued, "issued_at"), *([(self.received, "received_at")] if self.received else [])]
-        return [
-            Problem(time.column, where, raw[time.column], _reasons(raw[time.column], time))
-            for time, where in ((time, keys[key].is_null()) for time, key in read)
-            if where.any()
-        ]
-
-
-def _reasons(text: pl.Series, time: TimeColumn) -> pl.Series:
-    """Why each text is no time; meaningless for a text that is one."""
-    beyond = is_beyond_calendar(text, time.format).alias("beyond")
-    reason = pl.when("beyond").then(pl.lit(BEYOND_CALENDAR)).otherwise(pl.lit(f"no time in the form {time.form}"))
-    return beyond.to_frame().select(reason).to_series()
+        found = []
+        for time, key in read:
+            where, written = keys[key].is_null(), raw.select(time.as_written()).to_series()
+            if where.any():
+                found.append(Problem(", ".join(time.columns), where, written, time.explain(written)))
+        return found
 
 
 class ForecastInstantColumns(BaseModel):

@@ -1,38 +1,43 @@
-"""From columns of times to UTC: text, parts of a date, timestamps with or without a zone, and counts since 1970.
+"""The settings that say which columns hold times, and their way to UTC.
 
-Order: the years that are read (`within_calendar`), wall clocks (`WallClock`: the two nights a year on which clocks change),
-columns of text (`TimeColumn`, `TimeParts`), and typed columns (`InstantColumn`).
+Order: columns of text (`TimeColumn`, `TimeParts`), then typed columns (`InstantColumn`): timestamps with or without a zone, and
+counts since 1970. How text is read is in time_text.py, wall clocks are in wall_clock.py.
 """
 
-import re
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-from daycast.errors import SourceError, did_you_mean
-from daycast.sources.tables.short_forms import ColumnName
-from daycast.times import BEYOND_CALENDAR, FIRST_TIME, LAST_TIME, UTC_TIME
+from daycast.errors import SourceError
+from daycast.sources.tables.short_forms import ColumnName, Duration, list_if_bare
+from daycast.sources.tables.time_text import (
+    MICROSECONDS,
+    Epoch,
+    is_beyond_calendar,
+    is_day_alone,
+    parse_epoch,
+    parse_instant,
+    parse_wall,
+    shows_clock,
+    validate_format,
+    within_calendar,
+)
+from daycast.sources.tables.wall_clock import TOLD_TWICE, Instants, WallClock
+from daycast.times import BEYOND_CALENDAR, EPOCH, FIRST_TIME, UTC_TIME
 
-_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000}  # in a second; nanoseconds end in the year 2262 and need no limits
-
-
-def within_calendar(times: pl.Series, epoch: Literal["s", "ms"] | None = None) -> pl.Series:
-    """The times, null outside the years FIRST_TIME to LAST_TIME.
-
-    Takes timestamps with or without a zone, or whole numbers that count since 1970 in `epoch`. .NET's empty date is in the
-    year 1, the "infinity" of databases in the year 294247; Python and time zone tables fail at such times.
-    """
-    ticks = _TICKS.get(times.dtype.time_unit if isinstance(times.dtype, pl.Datetime) else epoch or "")
-    if ticks is None:
-        return times
-    counts = times.to_physical().cast(pl.Int64, strict=False)
-    first, last = (int(each.timestamp()) * ticks for each in (FIRST_TIME, LAST_TIME))
-    inside = counts.is_between(first, last)
-    return times.to_frame("time").select(pl.when(inside).then("time").alias(times.name)).to_series()
+Tolerance = Annotated[
+    Duration, Field(lt=timedelta(minutes=30))
+]  # that a stamp may lie after the full hour it counts for
+_JUST_AFTER = timedelta(days=60)  # seconds of these days, taken for milliseconds, are in the first weeks of 1970
+_YEAR_US = 31_556_952_000_000  # microseconds
+_WAY_OUT = ': see whether the format, the epoch ("s" or "ms") and the timezone are right'
+_UNITS = {"s": "seconds", "ms": "milliseconds"}
+_DAY_ALONE = (
+    "a day without a clock: name the column of the clock too, time.columns = [day, clock], or set time.daily = true"
+)
 
 
 def earlier(moment: datetime, *spans: timedelta) -> datetime:
@@ -42,168 +47,101 @@ def earlier(moment: datetime, *spans: timedelta) -> datetime:
     return moment
 
 
-def validate_timezone(name: str) -> str:
-    """Return `name` if polars knows this time zone; raise ValueError with close matches if not."""
-    try:
-        pl.Series([datetime(2000, 1, 1)]).dt.replace_time_zone(name)  # noqa: DTZ001 wall time is meant
-    except pl.exceptions.PolarsError:
-        matches = did_you_mean(name, available_timezones())
-        raise ValueError(
-            f"{name!r} is not a time zone{matches}: write an IANA name, for example Europe/Berlin"
-        ) from None
-    return name
-
-
-class WallClock:
-    """Converts wall time of one zone to UTC; remembers ambiguous times from chunk to chunk of a source."""
-
-    def __init__(self, zone: str) -> None:
-        self._zone = zone
-        self._ambiguous = pl.DataFrame(schema={"station": pl.String, "wall": pl.Datetime("us")})  # of earlier chunks
-
-    def to_utc(self, wall: pl.Series, stations: pl.Series) -> pl.Series:
-        """The instants (UTC_TIME) of naive times `wall` at these stations; null where the clock skipped that time.
-
-        When the clock is set back, the times of one hour happen twice. The first row of a station with such a time is the
-        earlier instant, any further row with it the later one. So rows must stand in the order in which they were measured.
-        """
-        if self._zone == "UTC":
-            return wall.dt.replace_time_zone("UTC")
-        earlier, later = (
-            wall.dt.replace_time_zone(self._zone, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
-            for which in ("earliest", "latest")
-        )
-        ambiguous = (earlier != later).fill_null(value=False)
-        if not ambiguous.any():
-            return earlier
-        rows = pl.DataFrame([stations.alias("station"), wall.alias("wall")]).filter(ambiguous)
-        seen = pl.concat([self._ambiguous, rows])
-        is_repeated = ~seen.select(pl.struct(pl.all()).is_first_distinct()).to_series()
-        self._ambiguous = seen.unique()
-        second = (
-            pl.Series([False]).new_from_index(0, len(wall)).scatter(ambiguous.arg_true(), is_repeated.tail(len(rows)))
-        )
-        return second.to_frame("second").select(pl.when("second").then(later).otherwise(earlier)).to_series()
-
-
-class WallClocks:
-    """A clock for each column of times, all of the same zone."""
-
-    def __init__(self, zone: str) -> None:
-        self._zone = zone
-        self._clocks: dict[tuple[str, ...], WallClock] = {}
-
-    def of(self, *columns: str) -> WallClock:
-        """The clock of the times in these columns."""
-        return self._clocks.setdefault(columns, WallClock(self._zone))
-
-
-_WALL = pl.Datetime("us")
-_INSTANT = pl.Datetime("us", "UTC")
-_ISO_WALL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_ISO_INSTANT = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")
-_NAMES_INSTANT = re.compile(r"%(?:[:#]*z|s|\+)")  # an offset, or seconds since 1970
-_PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
-
-
-def parse_wall(text: pl.Series, time_format: str | None) -> pl.Series:
-    """The naive time in `text`, in `time_format` (None: ISO 8601); null if it shows none, names an offset, or is out of range."""
-    return within_calendar(_parse(text, time_format, _WALL))
-
-
-def parse_instant(text: pl.Series, time_format: str | None) -> pl.Series:
-    """The instant [UTC] that `text` names by an offset from UTC or in seconds since 1970; null if it names none.
-
-    Null, too, for years outside FIRST_TIME to LAST_TIME.
-    """
-    return within_calendar(_parse(text, time_format, _INSTANT))
-
-
-def is_beyond_calendar(text: pl.Series, time_format: str | None) -> pl.Series:
-    """True where `text` shows a time in this format, of a year that is not read."""
-    beyond = pl.repeat(False, len(text), eager=True)
-    for dtype in (_WALL, _INSTANT):
-        parsed = _parse(text, time_format, dtype)
-        beyond |= parsed.is_not_null() & within_calendar(parsed).is_null()
-    return beyond
-
-
-def _parse(text: pl.Series, time_format: str | None, dtype: pl.Datetime) -> pl.Series:
-    if time_format is None:
-        return _parse_iso(text, dtype, _ISO_INSTANT if dtype == _INSTANT else _ISO_WALL)
-    if (_NAMES_INSTANT.search(time_format) is None) == (dtype == _INSTANT):
-        return _nulls(text, dtype)
-    return text.to_frame("text").select(_strptime(pl.col("text"), dtype, time_format)).to_series()
-
-
-def _parse_iso(text: pl.Series, dtype: pl.Datetime, forms: Iterable[str]) -> pl.Series:
-    """Parse each text by the first of `forms` that fits it; later forms are tried only while texts are left."""
-    parsed = _nulls(text, dtype)
-    for spelling in (_without_t, _with_z):
-        for form in forms:
-            if parsed.null_count() > text.null_count():
-                parsed = parsed.zip_with(parsed.is_not_null(), spelling(text).str.strptime(dtype, form, strict=False))
-    return parsed
-
-
-def _without_t(text: pl.Series) -> pl.Series:
-    return text.str.replace("T", " ", literal=True)
-
-
-def _with_z(text: pl.Series) -> pl.Series:
-    """The text with Z in place of the other names of UTC."""
-    return _without_t(text.str.replace(r"\s*(?:UTC|GMT|z)$", "Z"))
-
-
-def _nulls(text: pl.Series, dtype: pl.Datetime) -> pl.Series:
-    return pl.repeat(None, len(text), dtype=dtype, eager=True)
-
-
-def _strptime(text: pl.Expr, dtype: pl.Datetime, time_format: str) -> pl.Expr:
-    if "%H" in time_format and "%M" not in time_format:  # polars parses no hours without minutes
-        text, time_format = text + " 0", time_format + " %M"
-    return text.str.strptime(dtype, time_format, strict=False)
-
-
-def _validate_format(time_format: str) -> str:
-    """Return the format if it reads back the day that it wrote; raise ValueError if not."""
-    zone = "UTC" if _NAMES_INSTANT.search(time_format) else None
-    probe = pl.Series([_PROBE]).dt.replace_time_zone(zone)
-    try:
-        written = probe.dt.strftime(time_format).to_frame("text")
-        read = written.select(_strptime(pl.col("text"), pl.Datetime("us", zone), time_format)).item()
-    except pl.exceptions.PolarsError:
-        read = None
-    if read is None or read.date() != _PROBE.date():
-        raise ValueError(f"{time_format!r} is not a date and time format: write for example '%d.%m.%Y %H:%M'")
-    return time_format
-
-
 class TimeColumn(BaseModel):
-    """One column of text in ISO 8601 or in `format` (strptime). An offset in the text wins over the source's time zone."""
+    """One column of text, or several joined by a blank, in ISO 8601 or in `format` (strptime).
+
+    An offset in the text wins over the source's time zone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    column: ColumnName
-    format: Annotated[str, AfterValidator(_validate_format)] | None = None
+    column: ColumnName | None = None
+    columns: Annotated[
+        tuple[ColumnName, ...], BeforeValidator(list_if_bare)
+    ] = ()  # that are read; `column` alone if that is given
+    format: Annotated[str, AfterValidator(validate_format)] | None = None
+    epoch: Epoch | None = None  # the text counts seconds or milliseconds since 1970 UTC
+    daily: bool = (
+        False  # a row stands for a day: a day without a clock is its midnight; otherwise such a time is refused
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_several(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or ("column" in given) == bool(given.get("columns")):
+            raise ValueError("give exactly one of column and columns")
+        return {**given, "columns": given["column"]} if "column" in given else given
+
+    @model_validator(mode="after")
+    def _validate(self) -> "TimeColumn":
+        if self.epoch and (self.format or self.daily or len(self.columns) > 1):
+            raise ValueError("epoch counts in one column of numbers: leave format, daily and further columns out")
+        if self.format and not self.daily and not shows_clock(self.format):
+            raise ValueError(
+                f"{self.format!r} has no clock: add its column, for example columns = [day, clock], and its format, "
+                "for example '%d.%m.%Y %H:%M'; or set daily = true if a row stands for a day"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without settings that are unset and were not always there, so that fingerprints stay the same."""
+        always = {"column", "format"}
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if name in always or (value and not (name == "columns" and self.column))
+        }
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are read."""
-        return (self.column,)
+    def counts(self) -> Epoch | None:
+        """What the text counts since 1970, if it does."""
+        return self.epoch or ("s" if self.format == "%s" else None)
 
     @property
     def form(self) -> str:
         """What the text should look like, for people."""
-        return self.format or "ISO 8601"
+        return f"{_UNITS[self.epoch]} since 1970" if self.epoch else self.format or "ISO 8601"
+
+    @property
+    def as_text(self) -> "TimeColumn":
+        """Itself, as other ways to write a time are turned into one text."""
+        return self
 
     def as_written(self) -> pl.Expr:
         """The text to parse."""
-        return pl.col(self.column).str.strip_chars()
+        parts = [pl.col(column).str.strip_chars() for column in self.columns]
+        return parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=" ", ignore_nulls=True)
+
+    def read_instants(self, text: pl.Series) -> pl.Series:
+        """The instant [UTC] that each text names by itself; null if it names none."""
+        return parse_epoch(text, self.epoch) if self.epoch else parse_instant(text, self.format)
+
+    def read_walls(self, text: pl.Series) -> pl.Series:
+        """The naive time that each text shows; null if it shows none."""
+        if self.epoch:
+            return pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
+        return parse_wall(text, self.format, daily=self.daily)
+
+    def explain(self, text: pl.Series) -> pl.Series:
+        """Why each text is no time; meaningless for a text that is one."""
+        if self.epoch:
+            counts = text.cast(pl.Int64, strict=False)
+            beyond = counts.is_not_null() & within_calendar(counts, self.epoch).is_null()
+        else:
+            beyond = is_beyond_calendar(text, self.format)
+        iso = self.format is None and self.epoch is None and not self.daily
+        frame = pl.DataFrame({"text": text, "beyond": beyond, "day": is_day_alone(text) if iso else None})
+        return frame.select(
+            pl.when(pl.col("text").is_null()).then(pl.lit("no time"))
+            .when("beyond").then(pl.lit(BEYOND_CALENDAR))
+            .when(pl.col("day").fill_null(value=False)).then(pl.lit(_DAY_ALONE))
+            .otherwise(pl.lit(f"no time in the form {self.form}"))
+        ).to_series()  # fmt: skip
 
 
 class TimeParts(BaseModel):
-    """A column each for year, month, day, hour and, if given, minute: whole numbers, hours from 0 to 23."""
+    """A column each for year, month, day, hour and, if given, minute: whole numbers, hours from 0 to 24, which is midnight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,22 +158,10 @@ class TimeParts(BaseModel):
         return parts if self.minute is None else (*parts, self.minute)
 
     @property
-    def format(self) -> str:
-        """The format of `as_written`."""
-        return "%Y %m %d %H" if self.minute is None else "%Y %m %d %H %M"
-
-    @property
-    def form(self) -> str:
-        """What the text should look like, for people."""
-        return "year month day hour" if self.minute is None else "year month day hour minute"
-
-    def as_written(self) -> pl.Expr:
-        """The parts as one text; a missing part leaves too few numbers to parse."""
-        parts = [pl.col(column).str.strip_chars() for column in self.columns]
-        return pl.concat_str(parts, separator=" ", ignore_nulls=True)
-
-
-_MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
+    def as_text(self) -> TimeColumn:
+        """The parts joined to one text in a format; a missing part leaves too few numbers to parse."""
+        form = "%Y %m %d %H" if self.minute is None else "%Y %m %d %H %M"
+        return TimeColumn.model_validate({"columns": self.columns, "format": form})
 
 
 class InstantColumn(BaseModel):
@@ -244,39 +170,75 @@ class InstantColumn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str
-    epoch: Literal["s", "ms"] | None = None
+    epoch: Epoch | None = None
 
 
 def to_instants(
-    times: pl.Series, epoch: Literal["s", "ms"] | None, clock: WallClock, stations: pl.Series, origin: str
-) -> pl.Series:
-    """The instants (UTC_TIME) of a typed column, null where there is none.
+    times: pl.Series,
+    epoch: Epoch | None,
+    clock: WallClock,
+    keys: pl.Series,
+    origin: str,
+    latest: pl.Series | None = None,
+) -> Instants:
+    """The instants of a typed column, null where there is none.
 
-    Timestamps without a zone are read on `clock`, which also needs the `stations` of the rows. Raises SourceError naming
-    `origin`, the column and its type if the column holds no times.
+    Timestamps without a zone are read on `clock`, which needs the `keys` of the rows and how late they can be (`latest`). Raises
+    SourceError naming `origin`, the column and its type if the column holds no times.
     """
+    none = pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
     if times.null_count() == times.len():  # databases give a column of nulls any type
-        return pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
+        return Instants(none, none)
     _validate_type(times, epoch, origin)
     stamped = _as_timestamps(within_calendar(times, epoch), epoch)
-    return stamped if stamped.dtype == UTC_TIME else clock.to_utc(stamped, stations)
+    return Instants(stamped, none) if stamped.dtype == UTC_TIME else clock.to_utc(stamped, keys, latest)
 
 
-def explain_no_instant(times: pl.Series, epoch: Literal["s", "ms"] | None, zone: str) -> pl.Series:
-    """Why each of `times` is no instant, in words; meaningless for those that are one."""
+def explain_no_instant(times: pl.Series, epoch: Epoch | None, zone: str, came_twice: pl.Series) -> pl.Series:
+    """Why each of `times` is no instant, in words; meaningless for those that are one. came_twice: the clock was set back."""
     wall = times if isinstance(times.dtype, pl.Datetime) else pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
     frame = pl.DataFrame(
         {
             "given": times.is_not_null(),
             "written": within_calendar(times, epoch).is_not_null(),
             "clock": writable(wall).dt.strftime("%H:%M"),
+            "twice": came_twice,
         }
     )
     return frame.select(
         pl.when(~pl.col("given")).then(pl.lit("no time"))
         .when(~pl.col("written")).then(pl.lit(BEYOND_CALENDAR))
+        .when("twice").then(pl.lit(TOLD_TWICE))
         .otherwise(pl.format("{} does not exist in {} on that day", "clock", pl.lit(zone)))
     ).to_series()  # fmt: skip
+
+
+def doubt_stamps(written: pl.Series, stamped: pl.Series, until: datetime, epoch: Epoch | None) -> list[str]:
+    """One line if all rows are stamped later than `until`, or just after 1970: a format, or a unit that counts, is wrong.
+
+    written: the times as the source has them, of any type. stamped: what they were taken for, null where that is no time.
+    epoch: what is counted in `written`, if it counts.
+    """
+    at, counts = stamped.drop_nulls(), written.drop_nulls()
+    if at.is_empty() and epoch and len(counts):
+        return _doubt_counts(counts.cast(pl.Int64, strict=False).drop_nulls(), epoch)
+    if at.is_empty():
+        return []
+    first: datetime = at.min()  # type: ignore[assignment]
+    last: datetime = at.max()  # type: ignore[assignment]
+    if first <= until and not (first > EPOCH and last < EPOCH + _JUST_AFTER):
+        return []
+    value, taken_for = time_as_text(written.filter(stamped.is_not_null()).head(1))[0], at[0]
+    seen = "later than now" if first > until else "just after 1970"
+    return [f"all {len(at):,} rows are stamped {seen}: {value} was taken for {taken_for:%Y-%m-%dT%H:%MZ}{_WAY_OUT}"]
+
+
+def _doubt_counts(counts: pl.Series, epoch: Epoch) -> list[str]:
+    """The same if all counts lie beyond the calendar."""
+    if counts.is_empty() or counts.min() < 0:  # type: ignore[operator]
+        return []
+    year = EPOCH.year + int(counts[0] * MICROSECONDS[epoch] // _YEAR_US)
+    return [f"all {len(counts):,} rows are stamped later than now: {counts[0]} was taken for the year {year}{_WAY_OUT}"]
 
 
 def writable(column: pl.Series) -> pl.Series:
@@ -303,10 +265,10 @@ def _validate_type(times: pl.Series, epoch: str | None, origin: str) -> None:
     raise SourceError(f"{origin}: column {times.name!r} is of type {times.dtype}, {wanted}")
 
 
-def _as_timestamps(times: pl.Series, epoch: Literal["s", "ms"] | None) -> pl.Series:
+def _as_timestamps(times: pl.Series, epoch: Epoch | None) -> pl.Series:
     """Timestamps in microseconds: UTC_TIME, or without a zone if the column has none."""
     if epoch:
-        return (times.cast(pl.Int64) * _MICROSECONDS[epoch]).cast(UTC_TIME)
+        return (times.cast(pl.Int64) * MICROSECONDS[epoch]).cast(UTC_TIME)
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
     stamped = times.cast(pl.Datetime("us", zone))
     return stamped.dt.convert_time_zone("UTC") if zone else stamped

@@ -3,7 +3,7 @@
 `TypedTable` has the settings and `read`, which turns rows into the parts of a SourceBatch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -19,15 +19,17 @@ from daycast.sources.tables.columns import ForecastInstantColumns, MappedColumns
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.times import (
     InstantColumn,
-    WallClocks,
+    Tolerance,
+    doubt_stamps,
     explain_no_instant,
     time_as_text,
     to_instants,
-    validate_timezone,
     writable,
 )
 from daycast.sources.tables.units import COMPASS
 from daycast.sources.tables.values import TypedReader, is_text
+from daycast.sources.tables.wall_clock import Instants, WallClocks, sequence_of, validate_timezone
+from daycast.times import UTC_TIME
 from daycast.variables import Variable
 
 
@@ -41,6 +43,7 @@ class TypedRows:
     bad_values: pl.DataFrame
     complete: bool  # whether no row was left out
     waiting: int  # rows left out that are stamped later than the span
+    doubts: tuple[str, ...]  # what is odd about their times
 
 
 class TypedTable(BaseModel):
@@ -57,6 +60,7 @@ class TypedTable(BaseModel):
     missing: Annotated[tuple[float, ...], BeforeValidator(list_if_bare)] = ()
     timezone: Annotated[str, AfterValidator(validate_timezone)] = "UTC"  # of timestamps without a zone
     reporting_delay: Duration = timedelta(0)
+    tolerance: Tolerance = timedelta(0)
     station: Annotated[StationKey, BeforeValidator(column_if_bare)]
     time: Annotated[InstantColumn, BeforeValidator(column_if_bare)]
     forecast: ForecastInstantColumns | None = None  # rows are an external forecast, valid at `time`
@@ -99,17 +103,20 @@ class TypedTable(BaseModel):
         source. Raises SourceError naming `origin` and a column of an impossible type.
         """
         since, until = span
-        keys = self._keys(table, station, received, origin, clocks)
+        keys = self._keys(table, station, received, until, origin, clocks)
         late = (keys["received_at"] > until).fill_null(value=False)
         inside = ~late if since is None else ~late & ~(keys["received_at"] <= since).fill_null(value=False)
         waiting = int((late & (keys["issued_at" if self.forecast else "observed_at"] > until)).sum())
+        doubts = () if self.forecast else self._doubt_stamps(table, keys, until)
         table, keys = table.filter(inside), keys.filter(inside)
         readers = self.readers(variables)
         for reader in readers:
             reader.validate(table.schema[reader.column], origin)
         values = table.select(reader.value(table.schema[reader.column]) for reader in readers)
         unmapped = [pl.lit(None, pl.Float64).alias(name) for name in variables if name not in self.columns]
-        of = EXTERNAL_FORECAST_KEYS if self.forecast else READING_KEYS
+        of = list(EXTERNAL_FORECAST_KEYS if self.forecast else READING_KEYS)
+        if not self.forecast and keys["later_at"].null_count() < len(keys):
+            of.append("later_at")
         return TypedRows(
             readings=keys.hstack(values).with_columns(unmapped).select(*of, *variables),
             raw=table.select(writable(column) for column in table),
@@ -117,27 +124,49 @@ class TypedTable(BaseModel):
             bad_values=problems_frame(_bad_values(table, readers)),
             complete=bool(inside.all()),
             waiting=waiting,
+            doubts=(*clocks.take_doubts(), *doubts),
         )
 
     def _keys(
-        self, table: pl.DataFrame, station: str | None, received: str | None, origin: str, clocks: WallClocks
+        self,
+        table: pl.DataFrame,
+        station: str | None,
+        received: str | None,
+        until: datetime,
+        origin: str,
+        clocks: WallClocks,
     ) -> pl.DataFrame:
-        """READING_KEYS of every row, and EXTERNAL_FORECAST_KEYS too if the rows are a forecast."""
+        """READING_KEYS of every row, and EXTERNAL_FORECAST_KEYS too if the rows are a forecast.
+
+        `later_at` is the other instant of a row whose time came twice, if nothing tells which is meant.
+        """
         stations = self._stations(table, station, origin)
 
-        def instants(of: InstantColumn) -> pl.Series:
-            return to_instants(table[of.column], of.epoch, clocks.of(of.column), stations, origin)
+        def instants(of: InstantColumn, keys: pl.Series = stations, latest: pl.Series | None = None) -> Instants:
+            return to_instants(table[of.column], of.epoch, clocks.of(of.column), keys, origin, latest)
 
-        observed = instants(self.time)
-        issued = None if self.forecast is None else instants(self.forecast.issued)
-        if received is None:
-            receipts = (observed if issued is None else issued) + self.reporting_delay
-        else:
-            receipts = instants(InstantColumn(column=received))
-        keys = pl.DataFrame([stations, observed, receipts], schema=list(READING_KEYS))
-        if issued is not None:
-            return keys.with_columns(issued_at=issued, valid_at="observed_at")
-        return keys.with_columns(received_at=pl.when(pl.col("observed_at").is_not_null()).then("received_at"))
+        def known(of: InstantColumn) -> pl.Series:
+            """Of a time that came twice, the later one: nothing is known before it was issued and received."""
+            at, later = instants(of)
+            return at.zip_with(later.is_null(), later)
+
+        stated = None if received is None else known(InstantColumn(column=received))
+        if self.forecast is None:
+            latest = pl.repeat(until - self.reporting_delay, table.height, dtype=UTC_TIME, eager=True)
+            observed, later = instants(self.time, latest=latest if stated is None else stated)
+            receipts = observed + self.reporting_delay if stated is None else stated.set(observed.is_null(), None)
+            keys = pl.DataFrame([stations, observed, receipts], schema=list(READING_KEYS))
+            return keys.with_columns(later_at=later)
+        issued = known(self.forecast.issued)
+        valid, later = instants(self.time, sequence_of(stations, issued.dt.to_string("%+")))
+        valid = valid.set(later.is_not_null(), None)
+        keys = pl.DataFrame(
+            [stations, valid, issued + self.reporting_delay if stated is None else stated], schema=list(READING_KEYS)
+        )
+        return keys.with_columns(issued_at=issued, valid_at="observed_at", later_at=later)
+
+    def _doubt_stamps(self, table: pl.DataFrame, keys: pl.DataFrame, until: datetime) -> Iterable[str]:
+        return doubt_stamps(table[self.time.column], keys["observed_at"], until, self.time.epoch)
 
     def _stations(self, table: pl.DataFrame, station: str | None, origin: str) -> pl.Series:
         if self.station.column is None:
@@ -164,7 +193,7 @@ class TypedTable(BaseModel):
             instants.append((received, None, keys["received_at"].is_null() & ~no_time))
         for column, epoch, where in instants:
             if where.any():
-                reasons = explain_no_instant(table[column], epoch, self.timezone)
+                reasons = explain_no_instant(table[column], epoch, self.timezone, keys["later_at"].is_not_null())
                 yield Problem(column, where, time_as_text(table[column]), reasons)
 
 

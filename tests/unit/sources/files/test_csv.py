@@ -19,7 +19,7 @@ MINIMAL = {
     "name": "roof",
     "files": "*.csv",
     "station": {"constant": "roof"},
-    "time": "time",
+    "time": {"column": "time", "daily": True},  # many tests need nothing but a day
     "columns": {"air_temperature_c": "t"},
 }
 
@@ -236,7 +236,7 @@ def test_a_format_says_how_times_are_written(tmp_path, time_format, written, exp
 
 
 def test_a_time_that_cannot_be_read_keeps_its_row_with_the_reason(tmp_path):
-    text = "time,t\n01.13.2024 00:00,1\n,2\n31.03.2024 02:30,3\n01.01.2024 24:00,4\n"
+    text = "time,t\n01.13.2024 00:00,1\n,2\n31.03.2024 02:30,3\n01.01.2024 24:30,4\n"
     time = {"column": "time", "format": "%d.%m.%Y %H:%M"}
     batch = deliver(tmp_path, text, until=datetime(2000, 1, 1, tzinfo=UTC), time=time, timezone="Europe/Berlin")
     assert times(batch) == [None] * 4
@@ -245,7 +245,7 @@ def test_a_time_that_cannot_be_read_keeps_its_row_with_the_reason(tmp_path):
         (0, "time", "01.13.2024 00:00", "no time in the form %d.%m.%Y %H:%M"),
         (1, "time", None, "no time"),
         (2, "time", "31.03.2024 02:30", "02:30 does not exist in Europe/Berlin on that day"),
-        (3, "time", "01.01.2024 24:00", "no time in the form %d.%m.%Y %H:%M"),
+        (3, "time", "01.01.2024 24:30", "no time in the form %d.%m.%Y %H:%M"),
     ]
 
 
@@ -255,7 +255,7 @@ def test_a_time_in_parts_is_read_and_its_faults_are_problems(tmp_path):
         "2024,2,29,09,5,1\n"
         "2023,2,29,9,5,1\n"
         "2024,13,1,0,0,1\n"
-        "2024,1,1,24,0,1\n"
+        "2024,1,1,24,5,1\n"
         "2024,x,1,0,0,1\n"
         "2024,,1,0,0,1\n"
     )
@@ -265,11 +265,11 @@ def test_a_time_in_parts_is_read_and_its_faults_are_problems(tmp_path):
     assert [(row, value) for row, _, value, _ in problems(batch)] == [
         (1, "2023 2 29 9 5"),
         (2, "2024 13 1 0 0"),
-        (3, "2024 1 1 24 0"),
+        (3, "2024 1 1 24 5"),
         (4, "2024 x 1 0 0"),
         (5, "2024 1 0 0"),
     ]
-    assert problems(batch)[0][1::2] == ("y, m, d, h, min", "no time in the form year month day hour minute")
+    assert problems(batch)[0][1::2] == ("y, m, d, h, min", "no time in the form %Y %m %d %H %M")
 
 
 def test_parts_without_minutes_are_on_the_hour(tmp_path):
@@ -379,7 +379,7 @@ def test_a_station_list_that_is_not_there_is_refused(tmp_path):
 # encodings
 
 
-NAMED = {"station": "station", "columns": {"air_temperature_c": "t"}}
+NAMED = {"station": "station", "time": "time", "columns": {"air_temperature_c": "t"}}
 
 
 def deliver_bytes(folder: Path, content: bytes, **settings) -> SourceBatch:
@@ -555,3 +555,34 @@ def test_a_nested_value_costs_itself_or_is_one_line(tmp_path, cell):
     else:
         assert {row for row, *_ in problems(batch)} == {5}
         assert batch.raw.select(pl.struct(pl.all()).struct.json_encode()).height == 6
+
+
+# local times in files with one value a row, or one column a station
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_the_hour_that_comes_twice_is_told_apart_for_each_variable_and_station(tmp_path, newest_first):
+    clocks = [("01:00", 1), ("02:00", 2), ("02:00", 3), ("03:00", 4)]
+    expected = ["2024-10-26 23:00:00", "2024-10-27 00:00:00", "2024-10-27 01:00:00", "2024-10-27 02:00:00"]
+    rows = list(reversed(clocks)) if newest_first else clocks
+    text = "".join(f"2024-10-27 {clock},{name},{value}\n" for clock, value in rows for name in ("T", "U"))
+    tidy = deliver(
+        tmp_path,
+        f"time,what,value\n{text}",
+        timezone="Europe/Berlin",
+        time="time",
+        tidy={"variable": "what", "value": "value"},
+        columns={"air_temperature_c": "T", "relative_humidity_pct": "U"},
+    )
+    assert "later_at" not in tidy.readings.columns
+    by_value = {
+        row["air_temperature_c"]: row["observed_at"] for row in tidy.readings.to_dicts() if row["air_temperature_c"]
+    }
+    assert [f"{by_value[value]:%Y-%m-%d %H:%M:%S}" for _, value in clocks] == expected
+    table = "".join(f"2024-10-27 {clock},{value},{value}\n" for clock, value in rows)
+    wide = {"air_temperature_c": {"a": "A", "b": "B"}}
+    (tmp_path / "a.csv").write_text(f"time,A,B\n{table}")
+    settings = {"name": "x", "files": "*.csv", "time": {"columns": [1]}, "timezone": "Europe/Berlin", "wide": wide}
+    [batch] = CsvSource.model_validate(settings, context={"folder": tmp_path}).fetch(None, FOREVER, BUILT_IN, ())
+    assert sorted(set(times(batch))) == expected
+    assert "later_at" not in batch.readings.columns

@@ -106,11 +106,11 @@ def test_a_timestamp_without_a_zone_is_local_and_one_with_a_zone_is_that_instant
 
 
 def test_the_nights_of_the_clock_change_are_read_as_they_were_lived(tmp_path):
-    wall = wall_clock("2024-10-27 02:30", "2024-10-27 02:30", "2024-03-31 02:30")
+    wall = wall_clock("2024-03-31 02:30", "2024-10-27 02:30", "2024-10-27 02:30")
     batch = deliver(tmp_path, {"time": wall, "t": [1.0, 2.0, 3.0]}, timezone="Europe/Berlin")
-    assert instants(batch) == ["2024-10-27 00:30:00", "2024-10-27 01:30:00", None]
+    assert instants(batch) == [None, "2024-10-27 00:30:00", "2024-10-27 01:30:00"]
     assert batch.problems.rows() == [
-        (2, "time", "2024-03-31 02:30:00.000000", "02:30 does not exist in Europe/Berlin on that day")
+        (0, "time", "2024-03-31 02:30:00.000000", "02:30 does not exist in Europe/Berlin on that day")
     ]
 
 

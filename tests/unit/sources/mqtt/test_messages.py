@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from daycast.errors import ConfigError
 from daycast.sources.batch import problems_frame
 from daycast.sources.mqtt.messages import MessageRule, Read, Timing, read_messages, readers_of
-from daycast.sources.tables.times import WallClocks
+from daycast.sources.tables.wall_clock import WallClocks
 from daycast.times import BEYOND_CALENDAR, UTC_TIME
 from daycast.variables import BUILT_IN
 
@@ -117,6 +117,18 @@ def test_without_a_word_on_time_the_arrival_is_doubted():
 def test_times_come_as_text_or_counted_since_1970(time, written, zone, observed):
     said = read(rule(time=time), ("garden/a/up", {"at": written, "t": 1}), zone=zone)
     assert rows(said) == [("a", observed, 1.0)]
+
+
+def test_local_times_of_the_hour_that_comes_twice_are_told_apart_or_left_open():
+    at = [
+        ("garden/a/up", {"at": f"2025-10-26T{clock}", "t": 1})
+        for clock in ("01:30", "02:00", "02:30", "02:00", "02:30")
+    ]
+    said = read(rule(time="$.at"), *at, zone="Europe/Berlin")
+    hours = [f"{observed:%H:%M}" for _, observed, _ in rows(said)]
+    assert hours == ["23:30", "00:00", "00:30", "01:00", "01:30"]
+    alone = read(rule(time="$.at"), *at[3:], zone="Europe/Berlin").readings
+    assert (alone["later_at"] - alone["observed_at"]).to_list() == [timedelta(hours=1)] * 2
 
 
 def test_a_message_is_here_whatever_the_usual_delay_is():
