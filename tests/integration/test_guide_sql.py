@@ -38,8 +38,10 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 def test_a_query_that_is_shown_runs(page: str, query: str, con: duckdb.DuckDBPyConnection) -> None:
     if re.search(r"^create ", query, re.MULTILINE):
         con.execute("begin")
-        con.execute(query)
-        con.execute("rollback")
+        try:
+            con.execute(query)
+        finally:
+            con.execute("rollback")
     else:
         con.execute(query).to_arrow_table()
 
