@@ -1,6 +1,7 @@
 """The first commands of a new user, in their order: `init`, `doctor`, `run` and `up`."""
 
 import argparse
+import re
 import shlex
 import shutil
 import sys
@@ -16,12 +17,20 @@ from daycast.model.config import Cell
 
 def add_first_steps(arguments: Arguments) -> None:
     """Add `init`, `doctor`, `run` and `up`."""
-    arguments.add(
+    init = arguments.add(
         "init",
         _init,
         "write a commented daycast.toml",
+        "--from readings/garden.csv",
         more="It shows every setting with its default value. An existing file is never overwritten.",
     )
+    init.add_argument(
+        "--from",
+        dest="sample",
+        metavar="FILE",
+        help="look at a file of readings, and write the [[sources]] table for it; what is a guess is marked",
+    )
+    init.add_argument("--print", action="store_true", help="print the table for --from FILE, and write nothing")
     arguments.add(
         "doctor",
         _doctor,
@@ -62,14 +71,39 @@ def _init(args: argparse.Namespace) -> None:
     from daycast.settings import DEFAULT_FILE
 
     path = Path(args.config or DEFAULT_FILE)
+    if args.print:
+        if not args.sample:
+            raise ConfigError("--print prints the table for a file: name one with --from FILE")
+        print(_table_for(args.sample, path), end="")
+        return
+    or_print = ", or add --print to see the table for the file" if args.sample else ""
+    exists = ConfigError(f"{path} exists already: edit it, or name another file with --config{or_print}")
+    if path.exists():
+        raise exists
+    text = (Path(__file__).parents[1] / "template.toml").read_text(encoding="utf-8")
+    if args.sample:
+        table = _table_for(args.sample, path)
+        text = _SIMULATED.sub(lambda _: table, text, count=1)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write((Path(__file__).parents[1] / "template.toml").read_text(encoding="utf-8"))
+            file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path} exists already: edit it, or name another file with --config") from None
+        raise exists from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-    print(f"wrote {path}: edit it, then `daycast run`")
+    then = "look at each guess in it, then `daycast doctor`" if args.sample else "edit it, then `daycast run`"
+    print(f"wrote {path}: {then}")
+
+
+# the network of the template, in whose place the table for a file is written
+_SIMULATED = re.compile(r'^# [^\n]*simulated[^\n]*\n\[\[sources\]\]\nkind = "simulated"\n(?:[^\n]+\n)*', re.MULTILINE)
+
+
+def _table_for(sample: str, path: Path) -> str:
+    from daycast.settings import clock
+    from daycast.steps.propose import propose_source
+
+    return propose_source(Path(sample), path.parent, clock())
 
 
 def _doctor(args: argparse.Namespace) -> None:

@@ -1,0 +1,261 @@
+"""The lines of a text: in which encoding, behind which separators, where header and rows are.
+
+`read_sample` reads the beginning of a file and finds the settings of its layout (daycast.sources.files.layout).
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from daycast.errors import SourceError
+from daycast.sources.files.layout import WHITESPACE, Layout
+from daycast.sources.files.sheets import as_text
+from daycast.sources.guess.columns import best_match, means, unit_in
+from daycast.sources.streams import (
+    PROPOSED_ENCODINGS,
+    WESTERN,
+    DamagedError,
+    EncodingDetector,
+    bom_encoding,
+    decompressed,
+    open_bytes,
+)
+
+_BLOCKS = 2  # of a file are looked at, a megabyte each
+_MAX_LINES, _MAX_HEADER = 20_000, 1000
+_SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
+_COMMENTS = ("#", "%", "!", "//")
+_NUMBER = re.compile(r"[+-]?(?:\d[\d ]*(?:[.,]\d*)*|[.,]\d+)(?:[eE][+-]?\d+)?")
+_CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]?\.?)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+_DAY = re.compile(rf"\d{{1,4}}([-/.])(?:\d{{1,2}}|[A-Za-z]{{3}})\1\d{{1,4}}(?:[ T]+{_CLOCK})?")
+_TIME = re.compile(rf"{_DAY.pattern}|{_CLOCK}|\d{{8}}T\d{{4,6}}Z?")
+
+
+@dataclass
+class Sample:
+    """The beginning of a table."""
+
+    table: pl.DataFrame  # text without blanks around it, null where empty
+    settings: dict[str, Any] = field(default_factory=dict)  # of its layout, where they are not the default
+    doubts: dict[str, str] = field(default_factory=dict)  # by setting: what is a guess
+    units: dict[str, str] = field(default_factory=dict)  # by column, of a line below the header
+    head: str = ""  # the text before the rows, header included
+    typed_times: dict[str, pl.Datetime] = field(default_factory=dict)  # the columns of times that have a type
+
+
+def read_sample(path: Path, known: dict[str, Any] | None = None) -> Sample:
+    """The beginning of a text file or sheet; `known` settings of its layout are taken as they are.
+
+    Raises SourceError for a file that cannot be read or holds no table.
+    """
+    text, encoding = _decode(_read_head(path))
+    lines = [line.rstrip("\r") for line in text.split("\n")][:_MAX_LINES]
+    sample = _lay_out(lines, dict(known or {}), path.name)
+    if encoding:
+        sample.settings["encoding"] = encoding
+        sample.doubts["encoding"] = "it is not UTF-8, and this one makes sense"
+    return sample
+
+
+def read_text(path: Path) -> str:
+    """The beginning of a file as text. Raises SourceError if it cannot be read."""
+    return _decode(_read_head(path))[0]
+
+
+def _read_head(path: Path) -> bytes:
+    with open_bytes(path, path.name) as file:
+        try:
+            blocks = list(islice(decompressed(as_text(file, path.name, None, ",")), _BLOCKS + 1))
+        except DamagedError:
+            raise SourceError(f"{path.name} is damaged: its gzip ends too early") from None
+    head = b"".join(blocks[:_BLOCKS])
+    return head[: head.rfind(b"\n") + 1] if len(blocks) > _BLOCKS else head
+
+
+def _decode(head: bytes) -> tuple[str, str | None]:
+    """The text, and its encoding where that has to be declared."""
+    if found := bom_encoding(head):
+        return head.decode(found, errors="replace").removeprefix("\ufeff"), None
+    for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        if zeros.count(0) * 4 > len(head):
+            return head.decode(name, errors="replace"), name
+    detector = EncodingDetector()
+    detector.add(head)
+    if detector.is_utf8 or detector.encoding == WESTERN:
+        return head.decode("utf-8" if detector.is_utf8 else WESTERN, errors="replace"), None
+    texts = {name: head.decode(name, errors="replace") for name in PROPOSED_ENCODINGS}
+    best = max(texts, key=lambda name: (_known_words(texts[name]), -texts[name].count("\ufffd")))
+    return texts[best], best
+
+
+def _known_words(text: str) -> int:
+    """How many of the first fields name something that weather files have."""
+    fields = re.split(r"[,;\t|\n]", text[:5000])
+    return sum(not one.isascii() and (best_match(one) is not None or means("time", one)) for one in fields)
+
+
+def _lay_out(lines: list[str], known: dict[str, Any], origin: str) -> Sample:
+    comment = known.get("comment") or next(
+        (mark for mark in _COMMENTS if any(_begins(line, mark) for line in lines[:_MAX_HEADER])), None
+    )
+    above = known.get("lines_before_header", 0)
+    plain = [
+        _Line(at, line) for at, line in enumerate(lines) if at >= above and line.strip() and not _begins(line, comment)
+    ]
+    separators = (known["separator"],) if "separator" in known else _SEPARATORS
+    tables = {separator: _split(plain, separator) for separator in separators}
+    separator = max(tables, key=lambda one: _consistency(tables[one]))
+    if not _consistency(tables[separator]):
+        raise SourceError(f"{origin} has no table that daycast could make out: write its [[sources]] table by hand")
+    return _find_rows(_Text(lines, plain, tables[separator], separator, comment), known)
+
+
+@dataclass
+class _Line:
+    at: int  # from 0, in the file
+    text: str
+
+
+def _begins(line: str, mark: str | None) -> bool:
+    return mark is not None and line.lstrip().startswith(mark)
+
+
+def _split(lines: Sequence[_Line], separator: str) -> list[list[str]]:
+    layout = Layout(separator=separator)
+    texts = (
+        (layout.plain(line.text.encode()).decode() for line in lines)
+        if separator == WHITESPACE
+        else (line.text for line in lines)
+    )
+    rows = (next(csv.reader([text], delimiter=layout.mark), []) for text in texts)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number or a time."""
+    return _NUMBER.fullmatch(cell) is not None or _TIME.fullmatch(cell) is not None
+
+
+def _consistency(rows: list[list[str]]) -> float:
+    """How much the last rows look like a table: rows of one length, of numbers and times."""
+    body = _last(rows)
+    width = _width(body)
+    if width < 2:
+        return 0.0
+    alike = [row for row in body if len(row) == width]
+    cells = [cell for row in alike for cell in row if cell]
+    return len(alike) / len(body) * (0.1 + sum(map(is_value, cells)) / max(len(cells), 1))
+
+
+def _last(rows: list[list[str]]) -> list[list[str]]:
+    return rows[-min(max(len(rows) // 3, 2), 500) :]
+
+
+def _width(rows: list[list[str]]) -> int:
+    return Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+
+
+@dataclass
+class _Text:
+    lines: list[str]
+    plain: list[_Line]  # neither blank nor comments
+    rows: list[list[str]]  # the fields of each
+    separator: str
+    comment: str | None
+
+
+def _find_rows(text: _Text, known: dict[str, Any]) -> Sample:
+    """The sample, whose rows begin with the first that has as many values as most."""
+    rows, width = text.rows, _width(_last(text.rows))
+    values = [sum(map(is_value, row)) if len(row) == width else 0 for row in rows]
+    usual = median(sum(map(is_value, row)) for row in _last(rows) if len(row) == width)
+    fitting = (at for at, count in enumerate(values) if count >= max(usual / 2, 1) and not _is_dated_below(rows, at))
+    first = next(fitting, len(rows) - 1)
+    top = first
+    header_width = len(rows[first - 1]) if first and abs(len(rows[first - 1]) - width) <= 1 else -1
+    while top > 0 and len(rows[top - 1]) == header_width:
+        top -= 1
+    start = text.plain[first].at
+    names, units, settings = _names(text, top, first, width)
+    settings = {} | ({} if text.separator == "," else {"separator": text.separator}) | settings | known
+    names = list(known.get("names") or names or [""] * width)
+    table = _frame(names + [""] * (width - len(names)), rows[first:])
+    return Sample(
+        table, settings, units=dict(zip(_unique(names), units, strict=False)), head="\n".join(text.lines[:start])
+    )
+
+
+def _is_dated_below(rows: list[list[str]], at: int) -> bool:
+    """Whether a row lacks the day that all rows below it have in one column: it is no row then, but a header of numbers."""
+    below = [row for row in rows[at + 1 : at + 6] if len(row) == len(rows[at])]
+    return any(
+        cell and not _DAY.fullmatch(cell) and all(_DAY.fullmatch(row[column]) for row in below)
+        for column, cell in enumerate(rows[at] if below else [])
+    )
+
+
+def _names(text: _Text, top: int, first: int, width: int) -> tuple[list[str], list[str], dict[str, Any]]:
+    """The names, the units below them, and the settings by which the header is found; `top` to `first` are its rows."""
+    above, start = text.rows[top:first], text.plain[first].at
+    settings: dict[str, Any] = {}
+    if text.comment and any(_begins(line, text.comment) for line in text.lines):
+        settings["comment"] = text.comment
+    if not above and (commented := _names_in_comments(text, width)):
+        return commented[0], _units(commented[1:]), settings | {"header_in_comment": True}
+    if not above:
+        return [], [], settings | {"names": []} | ({"lines_before_header": start} if text.plain[0].at < start else {})
+    header = max(range(len(above)), key=lambda at: len(set(filter(None, above[at]))))
+    names, units, before = above[header], _units(above[header + 1 :]), text.plain[top + header].at
+    if header and len(set(names)) < len(names):
+        names = _unique(_joined(above[header - 1], names))
+        return names, units, settings | {"names": names, "lines_before_header": start}
+    if any(line.strip() and not _begins(line, text.comment) for line in text.lines[:before]):
+        settings["lines_before_header"] = before
+    if header + 1 < len(above):
+        settings["lines_after_header"] = start - before - 1
+    return names, units, settings
+
+
+def _units(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first row with units."""
+    return next((list(row) for row in rows if any(unit_in(cell) for cell in row)), [])
+
+
+def _joined(upper: Sequence[str], lower: Sequence[str]) -> list[str]:
+    """The names of two lines: Temp above Out, or groups above their members."""
+    groups: list[str] = []
+    are_few = 2 * sum(map(bool, upper)) <= len(lower)
+    for group in [*upper, *[""] * (len(lower) - len(upper))]:
+        groups.append(group or (groups[-1] if are_few and groups else ""))
+    return [
+        name if name.startswith(group) else f"{group} {name}".strip()
+        for group, name in zip(groups, lower, strict=False)
+    ]
+
+
+def _names_in_comments(text: _Text, width: int) -> list[list[str]]:
+    """The comments before the rows with as many fields as these have: first the one with most names that are known."""
+    mark = text.comment
+    texts = [_Line(0, line.lstrip()[len(mark) :]) for line in text.lines[:_MAX_HEADER] if mark and _begins(line, mark)]
+    found = [row for row in _split(texts, text.separator) if abs(len(row) - width) <= 1 and any(row)]
+    found.reverse()
+    return sorted(found, key=lambda row: -sum(best_match(name) is not None or means("time", name) for name in row))
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names; those that are empty or repeated become positions, as daycast knows them."""
+    return [name if name and names.count(name) == 1 else f"column {at}" for at, name in enumerate(names, 1)]
+
+
+def _frame(names: Sequence[str], rows: list[list[str]]) -> pl.DataFrame:
+    width = len(names)
+    cells = [[cell or None for cell in row[:width]] + [None] * (width - len(row)) for row in rows]
+    return pl.DataFrame(cells, schema=dict.fromkeys(_unique(names), pl.String), orient="row")
