@@ -9,5 +9,7 @@ Read batch.py first: it has the contract of a source. Then read one of the kinds
   sensorthings/   sensor networks that speak OGC SensorThings
   simulated/      the built-in demonstration network
 
+guess/ proposes the settings of the first two kinds for a file that nobody has described yet.
+
 They share tables/ (cells to values, times and units), http/ (the HTTP client) and streams.py (bytes and text from outside).
 """

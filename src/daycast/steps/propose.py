@@ -64,7 +64,8 @@ def _describe(batch: SourceBatch) -> str:
     if len(stations) > 1:
         named = f"{len(stations):,} stations ({', '.join(stations.head(_SHOWN))} …)"
     times = rows["observed_at"].sort().dt.strftime("%Y-%m-%d %H:%M")
-    return f"It reads {len(rows):,} rows of {named} from {times[0]} to {times[-1]} UTC, and refuses {refused:,}."
+    count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    return f"It reads {count} of {named} from {times[0]} to {times[-1]} UTC, and refuses {refused:,}."
 
 
 def _odd_values(batch: SourceBatch, variables: Mapping[str, Variable]) -> Iterator[tuple[str, str]]:

@@ -164,6 +164,49 @@ def test_what_cannot_be_done_is_said_in_one_line(daycast, tmp_path, arguments, m
     assert re.search(message, done.stderr)
 
 
+def test_init_from_a_file_writes_a_configuration_that_reads_it(daycast, tmp_path):
+    write_garden(tmp_path, 100)
+    (tmp_path / "daycast.toml").unlink()
+    done = daycast(tmp_path, "init", "--from", "readings/garden.csv")
+    assert done.returncode == 0, done.stderr
+    assert "look at each guess" in done.stdout
+    configuration = tomllib.loads((tmp_path / "daycast.toml").read_text())
+    assert [source["files"] for source in configuration["sources"]] == ["readings/garden.csv"]
+    assert configuration["ingest"]["refuse_above"] == 0.2  # the rest of the template
+    ingested = daycast(tmp_path, "ingest", "--until", UNTIL)
+    assert ingested.returncode == 0, ingested.stderr
+    again = daycast(tmp_path, "init", "--from", "readings/garden.csv")
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert "--print" in again.stderr
+
+
+def test_init_prints_the_table_and_writes_nothing(daycast, tmp_path):
+    write_garden(tmp_path, 100)
+    before = (tmp_path / "daycast.toml").read_text()
+    done = daycast(tmp_path, "init", "--from", "readings/garden.csv", "--print")
+    assert done.returncode == 0, done.stderr
+    assert list(tomllib.loads(done.stdout)) == ["sources"]
+    assert (tmp_path / "daycast.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--from", "readings/none.csv"], "none.csv cannot be read"),
+        (["--from", "daycast.toml"], "daycast.toml"),
+        (["--print"], "--from FILE"),
+    ],
+)
+def test_init_says_in_one_line_what_it_cannot_look_at(daycast, tmp_path, arguments, message):
+    write_garden(tmp_path, 30)
+    done = daycast(tmp_path, "init", "--config", "new.toml", *arguments)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert message in done.stderr
+    assert not (tmp_path / "new.toml").exists()
+
+
 def test_init_writes_a_file_once(daycast, tmp_path):
     assert daycast(tmp_path, "init").returncode == 0
     assert tomllib.loads((tmp_path / "daycast.toml").read_text())["data"] == "data"

@@ -241,7 +241,7 @@ def test_gzipped_and_in_a_folder_below_the_configuration(tmp_path: Path):
     (tmp_path / "in [1]" / "a.csv.gz").write_bytes(gzip.compress(b"time,temp\n2025-03-13 00:00,5\n"))
     written = propose_source(tmp_path / "in [1]" / "a.csv.gz", tmp_path, NOW)
     assert 'files = "in [[]1]/a.csv.gz"' in written
-    assert "It reads 1 rows of station a from" in written
+    assert "It reads 1 row of station a from" in written
 
 
 @pytest.mark.parametrize(

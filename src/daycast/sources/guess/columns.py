@@ -222,7 +222,7 @@ def _choose(fits: list[tuple[_Match, str]]) -> Mapped:
     return mapped
 
 
-_BY_VALUES = (  # what a column without a name may be: (variable, lowest, highest, whether its numbers have decimals)
+_BY_VALUES = (  # what a column without a name may be: (variable, low, high, whether its numbers have decimals)
     ("station_pressure_hpa", 600, 1080, None),
     ("air_temperature_c", -50, 50, True),
     ("relative_humidity_pct", 5, 100, None),
@@ -237,10 +237,10 @@ def find_by_values(columns: Mapping[str, pl.Series]) -> dict[str, Mapped]:
         fractions = bool((known != known.round()).any())
         fits = (
             name
-            for name, lowest, highest, decimals in _BY_VALUES
+            for name, low, high, decimals in _BY_VALUES
             if name not in found
             and known.n_unique() > 1
-            and known.is_between(lowest, highest).all()
+            and known.is_between(low, high).all()
             and decimals in {None, fractions}
         )
         if name := next(fits, None):
@@ -317,14 +317,14 @@ def _is_outside(variable: str, mapped: Mapped, numbers: pl.Series) -> pl.Series:
 
 
 def _guess_unit(variable: str, mapped: Mapped, numbers: pl.Series) -> None:
-    median, highest = numbers.median(), numbers.max()
+    median, high = numbers.median(), numbers.max()
     guessed: dict[str, Any] = {}
-    if isinstance(median, float) and isinstance(highest, float):
+    if isinstance(median, float) and isinstance(high, float):
         is_like = (entry for entry in _BY_MEDIAN if entry[0] in variable and entry[1] <= median <= entry[2])
         guessed = next((settings for _, _, _, settings in is_like), {})
-        if variable == "relative_humidity_pct" and 0 < highest <= 1:
+        if variable == "relative_humidity_pct" and 0 < high <= 1:
             guessed = {"factor": 100}
-        if variable == "wind_from_deg" and 0 < highest <= _TENS and bool((numbers == numbers.round()).all()):
+        if variable == "wind_from_deg" and 0 < high <= _TENS and bool((numbers == numbers.round()).all()):
             guessed = {"factor": 10}
     mapped.settings |= guessed
     if guessed:
