@@ -61,7 +61,7 @@ class Ingested:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
         flagged = f"{self.flagged.total():,} values flagged" + (f" ({checks})" if checks else "")
         waiting = f", {self.waiting:,} wait: stamped later than now" if self.waiting else ""
-        bad = f", {self.bad_values:,} values refused" if self.bad_values else ""
+        bad = f", {self.bad_values:,} value{'s' if self.bad_values > 1 else ''} refused" if self.bad_values else ""
         out = f", {self.left_out:,} rows left out: not mapped" if self.left_out else ""
         moved = f", {self.moved:,} counted for the full hour just before their stamp" if self.moved else ""
         minutes = self.stopped_after_min

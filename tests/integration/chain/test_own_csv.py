@@ -70,7 +70,7 @@ def test_a_word_where_a_number_belongs_is_quarantined_as_it_came(daycast, tmp_pa
 
     done = daycast(write_garden(tmp_path, change=spoil), "ingest", "--until", UNTIL)
     assert done.returncode == 0
-    assert "300 rows delivered, 299 kept (0 known before, 0 revised), 1 refused" in done.stdout
+    assert "300 rows delivered, 300 kept (0 known before, 0 revised), 0 refused, 1 value refused" in done.stdout
     (rejected,) = rows_of(tmp_path, "rejected_readings")
     assert rejected[2:4] == ("temp", "broken")
     assert '"battery":"3.7"' in rejected[5]
