@@ -35,7 +35,8 @@ def add_first_steps(arguments: Arguments) -> None:
         "doctor",
         _doctor,
         "check configuration, sources, warehouse and machine",
-        more="Prints one line for each check. The exit status is 1 if a check fails.",
+        more="Prints one line for each check, and below each source what ingest would make of it: some readings, which hours "
+        "they cover, what is missing, the daily cycle, the rain. Nothing is stored. The exit status is 1 if a check fails.",
         until="ask the sources for what was received up to T",
     )
     run = arguments.add(
@@ -110,9 +111,10 @@ def _doctor(args: argparse.Namespace) -> None:
     from daycast.settings import clock, load_settings
     from daycast.steps.doctor import examine
 
-    findings = list(examine(load_settings(args.config), clock(), clock(args.until)))
-    for finding in findings:
-        print(finding)
+    findings = []
+    for finding in examine(load_settings(args.config), clock(), clock(args.until)):
+        print("\n".join([str(finding), *finding.below]), flush=True)
+        findings.append(finding)
     if failed := [finding for finding in findings if not finding.ok]:
         raise ConfigError(f"{len(failed)} of {len(findings)} checks failed")
 

@@ -3,23 +3,25 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 
 import polars as pl
 
-from daycast.errors import DaycastError, ModelError, StorageError, WarehouseError
+from daycast.errors import DaycastError, ModelError, StorageError
 from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
+from daycast.report.source_view import SourceView, render_source
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.steps.doubts import find_doubts
+from daycast.steps.preview import MOST_ROWS, MOST_SECONDS, Preview, preview_source
 from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
@@ -30,6 +32,9 @@ from daycast.warehouse.warehouse import read_frame
 
 _BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST_FREE_GB = 1.0
+_NAMED = 3  # stations
+_FILES = f"doctor stops after {MOST_ROWS:,} rows or {MOST_SECONDS:g} s"
+_OTHERS = "doctor reads the first batch only, and there may be more"
 _NUMBERED = re.compile(r"-\d+(\.[^.]*)$")  # what a name gets in a folder that has it already
 
 
@@ -89,6 +94,7 @@ class CheckResult:
     ok: bool
     detail: str
     is_warning: bool = False  # everything works; this is what to look at
+    below: tuple[str, ...] = ()  # lines to show below it
 
     def __str__(self) -> str:
         word = "warn" if self.is_warning else "ok  " if self.ok else "FAIL"
@@ -98,22 +104,26 @@ class CheckResult:
 def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[CheckResult]:
     """Check contracts, device, disk, warehouse, the champion's checkpoint and each source.
 
-    Every check runs, even if others fail. until: the sources are asked for what they received up to then, by default `now`.
+    Every check runs, even if others fail. until: the sources are asked for what they received up to then, by default `now`. Below
+    the last result of each source stands what was understood of it.
     """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
     yield _check("disk", lambda: _check_disk(settings))
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
+    places = _Places(settings, now)
     for source in settings.sources:
-        yield from _examine_source(settings, source, until or now)
+        yield from _examine_source(settings, source, until or now, places)
 
 
-def _examine_source(settings: Settings, source: Source, until: datetime) -> Iterator[CheckResult]:
-    name, doubts = f"source {source.name}", list[str]()
-    yield _check(name, lambda: _check_source(settings, source, until, doubts))
-    for doubt in doubts:
-        yield CheckResult(name, ok=True, detail=doubt, is_warning=True)
+def _examine_source(settings: Settings, source: Source, until: datetime, places: "_Places") -> Iterator[CheckResult]:
+    """The check of one source, its warnings, and below the last of these what was understood of it."""
+    name, doubts, below = f"source {source.name}", list[str](), list[str]()
+    results = [_check(name, lambda: _check_source(settings, source, until, places, doubts, below))]
+    results += [CheckResult(name, ok=True, detail=doubt, is_warning=True) for doubt in dict.fromkeys(doubts)]
+    results[-1] = replace(results[-1], below=tuple(below))
+    yield from results
 
 
 def _check(name: str, check: Callable[[], str]) -> CheckResult:
@@ -172,24 +182,97 @@ def _check_champion(settings: Settings, now: datetime) -> str:
     return f"{champion.model_id}, its checkpoint is whole"
 
 
-def _check_source(settings: Settings, source: Source, until: datetime, doubts: list[str]) -> str:
-    """Read the first batch of a source, and add what is odd about it to `doubts`; nothing is stored."""
+def _check_source(
+    settings: Settings, source: Source, until: datetime, places: "_Places", doubts: list[str], below: list[str]
+) -> str:
+    """Read a source as its first ingest would, storing nothing. Raises what ingest would raise.
+
+    Adds what is odd to `doubts`, and to `below` the lines that show what was understood, also if it raises.
+    """
     listed = source.stations()
-    batch = next(iter(source.fetch(None, until, settings.glossary, ())), None)
+    places.add(listed)
+    preview = preview_source(settings, source, until, places.known)
+    if preview.batches:
+        found = find_doubts(preview.batches, settings.glossary, places.known)
+        doubts += [*_refusals(preview), *found, *_doubts(preview, places.longitudes)]
+        below += render_source(_view(source, preview, places, until), settings.glossary)
+    preview.raise_errors()
     unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
-    if batch is None:
+    if not preview.batches:
         return f"{len(listed)} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
-    doubts += find_doubts([batch], settings.glossary, _known_stations(settings, listed, until))
-    found = f"{batch.origin} has {len(batch.readings):,} rows, {len(batch.problems) + len(batch.bad_values):,} problems"
-    return f"{len(listed)} stations listed; {found}{unknown}"
+    have = "have" if preview.part.endswith(" files") else "has"
+    summary = f"{preview.part} {have} {preview.rows:,} rows, {preview.problems:,} problems"
+    return f"{len(listed)} stations listed; {summary}{unknown}"
 
 
-def _known_stations(settings: Settings, listed: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """The stations that a source lists and those that are stored, as `find_doubts` takes them."""
-    known = [listed.select("station_id", "latitude")]
-    with suppress(WarehouseError), settings.warehouse.read(now, wait_s=5) as con:  # the check "warehouse" tells of it
-        known.append(read_stations(con).select("station_id", "latitude"))
-    return pl.concat(known)
+class _Places:
+    """The stations that are known: those of the warehouse, and those that the sources list, one after the other.
+
+    known: station_id, latitude, longitude; null where unknown.
+    """
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self.known = pl.DataFrame(schema={"station_id": pl.String, "latitude": pl.Float64, "longitude": pl.Float64})
+        with suppress(DaycastError, OSError), settings.warehouse.read(now, wait_s=5) as con:
+            self.add(read_stations(con))  # its own check tells what is wrong with the warehouse
+
+    def add(self, stations: pl.DataFrame) -> None:
+        """Add stations, in place of those of the same id that have no position."""
+        both = pl.concat([self.known, stations.select(self.known.columns).cast(self.known.schema)])
+        self.known = both.sort("longitude", nulls_last=True, maintain_order=True).unique("station_id", keep="first")
+
+    @property
+    def longitudes(self) -> dict[str, float]:
+        """The longitude of each station that has a position."""
+        return dict(self.known.drop_nulls("longitude").select("station_id", "longitude").iter_rows())
+
+
+def _refusals(preview: Preview) -> list[str]:
+    """A doubt about rows and values that ingest would refuse, with the commonest reasons."""
+    counts = [(preview.refused_rows, "row"), (preview.refused_values, "value")]
+    counted = " and ".join(f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
+    if not counted:
+        return []
+    return [f"{counted} would be refused: {preview.reasons}; correct the column, its unit, format or missing markers"]
+
+
+def _doubts(preview: Preview, longitudes: Mapping[str, float]) -> list[str]:
+    """Doubts that need the positions of stations."""
+    if preview.profile is None:
+        return []
+    coverage = preview.profile.coverage
+    ids = coverage.station_ids if coverage else ()
+    unlisted = [station for station in ids if station not in longitudes]
+    found = []
+    if unlisted and longitudes:
+        named = ", ".join(map(repr, unlisted[:_NAMED])) + (" …" if len(unlisted) > _NAMED else "")
+        found.append(
+            f"{len(unlisted):,} of {len(ids):,} stations are in no station list, or without a position ({named}): "
+            "add them to station_list, or write their ids alike"
+        )
+    if suspects := preview.profile.clock_suspects:
+        first = suspects[0]
+        late = f"{abs(first.offset_h):.0f} h {'late' if first.offset_h > 0 else 'early'}"
+        found.append(
+            f"the days of {len(suspects):,} of {len(ids):,} stations are not warmest in the afternoon by the sun (station "
+            f"{first.station_id!r} is {late}): check timezone, and the longitude in station_list"
+        )
+    return found
+
+
+def _view(source: Source, preview: Preview, places: _Places, until: datetime) -> SourceView:
+    waiting = (
+        f"; {preview.waiting:,} more wait, stamped later than {until:%Y-%m-%d %H:%M} UTC" if preview.waiting else ""
+    )
+    limit = "" if preview.whole else f"; {_FILES if isinstance(source, Inbox) else _OTHERS}"
+    return SourceView(
+        read=f"{preview.part}: {preview.rows:,} rows{waiting}{limit}",
+        sample=preview.sample,
+        profile=preview.profile,
+        names=preview.names,
+        zone=getattr(source, "timezone", None),
+        longitudes=places.longitudes,
+    )
 
 
 def _describe_unknown(settings: Settings, inbox: Inbox, now: datetime) -> str:

@@ -157,7 +157,7 @@ def _store(
     con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig
 ) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id."""
-    rows, undecided = _settle_doubled_hours(con, _stack_rows(batches, config.variables), batches, config)
+    rows, undecided = _settle_doubled_hours(con, stack_rows(batches, config.variables), batches, config)
     rows, changed, counters = _make_amounts(con, rows, batches, config.source)
     problems = pl.concat([find_problems(rows, batches, config.variables, config.earliest), *undecided])
     rejections = reject_batch(rows, problems, batches, config.variables, config.refuse_above)
@@ -267,7 +267,7 @@ def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: Loa
     return max(receipt, before + timedelta(microseconds=1))
 
 
-def _stack_rows(batches: Mapping[str, SourceBatch], variables: Mapping[str, Variable]) -> pl.DataFrame:
+def stack_rows(batches: Mapping[str, SourceBatch], variables: Mapping[str, Variable]) -> pl.DataFrame:
     """All rows of the batches: row (counted over all), batch_id, row_number (within its batch), the keys, every variable.
 
     And `later_at`, if a batch has it: such a batch stands alone.

@@ -76,7 +76,7 @@ def reject_batch(
         all_problems = _all_problems(rows.filter(pl.col("batch_id") == batch_id), problems, variables)
         error = ContractError(
             f"{batches[batch_id].origin}: {rejected} of {delivered} rows are bad, more than ingest.refuse_above = "
-            f"{refuse_above:g} allows, so nothing of it was ingested: {_commonest_reasons(all_problems)}. "
+            f"{refuse_above:g} allows, so nothing of it was ingested: {commonest_reasons(all_problems)}. "
             "Correct the units, missing markers or columns of this source"
         )
         first = pl.col("row").rank("dense") <= _KEPT_ROWS
@@ -140,7 +140,7 @@ def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping
     return pl.concat([of_these, *beyond])
 
 
-def _commonest_reasons(problems: pl.DataFrame) -> str:
+def commonest_reasons(problems: pl.DataFrame) -> str:
     """The three most frequent problems in words."""
     common = (
         problems.group_by("column", "reason", maintain_order=True)

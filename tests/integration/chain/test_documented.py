@@ -55,8 +55,11 @@ def garden(tmp_path: Path) -> Path:
 
 def test_the_readme_shows_what_doctor_prints(garden: Path, daycast):
     done = daycast(garden, "doctor", clock="2026-11-28T20:00:00Z")
-    printed = re.sub(r"\d+ GB", "72 GB", done.stdout.replace(str(garden), "/home/ada/garden"))
-    assert printed == re.sub(r"(?<=runs on )\w+", "cpu", PRINTED[1])
+    lines = re.sub(r"\d+ GB", "72 GB", done.stdout.replace(str(garden), "/home/ada/garden")).splitlines(keepends=True)
+    checks = [line for line in lines if not line.startswith(" ")]
+    assert "".join(checks) == re.sub(r"(?<=runs on )\w+", "cpu", PRINTED[1])
+    (shown,) = (text for page, text in blocks("text") if page == "sources" and "local, Berlin" in text)
+    assert "".join(lines[len(checks) - 1 :]) == shown
     assert done.returncode == 0
 
 
@@ -142,5 +145,6 @@ def test_the_example_of_a_source_prints_what_the_guide_shows(clone: Path, enviro
                 text=True,
                 check=True,
             )
-            said += [printed for printed in done.stdout.replace(f"{clone}/", "").splitlines() if "roof" in printed]
+            lines = done.stdout.replace(f"{clone}/", "").splitlines()
+            said += [printed for printed in lines if "roof" in printed and not printed.startswith(" ")]
     assert "\n".join(said) == console.strip()
