@@ -135,7 +135,7 @@ def test_one_refused_file_of_several_is_not_ok_and_what_was_understood_is_shown_
     settings = settings_of(tmp_path)
     result = results_of(settings)[0]
     assert str(result).startswith("FAIL source yard: in/1.csv: 24 of 24 rows are bad")
-    assert "air temperature, °C 12.5 12.5 451 451 451" in shown(settings)
+    assert "air temperature, °C 12.5 12.5 12.5 451 451" in shown(settings)
     assert ingest_is_refused(settings)
 
 
@@ -167,8 +167,8 @@ def test_stations_without_a_position_are_pointed_at_where_others_have_one(tmp_pa
     settings = settings_of(tmp_path, station_list=LISTED)
     warnings = [str(result) for result in results_of(settings)[1:]]
     assert (
-        "warn source yard: 1 of 2 stations are in no station list ('a'), so their position is unknown: add them to "
-        "station_list, or write their ids alike"
+        "warn source yard: 1 of 2 stations are in no station list, or without a position ('a'): add them to station_list, "
+        "or write their ids alike"
     ) in warnings
     lines = shown(settings)
     assert "stations 2: A, a; 1 without a known position" in lines
@@ -190,6 +190,24 @@ def test_a_clock_that_the_sun_contradicts_is_pointed_at(tmp_path: Path) -> None:
     right = settings_of(tmp_path, station_list=LISTED, timezone="Etc/GMT+6")
     write(tmp_path, "0.csv", [line.replace("Z,", ",") for line in lines])
     assert len(results_of(right)) == 1
+
+
+def test_a_counter_is_shown_as_the_amounts_it_means(tmp_path: Path) -> None:
+    totals = [0, 0, 1, 1, 3, 3.5, 0.5, 0.5]  # begins again in the seventh hour
+    lines = [f"{line.rpartition(',')[0]},{total}" for line, total in zip(hourly(8), totals, strict=True)]
+    write(tmp_path, "0.csv", lines)
+    columns = {"precipitation_mm": {"column": "rain", "cell_method": "counter"}}
+    lines = shown(settings_of(tmp_path, columns=columns))
+    assert "rain 2025-06 4 mm; the highest hour is 2 mm at A, 2025-06-01 04:00 UTC" in lines
+    assert "precipitation, mm none 1 0 0.5 0" in lines
+
+
+def test_hourly_stamps_seconds_past_the_hour_leave_every_other_hour_empty(tmp_path: Path) -> None:
+    write(
+        tmp_path, "0.csv", [line.replace("Z", ":05Z" if hour % 2 else ":00Z") for hour, line in enumerate(hourly(24))]
+    )
+    lines = shown(settings_of(tmp_path))
+    assert any(line.startswith("gaps 12 (48 %) of 25 hours have no reading, the longest gap is 1 h") for line in lines)
 
 
 def test_rows_of_the_future_wait_and_are_counted(tmp_path: Path) -> None:
@@ -218,7 +236,7 @@ def test_external_forecasts_are_shown_with_their_times_of_issue(tmp_path: Path) 
     assert str(results_of(settings)[0]).endswith("in/0.csv has 8 rows, 0 problems")
     lines = shown(settings)
     assert lines[1:3] == ["station A A A A A", "issued, UTC" + " 2025-07-01" * 5]
-    assert lines[-1] == "air temperature, °C 1 3 5 6 8"
+    assert lines[-1] == "air temperature, °C 1 3 4 6 8"
 
 
 def test_of_a_query_the_first_batch_is_read(tmp_path: Path) -> None:

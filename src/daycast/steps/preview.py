@@ -23,7 +23,13 @@ from daycast.steps.rejections import commonest_reasons, find_problems, reject_ba
 
 MOST_ROWS = 1_000_000  # after so many no further batch is read
 MOST_SECONDS = 10.0  # nor after this time; the first batch is always waited for
-_SAMPLE_ROWS = 5
+_SAMPLED_AT = (
+    0.0,
+    0.23,
+    0.48,
+    0.77,
+    1.0,
+)  # of all rows; not a quarter each, which would often be the same hour of the day
 _HEAD_ROWS = 1000  # kept of each batch as it was written
 _NO_NUMBERS = pl.DataFrame(schema={**READING_KEYS, "number": pl.Float64})
 _NO_PROBLEMS = no_problems().with_columns(row=pl.lit(None, pl.UInt32), costs_row=pl.lit(None, pl.Boolean))
@@ -64,9 +70,9 @@ class Preview:
 
     @property
     def sample(self) -> pl.DataFrame:
-        """Five of the readable rows, evenly spaced from the first to the last."""
-        count = min(_SAMPLE_ROWS, len(self.readable))
-        return self.readable[[round(index * (len(self.readable) - 1) / max(count - 1, 1)) for index in range(count)]]
+        """Five of the readable rows, or as many as there are, from the first to the last."""
+        last = len(self.readable) - 1
+        return self.readable[sorted({round(share * last) for share in _SAMPLED_AT}) if last >= 0 else []]
 
     def raise_errors(self) -> None:
         """Raise the errors as one, if there are any, or a ContractError if no row could be kept."""

@@ -164,5 +164,5 @@ def test_rain_is_added_up_by_hour_and_by_month() -> None:
 
 
 def test_the_order_of_the_rows_of_different_instants_does_not_matter() -> None:
-    rows = [*wave("A", 14.0, days=4), *wave("B", 15.0, days=4)]
+    rows: list[Row] = [(station, at(hour), 5.0, 0.25 * hour) for hour in (0, 1, 1.5, 2, 7) for station in ("A", "B")]
     assert profile_of(rows) == profile_of(rows[::-1])
