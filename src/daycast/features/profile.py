@@ -220,5 +220,5 @@ def _rain(instants: pl.DataFrame) -> Rain | None:
     )  # an hour belongs to the day it begins in
     by_station = fallen.group_by("station_id", month).agg(pl.col("mm").sum())
     months = by_station.group_by("month").agg(pl.col("mm").mean()).sort("month")
-    highest = fallen.sort("mm", "hour", "station_id", descending=[True, False, False]).row(0, named=True)
-    return Rain(tuple(months.iter_rows()), highest["mm"], highest["hour"], highest["station_id"])
+    wettest = fallen.sort("mm", "hour", "station_id", descending=[True, False, False]).row(0, named=True)
+    return Rain(tuple(months.iter_rows()), wettest["mm"], wettest["hour"], wettest["station_id"])

@@ -162,8 +162,8 @@ def _describe_cycle(cycle: DailyCycle | None) -> str:
 def _describe_rain(rain: Rain) -> str:
     months = ", ".join(f"{month:%Y-%m} {_number(amount)} mm" for month, amount in rain.months[-_MONTHS:])
     before = f" (and {len(rain.months) - _MONTHS} months before)" if len(rain.months) > _MONTHS else ""
-    highest = f"{_number(rain.highest_mm)} mm at {rain.highest_station}, {rain.highest_at:%Y-%m-%d %H:%M} UTC"
-    return f"{months}{before}; the highest hour is {highest}"
+    wettest = f"{_number(rain.highest_mm)} mm at {rain.highest_station}, {rain.highest_at:%Y-%m-%d %H:%M} UTC"
+    return f"{months}{before}; the highest hour is {wettest}"
 
 
 def _share(part: int, whole: int) -> str:

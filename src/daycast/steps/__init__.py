@@ -7,6 +7,6 @@ One module per step, in the order in which a run takes them:
 - `forecast` issues the next 24 hours; `verify` scores past forecasts and looks for drift; `calibrate` renews the intervals.
 - `publish` writes what people read: the published file, the summary, the report page, a picture.
 
-Besides the run: `backfill`, `backtest`, `doctor`, `maintain`, `registry`. Used by several steps: `record_run` (the log of runs),
-`map_blocks` (who computes blocks of stations) and `to_long` (arrays to rows).
+Besides the run: `backfill`, `backtest`, `doctor` (with `preview`, which reads without storing), `maintain`, `registry`. Used by
+several steps: `record_run` (the log of runs), `map_blocks` (who computes blocks of stations) and `to_long` (arrays to rows).
 """
