@@ -126,8 +126,7 @@ def _describe_profile(profile: Profile) -> list[tuple[str, str]]:
         )
         pairs.append(("repeated", repeated))
     if profile.missing:
-        shares = ", ".join(f"{name} {_percent(share)}" for name, share in profile.missing.items())
-        pairs.append(("missing", f"{shares} of the hours with readings"))
+        pairs.append(("missing", _describe_missing(profile.missing)))
     if "air_temperature_c" in profile.missing:
         pairs.append(("day", _describe_cycle(profile.cycle)))
     if profile.rain is not None:
@@ -147,6 +146,12 @@ def _describe_coverage(coverage: Coverage) -> list[tuple[str, str]]:
         )
     span = f"{coverage.first:%Y-%m-%d %H:%M} to {coverage.last:%Y-%m-%d %H:%M} UTC{step}"
     return [("hours", span), ("gaps", gaps)]
+
+
+def _describe_missing(missing: Mapping[str, float]) -> str:
+    shares = ", ".join(f"{name} {_percent(share)}" for name, share in missing.items() if share)
+    others = "; of the others none" if any(not share for share in missing.values()) else ""
+    return f"{shares} of the hours with readings{others}" if shares else "none"
 
 
 def _describe_cycle(cycle: DailyCycle | None) -> str:
@@ -171,7 +176,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return "0 %" if share == 0 else "under 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
+    return "under 0.1 %" if share < 0.001 else f"{100 * share:.3g} %"
 
 
 def _duration(span: timedelta) -> str:

@@ -61,8 +61,8 @@ def test_all_of_it_is_told_in_lines_that_fit() -> None:
         "  gaps       3 (15 %) of 20 hours have no reading, the longest gap is 3 h after\n"
         "             2025-07-01 12:00 UTC at B\n"
         "  repeated   1 (under 0.1 %) of 2,000 values repeat station, time and variable\n"
-        "  missing    air_temperature_c 0 %, precipitation_mm 6.25 % of the hours with\n"
-        "             readings\n"
+        "  missing    precipitation_mm 6.25 % of the hours with readings; of the others\n"
+        "             none\n"
         "  day        warmest about 14:15 by the sun (usual is 14:30; 12:15 UTC), 3.2 °C\n"
         "             above the mean of the day\n"
         "  rain       2025-06 12.35 mm; the highest hour is 4 mm at A, 2025-07-01 12:00\n"
@@ -108,6 +108,14 @@ def test_what_is_unknown_is_said() -> None:
     (line,) = (line for line in lines_of(view(profile=profile(cycle=None))) if line.startswith("day"))
     assert line.startswith("day unknown: it takes three days")
     assert not any(line.startswith("rain") for line in lines_of(view(profile=profile(rain=None))))
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [({"a": 0.0, "b": 0.0}, "none"), ({"a": 0.5, "b": 1.0}, "a 50 %, b 100 % of the hours with readings")],
+)
+def test_only_what_is_missing_is_told(missing: dict[str, float], said: str) -> None:
+    assert f"missing {said}" in lines_of(view(profile=profile(missing=missing)))
 
 
 def profile(**changes) -> Profile:
