@@ -210,6 +210,25 @@ def test_hourly_stamps_seconds_past_the_hour_leave_every_other_hour_empty(tmp_pa
     assert any(line.startswith("gaps 12 (48 %) of 25 hours have no reading, the longest gap is 1 h") for line in lines)
 
 
+def test_the_doubled_hour_is_told_apart_across_files_as_ingest_does(tmp_path: Path) -> None:
+    """A file ends after the first 02:00 of the night, the next one begins with the second, which alone could be either."""
+    write(tmp_path, "0.csv", [f"2024-10-27T0{hour}:00,A,{10 - hour},0.0" for hour in range(3)])
+    write(tmp_path, "1.csv", [f"2024-10-27T0{hour}:00,A,{9 - hour},0.0" for hour in (2, 8, 9)])
+    settings = settings_of(tmp_path, timezone="Europe/Berlin")
+    assert str(results_of(settings)[0]) == "ok   source yard: 0 stations listed; 2 files have 6 rows, 0 problems"
+    gap = "gaps 5 (45.5 %) of 11 hours have no reading, the longest gap is 5 h after 2024-10-27 01:00 UTC at A"
+    assert gap in shown(settings)
+    assert ingest_source(settings, settings.sources[0], NOW).refused == 0
+
+
+def test_a_doubled_hour_that_nothing_tells_apart_is_refused_as_ingest_does(tmp_path: Path) -> None:
+    write(tmp_path, "1.csv", [f"2024-10-27T0{hour}:00,A,{9 - hour},0.0" for hour in (2, 8, 9)])
+    settings = settings_of(tmp_path, timezone="Europe/Berlin")
+    warnings = [str(result) for result in results_of(settings)[1:]]
+    assert warnings[0].startswith("warn source yard: 1 row would be refused: ")
+    assert ingest_source(settings, settings.sources[0], NOW).refused == 1
+
+
 def test_rows_of_the_future_wait_and_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "0.csv", hourly(24) + hourly(3, 24 * 365))
     assert (

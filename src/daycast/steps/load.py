@@ -5,9 +5,10 @@ its contract is rejected by itself; a batch with too many bad rows is rejected a
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import duckdb
 import polars as pl
@@ -157,7 +158,8 @@ def _store(
     con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig
 ) -> tuple[list[BatchRecord], dict[str, ContractError]]:
     """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id."""
-    rows, undecided = _settle_doubled_hours(con, stack_rows(batches, config.variables), batches, config)
+    rows = stack_rows(batches, config.variables)
+    rows, undecided = settle_rows(rows, batches, config.variables, partial(_read_held, con))
     rows, changed, counters = _make_amounts(con, rows, batches, config.source)
     problems = pl.concat([find_problems(rows, batches, config.variables, config.earliest), *undecided])
     rejections = reject_batch(rows, problems, batches, config.variables, config.refuse_above)
@@ -222,11 +224,15 @@ def _make_amounts(
     return rows, pl.concat(changed), counters
 
 
-def _settle_doubled_hours(
-    con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, batches: Mapping[str, SourceBatch], config: LoadConfig
+def settle_rows(
+    rows: pl.DataFrame,
+    batches: Mapping[str, SourceBatch],
+    variables: Mapping[str, Variable],
+    read_held: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows with one instant each, and the problems of those for which nothing tells which of two they stand for.
 
+    read_held: gives what is held at the stations and instants of rows.
     Numbers of counters tell nothing, because amounts are held of them; and without an instant they make no amount.
     """
     if "later_at" not in rows.columns:
@@ -234,8 +240,8 @@ def _settle_doubled_hours(
     counted = {name for batch in batches.values() for name in batch.accumulations}
     both = pl.concat([rows, rows.with_columns(observed_at="later_at")]).filter(pl.col("later_at").is_not_null())
     stated = all(batch.receipt == "stated" for batch in batches.values())
-    compared = [name for name in config.variables if name not in counted]
-    settled, is_open = settle_doubled_hours(rows, _read_held(con, both), compared, stated=stated)
+    compared = [name for name in variables if name not in counted]
+    settled, is_open = settle_doubled_hours(rows, read_held(both), compared, stated=stated)
     kept = settled.drop("later_at").with_columns(pl.when(~is_open).then(name).alias(name) for name in counted)
     return kept, [_no_instant(settled.filter(is_open))]
 
@@ -270,7 +276,7 @@ def _receipt_of_corrections(observed: pl.Series, held: pl.DataFrame, config: Loa
 def stack_rows(batches: Mapping[str, SourceBatch], variables: Mapping[str, Variable]) -> pl.DataFrame:
     """All rows of the batches: row (counted over all), batch_id, row_number (within its batch), the keys, every variable.
 
-    And `later_at`, if a batch has it: such a batch stands alone.
+    And `later_at`, if a batch has it; null in the rows of others.
     """
     frames = []
     for batch_id, batch in batches.items():
@@ -279,7 +285,7 @@ def stack_rows(batches: Mapping[str, SourceBatch], variables: Mapping[str, Varia
         twice = [name for name in ("later_at",) if name in batch.readings.columns]
         readings = batch.readings.with_columns(absent).select(*key, *twice, "received_at", *variables)
         frames.append(readings.with_row_index("row_number").with_columns(pl.lit(batch_id).alias("batch_id")))
-    return pl.concat(frames).with_row_index("row")
+    return pl.concat(frames, how="diagonal").with_row_index("row")
 
 
 def _read_held(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame:

@@ -4,21 +4,23 @@
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import polars as pl
 
 from daycast.errors import ContractError, join_errors
 from daycast.features.amounts import accumulate
+from daycast.features.deduplicate import KEY
 from daycast.features.profile import Profile, make_profile
 from daycast.settings import Settings
 from daycast.sources.batch import READING_KEYS, Source, SourceBatch, no_problems
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
 from daycast.sources.tables.typed_table import TypedTable
-from daycast.steps.load import stack_rows
+from daycast.steps.load import settle_rows, stack_rows
 from daycast.steps.rejections import commonest_reasons, find_problems, reject_batch
 
 MOST_ROWS = 1_000_000  # after so many no further batch is read
@@ -165,12 +167,38 @@ def _sort_out(batches: Sequence[SourceBatch], settings: Settings) -> _Sorted:
     if not batches:
         return _Sorted(pl.DataFrame(), _NO_PROBLEMS, 0, [])
     by_id = {str(number): batch for number, batch in enumerate(batches)}
-    rows = _with_amounts(stack_rows(by_id, settings.glossary), batches)
+    rows, undecided = _settled(stack_rows(by_id, settings.glossary), by_id, settings)
+    rows = _with_amounts(rows, batches)
     problems = find_problems(rows, by_id, settings.glossary, settings.ingest.earliest)
+    problems = pl.concat([problems, *undecided])
     rejections = reject_batch(rows, problems, by_id, settings.glossary, settings.ingest.refuse_above)
     refused = problems.filter("costs_row").select("row").unique()
     readable = rows.join(refused, on="row", how="anti", maintain_order="left")
     return _Sorted(readable, problems, len(refused), [one.error for one in rejections.values()])
+
+
+def _settled(
+    rows: pl.DataFrame, batches: Mapping[str, SourceBatch], settings: Settings
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The rows with one instant each, and the problems of those that may stand for two, as if only these batches were held.
+
+    As in ingest, batches with such rows come last, one by one.
+    """
+    own = {batch_id: batch for batch_id, batch in batches.items() if "later_at" in batch.readings.columns}
+    if not own:
+        return rows, []
+    settled, problems = [rows.filter(~pl.col("batch_id").is_in(list(own))).drop("later_at")], list[pl.DataFrame]()
+    for batch_id, batch in own.items():
+        held = pl.concat(settled)
+        of_batch, undecided = settle_rows(
+            rows.filter(pl.col("batch_id") == batch_id),
+            {batch_id: batch},
+            settings.glossary,
+            partial(held.join, on=KEY, how="semi"),
+        )
+        settled.append(of_batch.select(held.columns))
+        problems += undecided
+    return pl.concat(settled).sort("row"), problems
 
 
 def _with_amounts(rows: pl.DataFrame, batches: Sequence[SourceBatch]) -> pl.DataFrame:
