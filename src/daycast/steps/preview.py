@@ -16,7 +16,7 @@ from daycast.features.amounts import accumulate
 from daycast.features.deduplicate import KEY
 from daycast.features.profile import Profile, make_profile
 from daycast.settings import Settings
-from daycast.sources.batch import READING_KEYS, Source, SourceBatch, no_problems
+from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Source, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
 from daycast.sources.tables.typed_table import TypedTable
@@ -33,8 +33,9 @@ _SAMPLED_AT = (
     1.0,
 )  # of all rows; not a quarter each, which would often be the same hour of the day
 _HEAD_ROWS = 1000  # kept of each batch as it was written
+# nothing is computed at import: forked processes would wait for the threads of polars
 _NO_NUMBERS = pl.DataFrame(schema={**READING_KEYS, "number": pl.Float64})
-_NO_PROBLEMS = no_problems().with_columns(row=pl.lit(None, pl.UInt32), costs_row=pl.lit(None, pl.Boolean))
+_NO_PROBLEMS = pl.DataFrame(schema={"row": pl.UInt32, **PROBLEM_SCHEMA, "costs_row": pl.Boolean})
 
 
 @dataclass(frozen=True)
