@@ -1,5 +1,6 @@
 """Doctor as a second pair of eyes: it reads what ingest would read, says ok only for what ingest would keep, and shows it."""
 
+import tomllib
 from datetime import UTC, datetime, timedelta
 from math import cos, pi
 from pathlib import Path
@@ -276,3 +277,63 @@ def test_a_source_that_delivers_nothing_shows_nothing(tmp_path: Path) -> None:
     (result,) = results_of(settings)
     assert "nothing delivered up to" in result.detail
     assert result.below == ()
+
+
+def add_columns(folder: Path, header: str, *cells: str) -> None:
+    """Write 24 hours with more columns, whose cells repeat."""
+    write(folder, "0.csv", [f"{line},{cells[hour % len(cells)]}" for hour, line in enumerate(hourly(24))])
+    path = folder / "in" / "0.csv"
+    path.write_text(path.read_text().replace("rain\n", f"rain,{header}\n"))
+
+
+NOT_MAPPED = "not mapped, and looks like weather; to add under [sources.columns]:"
+
+
+def proposed(settings: Settings) -> list[str]:
+    lines = shown(settings)
+    return lines[lines.index(NOT_MAPPED) + 1 :] if NOT_MAPPED in lines else []
+
+
+def test_columns_that_look_like_weather_are_proposed_as_toml_that_can_be_added(tmp_path: Path) -> None:
+    cells = ("12,81,29.9,SW,3.7", "15.5,80,30.1,NNE,3.6")
+    add_columns(tmp_path, "Wind Speed (km/h),Humidity (%),Barometer,Wind Direction,Battery (V)", *cells)
+    settings = settings_of(tmp_path)
+    lines = proposed(settings)
+    assert [line.split(" = ")[0] for line in lines] == [
+        "relative_humidity_pct",
+        "station_pressure_hpa",
+        "wind_speed_m_s",
+        "wind_from_deg",
+    ]
+    added = tomllib.loads("\n".join(lines))
+    assert added["wind_speed_m_s"] == {"column": "Wind Speed (km/h)", "unit": "km/h"}
+    assert added["station_pressure_hpa"] == {"column": "Barometer", "unit": "inHg"}
+    assert added["wind_from_deg"] == {"column": "Wind Direction", "unit": "compass"}
+    again = settings_of(tmp_path, columns=SOURCE["columns"] | added)
+    assert proposed(again) == []
+    assert any(line.startswith("wind speed, m/s 3.33 4.31") for line in shown(again))
+
+
+def test_columns_of_words_and_second_columns_of_what_is_mapped_are_not_proposed(tmp_path: Path) -> None:
+    add_columns(
+        tmp_path, "Outdoor Temperature,Humidity,Remarks,Battery", "12.5,wet,fine,3.7", "13.5,dry,fine again,3.6"
+    )
+    assert proposed(settings_of(tmp_path)) == []
+
+
+def test_what_marks_missing_values_of_the_source_is_no_value(tmp_path: Path) -> None:
+    add_columns(tmp_path, "Humidity (%)", "81", "n.d.")
+    (line,) = proposed(settings_of(tmp_path, missing=["n.d."]))
+    assert line == 'relative_humidity_pct = "Humidity (%)"'
+
+
+def test_columns_of_parquet_files_are_proposed_too(tmp_path: Path) -> None:
+    hours = pl.datetime_range(START, START + timedelta(hours=23), "1h", eager=True)
+    table = pl.DataFrame({"time": hours, "station": "A", "temp": 12.5, "rain": 0.2, "battery": 3.7})
+    (tmp_path / "in").mkdir()
+    table.with_columns(pl.Series("wind_speed_kmh", [18.0, 36.0] * 12)).write_parquet(tmp_path / "in" / "0.parquet")
+    settings = settings_of(tmp_path, kind="parquet", files="in/*.parquet")
+    added = tomllib.loads("\n".join(proposed(settings)))
+    assert added == {"wind_speed_m_s": {"column": "wind_speed_kmh", "unit": "km/h"}}
+    again = settings_of(tmp_path, kind="parquet", files="in/*.parquet", columns=SOURCE["columns"] | added)
+    assert any(line.startswith("wind speed, m/s 5 ") for line in shown(again))

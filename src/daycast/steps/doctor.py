@@ -22,6 +22,7 @@ from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.steps.doubts import find_doubts
 from daycast.steps.preview import MOST_ROWS, MOST_SECONDS, Preview, preview_source
+from daycast.steps.unmapped import unmapped_columns
 from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
@@ -272,6 +273,7 @@ def _view(source: Source, preview: Preview, places: _Places, until: datetime) ->
         names=preview.names,
         zone=getattr(source, "timezone", None),
         longitudes=places.longitudes,
+        columns=unmapped_columns(source, preview.batches),
     )
 
 

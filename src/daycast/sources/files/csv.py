@@ -185,7 +185,7 @@ class CsvSource(Inbox, Layout):
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
             clocks = WallClocks(self.timezone)
-            for chunk in read_chunks(stream, survey, self, self._needed, file.origin, copies):
+            for chunk in read_chunks(stream, survey, self, self.needed, file.origin, copies):
                 make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
                 yield FileChunk(
                     f"line {chunk.first_line:,}", chunk.last, make_batch, follows_clock_changes(self.timezone)
@@ -200,7 +200,7 @@ class CsvSource(Inbox, Layout):
         return self.station_list.read(self._folder, self.missing, self.decimal, self.station_width)
 
     @property
-    def _needed(self) -> list[str]:
+    def needed(self) -> list[str]:
         """The columns that are read, each once."""
         station = self.station.columns if self.station else ()
         if self.tidy:

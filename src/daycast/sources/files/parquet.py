@@ -55,6 +55,14 @@ class ParquetSource(Inbox, TypedTable):
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
 
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first rows of the first file that is ready, with all its columns. Raises SourceError for a damaged file."""
+        (file, *_) = self.ready_files()
+        try:
+            return pl.scan_parquet(file.path).head(rows).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise _damaged(file.origin, error) from None
+
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA), empty if none is configured. Raises SourceError if it cannot be read."""
         if self.station_list is None:
@@ -119,7 +127,11 @@ def read_chunks(stream: BinaryIO, needed: list[str], origin: str) -> Iterator[tu
             chunk = pl.scan_parquet(file).select(needed).slice(first, CHUNK_ROWS)
             yield first, chunk.collect(), first + CHUNK_ROWS >= count
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # polars panics at some damaged footers
-        raise SourceError(f"{origin} is a damaged Parquet file: {str(error).splitlines()[0][:120]}") from None
+        raise _damaged(origin, error) from None
+
+
+def _damaged(origin: str, error: BaseException) -> SourceError:
+    return SourceError(f"{origin} is a damaged Parquet file: {str(error).splitlines()[0][:120]}")
 
 
 def _validate_frame(stream: BinaryIO, origin: str) -> None:
