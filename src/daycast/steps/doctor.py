@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 import polars as pl
 
-from daycast.errors import DaycastError, ModelError, StorageError
+from daycast.errors import ContractError, DaycastError, ModelError, StorageError
 from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
@@ -229,10 +229,11 @@ class _Places:
 
 
 def _refusals(preview: Preview) -> list[str]:
-    """A doubt about rows and values that ingest would refuse, with the commonest reasons."""
+    """A doubt about rows and values that ingest would refuse, with the commonest reasons; none if the error says it already."""
     counts = [(preview.refused_rows, "row"), (preview.refused_values, "value")]
     counted = " and ".join(f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
-    if not counted:
+    is_told = preview.readable.is_empty() or any(isinstance(error, ContractError) for error in preview.errors)
+    if is_told or not counted:
         return []
     return [f"{counted} would be refused: {preview.reasons}; correct the column, its unit, format or missing markers"]
 

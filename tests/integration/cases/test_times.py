@@ -90,7 +90,11 @@ def test_a_logger_on_standard_time_is_proved_and_the_offset_named(tmp_path: Path
     now = datetime(2025, 11, 1, tzinfo=UTC)
     source = {**table["sources"][0], "files": "x.csv"}
     settings = Settings.model_validate({"data": "state", "sources": [source]}, context={"folder": tmp_path / "case"})
-    for doubts in (warnings(settings, now), list(ingest(settings, now).doubts)):
+    refused, *proved = warnings(settings, now)
+    assert refused.startswith("2 rows would be refused: time 02:00 does not exist in Europe/Berlin on that day")
+    ingested = ingest(settings, now)
+    assert ingested.refused == 2
+    for doubts in (proved, list(ingested.doubts)):
         (doubt,) = doubts
         assert "2025-03-30 02:00" in doubt
         assert "2025-10-26 02:00" in doubt
