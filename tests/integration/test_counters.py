@@ -173,3 +173,23 @@ def test_a_rate_in_inches_an_hour_and_a_counter_of_sunshine_minutes(tmp_path: Pa
     with duckdb.connect(settings.warehouse_file, read_only=True) as con:
         hour = con.execute("select round(precipitation_mm, 4), sunshine_min from observations order by observed_at")
         assert hour.fetchall() == [(None, None), (round(0.3 * 25.4, 4), 30.0)]
+
+
+def test_a_total_below_zero_is_refused_and_makes_no_rain(tmp_path: Path):
+    settings = settings_of(tmp_path)
+    hour = timedelta(hours=1)
+    write(
+        tmp_path / "a.csv",
+        [(START + k * hour, total) for k, total in enumerate([10.0, 10.2, -9999.0, 10.5, -1.0, 10.5])],
+    )
+    assert "6 kept (0 known before, 0 revised), 0 refused, 2 values refused" in ingest(settings)
+    amounts = [amount for _, amount in rain(settings)]
+    assert amounts == [None, pytest.approx(5.08), None, pytest.approx(7.62), None, 0.0]
+
+
+def test_a_counter_rolls_over_at_the_number_that_its_column_writes(tmp_path: Path):
+    tips = {"column": "rain", "cell_method": "counter", "factor": 0.2, "rollover": 10000}
+    settings = settings_of(tmp_path, tips)
+    write(tmp_path / "a.csv", [(START + timedelta(hours=k), tips) for k, tips in enumerate([9990, 9995, 9999, 3, 8])])
+    ingest(settings)
+    assert [amount for _, amount in rain(settings)] == [None, 1.0, 0.8, 0.8, 1.0]

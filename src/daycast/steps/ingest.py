@@ -28,6 +28,7 @@ from daycast.steps.load import LONGEST_SILENCE, LoadConfig, adopt_tolerance, loa
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import make_observations
 from daycast.steps.record_run import correct_clock
+from daycast.steps.rejections import without_negative_totals
 from daycast.warehouse.observations import read_stations
 from daycast.warehouse.readings import BatchRecord, read_fingerprints, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
@@ -270,7 +271,7 @@ def _store_groups(
 ) -> _Stored:
     """Load each group as it comes; the warehouse is open only meanwhile."""
     stored = _Stored()
-    for group in reading.groups():
+    for group in ([without_negative_totals(batch) for batch in batches] for batches in reading.groups()):
         config = make_load_config()
         with settings.warehouse.write(config.now) as con:
             records, rejected = load_batches(con, group, config)

@@ -21,7 +21,7 @@ from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
 from daycast.sources.tables.typed_table import TypedTable
 from daycast.steps.load import settle_rows, stack_rows
-from daycast.steps.rejections import commonest_reasons, find_problems, reject_batch
+from daycast.steps.rejections import commonest_reasons, find_problems, reject_batch, without_negative_totals
 
 MOST_ROWS = 1_000_000  # after so many no further batch is read
 MOST_SECONDS = 10.0  # nor after this time; the first batch is always waited for
@@ -128,7 +128,7 @@ def _read(
     batches, rows, deadline = list[SourceBatch](), 0, seconds() + MOST_SECONDS
     try:
         for batch in source.fetch(None, until, settings.glossary, ()):
-            batches.append(replace(batch, raw=batch.raw.head(_HEAD_ROWS)))
+            batches.append(replace(without_negative_totals(batch), raw=batch.raw.head(_HEAD_ROWS)))
             rows += len(batch.readings)
             if not isinstance(source, Inbox) or rows >= MOST_ROWS or seconds() >= deadline:
                 return batches, True, None

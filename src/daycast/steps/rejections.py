@@ -1,14 +1,14 @@
 """Rejections: find bad rows, decide when a whole batch is rejected, and keep rejected rows as they were delivered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from daycast.errors import ContractError
 from daycast.quality.contracts import external_forecasts_contract, find_rejections, readings_contract
-from daycast.sources.batch import SourceBatch
+from daycast.sources.batch import Problem, SourceBatch, problems_frame
 from daycast.variables import Variable
 
 FEW_ROWS = 20  # in a smaller batch a share says little: it is rejected only if every row is bad
@@ -21,6 +21,21 @@ class BatchRejection:
 
     error: ContractError
     problems: pl.DataFrame
+
+
+def without_negative_totals(batch: SourceBatch) -> SourceBatch:
+    """The batch without totals and rates below 0, of which no amount may be made: they are bad values."""
+    negative = {name: (batch.readings[name] < 0).fill_null(value=False) for name in batch.accumulations}
+    names = [name for name, where in negative.items() if where.any()]
+    if not names:
+        return batch
+    reason = "is below 0, which no total and no rate is: name it in missing, if it means that"
+    found = problems_frame(
+        Problem(name, negative[name], batch.readings[name].cast(pl.String), reason) for name in names
+    )
+    readings = batch.readings.with_columns(pl.when(pl.col(name) >= 0).then(name).alias(name) for name in names)
+    bad_values = pl.concat([batch.bad_values, found]).sort("row_number", maintain_order=True)
+    return replace(batch, readings=readings, bad_values=bad_values)
 
 
 def find_problems(

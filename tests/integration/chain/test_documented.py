@@ -81,6 +81,9 @@ def test_a_command_that_is_shown_does_its_work(chain, daycast, tmp_path: Path, a
         with (folder / "daycast.toml").open("a") as file:
             file.write(MASTS.replace('"masts"', f'"{arguments[2]}"'))
         (folder / "masts.csv").write_text("time,mast,wind\n2026-01-03T00:00,north,5.5\n2026-02-03T00:00,north,6.5\n")
+    if "--from" in arguments:
+        folder = write_garden(tmp_path)
+        (folder / "daycast.toml").unlink()
     if "pretrain" in arguments:
         (snapshot, *_) = (folder / "data" / "snapshots").iterdir()
         own = [str(snapshot) if "snapshots" in word else word for word in arguments]

@@ -15,6 +15,7 @@ from daycast.sources.files.inbox import UnfinishedFileError
 from daycast.sources.streams import MAX_IN_MEMORY_BYTES
 
 _ZIP = b"PK\x03\x04"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _WORKBOOK = "xl/workbook.xml"
 _MAX_UNPACKED_BYTES = 512 * 2**20
 
@@ -26,7 +27,10 @@ def as_text(stream: BinaryIO, origin: str, sheet: str | int | None, separator: s
     or damaged and for a sheet that is not there, UnfinishedFileError for a file that ends too early.
     """
     stream.seek(0)
-    if stream.read(len(_ZIP)) != _ZIP:
+    beginning = stream.read(len(_ZIP))
+    if beginning == _OLD_EXCEL:
+        raise SourceError(f"{origin} is an old Excel file (.xls): save it as .xlsx or as CSV")
+    if beginning != _ZIP:
         if sheet is not None:
             raise SourceError(f"{origin} is no .xlsx file, so it has no sheet {sheet!r}: leave sheet out")
         return stream

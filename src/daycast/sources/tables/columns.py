@@ -64,7 +64,9 @@ class ValueColumn(GrownSettings):
     factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     cell_method: CellMethod | None = None
-    rollover: Annotated[float, Field(gt=0)] | None = None  # where a counter begins again with 0, in the column's unit
+    rollover: Annotated[float, Field(gt=0)] | None = (
+        None  # where a counter begins again with 0, as the column writes it
+    )
     reset_minute: Annotated[int, Field(ge=0, le=59)] | None = None  # the last minute of a running hour
 
     @model_validator(mode="after")
@@ -151,7 +153,7 @@ def accumulations_of(
             )
         if is_forecast:
             raise ConfigError(f"{given}: an external forecast needs amounts of each hour; leave it out")
-        rollover = None if mapped.rollover is None else mapped.rollover * unit.factor
+        rollover = None if mapped.rollover is None else mapped.rollover * abs(mapped.factor) * unit.factor
         read_as = mapped.model_dump_json(include={"cell_method", "unit", "factor", "offset"})
         found[name] = Accumulation(f"{mapped.column} {read_as}", mapped.cell_method, rollover, mapped.reset_minute)
     return found

@@ -162,3 +162,8 @@ def test_what_is_no_workbook_is_one_line(monkeypatch):
     monkeypatch.setattr(sheets, "_MAX_UNPACKED_BYTES", 100)
     with pytest.raises(SourceError, match=r"unpacks to .* bytes, and at most 100 are read .*: save it as CSV"):
         lines(whole)
+
+
+def test_an_old_excel_file_is_named_as_what_it_is():
+    with pytest.raises(SourceError, match=r"a\.xls is an old Excel file \(\.xls\): save it as \.xlsx or as CSV"):
+        as_text(BytesIO(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600), "a.xls", None, ",")
