@@ -7,9 +7,11 @@ Read batch.py first: it has the contract of a source. Then read one of the kinds
   noaa/           NOAA's archives ISD-Lite and GHCNh, from the web or from a folder
   open_meteo/     the weather service Open-Meteo
   sensorthings/   sensor networks that speak OGC SensorThings
+  mqtt/           the messages of an MQTT broker
   simulated/      the built-in demonstration network
 
 guess/ proposes the settings of the first two kinds for a file that nobody has described yet.
 
-They share tables/ (cells to values, times and units), http/ (the HTTP client) and streams.py (bytes and text from outside).
+They share tables/ (cells to values, times and units), http/ (the HTTP client), streams.py (bytes and text from outside) and
+context.py (folder and environment).
 """

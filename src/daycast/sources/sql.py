@@ -22,7 +22,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     StringConstraints,
     model_validator,
 )
@@ -30,6 +29,7 @@ from pydantic import (
 from daycast.duckdb_extensions import load_extension
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch, find_stop, fingerprint
+from daycast.sources.context import SettingsInContext
 from daycast.sources.tables.columns import declared_units, keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 from daycast.sources.tables.times import earlier
@@ -222,7 +222,7 @@ _NOT_IN_FINGERPRINT = {"query", "attach", "look_back", "station_list", "toleranc
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class SqlSource(TypedTable):
+class SqlSource(SettingsInContext, TypedTable):
     """A `[[sources]]` table of kind "sql": a select statement in DuckDB's dialect, whose columns are described as in TypedTable.
 
     $since and $until in the query are the moments between which readings are asked for (timestamptz). $since is `look_back`
@@ -239,14 +239,6 @@ class SqlSource(TypedTable):
     attach: dict[Alias, Annotated[Attachment, BeforeValidator(file_if_bare)]] = Field(default_factory=dict)
     received: str | None = None
     look_back: Duration = DAY
-
-    _folder: Path = PrivateAttr(default=Path())
-    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that files are relative to, and the environment that secrets are read from."""
-        self._folder = Path((context or {}).get("folder", "."))
-        self._environment = (context or {}).get("environment", {})
 
     @model_validator(mode="after")
     def _validate_station(self) -> "SqlSource":

@@ -14,10 +14,11 @@ from itertools import count, takewhile
 from pathlib import Path, PurePath
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, PrivateAttr, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, model_validator
 
 from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch
+from daycast.sources.context import SettingsInContext
 from daycast.sources.streams import open_bytes
 from daycast.sources.tables.short_forms import Duration, Names
 
@@ -243,7 +244,7 @@ After = Annotated[
 ]
 
 
-class Inbox(BaseModel):
+class Inbox(SettingsInContext):
     """The settings that all sources of files share. Paths are relative to `folder` in the validation context.
 
     A file that was written to less than `settle` ago is left for the next run. If `settle` is not set it is 5 s, and a file
@@ -259,12 +260,6 @@ class Inbox(BaseModel):
     files: Names  # globs
     settle: Duration | None = None
     after: After = "keep"
-
-    _folder: Path = PrivateAttr(default=Path())
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that all paths are relative to."""
-        self._folder = Path((context or {}).get("folder", "."))
 
     @model_validator(mode="after")
     def _validate_move_to(self) -> "Inbox":

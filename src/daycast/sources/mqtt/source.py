@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import ConfigError
 from daycast.loopback import is_loopback
 from daycast.sources.batch import READING_KEYS, Problem, SourceBatch, find_stop, no_problems, problems_frame
+from daycast.sources.context import SettingsInContext
 from daycast.sources.files.station_list import StationList
 from daycast.sources.mqtt.messages import (
     MessageRule,
@@ -67,7 +68,7 @@ class TlsFiles(BaseModel):
     key_file: str | None = None
 
 
-class MqttSource(BaseModel):
+class MqttSource(SettingsInContext):
     """A `[[sources]]` table of kind "mqtt", and the Source that listens as it says.
 
     The session is persistent: between runs the broker keeps the messages that were published with quality of service 1.
@@ -96,14 +97,6 @@ class MqttSource(BaseModel):
     tolerance: Tolerance = timedelta(0)
     messages: Annotated[tuple[MessageRule, ...], Field(min_length=1)]
     station_list: StationList | None = None
-
-    _folder: Path = PrivateAttr(default=Path())
-    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that files are relative to, and the environment that secrets are read from."""
-        self._folder = Path((context or {}).get("folder", "."))
-        self._environment = (context or {}).get("environment", {})
 
     @model_validator(mode="after")
     def _validate_connection(self) -> Self:

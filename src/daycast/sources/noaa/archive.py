@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import SourceError, listed
 from daycast.sources.batch import SourceBatch, problems_frame
+from daycast.sources.context import SettingsInContext
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.noaa.station_years import (
     ArchiveStore,
@@ -92,7 +93,7 @@ def _in_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-class NoaaArchive(BaseModel):
+class NoaaArchive(SettingsInContext):
     """The settings of a source that reads station-years, from `folder` or from `archive`, and how it fetches them.
 
     The archive states only when a report was made, and receives it days later. `reporting_delay` is how long after the
@@ -118,14 +119,6 @@ class NoaaArchive(BaseModel):
     reporting_delay: Duration = HOUR
     station_list: str | None = None  # file or address
     http: HttpSettings = HttpSettings()
-
-    _folder: Path = PrivateAttr(default=Path())
-    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the folder that paths are relative to, and the environment that a credential is read from."""
-        self._folder = Path((context or {}).get("folder", "."))
-        self._environment = (context or {}).get("environment", {})
 
     @model_validator(mode="after")
     def _validate_where(self) -> "NoaaArchive":

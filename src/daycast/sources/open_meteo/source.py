@@ -5,15 +5,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
 from daycast.sources.batch import SourceBatch
+from daycast.sources.context import SettingsInContext
 from daycast.sources.files.station_list import StationList
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.open_meteo.places import DEFAULT_COLUMNS, INTERFACES, Place, groups_of, places_of, stations_of
@@ -36,7 +36,7 @@ def _validate_url(url: str | None) -> str | None:
     return url
 
 
-class OpenMeteoSource(BaseModel):
+class OpenMeteoSource(SettingsInContext):
     """A `[[sources]]` table of kind "open_meteo", and the Source that asks as it says.
 
     It gives analyses of weather models at the places (from the forecast interface also forecasts of a few hours), not
@@ -62,14 +62,6 @@ class OpenMeteoSource(BaseModel):
     piece_days: Annotated[int, Field(ge=1, le=366)] = 30  # at most, in one request
     piece_stations: Annotated[int, Field(ge=1, le=200)] = 50  # at most, in one request; 200 make an address of 6 kB
     http: HttpSettings = HttpSettings()
-
-    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
-    _folder: Path = PrivateAttr(default=Path())
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the environment that a secret is read from, and the folder of the station list."""
-        self._environment = (context or {}).get("environment", {})
-        self._folder = Path((context or {}).get("folder", "."))
 
     @model_validator(mode="after")
     def _validate_stations(self) -> Self:

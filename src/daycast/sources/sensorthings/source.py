@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch
+from daycast.sources.context import SettingsInContext
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.sensorthings.datastreams import (
     DatastreamColumn,
@@ -52,7 +53,7 @@ def _validate_root(url: str) -> str:
 Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
-class SensorThingsSource(BaseModel):
+class SensorThingsSource(SettingsInContext):
     """A `[[sources]]` table of kind "sensorthings", and the Source that asks as it says.
 
     A Thing is a station, and each variable is one of its Datastreams. Secrets are read from `environment` in the validation
@@ -80,12 +81,6 @@ class SensorThingsSource(BaseModel):
     piece: Annotated[Duration, Field(ge=DAY)] = 30 * DAY  # the longest span of one batch
     page_size: Annotated[int, Field(ge=1)] = 1000  # Observations to ask for at once; servers may send fewer
     http: HttpSettings = HttpSettings()
-
-    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember the environment that the credential is read from."""
-        self._environment = (context or {}).get("environment", {})
 
     def fetch(
         self,
