@@ -17,20 +17,7 @@ from daycast.model.config import Cell
 
 def add_first_steps(arguments: Arguments) -> None:
     """Add `init`, `doctor`, `run` and `up`."""
-    init = arguments.add(
-        "init",
-        _init,
-        "write a commented daycast.toml",
-        "--from readings/garden.csv",
-        more="It shows every setting with its default value. An existing file is never overwritten.",
-    )
-    init.add_argument(
-        "--from",
-        dest="sample",
-        metavar="FILE",
-        help="look at a file of readings, and write the [[sources]] table for it; what is a guess is marked",
-    )
-    init.add_argument("--print", action="store_true", help="print the table for --from FILE, and write nothing")
+    _add_init(arguments)
     arguments.add(
         "doctor",
         _doctor,
@@ -61,6 +48,23 @@ def add_first_steps(arguments: Arguments) -> None:
         "--port", type=int, metavar="N", help="the server's port on 127.0.0.1 (default: 4200, or any free one)"
     )
     up.add_argument("--detach", action="store_true", help="return once everything is up, and leave it running")
+
+
+def _add_init(arguments: Arguments) -> None:
+    init = arguments.add(
+        "init",
+        _init,
+        "write a commented daycast.toml",
+        "--from readings/garden.csv",
+        more="It shows every setting with its default value. An existing file is never overwritten.",
+    )
+    init.add_argument(
+        "--from",
+        dest="sample",
+        metavar="FILE",
+        help="look at a file of readings, and write the [[sources]] table for it; what is a guess is marked",
+    )
+    init.add_argument("--print", action="store_true", help="print the table for --from FILE, and write nothing")
 
 
 def add_cell(parser: argparse.ArgumentParser) -> None:

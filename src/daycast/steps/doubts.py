@@ -15,13 +15,23 @@ from daycast.times import HOUR
 from daycast.variables import Variable
 
 _SHOWN = 3  # values of an example
-_NEAR, _FEW, _NEARLY_ALL = (
-    timedelta(minutes=1),
-    3,
-    0.8,
-)  # stamps around full hours: how near, how many, at which share of hours
+# stamps around full hours: how near, how many, at which share of hours
+_NEAR, _FEW, _NEARLY_ALL = timedelta(minutes=1), 3, 0.8
 _MINUTES_APART = timedelta(minutes=5)  # stamps that come more often fall near full hours anyway
 _TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60)
+_TENS = 36  # of degrees are all around
+_LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
+_LEAST_OTHERS = 3  # values that are none of the suspected markers
+_FAR = 0.1  # of all that is possible
+# of a source, whose stations share a column: sorting all would take as long as loading them
+_STATIONS, _ROWS = 20, 50_000
+_LEAST_STEPS, _LEAST_RISES = 6, 2  # from one row of a station to the next, where the first is above zero
+_MANY_STEPS = 24
+_FALLS, _PARTIAL_FALLS = 0.2, 0.02  # shares of the steps; of rain in rows of its own nearly half are falls
+_COUNTED = {
+    "sum": 'set cell_method = "counter" or "running_hour" on its column, or each row is added up',
+    "maximum": "map the highest value since the row before, or old gusts count again and again",
+}
 
 
 def find_doubts(
@@ -260,21 +270,6 @@ def find_scatter(readings: pl.DataFrame) -> list[str]:
     return [f'{seen} ({example}): if they belong to the hour that they are near to, set tolerance = "{tolerance}s"']
 
 
-_TENS = 36
-_LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
-_LEAST_OTHERS = 3  # values that are none of the suspected markers
-_FAR = 0.1
-_STATIONS, _ROWS = (
-    20,
-    50_000,
-)  # of a source, whose stations share a column: sorting all would take as long as loading them
-_LEAST_STEPS, _LEAST_RISES = 6, 2  # from one row of a station to the next, where the first is above zero
-_MANY_STEPS = 24
-_FALLS, _PARTIAL_FALLS = 0.2, 0.02  # shares of the steps; of rain in rows of its own nearly half are falls
-_COUNTED = {
-    "sum": 'set cell_method = "counter" or "running_hour" on its column, or each row is added up',
-    "maximum": "map the highest value since the row before, or old gusts count again and again",
-}
 Check = Callable[[pl.DataFrame, Mapping[str, Variable]], list[str]]
 _CHECKS: tuple[Check, ...] = (find_conflicts, find_tens_of_degrees)
 _AMOUNT_CHECKS: tuple[Check, ...] = (find_missing_markers, find_undeclared_counters)

@@ -25,13 +25,7 @@ from daycast.steps.rejections import commonest_reasons, find_problems, reject_ba
 
 MOST_ROWS = 1_000_000  # after so many no further batch is read
 MOST_SECONDS = 10.0  # nor after this time; the first batch is always waited for
-_SAMPLED_AT = (
-    0.0,
-    0.23,
-    0.48,
-    0.77,
-    1.0,
-)  # of all rows; not a quarter each, which would often be the same hour of the day
+_SAMPLED_AT = (0.0, 0.23, 0.48, 0.77, 1.0)  # of all rows; quarters would often be the same hour of the day
 _HEAD_ROWS = 1000  # kept of each batch as it was written
 # nothing is computed at import: forked processes would wait for the threads of polars
 _NO_NUMBERS = pl.DataFrame(schema={**READING_KEYS, "number": pl.Float64})

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from daycast.features.amounts import Accumulation
 from daycast.sources.batch import (
@@ -35,6 +35,7 @@ from daycast.sources.files.csv_table import (
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
 from daycast.sources.files.layout import Layout
+from daycast.sources.files.shapes import STACKED, Tidy, WideColumns, stack_stations, stations_if_bare, stations_of
 from daycast.sources.files.sheets import as_text
 from daycast.sources.files.station_list import StationList
 from daycast.sources.streams import UNREADABLE, Encoding, read_blocks
@@ -50,7 +51,7 @@ from daycast.sources.tables.columns import (
     padded,
     units_of,
 )
-from daycast.sources.tables.short_forms import ColumnName, Duration, Words, column_if_bare
+from daycast.sources.tables.short_forms import Duration, Words, column_if_bare
 from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
 from daycast.sources.tables.units import COMPASS, Unit, possible_units
 from daycast.sources.tables.values import RowSelection, ValueReader, strip_missing
@@ -74,48 +75,11 @@ def _time_tag(value: Any) -> str:
     return "text" if is_text else "parts"
 
 
-_STACKED = "station"  # the column of stations of a table that was stacked
-_SHOWN = 5  # names in a doubt
 Time = Annotated[
     Annotated[TimeColumn, Tag("text")] | Annotated[TimeParts, Tag("parts")],
     Discriminator(_time_tag),
     BeforeValidator(column_if_bare),
 ]
-
-
-class Tidy(BaseModel):
-    """The columns of a file with one value a row; the columns of the source are then what `variable` says of each variable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    variable: ColumnName
-    value: ColumnName
-    unit: ColumnName | None = None  # of each value; the unit of the variable's column where it is empty
-    ignore: Words = ()  # what `variable` says of rows that are left out without a word
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are read."""
-        return (self.variable, self.value, *([self.unit] if self.unit else []))
-
-
-class WideColumns(TextValueColumn):
-    """The columns of one variable in a file with one column a station, by station."""
-
-    column: ColumnName = Field(default="", exclude=True)  # of the stacked table, see CsvSource.mapped
-    stations: Annotated[dict[str, ColumnName], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _validate_column(self) -> Self:
-        if self.column:
-            raise ValueError(f"wide has no column {self.column!r}: give each station its own in stations")
-        return self
-
-
-def stations_if_bare(value: Any) -> Any:
-    """`{"stations": value}` if `value` maps stations to columns without more."""
-    bare = isinstance(value, dict) and not isinstance(value.get("stations"), dict)
-    return {"stations": value} if bare else value
 
 
 class CsvSource(Inbox, Layout):
@@ -176,7 +140,7 @@ class CsvSource(Inbox, Layout):
         after all other files.
         """
         readers = self._readers(variables)
-        copies = len(self._wide_stations) or 1
+        copies = len(stations_of(self.wide)) or 1
         self._accumulations(variables)  # raises before any file is read
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
@@ -216,10 +180,6 @@ class CsvSource(Inbox, Layout):
         return (*self.time.columns, *(self.forecast.columns if self.forecast else ()))
 
     @property
-    def _wide_stations(self) -> list[str]:
-        return list(dict.fromkeys(station for mapped in self.wide.values() for station in mapped.stations))
-
-    @property
     def mapped(self) -> Mapping[str, TextValueColumn]:
         """The column of each variable; of a file with one column a station, those of the stacked table."""
         wide = {name: mapped.model_copy(update={"column": name}) for name, mapped in self.wide.items()}
@@ -227,7 +187,7 @@ class CsvSource(Inbox, Layout):
 
     @property
     def _station(self) -> StationKey:
-        return self.station or StationKey(column=_STACKED)
+        return self.station or StationKey(column=STACKED)
 
     def _accumulations(self, variables: Mapping[str, Variable]) -> dict[str, Accumulation]:
         return accumulations_of(self.name, self.mapped, variables, is_forecast=self.forecast is not None)
@@ -268,7 +228,7 @@ class CsvSource(Inbox, Layout):
         clocks: WallClocks,
         survey: Survey,
     ) -> SourceBatch:
-        table, left_out = self._unfolded(chunk.table)
+        table, left_out = self._reshaped(chunk.table)
         keys = self._keys(table, file.path.name, clocks, span[1])
         received, stamps = keys["received_at"], "issued_at" if self.forecast else "observed_at"
         held_back = (received > span[1]).fill_null(value=False)
@@ -297,46 +257,20 @@ class CsvSource(Inbox, Layout):
             complete=not aside.any(),
             receipt="stated" if self.forecast and self.forecast.received else "assumed",
             waiting=waiting,
-            left_out=int(left_out.sum()),
+            left_out=len(left_out),
             accumulations=self._accumulations(variables),
-            doubts=(*clocks.take_doubts(), *doubts, *self._doubts(chunk.table.filter(left_out))),
+            doubts=(*clocks.take_doubts(), *doubts, *(self.tidy.doubt(left_out) if self.tidy else ())),
             tolerance=self.tolerance,
         )
 
-    def _unfolded(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-        """The table with a row for each station (`wide`), or without the rows of variables that are not mapped (`tidy`).
-
-        And where in `table` the rows left out are.
-        """
-        nothing = pl.repeat(False, table.height, eager=True)
+    def _reshaped(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The table with a row for each station and time, and the rows of it that are left out."""
         if self.tidy is not None:
-            names = [mapped.column for mapped in self.columns.values()]
-            left_out = ~table[self.tidy.variable].str.strip_chars().is_in(names).fill_null(value=False)
-            return (table.filter(~left_out), left_out) if left_out.any() else (table, nothing)
+            return self.tidy.split(table, [mapped.column for mapped in self.columns.values()])
         if not self.wide:
-            return table, nothing
+            return table, table.clear()
         kept = [*dict.fromkeys(self._time_columns), *extra_columns(table)]
-        return pl.concat(table.select(*kept, *self._of_station(station)) for station in self._wide_stations), nothing
-
-    def _of_station(self, station: str) -> Iterator[pl.Expr]:
-        """The columns of one station in a file with one column a station, under the names of their variables."""
-        yield pl.repeat(station, pl.len(), dtype=pl.String).alias(_STACKED)
-        for name, mapped in self.wide.items():
-            column = mapped.stations.get(station)
-            yield (pl.col(column) if column else pl.repeat(None, pl.len(), dtype=pl.String)).alias(name)
-
-    def _doubts(self, left_out: pl.DataFrame) -> tuple[str, ...]:
-        """What is left out of a file with one value a row, unless that is meant."""
-        if self.tidy is None or left_out.is_empty():
-            return ()
-        names = left_out[self.tidy.variable].fill_null("").str.strip_chars().unique().sort()
-        unknown = [name for name in names if name not in self.tidy.ignore]
-        if not unknown:
-            return ()
-        shown = ", ".join(repr(name) for name in unknown[:_SHOWN]) + (" …" if len(unknown) > _SHOWN else "")
-        return (
-            f"rows whose {self.tidy.variable} is {shown} are left out: map them in columns, or list them in tidy.ignore",
-        )
+        return stack_stations(table, self.wide, kept), table.clear()
 
     def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks, until: datetime) -> pl.DataFrame:
         """READING_KEYS or EXTERNAL_FORECAST_KEYS of every row, and the steps to its time: `written`, `text` and `wall`."""
@@ -382,7 +316,7 @@ class CsvSource(Inbox, Layout):
         if not said_all:
             keys = keys.with_columns(wall=time.read_walls(keys["text"]))
             apart = "" if issued is None else issued.dt.to_string("%+")
-            apart = table[self.tidy.variable].str.strip_chars() if self.tidy else apart
+            apart = self.tidy.variables_of(table) if self.tidy else apart
             at, later = clocks.of(*time.columns).to_utc(keys["wall"], sequence_of(keys["station_id"], apart), latest)
             keys = keys.with_columns(pl.coalesce("observed_at", at).alias("observed_at"), later_at=later)
         return keys
