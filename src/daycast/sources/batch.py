@@ -133,6 +133,11 @@ class SourceBatch:
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)
 
     @property
+    def is_described(self) -> bool:
+        """Whether the settings of the source say how rows are read, so that a doubt can name what to set."""
+        return self.tolerance is not None
+
+    @property
     def is_forecast(self) -> bool:
         """Whether the rows are an external forecast."""
         return "issued_at" in self.readings.columns

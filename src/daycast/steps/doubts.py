@@ -39,13 +39,15 @@ def find_doubts(
 ) -> list[str]:
     """The doubts about batches of one source, each once: those of the source itself, then those about its readings.
 
+    Readings of a kind that fixes how they are read, such as an archive's, are doubted for the names of their stations alone.
+
     stations: those that are known, listed or stored (station_id, latitude); None if they are not to be compared.
     """
     own = [doubt for batch in batches for doubt in batch.doubts]
     frames = [
         batch.readings.with_columns(tolerance=pl.lit(batch.tolerance, pl.Duration("us")))
         for batch in batches
-        if not batch.is_forecast and len(batch.readings)
+        if batch.is_described and not batch.is_forecast and len(batch.readings)
     ]
     found: list[str] = []
     if frames:
@@ -58,7 +60,8 @@ def find_doubts(
         found += [doubt for check in _CHECKS for doubt in check(readings, read)]
         found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
         found += find_scatter(readings)
-        found += [] if stations is None else find_spellings(readings["station_id"], stations)
+    if stations is not None and batches:
+        found += find_spellings(pl.concat(batch.readings["station_id"] for batch in batches), stations)
     return list(dict.fromkeys([*own, *found]))
 
 

@@ -17,7 +17,7 @@ TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
 def batch(
     rows: list[tuple[str, datetime, float | None, float | None]],
     doubts: tuple[str, ...] = (),
-    tolerance: timedelta | None = None,
+    tolerance: timedelta | None = timedelta(0),
 ) -> SourceBatch:
     names = ["station_id", "observed_at", "air_temperature_c", "precipitation_mm"]
     readings = pl.DataFrame(rows, schema=names, orient="row")
@@ -33,6 +33,13 @@ def test_rows_of_one_instant_that_differ_are_pointed_at() -> None:
     assert doubt.startswith(
         "rows of one station and instant differ, 1 time (station A, 2025-03-01T10:00Z, air_temperature_c 5, 25, -5)"
     )
+
+
+def test_a_source_of_a_kind_that_fixes_how_rows_are_read_is_told_nothing_to_set() -> None:
+    rows = [("5480", TEN, 5.0, 0.2), ("5480", TEN, 25.0, 0.2)]
+    stations = pl.DataFrame({"station_id": ["05480"], "latitude": [51.6]})
+    (doubt,) = find_doubts([batch(rows, tolerance=None)], BUILT_IN, stations)
+    assert doubt.startswith("stations '05480' and '5480' differ in leading zeros only")
 
 
 def test_rows_that_repeat_or_complete_each_other_are_no_conflict() -> None:
@@ -57,7 +64,7 @@ def series(name: str, values: list[float | None], minutes: int = 60, station: st
     readings = readings.with_columns(
         pl.col("observed_at").cast(pl.Datetime("us", "UTC")), pl.col(name).cast(pl.Float64), received_at="observed_at"
     )
-    return SourceBatch("x.csv", "", readings, readings, no_problems(), complete=True)
+    return SourceBatch("x.csv", "", readings, readings, no_problems(), complete=True, tolerance=timedelta(0))
 
 
 def doubts_about(name: str, values: list[float | None], minutes: int = 60) -> list[str]:
@@ -238,5 +245,5 @@ def test_full_hours_a_declared_tolerance_and_frequent_readings_are_no_scatter() 
 def test_readings_that_may_stand_for_two_instants_are_no_conflict() -> None:
     first, second = batch([("A", TEN, 5.0, None)]), batch([("A", TEN, 6.0, None)])
     later = second.readings.with_columns(later_at=pl.col("observed_at") + timedelta(hours=1))
-    undecided = SourceBatch("y.csv", "", later, later, no_problems(), complete=True)
+    undecided = SourceBatch("y.csv", "", later, later, no_problems(), complete=True, tolerance=timedelta(0))
     assert find_doubts([first, undecided], BUILT_IN) == []
