@@ -234,10 +234,8 @@ def test_full_hours_a_declared_tolerance_and_frequent_readings_are_no_scatter() 
     assert find_doubts([stamped([0] * 20)], BUILT_IN) == []
     assert find_doubts([stamped([-30] * 20)], BUILT_IN) == []  # these count for the hour they are near to
     assert find_doubts([stamped([2] * 20, tolerance=timedelta(seconds=5))], BUILT_IN) == []
-    assert (
-        find_doubts([batch([("L", TEN + timedelta(hours=hour, seconds=2), 1.0, 0.0) for hour in range(9)])], BUILT_IN)
-        == []
-    )
+    late = [("L", TEN + timedelta(hours=hour, seconds=2), 1.0, 0.0) for hour in range(9)]
+    assert find_doubts([batch(late, tolerance=None)], BUILT_IN) == []  # a kind without the setting
     assert find_doubts([stamped([3, 8] * 90, timedelta(minutes=1))], BUILT_IN) == []
     assert find_doubts([stamped([1800, 900, 2400] * 5)], BUILT_IN) == []
 
