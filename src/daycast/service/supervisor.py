@@ -8,12 +8,13 @@ one when it ends, after a growing wait.
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def read_last_state(home: Path) -> dict[str, Any]:
 
 
 def stop(home: Path) -> bool:
-    """End the supervisor and everything it started; returns False if none runs.
+    """End the supervisor and everything it started, and wait until its process is gone; returns False if none runs.
 
     Raises ConfigError if it has only just started, or does not end in time.
     """
@@ -85,13 +86,28 @@ def stop(home: Path) -> bool:
         return False
     if "pid" not in state:
         raise ConfigError("daycast is only just starting: try again in a moment")
-    os.kill(state["pid"], signal.SIGTERM)
     deadline = time.monotonic() + _SUPERVISOR_STOP_S
-    while read_state(home) is not None:
-        if time.monotonic() > deadline:
-            raise ConfigError(f"the supervisor {state['pid']} does not end: see the logs in {home}")
-        time.sleep(0.1)
+    with _exit_of(state["pid"]) as exited:
+        os.kill(state["pid"], signal.SIGTERM)
+        while read_state(home) is not None or not exited():
+            if time.monotonic() > deadline:
+                raise ConfigError(f"the supervisor {state['pid']} does not end: see the logs in {home}")
+            time.sleep(0.1)
     return True
+
+
+@contextmanager
+def _exit_of(pid: int) -> Iterator[Callable[[], bool]]:
+    """Yields what says whether this process has exited, waited for by its parent or not; where nothing tells, it has."""
+    try:
+        process = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, or an old one: the lock that it gives back at its end has to do
+        yield lambda: True
+        return
+    try:
+        yield lambda: bool(select.select([process], [], [], 0)[0])
+    finally:
+        os.close(process)
 
 
 def start_reaped(
