@@ -251,11 +251,12 @@ def _sliding(grid: AsOfGrid, value: Floats) -> Floats:
 
 def _mark(flag_table: FlagTable, grid: AsOfGrid, variable: str, rows: Index, finding: Finding) -> None:
     """Flag the hours that a finding at `rows` concerns, from the moment it could be made."""
-    for lag in finding.lags:
-        moment = grid.known_from[rows]
-        target = grid.row_at(grid.station[rows], grid.hour[rows] - lag, moment) if lag else rows
-        exists = target != ABSENT
-        flag_table.mark_later(variable, target[exists], moment[exists], finding.check, finding.flag)
+    lag = np.tile(np.array(finding.lags), len(rows))
+    found = np.repeat(rows, len(finding.lags))
+    moment = grid.known_from[found]
+    target = np.where(lag == 0, found, grid.row_at(grid.station[found], grid.hour[found] - lag, moment))
+    exists = target != ABSENT
+    flag_table.mark_later(variable, target[exists], moment[exists], finding.check, finding.flag)
 
 
 def _check_climatology(

@@ -10,6 +10,7 @@ from datetime import timedelta
 import polars as pl
 
 from daycast.features.deduplicate import KEY
+from daycast.features.hourly import is_just_past_the_hour
 from daycast.sources.batch import SourceBatch
 from daycast.times import HOUR
 from daycast.variables import Variable
@@ -245,7 +246,9 @@ def find_scatter(readings: pl.DataFrame) -> list[str]:
     Nearly every hour of it has a stamp at most a minute from its beginning, and its readings are minutes apart.
     """
     near, past = pl.col("near"), pl.col("past")
-    stamps = readings.filter(pl.col("tolerance") == pl.duration()).select(KEY).unique().sort(KEY)
+    undeclared = readings.filter(pl.col("tolerance") == pl.duration())
+    undeclared = undeclared.filter(is_just_past_the_hour(pl.col("observed_at"), pl.lit(_NEAR)).any().over("station_id"))
+    stamps = undeclared.select(KEY).unique().sort(KEY)
     stamps = stamps.with_columns(
         hour=(pl.col("observed_at") + HOUR / 2).dt.truncate("1h"), step=pl.col("observed_at").diff()
     )
