@@ -142,6 +142,9 @@ def test_reports_of_an_airport_run_up_within_the_hour(tmp_path: Path):
     [
         ({"column": "rain", "cell_method": "counter", "reset_minute": 5}, "reset_minute is for cell_method"),
         ({"column": "rain", "rollover": 5}, "rollover is for cell_method"),
+        ({"column": "rain", "resets": "daily"}, "resets is for cell_method"),
+        ({"column": "rain", "cell_method": "counter", "resets": "hourly"}, "'hourly' says no reset: write .daily"),
+        ({"column": "rain", "cell_method": "counter", "resets": "9:00"}, "'9:00' says no reset"),
     ],
 )
 def test_settings_of_another_cell_method_are_refused(tmp_path: Path, rain_column: dict[str, object], reason: str):
@@ -193,3 +196,38 @@ def test_a_counter_rolls_over_at_the_number_that_its_column_writes(tmp_path: Pat
     write(tmp_path / "a.csv", [(START + timedelta(hours=k), tips) for k, tips in enumerate([9990, 9995, 9999, 3, 8])])
     ingest(settings)
     assert [amount for _, amount in rain(settings)] == [None, 1.0, 0.8, 0.8, 1.0]
+
+
+def test_a_counter_that_jitters_across_files_and_runs_counts_no_way_back(tmp_path: Path):
+    settings = settings_of(tmp_path, {"column": "rain", "cell_method": "counter"})
+    totals = [10.0, 10.2, 10.1, 10.2, 10.4, 10.3, 10.4, 10.5]
+    for number, total in enumerate(totals):
+        write(tmp_path / f"{number}.csv", [(START + number * timedelta(hours=1), total)])
+        if number % 2:
+            ingest(settings)
+    assert [amount for _, amount in rain(settings)] == [None, 0.2, 0.0, 0.0, 0.2, 0.0, 0.0, 0.1]
+
+
+@pytest.mark.parametrize("order", [("evening", "morning"), ("morning", "evening")])
+def test_a_counter_of_the_local_day_begins_anew_though_it_does_not_fall(tmp_path: Path, order: tuple[str, str]):
+    """Midnight in New York is 04:00 UTC in April."""
+    days = {"evening": [("22:00", 0.1), ("23:00", 0.1)], "morning": [("00:00", 0.1), ("01:00", 0.3), ("02:00", 0.4)]}
+    column = {"column": "rain", "cell_method": "counter", "resets": "daily"}
+    settings = settings_of(tmp_path, column, timezone="America/New_York")
+    for name in order:
+        day = "2025-04-01" if name == "evening" else "2025-04-02"
+        lines = [f"{day} {clock},15.0,{total}" for clock, total in days[name]]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,temp,rain", *lines, ""]))
+        ingest(settings)
+    hours = [(f"{hour:%d %H}", amount) for hour, amount in rain(settings)]
+    assert hours == [("02 02", None), ("02 03", 0.0), ("02 04", 0.0), ("02 05", 0.3), ("02 06", 0.1)]
+
+
+def test_a_counter_of_the_day_in_a_query_is_reset_at_the_hour_that_is_declared(tmp_path: Path):
+    rows = "('2025-04-01 08:00', 1.0), ('2025-04-01 09:00', 1.2), ('2025-04-01 10:00', 1.5)"
+    query = f"select time::timestamp as time, rain from (values {rows}) as v(time, rain)"
+    source = {"kind": "sql", "name": "gauge", "query": query, "station": {"constant": "s"}, "time": "time"}
+    source["columns"] = {"precipitation_mm": {"column": "rain", "cell_method": "counter", "resets": "09:00"}}
+    settings = Settings.model_validate({"data": "state", "sources": [source]}, context={"folder": tmp_path})
+    ingest(settings)
+    assert [amount for _, amount in rain(settings)] == [None, 0.2, 1.5]

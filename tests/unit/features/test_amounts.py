@@ -1,11 +1,12 @@
 """Amounts since the row before, worked out by hand; and numbers held from earlier files and runs."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
-from daycast.features.amounts import Accumulation, accumulate, amounts
+from daycast.features.amounts import Accumulation, CalendarReset, accumulate, amounts
 from daycast.times import UTC_TIME
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -33,9 +34,122 @@ def test_what_a_counter_gave_before_its_first_row_or_a_day_of_silence_is_unknown
 
 
 def test_a_counter_that_loses_a_rounding_was_not_reset() -> None:
-    assert of((0, 812.4), (60, 812.3), (120, 812.6)) == [None, 0.0, 0.3]
+    assert of((0, 812.4), (60, 812.3), (120, 812.6)) == [None, 0.0, 0.2]
     assert of((0, 0.4), (60, 0.3)) == [None, 0.3]
     assert of((0, 20.4), (20 * 60, 20.0)) == [None, 20.0]  # another day's rain
+
+
+@pytest.mark.parametrize(
+    ("step", "numbers", "expected"),
+    [
+        (60, [10.0, 10.2, 10.1, 10.2, 10.4], [None, 0.2, 0.0, 0.0, 0.2]),
+        (10, [0.6, 0.8, 0.7, 0.7, 0.8, 0.9], [None, 0.2, 0.0, 0.0, 0.0, 0.1]),
+        (180, [300.0, 300.3, 300.1, 300.0, 300.2, 300.3, 0.0, 0.4], [None, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4]),
+        (180, [5.0, 5.2, 5.1, 0.3, 0.5], [None, 0.2, 0.0, 0.3, 0.2]),
+        (180, [0.6, 0.8, 0.7, 0.9], [None, 0.2, 0.7, 0.2]),  # within three hours as much may have fallen anew
+    ],
+)
+def test_the_way_back_of_a_counter_that_jitters_is_no_rain(
+    step: int, numbers: list[float], expected: list[float | None]
+) -> None:
+    given = [(index * step, number) for index, number in enumerate(numbers)]
+    assert of(*given) == pytest.approx(expected)
+
+
+def test_a_gauge_that_evaporates_for_days_counts_from_where_it_is() -> None:
+    dry = [(hour * 60, 300 - hour * 0.05) for hour in range(72)]
+    assert of(*dry, (72 * 60, 301.0))[-1] == pytest.approx(301.0 - (300 - 48 * 0.05))
+
+
+def test_a_counter_that_rolls_over_may_jitter_too() -> None:
+    rolling = Accumulation("gauge", "counter", rollover=100.0)
+    numbers = [(0, 99.5), (10, 99.8), (20, 99.7), (30, 0.3), (40, 0.25), (50, 0.5)]
+    assert of(*numbers, accumulation=rolling) == pytest.approx([None, 0.3, 0.0, 0.5, 0.0, 0.2])
+
+
+# Counters that are reset by the calendar; at(0) is 2025-03-01 00:00 UTC
+
+DAILY = Accumulation("gauge", "counter", resets=CalendarReset("1d", timedelta(0), "UTC"))
+MIDNIGHT = 24 * 60
+
+
+def test_the_first_total_of_a_day_counts_from_zero_though_it_has_not_fallen() -> None:
+    numbers = [(MIDNIGHT - 60, 0.2), (MIDNIGHT, 0.2), (MIDNIGHT + 60, 0.6), (MIDNIGHT + 120, 0.9)]
+    assert of(*numbers, accumulation=DAILY) == [None, 0.0, 0.6, 0.3]
+    assert of(*numbers) == pytest.approx([None, 0.0, 0.4, 0.3])
+
+
+def test_a_row_at_midnight_shows_the_day_that_ends_unless_it_has_fallen() -> None:
+    ends = [(MIDNIGHT - 10, 3.0), (MIDNIGHT, 3.2), (MIDNIGHT + 10, 0.1)]
+    assert of(*ends, accumulation=DAILY) == pytest.approx([None, 0.2, 0.1])
+    begins = [(MIDNIGHT - 10, 3.0), (MIDNIGHT, 0.0), (MIDNIGHT + 10, 0.1)]
+    assert of(*begins, accumulation=DAILY) == [None, 0.0, 0.1]
+    begun = [(MIDNIGHT - 10, 3.0), (MIDNIGHT, 0.2), (MIDNIGHT + 10, 0.3)]
+    assert of(*begun, accumulation=DAILY) == pytest.approx([None, 0.2, 0.1])
+
+
+def test_a_counter_whose_clock_is_late_counts_nothing_twice() -> None:
+    late = [(MIDNIGHT - 5, 12.4), (MIDNIGHT + 1, 12.4), (MIDNIGHT + 6, 12.6), (MIDNIGHT + 11, 0.0)]
+    assert of(*late, accumulation=DAILY) == pytest.approx([None, 0.0, 0.2, 0.0])
+
+
+def test_a_gap_over_midnight_leaves_what_the_new_day_counted() -> None:
+    assert of((18 * 60, 12.4), (MIDNIGHT + 6 * 60, 13.0), accumulation=DAILY) == [None, 13.0]
+    assert of((18 * 60, 12.4), (MIDNIGHT + 6 * 60, 12.4), accumulation=DAILY) == [None, 12.4]
+    two_days = 2 * MIDNIGHT
+    assert of((0, 1.0), (two_days + 600, 5.0), (two_days + 660, 5.5), accumulation=DAILY) == [None, None, 0.5]
+
+
+def test_the_first_hour_of_a_day_is_known_without_a_row_before() -> None:
+    assert of((60, 0.4), accumulation=DAILY) == [0.4]
+    assert of((5, 0.4), accumulation=DAILY) == [None]  # it may be yesterday's
+    assert of((61, 0.4), accumulation=DAILY) == [None]
+
+
+def test_within_a_day_a_declared_counter_jitters_and_may_be_reset_by_hand() -> None:
+    numbers = [(60, 10.0), (70, 10.2), (80, 10.1), (90, 10.2), (100, 0.2), (110, 0.3)]
+    assert of(*numbers, accumulation=DAILY)[1:] == pytest.approx([0.2, 0.0, 0.0, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("resets", "before", "after"),
+    [
+        (CalendarReset("1d", timedelta(hours=9), "UTC"), (8 * 60, 1.0), (10 * 60, 1.5)),
+        (CalendarReset("1d", timedelta(0), "America/New_York"), (4 * 60, 1.0), (6 * 60, 1.5)),  # 23:00 and 01:00
+        (CalendarReset("1d", timedelta(0), "+05:30"), (18 * 60, 1.0), (19 * 60, 1.5)),  # 23:30 and 00:30
+        (CalendarReset("1mo", timedelta(0), "UTC"), (-60, 1.0), (60, 1.5)),
+        (CalendarReset("1y", timedelta(0), "UTC"), (-59 * MIDNIGHT - 60, 1.0), (-59 * MIDNIGHT + 60, 1.5)),
+    ],
+)
+def test_a_counter_begins_anew_by_the_clocks_and_the_calendar_of_its_place(resets, before, after) -> None:
+    declared = Accumulation("gauge", "counter", resets=resets)
+    assert of(before, after, accumulation=declared)[1] == 1.5
+    assert of(before, (after[0] + 10, 1.5), (after[0] + 20, 1.75), accumulation=declared)[1:] == [1.5, 0.25]
+    later, still = (after[0] + 60, 2.0), (after[0] + 180, 2.5)
+    assert of(after, later, still, accumulation=declared)[1:] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first_hour"),
+    [
+        ("Europe/Berlin", datetime(2025, 3, 29, 20, tzinfo=UTC)),  # the day that begins at 23:00 has 23 hours
+        ("Europe/Berlin", datetime(2025, 10, 25, 20, tzinfo=UTC)),  # the day that begins at 22:00 has 25 hours
+        ("America/Havana", datetime(2025, 11, 1, 20, tzinfo=UTC)),  # midnight comes twice
+        ("Africa/Cairo", datetime(2025, 4, 24, 20, tzinfo=UTC)),  # midnight is skipped
+    ],
+)
+def test_a_day_has_one_reset_when_clocks_change(zone: str, first_hour: datetime) -> None:
+    """0.1 an hour, in rows of 30 minutes; the counter begins anew with each day of the zone."""
+    rows, total = [], 2.0
+    for number in range(120):
+        instant = first_hour + number * timedelta(minutes=30)
+        ended = instant - timedelta(minutes=30)
+        day, before = (at.astimezone(ZoneInfo(zone)).date() for at in (ended, ended - timedelta(minutes=30)))
+        total = round((0.0 if day > before else total) + 0.05, 2)
+        rows.append(("s", instant, total))
+    frame = pl.DataFrame(rows, NUMBERS, orient="row")
+    made = amounts(frame, Accumulation("gauge", "counter", resets=CalendarReset("1d", timedelta(0), zone)))
+    assert made[1:].to_list() == pytest.approx([0.05] * 119)
 
 
 def test_a_counter_that_rolls_over_loses_nothing() -> None:
@@ -101,6 +215,12 @@ def test_a_file_before_all_others_gives_their_first_row_its_amount() -> None:
     made = accumulate(rows((0, 2.0), (10, 3.0)), held((20, 5.0), (30, 6.0)), RAIN, COUNTER)
     assert made.rows[RAIN].to_list() == [None, 1.0]
     assert minutes(made.changed, RAIN, "row") == [(20, 2.0, 1)]
+
+
+def test_a_late_row_that_was_the_highest_changes_the_rows_after_it_for_a_day() -> None:
+    made = accumulate(rows((10, 10.2)), held((0, 10.0), (20, 10.1), (30, 10.2), (40, 10.4)), RAIN, COUNTER)
+    assert made.rows[RAIN].to_list() == pytest.approx([0.2])
+    assert minutes(made.changed, RAIN, "row", "received_at") == [(20, 0.0, 0, 21), (30, 0.0, 0, 31)]
 
 
 def test_a_corrected_number_changes_its_amount_and_the_next() -> None:

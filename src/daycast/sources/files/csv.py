@@ -190,7 +190,7 @@ class CsvSource(Inbox, Layout):
         return self.station or StationKey(column=STACKED)
 
     def _accumulations(self, variables: Mapping[str, Variable]) -> dict[str, Accumulation]:
-        return accumulations_of(self.name, self.mapped, variables, is_forecast=self.forecast is not None)
+        return accumulations_of(self.name, self.mapped, variables, self.timezone, is_forecast=self.forecast is not None)
 
     def _readers(self, variables: Mapping[str, Variable]) -> list[ValueReader]:
         return [

@@ -6,6 +6,7 @@ The columns of observation times are in times.py.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import polars as pl
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
-from daycast.features.amounts import Accumulation, CellMethod
+from daycast.features.amounts import Accumulation, CalendarReset, CellMethod
 from daycast.sources.batch import Problem
 from daycast.sources.tables.short_forms import ColumnName, Words, column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn
@@ -50,6 +51,25 @@ class GrownSettings(BaseModel):
         }
 
 
+_EVERY = {"daily": "1d", "monthly": "1mo", "yearly": "1y"}
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+
+
+def _validate_resets(text: str) -> str:
+    if text not in _EVERY and not _TIME_OF_DAY.fullmatch(text):
+        raise ValueError(
+            f'{text!r} says no reset: write "daily", "monthly", "yearly", or the time of day, for example "09:00"'
+        )
+    return text
+
+
+def _calendar_reset(resets: str, zone: str) -> CalendarReset:
+    """What a setting `resets` says, by the clocks of `zone`."""
+    at = _TIME_OF_DAY.fullmatch(resets)
+    after = timedelta(hours=int(at[1]), minutes=int(at[2])) if at else timedelta(0)
+    return CalendarReset(_EVERY.get(resets, "1d"), after, zone)
+
+
 class ValueColumn(GrownSettings):
     """The column of one variable; without `unit` its values are in the variable's own.
 
@@ -57,7 +77,9 @@ class ValueColumn(GrownSettings):
     that are no amount since the row before: of rain, sunshine and other sums.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"factor", "offset", "cell_method", "rollover", "reset_minute"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"factor", "offset", "cell_method", "rollover", "resets", "reset_minute"}
+    )
 
     column: ColumnName
     unit: str | None = None
@@ -66,6 +88,9 @@ class ValueColumn(GrownSettings):
     cell_method: CellMethod | None = None
     rollover: Annotated[float, Field(gt=0)] | None = (
         None  # where a counter begins again with 0, as the column writes it
+    )
+    resets: Annotated[str, AfterValidator(_validate_resets)] | None = (
+        None  # "daily", "monthly", "yearly", or a time of day such as "09:00"; unset: whenever a counter falls
     )
     reset_minute: Annotated[int, Field(ge=0, le=59)] | None = None  # the last minute of a running hour
 
@@ -79,7 +104,7 @@ class ValueColumn(GrownSettings):
 
     @model_validator(mode="after")
     def _validate_cell_method(self) -> Self:
-        for setting, method in (("rollover", "counter"), ("reset_minute", "running_hour")):
+        for setting, method in (("rollover", "counter"), ("resets", "counter"), ("reset_minute", "running_hour")):
             if getattr(self, setting) is not None and self.cell_method != method:
                 raise ValueError(f'{setting} is for cell_method = "{method}": leave it out, or set that')
         return self
@@ -136,9 +161,9 @@ def units_of(
 
 
 def accumulations_of(
-    source: str, columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable], *, is_forecast: bool
+    source: str, columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable], zone: str, *, is_forecast: bool
 ) -> dict[str, Accumulation]:
-    """The mapped variables whose numbers are no amounts since the row before, and what they are.
+    """The mapped variables whose numbers are no amounts since the row before, and what they are; `zone` is the source's.
 
     Raises ConfigError naming the source and a variable that is no sum, or any if the rows are an external forecast.
     """
@@ -155,7 +180,10 @@ def accumulations_of(
             raise ConfigError(f"{given}: an external forecast needs amounts of each hour; leave it out")
         rollover = None if mapped.rollover is None else mapped.rollover * abs(mapped.factor) * unit.factor
         read_as = mapped.model_dump_json(include={"cell_method", "unit", "factor", "offset"})
-        found[name] = Accumulation(f"{mapped.column} {read_as}", mapped.cell_method, rollover, mapped.reset_minute)
+        resets = None if mapped.resets is None else _calendar_reset(mapped.resets, zone)
+        found[name] = Accumulation(
+            f"{mapped.column} {read_as}", mapped.cell_method, rollover, mapped.reset_minute, resets
+        )
     return found
 
 

@@ -77,7 +77,9 @@ class TypedTable(BaseModel):
 
     def accumulations(self, variables: Mapping[str, Variable]) -> dict[str, Accumulation]:
         """The mapped variables whose numbers are no amounts. Raises ConfigError for a variable that is no sum."""
-        return accumulations_of(self.name, self.columns, variables, is_forecast=self.forecast is not None)
+        return accumulations_of(
+            self.name, self.columns, variables, self.timezone, is_forecast=self.forecast is not None
+        )
 
     @property
     def needed(self) -> list[str]:
