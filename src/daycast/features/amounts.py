@@ -4,6 +4,7 @@ Which row is the row before is known only in the warehouse, across files and run
 with an `Accumulation`, and they become amounts when they are loaded. `amounts` has the rules.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -72,6 +73,7 @@ def amounts(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
     running_hour: the rise within the hour; the number itself where it begins anew: after a fall, or an hour, or in the first row.
     rate: the rate during the time since the row before, an hour at most. Unknown where nothing precedes within a day.
     """
+    rules: Mapping[CellMethod, Callable[[pl.DataFrame, Accumulation], pl.Series | pl.Expr]]
     rules = {"counter": _count, "running_hour": _within_the_hour, "rate": _at_this_rate}
     before = {"before": pl.col("number").shift(), "since": pl.col("observed_at").diff()}
     beside = numbers.with_columns(value.over("station_id").alias(name) for name, value in before.items())

@@ -4,6 +4,7 @@ A doubt is one line: what was seen with an example, and what to set. Write a che
 batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECKS` if it is not about numbers of counters.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ _TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60)
 _TENS = 36  # of degrees are all around
 _LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
 _LEAST_OTHERS = 3  # values that are none of the suspected markers
+_NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids that are whole numbers
 _FAR = 0.1  # of all that is possible
 # of a source, whose stations share a column: sorting all would take as long as loading them
 _STATIONS, _ROWS = 20, 50_000
@@ -200,14 +202,17 @@ def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str
 
 
 def find_spellings(station_ids: pl.Series, stations: pl.DataFrame) -> list[str]:
-    """A doubt for each group of station ids that differ in leading zeros, case or blanks only; one of them is in `station_ids`.
+    """A doubt for each group of station ids that differ in leading zeros, decimals, case or blanks only.
+
+    One of them is in `station_ids`.
 
     stations: station_id, latitude of the stations that are known.
     """
     arrived = station_ids.drop_nulls().unique()
     placed = set(stations.drop_nulls("latitude")["station_id"])
     both = pl.concat([arrived, stations["station_id"]]).unique().sort()
-    plain = both.str.replace_all(r"\s", "").str.to_lowercase().str.replace(r"^0+(\d)", "$1")
+    plain = both.str.replace_all(r"\s", "").str.to_lowercase().str.replace(r"^(\d+)\.0*$", "$1")
+    plain = plain.str.replace(r"^0+(\d)", "$1")
     groups = pl.DataFrame({"id": both, "plain": plain}).group_by("plain").agg("id").filter(pl.col("id").list.len() > 1)
     arrived_ids = set(arrived)
     return sorted(_describe_spellings(ids, placed) for ids in groups["id"].to_list() if arrived_ids & set(ids))
@@ -218,19 +223,20 @@ def _describe_spellings(ids: Sequence[str], placed: set[str]) -> str:
         words
         for words, alike in (
             ("leading zeros", lambda text: text.lstrip("0")),
+            ("decimals", lambda text: _NUMBER.sub(r"\1", text)),
             ("case", str.lower),
             ("blanks", lambda text: "".join(text.split())),
         )
         if len({alike(text) for text in ids}) < len(ids)
-    ] or ["leading zeros, case and blanks"]
+    ]
+    are_numbers = all(_NUMBER.match(text) for text in ids)
+    what = what or (["leading zeros", "decimals"] if are_numbers else ["leading zeros, decimals, case and blanks"])
     without = [repr(text) for text in ids if text not in placed] if placed & set(ids) else []
     no_position = (
         f", and {' and '.join(without)} {'has' if len(without) == 1 else 'have'} no position" if without else ""
     )
-    width = max(map(len, ids))
-    way_out = (
-        f"set station_width = {width}" if what == ["leading zeros"] else "write it one way in all sources and lists"
-    )
+    width = max(len(_NUMBER.sub(r"\1", text)) for text in ids)
+    way_out = f"set station_width = {width}" if are_numbers else "write it one way in all sources and lists"
     names = " and ".join(map(repr, ids))
     return f"stations {names} differ in {' and '.join(what)} only{no_position}: if they are one station, {way_out}"
 

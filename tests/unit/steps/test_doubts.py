@@ -182,6 +182,12 @@ def spellings(came: list[str], known: dict[str, float | None]) -> list[str]:
             "stations '05480' and '5480' differ in leading zeros only, and '5480' has no position",
         ),
         (["007", "7"], {}, "stations '007' and '7' differ in leading zeros only: if they are one"),
+        (
+            ["7", "7.0"],
+            {},
+            "stations '7' and '7.0' differ in decimals only: if they are one station, set station_width = 1",
+        ),
+        (["7.0"], {"007": 1.0}, "stations '007' and '7.0' differ in leading zeros and decimals only, and '7.0' has no"),
         (["Roof"], {"roof": None}, "stations 'Roof' and 'roof' differ in case only: if"),
         (
             ["Roof 1", "Roof1"],
@@ -198,6 +204,7 @@ def test_ids_that_differ_in_their_spelling_are_pointed_at(
 
 
 def test_other_ids_are_different_stations_and_known_ones_that_do_not_come_are_left_alone() -> None:
+    assert spellings(["7.0", "7.5", "70"], {"7.1": None}) == []
     assert spellings(["10", "100", "1", "roof"], {"roof-1": 1.0, "010": None, "b": 1.0, "B": 1.0, "2": 1.0})[1:] == []
     assert spellings(["a"], {"b": 1.0, "B": 1.0}) == []
     assert spellings(["0", "00"], {})[0].startswith("stations '0' and '00'")

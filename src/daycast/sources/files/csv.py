@@ -35,7 +35,15 @@ from daycast.sources.files.csv_table import (
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
 from daycast.sources.files.layout import Layout
-from daycast.sources.files.shapes import STACKED, Tidy, WideColumns, stack_stations, stations_if_bare, stations_of
+from daycast.sources.files.shapes import (
+    STACKED,
+    Tidy,
+    WideColumns,
+    by_station,
+    stack_stations,
+    stations_if_bare,
+    stations_of,
+)
 from daycast.sources.files.sheets import as_text
 from daycast.sources.files.station_list import StationList
 from daycast.sources.streams import UNREADABLE, Encoding, read_blocks
@@ -201,7 +209,8 @@ class CsvSource(Inbox, Layout):
     def _reader(self, variable: Variable, mapped: TextValueColumn, unit: Unit) -> ValueReader:
         selection, column = None, mapped.column
         if self.tidy is not None:
-            selection = RowSelection(self.tidy.variable, column, self.tidy.unit, possible_units(variable))
+            units, is_declared = possible_units(variable), mapped.unit is not None
+            selection = RowSelection(self.tidy.variable, column, self.tidy.unit, units, is_declared)
             column = self.tidy.value
         return ValueReader(
             variable=variable.name,
@@ -247,6 +256,8 @@ class CsvSource(Inbox, Layout):
                 problems, raw, survey, [name for name in self._key_columns if name not in values]
             )
             bad_values = self._with_unreadable(bad_values, raw, survey, values)
+        if self.wide:
+            bad_values = [part for problem in bad_values for part in by_station(problem, raw[STACKED], self.wide)]
         return SourceBatch(
             origin=file.origin,
             fingerprint="",  # set by FileLoader

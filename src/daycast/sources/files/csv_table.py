@@ -313,10 +313,21 @@ def _read_lines(body: bytes) -> pl.Series:
 def value_problems(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[ValueReader]) -> list[Problem]:
     """Text where a number, a compass point or a unit belongs; `read` has what the readers' `unreadable` makes."""
     texts = [
-        Problem(reader.column, read[reader.unreadable_name], raw[reader.column], reader.reason) for reader in readers
+        Problem(reader.column, where, raw[reader.column], reader.explain(raw) if where.any() else reader.reason)
+        for reader, where in ((reader, read[reader.unreadable_name]) for reader in readers)
     ]
     selections = [(reader, reader.selection) for reader in readers if reader.selection and reader.selection.unit_column]
-    return texts + [
+    unstated = [
+        Problem(
+            selection.unit_column or "",
+            raw.select(reader.unstated_unit()).to_series(),
+            raw[selection.unit_column or ""],
+            f"no unit, though other rows of {selection.name!r} have one: declare what holds without, "
+            f'{reader.variable} = {{ column = "{selection.name}", unit = "…" }}',
+        )
+        for reader, selection in selections
+    ]
+    return [*texts, *unstated] + [
         Problem(
             selection.unit_column or "",
             raw.select(selection.unknown_unit()).to_series(),

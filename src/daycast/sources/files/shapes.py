@@ -5,11 +5,13 @@ mapped, `stack_stations` makes a row for each station.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from daycast.sources.batch import Problem
 from daycast.sources.tables.columns import TextValueColumn
 from daycast.sources.tables.short_forms import ColumnName, Words
 
@@ -24,7 +26,7 @@ class Tidy(BaseModel):
 
     variable: ColumnName
     value: ColumnName
-    unit: ColumnName | None = None  # of each value; the unit of the variable's column where it is empty
+    unit: ColumnName | None = None  # of each value; where it is empty, the unit of the variable's column
     ignore: Words = ()  # what `variable` says of rows that are left out without a word
 
     @property
@@ -80,6 +82,12 @@ def stations_of(wide: Mapping[str, WideColumns]) -> list[str]:
 def stack_stations(table: pl.DataFrame, wide: Mapping[str, WideColumns], kept: Sequence[str]) -> pl.DataFrame:
     """The rows of a file with one column a station, once for each station: `kept` columns, STACKED, a column a variable."""
     return pl.concat(table.select(*kept, *_of_station(station, wide)) for station in stations_of(wide))
+
+
+def by_station(problem: Problem, stations: pl.Series, wide: Mapping[str, WideColumns]) -> Iterator[Problem]:
+    """The parts of a problem of one variable of a stacked table, each with the column of its station in the file."""
+    for station, column in wide[problem.column].stations.items():
+        yield replace(problem, column=column, where=problem.where & (stations == station))
 
 
 def _of_station(station: str, wide: Mapping[str, WideColumns]) -> Iterator[pl.Expr]:

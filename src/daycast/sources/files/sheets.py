@@ -1,7 +1,8 @@
 """Sheets of spreadsheet files (.xlsx) as the text of a CSV file: `as_text` stands between an opened file and its reader.
 
 Line 12 of the text is row 12 of the sheet. Numbers have a decimal point whatever the spreadsheet shows; times are ISO 8601, a day
-alone where a whole column has no clock, a clock alone where it has no day.
+alone where a whole column has no clock, a clock alone where it has no day. They are rounded to seconds: a spreadsheet counts in
+days, and few decimals of a day are a part of a second before or past the hour.
 """
 
 from io import SEEK_END, BytesIO
@@ -16,6 +17,7 @@ from daycast.sources.streams import MAX_IN_MEMORY_BYTES
 
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_FRACTION = r"^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d+$"
 _WORKBOOK = "xl/workbook.xml"
 _MAX_UNPACKED_BYTES = 512 * 2**20
 
@@ -78,8 +80,30 @@ def _read_cells(content: bytes, origin: str, sheet: str | int | None) -> pl.Data
 
 def _as_written(column: pl.Series) -> pl.Expr:
     """The text of a column as a CSV has it: no midnight where every time is one, and no day 0 before a clock."""
-    text = pl.col(column.name).str.replace(r"^1899-12-3[01] (\d\d:\d\d:\d\d)", "${1}")
+    column = _to_seconds(column.str.replace(r"^1899-12-3[01] (\d\d:\d\d:\d\d)", "${1}"))
+    text = pl.lit(column)
     times = column.filter(column.str.contains(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").fill_null(value=False))
     if len(times) and times.str.ends_with(" 00:00:00").all():
         text = text.str.replace(r"^(\d{4}-\d\d-\d\d) 00:00:00$", "${1}")
     return text
+
+
+def _to_seconds(column: pl.Series) -> pl.Series:
+    """The column with its times rounded to seconds, unless most of them share a second with another: these are fractions.
+
+    A clock alone that is rounded up to midnight is 24:00:00, because its day stands elsewhere.
+    """
+    where = column.str.contains(_FRACTION).fill_null(value=False).arg_true()
+    if where.is_empty():
+        return column
+    written = column.gather(where)
+    is_clock = written.str.len_chars() < len("2000-01-01 00:00:00")
+    stamps = written.zip_with(~is_clock, "1970-01-01 " + written).str.to_datetime(
+        "%Y-%m-%d %H:%M:%S%.f", time_unit="us"
+    )
+    rounded = stamps.dt.round("1s").dt.strftime("%Y-%m-%d %H:%M:%S")
+    clocks = rounded.str.replace("1970-01-02 00", "1970-01-01 24", literal=True).str.strip_prefix("1970-01-01 ")
+    rounded = rounded.zip_with(~is_clock, clocks)
+    if 2 * rounded.n_unique() < written.n_unique():
+        return column
+    return column.scatter(where, rounded)

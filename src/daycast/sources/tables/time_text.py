@@ -27,6 +27,7 @@ _ISO_DAY = "%Y-%m-%d"
 _ISO_INSTANT = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")
 _NAMES_INSTANT = re.compile(r"%(?:[:#]*z|s|\+)")  # an offset, or seconds since 1970
 _SHOWS_CLOCK = re.compile(r"%[-_0]?[HIklTRXrcs+]")
+_AM_PM, _HOUR_12 = re.compile(r"%[pPr]"), re.compile(r"%(?:[-_0]?[Il]|r)")
 _PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
 
 
@@ -92,6 +93,10 @@ def shows_clock(time_format: str) -> bool:
 
 def validate_format(time_format: str) -> str:
     """Return the format if it reads back the day that it wrote; raise ValueError if not."""
+    if _AM_PM.search(time_format) and not _HOUR_12.search(time_format):
+        raise ValueError(f"{time_format!r} has %p, AM or PM, but no hour from 1 to 12: write %I in place of %H")
+    if _HOUR_12.search(time_format) and not _AM_PM.search(time_format):
+        raise ValueError(f"{time_format!r} has %I, the hour from 1 to 12, but no %p for AM or PM: add it, or write %H")
     zone = "UTC" if _NAMES_INSTANT.search(time_format) else None
     probe = pl.Series([_PROBE]).dt.replace_time_zone(zone)
     try:

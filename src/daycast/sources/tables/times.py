@@ -26,7 +26,7 @@ from daycast.sources.tables.time_text import (
     within_calendar,
 )
 from daycast.sources.tables.wall_clock import TOLD_TWICE, Instants, WallClock
-from daycast.times import BEYOND_CALENDAR, EPOCH, FIRST_TIME, UTC_TIME
+from daycast.times import BEYOND_CALENDAR, DAY, EPOCH, FIRST_TIME, UTC_TIME
 
 Tolerance = Annotated[
     Duration, Field(lt=timedelta(minutes=30))
@@ -34,6 +34,8 @@ Tolerance = Annotated[
 _JUST_AFTER = timedelta(days=60)  # seconds of these days, taken for milliseconds, are in the first weeks of 1970
 _YEAR_US = 31_556_952_000_000  # microseconds
 _WAY_OUT = ': see whether the format, the epoch ("s" or "ms") and the timezone are right'
+_DAY_0, _SERIALS = datetime(1899, 12, 30), (20_000, 80_000)  # noqa: DTZ001 spreadsheets know no time zones
+_SERIAL = "{}; as a spreadsheet counts days, {} is {}: give the column a format of date and time there, and save the file again"
 _UNITS = {"s": "seconds", "ms": "milliseconds"}
 _DAY_ALONE = (
     "a day without a clock: name the column of the clock too, time.columns = [day, clock], or set time.daily = true"
@@ -45,6 +47,13 @@ def earlier(moment: datetime, *spans: timedelta) -> datetime:
     for span in spans:
         moment = moment - span if moment - FIRST_TIME > span else FIRST_TIME
     return moment
+
+
+def _in_days() -> pl.Expr:
+    """What a spreadsheet shows for the number in `text`, which counts days; null unless it is a time of about these decades."""
+    days = pl.col("text").str.extract(r"^(\d{5}(?:[.,]\d+)?)$").str.replace(",", ".", literal=True).cast(pl.Float64)
+    seconds = pl.when(days.is_between(*_SERIALS)).then((days * DAY.total_seconds()).round())
+    return (pl.lit(_DAY_0) + pl.duration(seconds=seconds.cast(pl.Int64))).dt.strftime("%Y-%m-%d %H:%M:%S")
 
 
 class TimeColumn(BaseModel):
@@ -132,11 +141,13 @@ class TimeColumn(BaseModel):
             beyond = is_beyond_calendar(text, self.format)
         iso = self.format is None and self.epoch is None and not self.daily
         frame = pl.DataFrame({"text": text, "beyond": beyond, "day": is_day_alone(text) if iso else None})
+        no_time = pl.lit(f"no time in the form {self.form}")
         return frame.select(
             pl.when(pl.col("text").is_null()).then(pl.lit("no time"))
             .when("beyond").then(pl.lit(BEYOND_CALENDAR))
             .when(pl.col("day").fill_null(value=False)).then(pl.lit(_DAY_ALONE))
-            .otherwise(pl.lit(f"no time in the form {self.form}"))
+            .when(_in_days().is_not_null()).then(pl.format(_SERIAL, no_time, "text", _in_days()))
+            .otherwise(no_time)
         ).to_series()  # fmt: skip
 
 

@@ -32,6 +32,27 @@ def parse_number(text: pl.Expr, decimal: str, thousands: str | None = None) -> p
     return pl.when(number.is_finite()).then(number)
 
 
+_MARKS = (",", ".", "'", " ", "\u00a0", "\u202f")  # between groups of three digits
+
+
+def _other_marks(text: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
+    """The settings under which `text` is a number, in words, where its decimal or thousands marks are others; else null."""
+    found = []
+    for point in (decimal, "," if decimal == "." else "."):
+        settings = [] if point == decimal else [f'decimal = "{point}"']
+        for mark in (mark for mark in _MARKS if mark not in {point, thousands}):
+            groups = rf"^[+-]?\d{{1,3}}(?:{pl.escape_regex(mark)}\d{{3}})+{pl.escape_regex(point)}\d+$"
+            found.append((groups, "set " + " and ".join([*settings, f'thousands = "{mark}"'])))
+    other = "," if decimal == "." else "."
+    if thousands != other:
+        either = f'set decimal = "{other}", or thousands = "{other}" if it marks thousands'
+        found.append((rf"^[+-]?[1-9]\d{{0,2}}{pl.escape_regex(other)}\d{{3}}$", either))
+        found.append((rf"^[+-]?\d+{pl.escape_regex(other)}\d+$", f'set decimal = "{other}"'))
+        found.append((rf"^[+-]?\d{{1,3}}(?:{pl.escape_regex(other)}\d{{3}})+$", f'set thousands = "{other}"'))
+    told = [pl.when(text.str.contains(pattern)).then(pl.lit(words)) for pattern, words in found]
+    return pl.coalesce(told)
+
+
 @dataclass(frozen=True, slots=True)
 class RowSelection:
     """Which rows of a column hold a variable, and in which unit each: of a file with one value a row."""
@@ -40,6 +61,7 @@ class RowSelection:
     name: str  # what it says of this variable
     unit_column: str | None  # names the unit of each row; where it is empty, the reader's unit holds
     units: Mapping[str, Unit]  # that are possible
+    is_declared: bool = True  # the reader's unit: else it holds only where no row names a different one
 
     @property
     def rows(self) -> pl.Expr:
@@ -57,7 +79,8 @@ class RowSelection:
             )
             for part in ("zero", "factor")
         )
-        return pl.when(written.is_null()).then(otherwise.to_daycast(number)).otherwise((number - zero) * factor)
+        alone = pl.when(~self._is_unstated()).then(otherwise.to_daycast(number))
+        return pl.when(written.is_null()).then(alone).otherwise((number - zero) * factor)
 
     def unknown_unit(self) -> pl.Expr:
         """True for the rows of the variable whose unit is not possible."""
@@ -65,6 +88,17 @@ class RowSelection:
             return pl.lit(value=False)
         written = self._unit()
         return self.rows & written.is_not_null() & ~written.is_in(list(self.units)).fill_null(value=False)
+
+    def unstated_unit(self) -> pl.Expr:
+        """True for the rows of the variable without a unit though other rows name one that differs, and none is declared."""
+        return self._is_unstated() & self.rows
+
+    def _is_unstated(self) -> pl.Expr:
+        if self.unit_column is None or self.is_declared:
+            return pl.lit(value=False)
+        own = [name for name, unit in self.units.items() if (unit.factor, unit.zero) == (1.0, 0.0)]
+        written = self._unit()
+        return written.is_null() & (self.rows & ~written.is_in(own)).fill_null(value=False).any()
 
     def _unit(self) -> pl.Expr:
         return strip_missing(pl.col(self.unit_column or ""), ())
@@ -114,10 +148,24 @@ class ValueReader:
         """The name of the column that `unreadable` makes."""
         return f"{self.variable} unreadable"
 
+    def unstated_unit(self) -> pl.Expr:
+        """True where there is a value whose unit is not said, though other rows of the variable have a different one."""
+        if self.selection is None:
+            return pl.lit(value=False)
+        return self.selection.unstated_unit() & self._text().is_not_null()
+
     @property
     def reason(self) -> str:
         """What is wrong with unreadable text."""
         return "no point of the compass" if self.compass else "no finite number"
+
+    def explain(self, raw: pl.DataFrame) -> pl.Series:
+        """What is wrong with each text of `raw` that is unreadable, with the marks to set where it is a number with others."""
+        plain = pl.repeat(self.reason, pl.len())
+        if self.compass:
+            return raw.select(plain.alias("reason")).to_series()
+        marks = _other_marks(self._text(), self.decimal, self.thousands)
+        return raw.select(reason=pl.coalesce(pl.format("{}: {}", plain, marks), plain)).to_series()
 
     def _text(self) -> pl.Expr:
         text = pl.col(self.column)

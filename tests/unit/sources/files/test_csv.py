@@ -165,8 +165,14 @@ def test_text_where_a_number_belongs_is_a_problem_and_markers_are_not(tmp_path):
     batch = deliver(tmp_path, text, separator=";", missing=["-9999", "--", "NA"])
     assert batch.readings["air_temperature_c"].to_list() == [1.5, *[None] * 6, 2.0, *[None] * 3]
     assert problems(batch) == [
-        (row, "t", value, "no finite number")
-        for row, value in [(1, "abc"), (2, "nan"), (3, "inf"), (4, "1e999"), (9, "1,5")]
+        (row, "t", value, "no finite number" + hint)
+        for row, value, hint in [
+            (1, "abc", ""),
+            (2, "nan", ""),
+            (3, "inf", ""),
+            (4, "1e999", ""),
+            (9, "1,5", ': set decimal = ","'),
+        ]
     ]
 
 
@@ -179,7 +185,8 @@ def test_a_single_marker_may_be_a_number(tmp_path):
 def test_a_point_is_no_decimal_comma(tmp_path):
     batch = deliver(tmp_path, "time;t\n2024-01-01;1.500\n2024-01-02;-0,5\n", separator=";", decimal=",")
     assert batch.readings["air_temperature_c"].to_list() == [None, -0.5]
-    assert problems(batch) == [(0, "t", "1.500", "no finite number")]
+    way_out = 'set decimal = ".", or thousands = "." if it marks thousands'
+    assert problems(batch) == [(0, "t", "1.500", f"no finite number: {way_out}")]
 
 
 def test_a_word_that_is_no_point_of_the_compass_is_a_problem_and_calm_is_not(tmp_path):

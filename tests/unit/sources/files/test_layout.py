@@ -139,7 +139,7 @@ def test_thousands_are_read_where_they_stand_between_groups_of_three(tmp_path, c
 TIDY = (
     "when;site;what;much;in\n"
     "2025-06-01T01:00;a;temp;50;°F\n2025-06-01T01:00;a;rain;0.1;in\n2025-06-01T01:00;a;volt;3.6;V\n"
-    "2025-06-01T02:00;b; temp ;11;\n2025-06-01T02:00;b;;1;\n"
+    "2025-06-01T02:00;b; temp ;11;°C\n2025-06-01T02:00;b;;1;\n"
 )
 TIDY_SETTINGS = {
     "separator": ";",
@@ -173,6 +173,56 @@ def test_a_unit_of_a_row_that_is_not_known_costs_its_value(tmp_path):
     assert batch.bad_values.rows() == [(0, "in", "furlong", reason), (1, "much", "wet", "no finite number")]
 
 
+@pytest.mark.parametrize(
+    ("units", "declared", "expected"),
+    [
+        (["°F", "", "°F"], {}, [10.0, None, 10.0]),
+        (["", "", "K"], {}, [None, None, -223.15]),
+        (["°F", "", "°C"], {"unit": "°F"}, [10.0, 10.0, 50.0]),  # what is declared holds without a unit
+        (["°C", "", "degC"], {}, [50.0, 50.0, 50.0]),  # all others are in daycast's own
+        (["", "", ""], {}, [50.0, 50.0, 50.0]),
+    ],
+)
+def test_a_row_without_a_unit_beside_others_in_a_different_one_costs_its_value(tmp_path, units, declared, expected):
+    rows = "".join(f"2025-06-01T0{hour}:00;a;temp;50;{unit}\n" for hour, unit in enumerate(units))
+    others = "2025-06-01T05:00;a;rain;0.1;in\n2025-06-01T06:00;a;temp;;\n"  # of another variable; without a value
+    settings = TIDY_SETTINGS | {"columns": {AIR: {"column": "temp", **declared}, RAIN: "rain"}}
+    [batch] = read(tmp_path, "when;site;what;much;in\n" + rows + others, **settings)
+    assert batch.readings[AIR].to_list()[:3] == [None if one is None else pytest.approx(one) for one in expected]
+    reason = "no unit, though other rows of 'temp' have one: declare what holds without, "
+    reason += 'air_temperature_c = { column = "temp", '
+    lost = [row for row, value in enumerate(expected) if value is None]
+    assert batch.bad_values.rows() == [(row, "in", None, reason + 'unit = "…" }') for row in lost]
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings", "way_out"),
+    [
+        ("1.013,2", {"decimal": ","}, 'set thousands = "."'),
+        ("1,013.2", {}, 'set thousands = ","'),
+        ("1.013,2", {}, 'set decimal = "," and thousands = "."'),
+        ("1 013,25", {"decimal": ","}, 'set thousands = " "'),
+        ("1'013.25", {}, 'set thousands = "\'"'),
+        ("1013,2", {}, 'set decimal = ","'),
+        ("1.013", {"decimal": ","}, 'set decimal = ".", or thousands = "." if it marks thousands'),
+        ("101,325,000", {}, 'set thousands = ","'),
+        ("1013,2 hPa", {"columns": {PRESSURE: {"column": "p", "strip": "hPa"}}}, 'set decimal = ","'),
+    ],
+)
+def test_a_number_with_other_marks_names_the_settings(tmp_path, cell, settings, way_out):
+    given = PLAIN | {"columns": {PRESSURE: "p"}} | settings
+    [batch] = read(tmp_path, f'time,p\n2025-06-01T01:00,"{cell}"\n', **given)
+    assert batch.bad_values.rows() == [(0, "p", cell, f"no finite number: {way_out}")]
+
+
+def test_a_bad_cell_of_a_file_with_one_column_a_station_is_told_by_its_column(tmp_path):
+    wide = {AIR: {"roof": "Roof C", "yard": "Yard F"}, RAIN: {"roof": 4}}
+    text = "time,Roof C,Yard F,Roof rain\n2025-06-01T01:00,5,?,wet\n2025-06-01T02:00,?,\xff,\n"
+    [batch] = read(tmp_path, text.encode("latin-1"), time="time", wide=wide, encoding="utf-8")
+    told = [(row, column, value) for row, column, value, _ in batch.bad_values.rows()]
+    assert told == [(0, "column 4", "wet"), (1, "Roof C", "?"), (2, "Yard F", "?"), (3, "Yard F", "\ufffd")]
+
+
 WIDE = "time,Roof C,Yard F,Roof rain\n2025-06-01T01:00,5,50,0.2\n2025-06-01T02:00,,59,x\n"
 
 
@@ -188,7 +238,7 @@ def test_one_column_a_station_becomes_a_row_a_station(tmp_path):
 
 def test_what_is_wrong_in_a_file_with_one_column_a_station_is_told_by_station(tmp_path):
     [batch] = read(tmp_path, WIDE + "soon,1,2,3\n", time="time", wide={RAIN: {"roof": "Roof rain", "yard": "Yard F"}})
-    assert batch.bad_values.rows() == [(1, RAIN, "x", "no finite number")]
+    assert batch.bad_values.rows() == [(1, "Roof rain", "x", "no finite number")]
     assert [(row, column) for row, column, *_ in batch.problems.rows()] == [(2, "time"), (5, "time")]
     assert batch.raw.row(1, named=True) == {"time": "2025-06-01T02:00", "station": "roof", RAIN: "x"}
 

@@ -118,6 +118,45 @@ def test_a_column_of_days_has_no_clock_and_a_column_of_clocks_no_day():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("decimals", [5, 6, 7])
+def test_few_decimals_of_a_day_are_the_second_that_was_meant(decimals):
+    rows = {1: ["time", "day", "clock"]}
+    rows |= {
+        2 + k: [
+            (round(DAY + k / 24, decimals), DATE_TIME),
+            (DAY + k // 24, DATE),
+            (round(k % 24 / 24, decimals), CLOCK),
+        ]
+        for k in range(30)
+    }
+    expected = [
+        f"2025-06-0{1 + k // 24} {k % 24:02d}:00:00,2025-06-0{1 + k // 24},{k % 24:02d}:00:00" for k in range(30)
+    ]
+    assert lines(workbook(Data=rows))[1:] == expected
+
+
+def test_a_clock_just_before_midnight_is_the_end_of_its_day(tmp_path):
+    rows = {1: ["day", "clock", "t"], 2: [(DAY, DATE), (0.999999, CLOCK), 1.5], 3: [(DAY, DATE), (0.95833, CLOCK), 2.5]}
+    batch = read(tmp_path, workbook(Data=rows), time={"columns": ["day", "clock"]})
+    assert [f"{at:%d %H:%M:%S}" for at in batch.readings["observed_at"]] == ["02 00:00:00", "01 23:00:00"]
+
+
+def test_times_that_share_their_seconds_are_left_as_they_are():
+    rows = {1: ["time"]} | {2 + k: [(DAY + k / 10 / 86400, DATE_TIME)] for k in range(40)}
+    assert lines(workbook(Data=rows))[2:4] == ["2025-06-01 00:00:00.100", "2025-06-01 00:00:00.200"]
+
+
+def test_a_count_of_days_in_a_cell_of_text_says_what_to_do(tmp_path):
+    for name, written in (("a.xlsx", workbook(Data={1: ["time", "t"], 2: [45231.5, 1], 3: ["45231.541667", 2]})),
+                          ("a.csv", b"time,t\n45231.5,1\n45231.541667,2\n")):  # fmt: skip
+        batch = read(tmp_path, written, name=name, files=name)
+        ending = ": give the column a format of date and time there, and save the file again"
+        assert [reason for *_, reason in batch.problems.rows()] == [
+            f"no time in the form ISO 8601; as a spreadsheet counts days, {count} is 2023-11-01 {clock}{ending}"
+            for count, clock in (("45231.5", "12:00:00"), ("45231.541667", "13:00:00"))
+        ]
+
+
 def test_a_sheet_is_read_as_any_layout(tmp_path):
     rows = {2: ["Garden north"], 4: ["time", "t", "t"], 5: ["UTC", "C", "mm"], 6: [(DAY + 1 / 24, DATE_TIME), "18.4 C", 0.2],
             7: [(DAY + 2 / 24, DATE_TIME), "warm", 0]}  # fmt: skip

@@ -1,5 +1,6 @@
 """Times written as text: what strptime alone would read wrong, refuse, or take for something else."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daycast.sources.tables.time_text import parse_epoch, parse_instant, parse_wall
+from daycast.sources.tables.time_text import parse_epoch, parse_instant, parse_wall, validate_format
 from daycast.sources.tables.times import TimeColumn
 
 
@@ -145,3 +146,17 @@ def test_a_day_is_its_midnight_only_on_purpose():
     assert parse_wall(texts, None).is_null().to_list() == [True, False]
     midnight = datetime(2024, 7, 1)  # noqa: DTZ001 wall time is meant
     assert parse_wall(texts, None, daily=True).to_list() == [midnight, midnight + timedelta(hours=6)]
+
+
+@pytest.mark.parametrize(
+    ("time_format", "told"),
+    [
+        ("%m/%d/%Y %H:%M %p", "has %p, AM or PM, but no hour from 1 to 12: write %I in place of %H"),
+        ("%d.%m.%y %P %k:%M", "has %p, AM or PM, but no hour from 1 to 12: write %I in place of %H"),
+        ("%m/%d/%Y %I:%M", "has %I, the hour from 1 to 12, but no %p for AM or PM: add it, or write %H"),
+    ],
+)
+def test_half_a_day_needs_both_its_hour_and_its_half(time_format, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        validate_format(time_format)
+    assert validate_format("%m/%d/%Y %I:%M %p") == "%m/%d/%Y %I:%M %p"
