@@ -34,6 +34,7 @@ from daycast.sources.files.csv_table import (
     value_problems,
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
+from daycast.sources.files.later_headers import OTHER_HEADER
 from daycast.sources.files.layout import Layout
 from daycast.sources.files.shapes import (
     STACKED,
@@ -157,7 +158,9 @@ class CsvSource(Inbox, Layout):
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
             clocks = WallClocks(self.timezone)
-            for chunk in read_chunks(stream, survey, self, self.needed, file.origin, copies):
+            for chunk in read_chunks(
+                stream, survey, self, self.needed, file.origin, copies, dated=self.time.columns[0]
+            ):
                 make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
                 yield FileChunk(
                     f"line {chunk.first_line:,}", chunk.last, make_batch, follows_clock_changes(self.timezone)
@@ -280,7 +283,7 @@ class CsvSource(Inbox, Layout):
             return self.tidy.split(table, [mapped.column for mapped in self.columns.values()])
         if not self.wide:
             return table, table.clear()
-        kept = [*dict.fromkeys(self._time_columns), *extra_columns(table)]
+        kept = [*dict.fromkeys(self._time_columns), *extra_columns(table), *({OTHER_HEADER} & {*table.columns})]
         return stack_stations(table, self.wide, kept), table.clear()
 
     def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks, until: datetime) -> pl.DataFrame:

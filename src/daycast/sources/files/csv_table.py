@@ -16,6 +16,7 @@ import polars as pl
 from daycast.errors import SourceError, did_you_mean, listed
 from daycast.sources.batch import Problem
 from daycast.sources.files.inbox import UnfinishedFileError
+from daycast.sources.files.later_headers import OTHER_HEADER, LaterHeaders
 from daycast.sources.files.layout import Layout, find_header, proposed_layout
 from daycast.sources.streams import (
     MAX_IN_MEMORY_BYTES,
@@ -114,22 +115,31 @@ def survey_text(stream: BinaryIO, origin: str, encoding: str | None = None) -> S
 
 
 def read_chunks(
-    stream: BinaryIO, survey: Survey, layout: Layout, needed: Collection[str], origin: str, copies: int = 1
+    stream: BinaryIO,
+    survey: Survey,
+    layout: Layout,
+    needed: Collection[str],
+    origin: str,
+    copies: int = 1,
+    dated: str | None = None,
 ) -> Iterator[Chunk]:
     """The rows of a text in chunks that fit into memory `copies` times; at least one. `survey` is that of `survey_text`.
 
-    Short rows end in nulls. Fields beyond the header stand in columns whose names begin with EXTRA. Lines without any value
+    `dated` is the needed column that has digits in each row, such as a time: by it `LaterHeaders` are found. Short rows end in
+    nulls. Fields beyond the header stand in columns whose names begin with EXTRA. Lines without any value
     are left out. Raises SourceError naming `origin` for misplaced quotation marks, or if a `needed` column is missing.
     """
-    names, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
-    names = _name_positions(names, needed, origin)
+    written, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
+    names = _name_positions(written, needed, origin)
     if missing := [name for name in dict.fromkeys(needed) if name not in names]:
         raise _missing_columns(missing, names, layout, needed, survey, stream, origin)
     _validate_single(names, needed, origin)
     header = _unique_names(names)
-    blocks = (layout.plain(block) for block in blocks)
+    later = LaterHeaders(layout, written, [names.index(name) for name in needed], names.index(dated) if dated else None)
+    blocks = (layout.plain(later.uncomment(block)) for block in blocks)
     for body, last in _group_blocks(blocks, max(min(_MAX_ROWS, _MAX_CELLS // (len(header) + 1)) // copies, 1)):
         table = _parse_body(body, header, layout, origin, lines_before)
+        table = later.mark(table, body, lines_before)
         unreadable = not survey.is_utf8 and UNREADABLE.encode() in body
         yield Chunk(table, lines_before + 1, unreadable, last)
         lines_before += body.count(b"\n")
@@ -339,12 +349,20 @@ def value_problems(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[Valu
 
 
 def layout_problems(raw: pl.DataFrame, *, quoted: bool) -> list[Problem]:
-    """Fields beyond the header, and fields over several lines, where an unclosed quotation mark may have swallowed rows.
+    """Rows under a later header, fields beyond the header, and fields over several lines.
 
+    Of the last an unclosed quotation mark may have swallowed rows.
     `quoted` says whether the file has any quotation mark; without one, no field can span lines.
     """
-    beyond = [
-        Problem(name, raw[name].is_not_null(), raw[name], "more fields than the header has")
+    first = pl.repeat(value=True, n=len(raw), eager=True)
+    found = []
+    if OTHER_HEADER in raw.columns:
+        first = raw[OTHER_HEADER].is_null()
+        way_out = "cut the file before that line, so that each part begins with its header"
+        reason = f"names the columns of this row, and not all are where the first header has them: {way_out}"
+        found = [Problem(OTHER_HEADER, ~first, raw[OTHER_HEADER], reason)]
+    beyond = found + [
+        Problem(name, first & raw[name].is_not_null(), raw[name], "more fields than the header has")
         for name in extra_columns(raw)
     ]
     reason = "goes on over several lines: a quotation mark that was never closed may have swallowed rows"

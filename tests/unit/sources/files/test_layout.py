@@ -508,3 +508,71 @@ def by_position(settings: dict, header: list[str]) -> dict:
     return settings | {
         "columns": {name: column | {"column": at[column["column"]]} for name, column in settings["columns"].items()}
     }
+
+
+# Later headers
+
+UNDER = "(later header)"
+
+
+def under(batch: SourceBatch) -> list[tuple[int, str]]:
+    """The rows under another header, and which."""
+    return [(row, value) for row, column, value, _ in batch.problems.rows() if column == UNDER]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "told"),
+    [
+        ("time,t,r\n2025-06-01T01:00,5,0\n\ntime,h,t\n2025-06-01T02:00,80,6\n", {},
+         [(1, "line 4: time, h, t"), (2, "line 4: time, h, t")]),
+        ("title\nTIME;t\nTS;C\n2025-06-01T01:00;5\ntitle\nTIME;h;t\nTS;%;C\n2025-06-01T02:00;80;6\n",
+         {"separator": ";", "time": "TIME", "lines_before_header": 1, "lines_after_header": 1},
+         [(2, "line 6: TIME, h, t"), (3, "line 6: TIME, h, t"), (4, "line 6: TIME, h, t")]),
+        ("# time t\n2025-06-01T01:00 5\n# battery changed\n# time h t\n2025-06-01T02:00 80 6\n",
+         {"comment": "#", "header_in_comment": True, "separator": "whitespace"}, [(1, "line 4: time, h, t")]),
+        ("time       t    h\n2025-06-01 5    80\ntime       h    t\n2025-06-02 81   6\n",
+         {"widths": [11, 5, 5], "time": {"column": "time", "daily": True}},
+         [(1, "line 3: time, h, t"), (2, "line 3: time, h, t")]),
+        ('"time","t"\n2025-06-01T01:00,5\n"Zeit","h","t"\n2025-06-01T02:00,80,6\n', {}, []),  # shares one name only
+        ("date,clock,t,h\n2025-06-01,01:00,5,80\ndate,clock,h,t\n2025-06-01,02:00,81,6\n",
+         {"time": {"columns": ["date", "clock"]}}, [(1, "line 3: date, clock, h, t"), (2, "line 3: date, clock, h, t")]),
+    ],
+)  # fmt: skip
+def test_rows_under_another_header_are_refused_with_its_line_and_names(tmp_path, text, settings, told):
+    [batch] = read(tmp_path, text, **PLAIN | settings)
+    assert under(batch) == told
+    reasons = {reason for _, column, _, reason in batch.problems.rows() if column == UNDER}
+    assert all("cut the file before that line" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time,t,r\n2025-06-01T01:00,5,0\ntime,t,r\n2025-06-01T02:00,6,0\n",  # the same once more
+        "time,t,r\n2025-06-01T01:00,5,0\ntime,t,h\n2025-06-01T02:00,6,80\n",  # what is read stands where it stood
+        "time,t,r\n2025-06-01T01:00,5,0\nNA,NA,NA\n2025-06-01T02:00,6,0\n",
+        "time,t,r\n2025-06-01T01:00,5,0\nt,,\n2025-06-01T02:00,6,0\n",
+    ],
+)
+def test_a_header_that_says_the_same_and_text_that_is_none_changes_nothing(tmp_path, text):
+    [batch] = read(tmp_path, text, **PLAIN)
+    assert under(batch) == []
+    assert batch.readings[AIR].to_list()[::2] == [5.0, 6.0]
+
+
+def test_the_first_header_once_more_is_read_again_and_chunks_go_on_under_theirs(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 2)
+    rows = [f"2025-06-01T{hour:02d}:00,{hour},{hour}" for hour in range(9)]
+    text = "\n".join(["time,t,h", *rows[:3], "time,h,t", *rows[3:7], "time,t,h", *rows[7:], ""])
+    batches = read(tmp_path, text, **PLAIN)
+    assert len(batches) > 3
+    refused = [row for batch in batches for row in batch.readings["observed_at"].gather(
+        [row for row, _ in under(batch)]).dt.hour()]  # fmt: skip
+    assert refused == [None, 3, 4, 5, 6]
+    assert {value for batch in batches for _, value in under(batch)} == {"line 5: time, h, t"}
+
+
+def test_a_later_header_of_a_file_with_one_column_a_station_is_found(tmp_path):
+    text = "time,a,b\n2025-06-01T01:00,1,2\ntime,b,a\n2025-06-01T02:00,2,1\n"
+    [batch] = read(tmp_path, text, time="time", wide={AIR: {"x": "a", "y": "b"}})
+    assert under(batch) == [(row, "line 3: time, b, a") for row in (1, 2, 4, 5)]
