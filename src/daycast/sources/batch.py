@@ -113,6 +113,7 @@ class SourceBatch:
     `doubts` are what the source finds odd about the rows though they can be read: one line each, what was seen with an example,
     and what to set. They are shown, and change nothing.
     `tolerance` is how long after a full hour a reading may be stamped and still count for it; None if the source cannot say.
+    `time_format` is how the settings say that times are written (strptime), empty if they say it otherwise.
     `finish` is called after the batch was committed, for example to move a file away.
     `accumulations` names the variables whose numbers in `readings` are no amounts since the row before, and what they are.
     """
@@ -128,6 +129,7 @@ class SourceBatch:
     left_out: int = 0
     doubts: tuple[str, ...] = ()
     tolerance: timedelta | None = None
+    time_format: str = ""
     finish: Callable[[], None] = do_nothing
     bad_values: pl.DataFrame = field(default_factory=no_problems)
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)

@@ -25,6 +25,9 @@ _TENS = 36  # of degrees are all around
 _LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
 _LEAST_OTHERS = 3  # values that are none of the suspected markers
 _NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids that are whole numbers
+_LEAST_DATES, _MONTHS, _NEXT_DAYS = 3, 12, timedelta(days=2)
+_FEWER_JUMPS = 2  # times as many jumps from date to date as with day and month exchanged
+_DAY, _MONTH = re.compile(r"%[-_0]?[de]"), re.compile(r"%[-_0]?m")
 _FAR = 0.1  # of all that is possible
 # of a source, whose stations share a column: sorting all would take as long as loading them
 _STATIONS, _ROWS = 20, 50_000
@@ -63,6 +66,7 @@ def find_doubts(
         found += [doubt for check in _CHECKS for doubt in check(readings, read)]
         found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
         found += find_scatter(readings)
+        found += find_swapped_days(readings["observed_at"], next((batch.time_format for batch in batches), ""))
     if stations is not None and batches:
         found += find_spellings(pl.concat(batch.readings["station_id"] for batch in batches), stations)
     return list(dict.fromkeys([*own, *found]))
@@ -280,6 +284,25 @@ def find_scatter(readings: pl.DataFrame) -> list[str]:
     seen = f"{suspects['moved'].sum():,} readings are stamped seconds past a full hour and count for the next one"
     example = f"station {first['station_id']}, {first['example']:%Y-%m-%dT%H:%M:%SZ}"
     return [f'{seen} ({example}): if they belong to the hour that they are near to, set tolerance = "{tolerance}s"']
+
+
+def find_swapped_days(observed: pl.Series, time_format: str) -> list[str]:
+    """One doubt if the dates jump from month to month, and follow each other if day and month are exchanged in the format."""
+    day, month = _DAY.search(time_format), _MONTH.search(time_format)
+    dates = observed.dt.date().unique().sort()
+    if not (day and month) or len(dates) < _LEAST_DATES or dates.dt.day().max() > _MONTHS + 1:  # type: ignore[operator]
+        return []
+    date = pl.col("date")
+    exchangeable = dates.alias("date").to_frame().filter(date.dt.day() <= _MONTHS)  # in UTC an evening may be the 13th
+    exchanged = exchangeable.select(pl.date(date.dt.year(), date.dt.day(), date.dt.month())).to_series()
+    jumps, jumps_exchanged = ((one.sort().diff() > _NEXT_DAYS).sum() for one in (dates, exchanged))
+    if jumps < _LEAST_DATES - 1 or jumps < _FEWER_JUMPS * jumps_exchanged:
+        return []
+    shown, instead = (", ".join(f"{one:%Y-%m-%d}" for one in some.sort().head(_SHOWN)) for some in (dates, exchanged))
+    way_out = _MONTH.sub("\0", time_format).replace(day[0], month[0]).replace("\0", day[0])
+    seen = f"the days read jump by months: {len(dates):,} of {len(dates):,} dates are read as {shown} …"
+    way_out = f'if day and month are exchanged, set format = "{way_out}"'
+    return [f"{seen}, and would follow each other as {instead} …: {way_out}"]
 
 
 Check = Callable[[pl.DataFrame, Mapping[str, Variable]], list[str]]

@@ -252,3 +252,45 @@ def test_readings_that_may_stand_for_two_instants_are_no_conflict() -> None:
     later = second.readings.with_columns(later_at=pl.col("observed_at") + timedelta(hours=1))
     undecided = SourceBatch("y.csv", "", later, later, no_problems(), complete=True, tolerance=timedelta(0))
     assert find_doubts([first, undecided], BUILT_IN) == []
+
+
+def on_dates(dates: list[str], time_format: str, hours: tuple[int, ...] = (0, 12)) -> SourceBatch:
+    days = [datetime.fromisoformat(f"{date}T00:00:00+00:00") for date in dates]
+    rows = [("A", day + timedelta(hours=hour), float(hour), None) for day in days for hour in hours]
+    return replace(batch(rows), time_format=time_format)
+
+
+@pytest.mark.parametrize(
+    ("dates", "time_format", "told", "proposed"),
+    [
+        ([f"2025-{day:02d}-03" for day in range(1, 13)], "%m/%d/%Y %H:%M",
+         "12 of 12 dates are read as 2025-01-03, 2025-02-03, 2025-03-03 …, and would follow each other as 2025-03-01,",
+         "%d/%m/%Y %H:%M"),
+        (["2025-04-07", "2025-05-07", "2025-06-07"], "%-d.%-m.%y %H:%M", "3 of 3 dates are read as 2025-04-07,",
+         "%-m.%-d.%y %H:%M"),
+        ([f"2025-{day:02d}-03" for day in range(9, 13)] + [f"2025-{day:02d}-04" for day in range(1, 7)], "%Y-%d-%m %H:%M",
+         "10 of 10 dates are read as 2025-01-04,", "%Y-%m-%d %H:%M"),
+    ],
+)  # fmt: skip
+def test_days_that_jump_by_months_are_pointed_at(dates: list[str], time_format: str, told: str, proposed: str) -> None:
+    (doubt,) = find_doubts([on_dates(dates, time_format)], BUILT_IN)
+    assert told in doubt
+    assert doubt.endswith(f'if day and month are exchanged, set format = "{proposed}"')
+    by_file = [on_dates([date], time_format) for date in dates]
+    assert find_doubts(by_file, BUILT_IN) == [doubt]
+    evenings = [on_dates([date], time_format, (12, 26)) for date in dates]  # the next day in UTC
+    assert proposed in find_doubts(evenings, BUILT_IN)[0]
+
+
+@pytest.mark.parametrize(
+    ("dates", "time_format"),
+    [
+        ([f"2025-03-{day:02d}" for day in range(1, 13)], "%d/%m/%Y %H:%M"),  # days that follow each other
+        ([f"2025-{month:02d}-03" for month in range(1, 13)], ""),  # ISO 8601 has no order to exchange
+        (["2025-01-03", "2025-02-20", "2025-03-03"], "%m/%d/%Y"),
+        (["2025-01-03", "2025-02-03"], "%m/%d/%Y"),
+        (["2025-01-03", "2025-02-07", "2025-03-11", "2025-04-02"], "%m/%d/%Y"),  # visits now and then
+    ],
+)
+def test_other_dates_are_not_pointed_at(dates: list[str], time_format: str) -> None:
+    assert find_doubts([on_dates(dates, time_format)], BUILT_IN) == []

@@ -275,6 +275,7 @@ class CsvSource(Inbox, Layout):
             accumulations=self._accumulations(variables),
             doubts=(*clocks.take_doubts(), *doubts, *(self.tidy.doubt(left_out) if self.tidy else ())),
             tolerance=self.tolerance,
+            time_format=(self.time.format or "") if isinstance(self.time, TimeColumn) else "",
         )
 
     def _reshaped(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

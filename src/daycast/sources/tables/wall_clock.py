@@ -17,6 +17,7 @@ from daycast.times import HOUR, UTC_TIME
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2})(?::?([0-5]\d))?")
 _MAX_OFFSET_H = 14
 _STILL_REMEMBERED = 3 * HOUR  # of the chunk before: longer than any hour that comes twice, and a row before it
+_SAME_NIGHT = 6 * HOUR  # rows before and after the hour that are nearer belong to it
 _SLACK = 1.5  # a gap of up to so many usual steps is none
 
 TOLD_TWICE = (
@@ -204,6 +205,8 @@ def _with_neighbours(rows: pl.DataFrame) -> pl.DataFrame:
 def _passes(sequence: pl.DataFrame) -> pl.DataFrame:
     """One row for each part: its direction (1: the oldest row on top), how often it begins anew, and which meaning fits better.
 
+    `is_disordered` says whether any part of that night is between two rows that are both later, or both earlier than it, or has
+    several times twice in a row.
     `as_before` and `as_after` say whether with the later meaning the gap to the row before it, and after it, is nearer to the
     usual step than with the earlier one; null if there is no such row, or it is too far away. An unknown step is an hour at most.
     """
@@ -216,6 +219,7 @@ def _passes(sequence: pl.DataFrame) -> pl.DataFrame:
         top=pl.struct("earlier", "later").first(), bottom=pl.struct("earlier", "later").last(),
         up=(change > 0).sum(), down=(change < 0).sum(), equal=(change == 0).sum(),
     ).with_columns(_direction())  # fmt: skip
+    parts = parts.with_columns(_is_disordered())
     ascends = pl.col("direction") == 1
     first = pl.when(ascends).then("top").otherwise("bottom").struct
     last = pl.when(ascends).then("bottom").otherwise("top").struct
@@ -261,10 +265,20 @@ def _direction() -> pl.Expr:
     return pl.coalesce(nearer, inside).cast(pl.Int8).alias("direction")
 
 
+def _is_disordered() -> pl.Expr:
+    """Whether the rows around any part of the night of this one, or its own, are not in the order in which they were measured."""
+    later = (pl.col("above") > pl.col("valid_max")) & (pl.col("below") > pl.col("valid_max"))
+    earlier = (pl.col("above") < pl.col("valid_min")) & (pl.col("below") < pl.col("valid_min"))
+    farther = pl.max_horizontal((pl.col(name) - pl.col("wall")).abs() for name in ("above", "below"))
+    sorted_by_clock = (pl.col("equal") > 1) & (pl.min_horizontal("up", "down") == 0)
+    found = ((later | earlier) & (farther <= _SAME_NIGHT)) | sorted_by_clock
+    return found.fill_null(value=False).any().over("key", pl.col("wall").dt.date()).alias("is_disordered")
+
+
 def _decide(sequence: pl.DataFrame, passes: pl.DataFrame) -> pl.DataFrame:
     """row, second: whether the row is the second of its two meanings, null where nothing tells."""
     rows = sequence.filter("twice").join(
-        passes.select("part", "direction", "anew", "times_anew", "as_before", "as_after"),
+        passes.select("part", "direction", "anew", "times_anew", "as_before", "as_after", "is_disordered"),
         on="part",
         maintain_order="left",
     )
@@ -275,8 +289,9 @@ def _decide(sequence: pl.DataFrame, passes: pl.DataFrame) -> pl.DataFrame:
         pl.when(known & (pl.col("times_anew") == 1)).then(is_below == (pl.col("direction") == 1))
         .when((pl.col("times_anew") == 0) & ~_is_torn()).then(pl.coalesce("as_before", "as_after"))
     )  # fmt: skip
+    told = pl.when(~pl.col("is_disordered")).then(second)
     cannot_be = (pl.col("later") > pl.col("latest")).fill_null(value=False)
-    return rows.select("row", second=pl.when(cannot_be).then(pl.lit(value=False)).otherwise(second))
+    return rows.select("row", second=pl.when(cannot_be).then(pl.lit(value=False)).otherwise(told))
 
 
 def _is_torn() -> pl.Expr:
@@ -290,14 +305,29 @@ def _doubts(sequence: pl.DataFrame, passes: pl.DataFrame, zone: str) -> list[str
     near = ((wall - pl.col("wall_above")).abs() <= limit) & ((pl.col("wall_below") - wall).abs() <= limit)
     between = (pl.col("wall_above") < wall) == (wall < pl.col("wall_below"))
     through = sequence.filter(pl.col("skipped") & near & between)
-    once = passes.filter((pl.col("times_anew") == 0) & _is_torn())
+    once = passes.filter((pl.col("times_anew") == 0) & _is_torn() & ~pl.col("is_disordered"))
+    return [*_doubt_order(passes, zone), *_doubt_summer_time(through, once, zone)]
+
+
+def _doubt_order(passes: pl.DataFrame, zone: str) -> list[str]:
+    found = passes.filter("is_disordered")
+    if found.is_empty():
+        return []
+    seen = f"{_whose(found)} has rows out of order around {_example(found)}, which the clocks of {zone} show twice"
+    return [
+        f"{seen}: deliver rows in the order in which they were measured, not sorted by the clock, or with their offset"
+    ]
+
+
+def _doubt_summer_time(through: pl.DataFrame, once: pl.DataFrame, zone: str) -> list[str]:
     if through.is_empty() and once.is_empty():
         return []
     shown_once = f"{_example(once)} only once, which they show twice" if len(once) else ""
     if through.is_empty():
         offset = _standard_offset(once["wall"].max(), zone)  # type: ignore[arg-type]
         seen = f"{_whose(once)} stands at {_example(once)} only once, which the clocks of {zone} show twice"
-        return [f'{seen}: if the logger keeps standard time all year, set timezone = "{offset}"']
+        standard = f'if the logger keeps standard time all year, set timezone = "{offset}"'
+        return [f"{seen}: {standard}; else one of the two is missing, and nothing tells which"]
     offset = _standard_offset(through["wall"].min(), zone)  # type: ignore[arg-type]
     seen = f"{_whose(through)} goes on through {_example(through)}, which the clocks of {zone} skip"
     seen += f", and stands at {shown_once}" if shown_once else ""

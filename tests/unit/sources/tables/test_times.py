@@ -129,6 +129,43 @@ def test_the_rows_around_tell_which_of_two_hours_is_meant(rows, expected):
     assert told(*rows) == expected
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["00:00", "02:00", "01:00", "03:00", "04:00"],
+        ["00:00", "01:00", "02:30", "02:00", "03:00", "02:00", "02:30", "04:00"],
+        ["03:00", "02:00", "01:00", "02:00", "00:00"],
+        ["01:00", "03:00", "02:00", "02:00", "04:00"],
+        ["01:00", "02:00", "02:30", "01:30", "03:00", "03:30", "02:00", "02:30", "04:00"],
+        ["01:30", "02:00", "02:00", "02:30", "02:30", "03:00"],  # sorted by the clock
+    ],
+)
+def test_rows_out_of_order_do_not_tell_and_the_warning_says_so(rows):
+    assert [clock for clock, row in zip(told(*rows), rows, strict=True) if row.startswith("02")] == [None] * sum(
+        row.startswith("02") for row in rows
+    )
+    [doubt] = doubts("Europe/Berlin", *rows)
+    assert doubt.startswith("station a has rows out of order around 2025-10-26 02:")
+    assert "standard time" not in doubt
+
+
+@pytest.mark.parametrize("rows", [["04:00", "03:00", "02:00", "01:00"], ["03:30", "03:00", "02:30", "02:00", "01:30"]])
+def test_a_file_with_the_newest_row_on_top_that_lacks_one_of_two_hours_does_not_tell_which(rows):
+    assert [clock for clock in told(*rows) if clock is None] == [None] * sum(row.startswith("02") for row in rows)
+    [doubt] = doubts("Europe/Berlin", *rows)
+    assert (
+        'if the logger keeps standard time all year, set timezone = "+01:00"; else one of the two is missing' in doubt
+    )
+    [forward] = doubts("Europe/Berlin", *reversed(rows))
+    assert forward.partition(" only once")[2] == doubt.partition(" only once")[2]
+
+
+def test_a_second_export_of_a_night_behind_the_first_is_no_disorder():
+    night = ["00:00", "01:00", "02:00", "02:00", "03:00", "04:00"]
+    assert told(*night, *night) == ["22:00", "23:00", "00:00", "01:00", "02:00", "03:00"] * 2
+    assert told(*reversed(night), "2025-10-27 12:00")[2:4] == ["01:00", "00:00"]
+
+
 def test_a_row_is_not_later_than_it_can_be():
     assert told("02:00", "02:30", latest=datetime(2025, 10, 26, 0, 45, tzinfo=UTC)) == ["00:00", "00:30"]
 
