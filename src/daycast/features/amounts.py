@@ -17,7 +17,7 @@ CellMethod = Literal["counter", "running_hour", "rate"]
 
 _INSTANT = ["station_id", "observed_at"]
 _LONGEST_GAP = DAY  # a row before that is older says nothing: the counter may have been reset meanwhile
-_HIGHEST_WITHIN = "1d"  # a total that falls for days, as of a gauge that evaporates, rises from where it is
+_PEAK_WITHIN = "1d"  # a total that falls for days, as of a gauge that evaporates, rises from where it is
 _WHOLE_HOUR = pl.duration(minutes=55)  # reports of every hour jitter by some minutes
 _JITTER = 0.2  # the share of a total that it may lose within an hour and not be reset; in n hours an n-th of it
 _LATE_RESET = timedelta(minutes=10)  # that the clock of a counter may be behind
@@ -103,13 +103,13 @@ def _count(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
         level=number + pl.col("rolls").cum_sum().over("station_id") * (accumulation.rollover or 0.0),
     )
     level = pl.col("level")
-    highest = level.shift().over("station_id")
-    if told.select(((level < highest) & ~pl.col("begins")).any()).item():
-        highest = level.rolling_max_by("observed_at", _HIGHEST_WITHIN, closed="left").over("station_id", "count")
+    peak = level.shift().over("station_id")
+    if told.select(((level < peak) & ~pl.col("begins")).any()).item():
+        peak = level.rolling_max_by("observed_at", _PEAK_WITHIN, closed="left").over("station_id", "count")
     return told.select(
         pl.when(before.is_null()).then(pl.when("known").then(number))
         .when("begins").then(number)
-        .otherwise((level - highest).clip(lower_bound=0.0))
+        .otherwise((level - peak).clip(lower_bound=0.0))
     ).to_series()  # fmt: skip
 
 

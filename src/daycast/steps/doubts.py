@@ -289,11 +289,13 @@ def find_scatter(readings: pl.DataFrame) -> list[str]:
 def find_swapped_days(observed: pl.Series, time_format: str) -> list[str]:
     """One doubt if the dates jump from month to month, and follow each other if day and month are exchanged in the format."""
     day, month = _DAY.search(time_format), _MONTH.search(time_format)
-    dates = observed.dt.date().unique().sort()
-    if not (day and month) or len(dates) < _LEAST_DATES or dates.dt.day().max() > _MONTHS + 1:  # type: ignore[operator]
+    if not (day and month):
+        return []
+    dates = _main_dates(observed)
+    if len(dates) < _LEAST_DATES or dates.dt.day().max() > _MONTHS + 1:  # type: ignore[operator]
         return []
     date = pl.col("date")
-    exchangeable = dates.alias("date").to_frame().filter(date.dt.day() <= _MONTHS)  # in UTC an evening may be the 13th
+    exchangeable = dates.to_frame().filter(date.dt.day() <= _MONTHS)  # in UTC a day may be the 13th
     exchanged = exchangeable.select(pl.date(date.dt.year(), date.dt.day(), date.dt.month())).to_series()
     jumps, jumps_exchanged = ((one.sort().diff() > _NEXT_DAYS).sum() for one in (dates, exchanged))
     if jumps < _LEAST_DATES - 1 or jumps < _FEWER_JUMPS * jumps_exchanged:
@@ -303,6 +305,12 @@ def find_swapped_days(observed: pl.Series, time_format: str) -> list[str]:
     seen = f"the days read jump by months: {len(dates):,} of {len(dates):,} dates are read as {shown} …"
     way_out = f'if day and month are exchanged, set format = "{way_out}"'
     return [f"{seen}, and would follow each other as {instead} …: {way_out}"]
+
+
+def _main_dates(observed: pl.Series) -> pl.Series:
+    """The dates in UTC of most rows: without those that only the evenings or mornings of local days fall on."""
+    counts = observed.dt.date().alias("date").value_counts()
+    return counts.filter(2 * pl.col("count") >= pl.col("count").max())["date"].sort()
 
 
 Check = Callable[[pl.DataFrame, Mapping[str, Variable]], list[str]]

@@ -278,8 +278,10 @@ def test_days_that_jump_by_months_are_pointed_at(dates: list[str], time_format: 
     assert doubt.endswith(f'if day and month are exchanged, set format = "{proposed}"')
     by_file = [on_dates([date], time_format) for date in dates]
     assert find_doubts(by_file, BUILT_IN) == [doubt]
-    evenings = [on_dates([date], time_format, (12, 26)) for date in dates]  # the next day in UTC
-    assert proposed in find_doubts(evenings, BUILT_IN)[0]
+    evenings = [on_dates([date], time_format, (2, 10, 18, 26)) for date in dates]  # in UTC these are of the next day
+    assert told in find_doubts(evenings, BUILT_IN)[0]
+    west = [on_dates([date], time_format, (12, 26)) for date in dates]  # the next day holds half
+    assert proposed in find_doubts(west, BUILT_IN)[0]
 
 
 @pytest.mark.parametrize(

@@ -261,10 +261,13 @@ class CsvSource(Inbox, Layout):
             bad_values = self._with_unreadable(bad_values, raw, survey, values)
         if self.wide:
             bad_values = [part for problem in bad_values for part in by_station(problem, raw[STACKED], self.wide)]
+        readings = self._readings(read, keys, variables)
+        if OTHER_HEADER in raw.columns:  # what stands there is of another column
+            readings = readings.select(pl.when(raw[OTHER_HEADER].is_null()).then(pl.all()))
         return SourceBatch(
             origin=file.origin,
             fingerprint="",  # set by FileLoader
-            readings=self._readings(read, keys, variables),
+            readings=readings,
             raw=raw,
             problems=problems_frame(problems),
             bad_values=problems_frame(bad_values),
