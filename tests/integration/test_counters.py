@@ -231,3 +231,27 @@ def test_a_counter_of_the_day_in_a_query_is_reset_at_the_hour_that_is_declared(t
     settings = Settings.model_validate({"data": "state", "sources": [source]}, context={"folder": tmp_path})
     ingest(settings)
     assert [amount for _, amount in rain(settings)] == [None, 0.2, 1.5]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_counter_that_jitters_and_is_reset_daily_is_the_same_in_pieces_as_in_one(tmp_path: Path, seed: int):
+    chance, rows = random.Random(seed), counted(3, seed)
+    rows = [(time, round(total - chance.choice([0, 0, 0, 0.01]), 2) if total > 0.1 else total) for time, total in rows]
+    column = {"column": "rain", "unit": "in", "cell_method": "counter", "resets": "daily"}
+    cuts = sorted(chance.sample(range(1, len(rows)), 5))
+    pieces = [rows[first:last] for first, last in pairwise([0, *cuts, len(rows)])]
+    made = []
+    for name, parts in (("one", [rows]), ("pieces", chance.sample(pieces, len(pieces)))):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = settings_of(folder, column, timezone="+00:00")
+        for number, part in enumerate(parts):
+            write(folder / f"{number}.csv", part)
+            ingest(settings)
+        made.append(rain(settings))
+    assert made[0] == made[1]
+    true = sum(
+        max(total for time, total in rows if (time - timedelta(minutes=1)).day == day)
+        for day in {(time - timedelta(minutes=1)).day for time, _ in rows}
+    )
+    assert sum(amount or 0 for _, amount in made[0]) / 25.4 == pytest.approx(true - rows[0][1], abs=0.06)
