@@ -8,12 +8,48 @@ where replaced.station_id = forecasts.station_id
     and replaced.variable = forecasts.variable
     and replaced.issued_at = forecasts.issued_at;
 
+-- name: insert_verification
+insert into verifications (scored_at, as_of)
+values ($scored_at, $as_of);
+
 -- name: delete_scores
 -- The scores of each station and day in the frame `scored`.
 delete from scores
 using (select distinct station_id, valid_on from scored) as replaced
 where replaced.station_id = scores.station_id
     and replaced.valid_on = scores.valid_on;
+
+-- name: select_days_to_score
+-- The days with a new reading, a correction, another flag or a new forecast since the last verification, in order.
+-- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it.
+with last_verification as (
+    select coalesce(arg_max(as_of, (scored_at, as_of)), '-infinity'::timestamptz) as until
+    from verifications
+    where scored_at <= $now  -- ignores those of a clock that ran ahead: they would hide all changes until then
+),
+changed as (
+    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
+    from readings
+    join batches using (batch_id)
+    cross join (values (-1), (0), (1)) as around (shift)
+    where batches.ingested_at > (select until from last_verification)
+        and (shift = 0 or readings.received_at <= (select until from last_verification))
+    union
+    select observed_at::date as day
+    from observation_versions
+    where known_from > (select until from last_verification)
+    union
+    select valid_at::date as day
+    from forecasts
+    where created_at > (select until from last_verification)
+),
+final as (
+    select day
+    from changed
+    where day between (select min(valid_at)::date from forecasts) and (select max(valid_at)::date from forecasts)
+)
+select * from final
+order by day;
 
 -- name: select_external_forecast_count
 select
@@ -112,33 +148,11 @@ from forecasts
 where issued_at = $issued_at
 group by station_id;
 
--- name: select_forecasts_to_score
--- The forecasts valid up to $as_of on days with a new reading, a correction, another flag or a new forecast since scores were last written.
--- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it.
-with last_scored as (
-    select coalesce(max(coalesce(as_of, scored_at)), '-infinity'::timestamptz) as scored_at
-    from scores
-    where scored_at <= $now  -- ignores scores from a clock that ran ahead: they would hide all changes until then
-),
-changed as (
-    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
-    from readings
-    join batches using (batch_id)
-    cross join (values (-1), (0), (1)) as around (shift)
-    where batches.ingested_at > (select scored_at from last_scored)
-        and (shift = 0 or readings.received_at <= (select scored_at from last_scored))
-    union
-    select observed_at::date as day
-    from observation_versions
-    where known_from > (select scored_at from last_scored)
-    union
-    select valid_at::date as day
-    from forecasts
-    where created_at > (select scored_at from last_scored)
-),
-hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
+-- name: select_forecasts_of_days
+-- The forecasts valid up to $as_of on the days in the frame `days`, of hours that have an observation.
+with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from changed
+    from days
 ),
 final as (
     select forecasts.*

@@ -30,7 +30,7 @@ from measurement import say
 
 from daycast.variables import BUILT_IN
 from daycast.warehouse.append_only import touch
-from daycast.warehouse.forecasts import read_forecasts_to_score, replace_scores
+from daycast.warehouse.forecasts import read_days_to_score, read_forecasts_of_days, replace_scores, write_verification
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.warehouse import Warehouse
 
@@ -147,14 +147,16 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         ]
         days = pl.concat(scored).select("station_id", "valid_on").unique()
         replace_scores(con, pl.concat(scored).with_columns(scored_at=span["until"]), days)
+        write_verification(con, span["until"], span["until"])
         con.execute(
             OBSERVED.format(values=values), {"stations": FEWER, "since": span["until"], "until": T0 + last * HOUR}
         )
         con.execute("delete from scores where valid_on >= $day", {"day": span["until"].date()})
         con.execute("checkpoint")
         begin = time.perf_counter()
-        found = read_forecasts_to_score(con, T0 + last * HOUR, T0 + last * HOUR)
-        scores = scores_of(found).with_columns(scored_at=T0 + last * HOUR)
+        now = T0 + last * HOUR
+        found = read_forecasts_of_days(con, read_days_to_score(con, now), now)
+        scores = scores_of(found).with_columns(scored_at=now)
         replace_scores(con, scores, scores.select("station_id", "valid_on").unique())
         return time.perf_counter() - begin, len(found)
 

@@ -61,6 +61,7 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "migrations",
         "stale_hours",
         "tolerances",
+        "verifications",
         "neighbours",
         "month_statistics",
         "calibrations",

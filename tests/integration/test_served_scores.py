@@ -15,6 +15,7 @@ from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR
+from daycast.warehouse.forecasts import replace_scores
 from integration.by_hand import ByHand, by_hand
 from unit.evaluation.test_scores import oracle, sharpness_oracle
 
@@ -93,6 +94,37 @@ def test_verifying_again_without_news_scores_nothing(verified) -> None:
     before = rows_of(settings, now, "from scores order by all")
     assert verify_forecasts(settings, now) == 0
     assert rows_of(settings, now, "from scores order by all") == before
+
+
+def test_many_days_are_scored_a_few_at_a_time_and_a_killed_verification_is_made_up_for(trained, copy_of, monkeypatch):
+    settings, days = trained.settings, 6
+    for day in range(days):
+        now = trained.at + day * DAY
+        ingest_source(settings, settings.sources[0], now)
+        issue_forecasts(settings, now)
+    later = trained.at + days * DAY
+    ingest_source(settings, settings.sources[0], later)
+    at_once, interrupted = copy_of(settings, "at_once"), copy_of(settings, "interrupted")
+    count = verify_forecasts(at_once, later)
+
+    monkeypatch.setattr("daycast.steps.verify._DAYS_AT_ONCE", 2)
+    pieces = []
+
+    def killed(con, scored, station_days):
+        if pieces:
+            raise InterruptedError
+        pieces.append(station_days)
+        replace_scores(con, scored, station_days)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("daycast.steps.verify.replace_scores", killed)
+        with pytest.raises(InterruptedError):
+            verify_forecasts(interrupted, later)
+    assert 1 <= pieces[0]["valid_on"].n_unique() <= 2
+    assert verify_forecasts(interrupted, later + HOUR) == count
+    scores = "select * exclude (scored_at) from scores order by all"
+    assert rows_of(interrupted, later, scores) == rows_of(at_once, later, scores)
+    assert verify_forecasts(interrupted, later + HOUR) == 0
 
 
 def test_a_correction_is_scored_anew(verified) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts, their scores, and external forecasts: the tables `forecasts`, `scores` and `external_forecasts`.
+"""Forecasts, their scores, and external forecasts: the tables `forecasts`, `scores`, `verifications` and `external_forecasts`.
 
 Times are UTC. Functions that write an append-only table also record what changed (`touch`).
 """
@@ -31,13 +31,23 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, forecasts: pl.DataFrame) -
     return written
 
 
-def read_forecasts_to_score(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
-    """The forecasts valid on the station days that need new scores: rows of `forecasts` whose valid_at has an observation.
+def read_days_to_score(con: duckdb.DuckDBPyConnection, now: datetime) -> pl.DataFrame:
+    """The days (UTC, column day, in order) whose readings, observations or forecasts changed since the last verification.
 
-    A day needs new scores if its readings, observations or forecasts changed since scores were last written. Only hours up to
-    `as_of` are returned; scores written later than `now`, by a wrong clock, are ignored.
+    Verifications that went through later than `now`, by a wrong clock, are ignored.
     """
-    return read_frame(con, "select_forecasts_to_score", now=now, as_of=as_of)
+    return read_frame(con, "select_days_to_score", now=now)
+
+
+def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Rows of `forecasts` valid on one of these days, up to `as_of`, whose valid_at has an observation."""
+    with frames(con, days=days):
+        return read_frame(con, "select_forecasts_of_days", as_of=as_of)
+
+
+def write_verification(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> None:
+    """Record that the scores are up to date with what was known by `as_of`."""
+    con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
 
 
 def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
