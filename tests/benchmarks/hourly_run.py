@@ -40,7 +40,7 @@ from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import note_drifts
 from daycast.steps.publish import publish_tables
-from daycast.steps.calibrate import recalibrate
+from daycast.steps.calibrate import calibrate
 from daycast.steps.publish import summarise, write_report
 from daycast.steps.train import minutes_due
 from daycast.steps.verify import verify_forecasts
@@ -53,7 +53,7 @@ assert minutes_due(settings, now) is None
 issue_forecasts(settings, now)
 verify_forecasts(settings, now)
 note_drifts(settings, now)
-recalibrate(settings, now)
+calibrate(settings, now)
 publish_tables(settings, now)
 write_report(settings, now)
 summarise(settings, now, intakes, None)

@@ -127,7 +127,7 @@ def _faultless(config: SimulationConfig, block: int, truth: Values) -> Measureme
 
 def _apply_stuck_sensors(config: SimulationConfig, block: int, measured: Measurements) -> None:
     """Let sensors repeat their last value for hours, in place."""
-    draws = random_stream(config.seed, Purpose.STUCK, block).random((config.stations, len(STUCK_VARIABLES), 3))
+    draws = random_stream(config.station_seed, Purpose.STUCK, block).random((config.stations, len(STUCK_VARIABLES), 3))
     for number, name in enumerate(STUCK_VARIABLES):
         rows, before = _lasting_faults(draws[:, number], BLOCK_STUCK, STUCK_HOURS)
         measured.values[name][rows] = measured.values[name][before]
@@ -147,11 +147,13 @@ def _lasting_faults(draws: NDArray[np.float64], chance: float, hours: tuple[int,
 
 def _single_faults(config: SimulationConfig, block: int, measured: Measurements) -> _SingleFaults:
     """Draw once for each row, and draw details for the few that are hit. A stuck value has no other fault."""
-    chance = random_stream(config.seed, Purpose.SINGLE, block).random(measured.row_faults.size, dtype=np.float32)
+    chance = random_stream(config.station_seed, Purpose.SINGLE, block).random(
+        measured.row_faults.size, dtype=np.float32
+    )
     limits = np.cumsum(list(_PROBABILITIES.values()))
     row = np.flatnonzero(chance < np.float32(limits[-1]))
     fault = np.minimum(np.searchsorted(limits, chance[row], side="right"), len(limits) - 1)
-    draws = random_stream(config.seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))
+    draws = random_stream(config.station_seed, Purpose.SINGLE_DETAIL, block).random((len(row), 3))
     stuck = np.zeros(len(row), np.bool_)
     for number, name in enumerate(VARIABLES):
         stuck |= (np.floor(draws[:, 0] * len(VARIABLES)) == number) & (measured.value_faults[name][row] != 0)
@@ -192,7 +194,9 @@ def _apply_row_faults(config: SimulationConfig, block: int, single: _SingleFault
     for fault in ("duplicate", "late", "corrected", "missing"):
         measured.row_faults[single.of("row", fault).row] = ROW_FAULTS.index(fault)
     outage, _ = _lasting_faults(
-        random_stream(config.seed, Purpose.OUTAGE, block).random((config.stations, 3)), BLOCK_OUTAGE, OUTAGE_HOURS
+        random_stream(config.station_seed, Purpose.OUTAGE, block).random((config.stations, 3)),
+        BLOCK_OUTAGE,
+        OUTAGE_HOURS,
     )
     measured.row_faults[outage] = ROW_FAULTS.index("outage")
     lost = np.concatenate([single.of("row", "missing").row, outage])

@@ -107,6 +107,12 @@ class SimulationConfig:
     latitude: float  # of the centre, degrees north
     longitude: float  # of the centre, degrees east
     extent_km: float  # diameter of the disc in which the stations stand
+    first: int = 0  # stations of the network before these
+
+    @property
+    def station_seed(self) -> int:
+        """The seed of what stations draw for themselves; the large-scale weather of all has `seed`."""
+        return self.seed + (self.first << 64)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Places:
 @lru_cache(maxsize=4)
 def places(config: SimulationConfig) -> Places:
     """Scatter the stations evenly over the disc, most of them low, a few high."""
-    draws = random_stream(config.seed, Purpose.PLACE, 0).random((config.stations, 6)).T
+    draws = random_stream(config.station_seed, Purpose.PLACE, 0).random((config.stations, 6)).T
     radius = config.extent_km / 2 * np.sqrt(draws[0])
     east, north = radius * np.cos(2 * np.pi * draws[1]), radius * np.sin(2 * np.pi * draws[1])
     degree_east = KM_PER_DEGREE * np.cos(np.deg2rad(config.latitude))
@@ -144,7 +150,9 @@ def places(config: SimulationConfig) -> Places:
 
 def station_ids(config: SimulationConfig) -> pl.Series:
     """S0001, S0002 and so on."""
-    return pl.Series("station_id", [f"S{number:04d}" for number in range(1, config.stations + 1)], pl.String)
+    return pl.Series(
+        "station_id", [f"S{config.first + number:04d}" for number in range(1, config.stations + 1)], pl.String
+    )
 
 
 def station_list(config: SimulationConfig) -> pl.DataFrame:
@@ -152,7 +160,7 @@ def station_list(config: SimulationConfig) -> pl.DataFrame:
     at = places(config)
     columns = {
         "station_id": station_ids(config),
-        "name": [_name(number) for number in range(config.stations)],
+        "name": [_name(config.first + number) for number in range(config.stations)],
         "latitude": at.latitude.round(4),
         "longitude": at.longitude.round(4),
         "elevation_m": at.elevation_m,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import product
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -72,7 +73,7 @@ def _is_missing(config: SimulationConfig, issue_hour: int) -> bool:
 def _make_forecast(config: SimulationConfig, issue_hour: int, truth: Values, at: int) -> pl.DataFrame:
     """The forecast issued at absolute hour `issue_hour`; `at` is the column of `truth` with its first lead."""
     S = config.stations
-    noise = random_stream(config.seed, Purpose.EXTERNAL_FORECAST, issue_hour).standard_normal(
+    noise = random_stream(config.station_seed, Purpose.EXTERNAL_FORECAST, issue_hour).standard_normal(
         (S, len(ERRORS), LEADS_H + _REACH - 1)
     )
     variance = (1 - math.exp(-2 * _REACH / _LASTS_H)) / (1 - math.exp(-2 / _LASTS_H))
@@ -108,10 +109,10 @@ def _truth(config: SimulationConfig, block: int) -> Values:
 
 
 BLOCK_SPAN = BLOCK * HOUR
-MAX_STATIONS = 4000  # a block then has two million rows
+PART = 4000  # stations made at once: a block of them has two million rows
 
 _ORDER = "order"  # received_at, then station, as one number
-_ORDER_STRIDE = 4096  # above MAX_STATIONS
+_ORDER_STRIDE = 4096  # above PART
 _EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 
 
@@ -216,7 +217,7 @@ class SimulatedSource(BaseModel):
 
     kind: Literal["simulated"] = "simulated"
     name: str = "simulated"
-    station_count: int = Field(default=12, ge=1, le=MAX_STATIONS, alias="stations")
+    station_count: int = Field(default=12, ge=1, alias="stations")
     history: Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))] = timedelta(days=540)
     seed: int = Field(default=7, ge=0)
     latitude: float = Field(default=47.0, ge=-80, le=80)  # of the centre, degrees north
@@ -232,21 +233,21 @@ class SimulatedSource(BaseModel):
         variables: Mapping[str, Variable],
         seen: Collection[str],
     ) -> Iterator[SourceBatch]:
-        """Yield what was received in (since, until], a batch for each block of 512 hours; every batch is complete.
+        """Yield what was received in (since, until], a batch for each block of 512 hours and 4,000 stations; each is complete.
 
         Without `since` it starts `history` before the full hour of `until`. Readings have those of the seven simulated
         variables that `variables` lists. Raises nothing.
         """
         start = floor_hour(until) - self.history if since is None else since
         columns = [*READING_KEYS, *(name for name in VARIABLES if name in variables)]
-        for block in _blocks(start, until):
+        received = pl.col("received_at")
+        for part, block in product(self._parts, _blocks(start, until)):
             first, last = max(start, EPOCH + block * BLOCK_SPAN), min(until, EPOCH + (block + 1) * BLOCK_SPAN)
-            fingerprint = self._fingerprint(first, last, columns)
+            fingerprint = self._fingerprint(first, last, columns, part)
             if fingerprint in seen:
                 continue
-            received = pl.col("received_at")
             readings = (
-                block_readings(self._network, block, faults=self.faults)
+                block_readings(part, block, faults=self.faults)
                 .filter((received > first) & (received <= last))
                 .select(columns)
             )
@@ -262,20 +263,20 @@ class SimulatedSource(BaseModel):
         """The forecasts received in (start, until], in the same blocks."""
         columns = [*EXTERNAL_FORECAST_KEYS, *(name for name in ERRORS if name in variables)]
         received = pl.col("received_at")
-        for block in _blocks(start, until):
+        for part, block in product(self._parts, _blocks(start, until)):
             first, last = max(start, EPOCH + block * BLOCK_SPAN), min(until, EPOCH + (block + 1) * BLOCK_SPAN)
-            fingerprint = self._fingerprint(first, last, columns)
+            fingerprint = self._fingerprint(first, last, columns, part)
             if fingerprint in seen:
                 continue
             inside = (received > first) & (received <= last)
-            forecasts = block_forecasts(self._network, block).filter(inside).select(columns)
+            forecasts = block_forecasts(part, block).filter(inside).select(columns)
             if forecasts.height:
                 origin = f"{self.name} forecasts {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
                 yield SourceBatch(origin, fingerprint, forecasts, raw=forecasts, problems=no_problems(), complete=True)
 
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA)."""
-        return station_list(self._network)
+        return pl.concat([station_list(part) for part in self._parts])
 
     def truth(self, since: datetime, until: datetime) -> pl.DataFrame:
         """The true hourly values of the hours in (since, until], and the faults of their readings; `since` is earlier.
@@ -285,16 +286,24 @@ class SimulatedSource(BaseModel):
         outage, duplicate, late, corrected). Ordered by hour, then station.
         """
         hour = pl.col("valid_time")
-        blocks = (block_truth(self._network, block, faults=self.faults) for block in _blocks(since, until))
-        return pl.concat([block.filter((hour > since) & (hour <= until)) for block in blocks])
+        blocks = product(_blocks(since, until), self._parts)
+        truth = (block_truth(part, block, faults=self.faults) for block, part in blocks)
+        frames = [frame.filter((hour > since) & (hour <= until)) for frame in truth]
+        return pl.concat(frames).sort("valid_time", maintain_order=True)  # of each hour, part after part
 
     @property
-    def _network(self) -> SimulationConfig:
-        return SimulationConfig(self.seed, self.station_count, self.latitude, self.longitude, self.extent_km)
+    def _parts(self) -> list[SimulationConfig]:
+        """The network in parts of at most PART stations, so that no block is too large; the weather passes over all of them."""
+        where = (self.latitude, self.longitude, self.extent_km)
+        return [
+            SimulationConfig(self.seed, min(PART, self.station_count - first), *where, first)
+            for first in range(0, self.station_count, PART)
+        ]
 
-    def _fingerprint(self, first: datetime, last: datetime, columns: list[str]) -> str:
+    def _fingerprint(self, first: datetime, last: datetime, columns: list[str], part: SimulationConfig) -> str:
         read_as = self.model_dump_json(exclude={"history", "forecasts"})  # neither changes a reading
-        return hashlib.sha256(repr((read_as, first.isoformat(), last.isoformat(), columns)).encode()).hexdigest()
+        whole = (read_as, first.isoformat(), last.isoformat(), columns)
+        return hashlib.sha256(repr((*whole, part.first) if part.first else whole).encode()).hexdigest()
 
 
 def _blocks(since: datetime, until: datetime) -> range:

@@ -195,7 +195,9 @@ class _Noise:
     def of(self, purpose: Purpose, size: float, hours: float) -> Floats:
         """Noise of the station's own with this standard deviation, which fades over `hours`."""
         first = self.block * BLOCK + 1
-        return np.float32(size) * red_noise(self.config.seed, purpose, self.config.stations, first, BLOCK, hours)
+        return np.float32(size) * red_noise(
+            self.config.station_seed, purpose, self.config.stations, first, BLOCK, hours
+        )
 
 
 def _declination(hours: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -88,6 +88,26 @@ def test_the_first_station_does_not_change_when_the_network_grows(faults: bool) 
     assert_frame_equal(small.stations(), large.stations().head(3), check_exact=True)
 
 
+def test_a_network_of_any_size_is_made_in_parts_under_one_weather(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = readings(SimulatedSource(stations=5), SINCE, NOW)
+    monkeypatch.setattr("daycast.sources.simulated.source.PART", 5)
+    source = SimulatedSource(stations=12)
+    assert source.stations()["station_id"].to_list() == [f"S{number:04d}" for number in range(1, 13)]
+    assert source.stations().select("latitude", "longitude").is_unique().all()
+    of_all = readings(source, SINCE, NOW)
+    assert of_all["station_id"].n_unique() == 12
+    assert_frame_equal(of_all.filter(pl.col("station_id") <= "S0005"), small, check_exact=True)
+    middle = NOW - 30 * DAY
+    halves = pl.concat([readings(source, SINCE, middle), readings(source, middle, NOW)])
+    order = [*KEYS, "received_at", WARMTH]
+    assert_frame_equal(halves.sort(order), of_all.sort(order), check_exact=True)
+    truth = source.truth(NOW.replace(minute=0) - 60 * DAY, NOW.replace(minute=0))
+    assert truth.select("valid_time", "station_id").equals(truth.select("valid_time", "station_id").sort("valid_time"))
+    pressure = truth.pivot(on="station_id", index="valid_time", values="sea_level_pressure_hpa").drop("valid_time")
+    assert np.corrcoef(pressure.to_numpy().T).min() > 0.8  # the same highs and lows
+    assert not np.allclose(pressure["S0001"], pressure["S0006"])  # and each its own
+
+
 def test_another_seed_is_another_weather() -> None:
     one, two = (readings(SimulatedSource(seed=seed, faults=False), NOW, NOW + DAY) for seed in (7, 8))
     assert one["air_temperature_c"].to_list() != two["air_temperature_c"].to_list()
@@ -167,8 +187,8 @@ def test_the_configuration_refuses_what_it_does_not_know() -> None:
         SimulatedSource.model_validate({"staitons": 3})
     with pytest.raises(ConfigError, match="'soon' is no duration"):
         SimulatedSource(history="soon")
-    with pytest.raises(ValidationError, match="4000"):
-        SimulatedSource(stations=4001)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        SimulatedSource(stations=0)
 
 
 # Stations
