@@ -2,7 +2,7 @@
 
 import gzip
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,23 @@ def test_times_in_one_column_or_several(header: str, row: str, time: object, tmp
     assert propose(tmp_path, f"{header}\n{row}\n")[0]["time"] == time
 
 
+@pytest.mark.parametrize(
+    "format_",
+    [
+        "%d-%m-%y %H:%M", "%m-%d-%y %H:%M", "%y-%m-%d %H:%M", "%d.%m.%Y %H.%M", "%b %d %Y %H:%M", "%B %d, %Y %I:%M %p",
+        "%A %d %B %Y %H:%M", "%d%b%Y %H:%M", "%Y%m%d %H%M", "%Y-%m-%d_%H:%M", "%Y/%m/%d-%H:%M:%S", "%d-%m-%Y %Hh%M",
+        "%Y-%m-%d %Hh", "%d.%m.%y %H:%M Uhr", "%Y-%j %H:%M", "%a %b %d %H:%M:%S %Y", "%d/%m/%Y %H:%M:%S +0200",
+    ],
+)  # fmt: skip
+def test_forms_of_a_time_in_one_column(format_: str, tmp_path: Path):
+    hours = [datetime(2025, 7, 22, tzinfo=UTC) + timedelta(hours=7 * number) for number in range(24)]
+    rows = "".join(f"{hour.strftime(format_)};{number}\n" for number, hour in enumerate(hours))
+    source, written = propose(tmp_path, f"stamp;temp\n{rows}")
+    assert source["time"] == {"column": "stamp", "format": format_.replace("+0200", "%z")}
+    assert "It reads 24 rows" in written
+    assert "time" not in guesses(written)
+
+
 @pytest.mark.parametrize(("first", "second", "format_"), [("03/04", "04/04", "%d/%m"), ("03/04", "03/05", "%m/%d")])
 def test_the_day_is_told_from_the_month_by_the_times_that_lie_closer_together(
     first: str, second: str, format_: str, tmp_path: Path
@@ -114,6 +131,15 @@ def test_seconds_around_full_hours_are_a_tolerance(tmp_path: Path):
         ("temp", ["281.2", "282.0"], {"unit": "K"}, True),
         ("temperature_f", ["21.2", "22.0"], {"unit": "°F"}, False),
         ("Temperatur [0,1 °C]", ["212", "-20"], {"factor": 0.1}, False),
+        ("temp 0.1 °C", ["212", "-20"], {"factor": 0.1}, False),
+        ("temp (°C) x10", ["212", "-20"], {"factor": 0.1}, False),
+        ("temp", ["212", "-20"], {"factor": 0.1}, True),
+        ("rain (1/100 in)", ["0", "12"], {"unit": "in", "factor": 0.01}, False),
+        ("rain_hundredths_in", ["0", "12"], {"unit": "in", "factor": 0.01}, False),
+        ("Rain (0.2 mm)", ["0", "3"], {"factor": 0.2}, False),
+        ("Rain (0.2 mm)", ["0.2", "3.4"], {"factor": 0.2}, True),
+        ("rain [mm/10]", ["0", "31"], {"factor": 0.1}, False),
+        ("T2m in °F", ["51.2", "52.0"], {"unit": "°F"}, False),
         ("temp", ["-999", "12.0"], {"missing": [-999]}, True),
         ("temp", ["8.1 °C", "8.0 °C"], {"strip": ["°C"]}, False),
         ("temp (°C)", ["53s", "n/a"], {"strip": ["s"], "missing": ["n/a"]}, False),
@@ -138,6 +164,49 @@ def test_units_marks_and_methods_by_names_and_values(
     [(variable, given)] = source["columns"].items()
     assert given == ({"column": column, **expected} if expected else column)
     assert (variable in guesses(written)) == is_guess
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["temp max", "MaxTemp", "Temperature Min. (°C)", "temperatura máxima", "Lufttemperatur Maximum", "rain_6h"],
+)
+def test_extremes_and_sums_of_several_hours_are_not_taken(column: str, tmp_path: Path):
+    source, written = propose(tmp_path, f"time,{column},rh (%)\n2025-03-13 00:00,5.1,80\n2025-03-13 01:00,5.2,81\n")
+    assert source["columns"] == {"relative_humidity_pct": "rh (%)"}
+    assert f"# Not read: {column}." in written
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["sid", "stn", "station_no", "id", "usaf", "wmo", "node_id", "Kennung", "estación", "Stationsnummer des Netzes"],
+)
+def test_the_column_of_the_station_by_its_name_or_because_times_repeat(column: str, tmp_path: Path):
+    rows = "".join(f"2025-03-13 {hour:02}:00,{id_},5.{hour}\n" for id_ in (72345, 72346) for hour in range(9))
+    source, written = propose(tmp_path, f"time,{column},temp\n{rows}")
+    assert source["station"] == column
+    assert ("station" in guesses(written)) == (column == "Stationsnummer des Netzes")
+    assert "It reads 18 rows of 2 stations" in written
+
+
+def test_the_text_above_the_rows_names_the_station(tmp_path: Path):
+    source, written = propose(tmp_path, "Station Name: DUBLIN\nHeight: 71 m\n\ntime,temp\n2025-03-13 00:00,5\n")
+    assert source["station"] == {"constant": "DUBLIN"}
+    assert "station" in guesses(written)
+
+
+def test_a_wind_in_words_is_its_direction_and_no_speed(tmp_path: Path):
+    source, _ = propose(tmp_path, "time,Wind,Speed (kt)\n2025-03-13 00:00,SSW,5\n2025-03-13 01:00,SSW,6\n")
+    assert source["columns"] == {
+        "wind_speed_m_s": {"column": "Speed (kt)", "unit": "kt"},
+        "wind_from_deg": {"column": "Wind", "unit": "compass"},
+    }
+
+
+def test_forecasts_are_pointed_at(tmp_path: Path):
+    written = propose(
+        tmp_path, "run,valid,temp\n2025-03-13 00:00,2025-03-13 01:00,5\n2025-03-13 00:00,2025-03-13 02:00,6\n"
+    )[1]
+    assert "# a guess: 'run' looks as if these are forecasts" in written
 
 
 def test_values_that_cannot_be_are_pointed_at(tmp_path: Path):
@@ -250,6 +319,24 @@ def test_gzipped_and_in_a_folder_below_the_configuration(tmp_path: Path):
         ("", "has no table"),
         ("just some words\nwithout any table\n", "no column shows a time|has no table"),
         ("id,lat,lon\nA,47.1,8.5\nB,47.2,8.6\n", "no column shows a time"),
+        ("time,temp,rh\n", "has a header and no rows: give a file with a few readings"),
+        ("# my logger\nDatum;Temperatur;Feuchte\n;°C;%\n", "has a header and no rows"),
+        (
+            "time,foo\n2025-03-13 00:00,5.1\n2025-03-13 01:00,5.2\n",
+            "no column is called like a variable; its columns are 'foo'",
+        ),
+        ("time,A1,A2\n2025-03-13 00:00,0,0\n2025-03-13 01:00,0.2,0.4\n", "no column is called like a variable"),
+        ("Date,tavg\n2025-03-13,5.1\n2025-03-14,5.2\n", "'Date' shows 2025-03-13, a day without a clock"),
+        ("Date,temp\n45729.5,5.1\n45729.54,5.2\n", "'Date' shows 45729.5, which counts days as spreadsheets do"),
+        ("Date\tTime\tTemp\n7/22/25\t12:00a\t50\n7/22/25\t1:00p\t51\n", "'Time' shows 12:00a, a clock with a and p"),
+        ('[{"time": "2025-03-13T00:00Z", "temp": 5.1}]', "is JSON, and daycast reads tables"),
+        ("72345202503130011810\n72345202503130111710\n", "has no table"),
+        ("723452025031300 11810\n723452025031301 11710\n", "no column shows a time.*with widths if they touch"),
+        (
+            "time temp note\n"
+            + "".join(f"2025-03-13T{n:02}:00 {'1' * (n % 4 + 1)} {'x ' * (n % 3)}well\n" for n in range(24)),
+            "lines have 3 to 5 words, so that cells are empty or hold blanks",
+        ),
         ("time,price\n2025-03-13 00:00,x\n2025-03-13 01:00,y\n", "no column is called like a variable"),
     ],
 )

@@ -382,6 +382,55 @@ KNOWN = [
             "precipitation_mm": 1.2,
         },
     ),
+    Known(
+        "Cumulus, monthly log",
+        "Jul25log.txt",
+        "Jul25log",
+        "2025-07-22T01:00Z",
+        {
+            "air_temperature_c": 10.0,
+            "dew_point_c": 7.6,
+            "relative_humidity_pct": 85,
+            "sea_level_pressure_hpa": 1013.2,
+            "wind_speed_m_s": 2.5,
+            "wind_gust_m_s": 5.0,
+            "wind_from_deg": 210,
+            "precipitation_mm": 104.6,
+        },
+        {"precipitation_mm": "counter"},
+    ),
+    Known(
+        "INMET, BDMEP",
+        "dados_A001_H_2025-03-13.csv",
+        "A001",
+        "2025-03-13T01:00Z",
+        {
+            "air_temperature_c": 18.9,
+            "dew_point_c": 17.3,
+            "relative_humidity_pct": 90,
+            "station_pressure_hpa": 887.4,
+            "wind_speed_m_s": 1.6,
+            "wind_gust_m_s": None,
+            "wind_from_deg": 100,
+            "precipitation_mm": 1.2,
+        },
+    ),
+    Known(
+        "INMET, table of the web site",
+        "tabela.csv",
+        "tabela",
+        "2025-03-13T01:00Z",
+        {
+            "air_temperature_c": 18.9,
+            "dew_point_c": 17.3,
+            "relative_humidity_pct": 90,
+            "station_pressure_hpa": 887.4,
+            "wind_speed_m_s": 1.6,
+            "wind_gust_m_s": 3.9,
+            "wind_from_deg": 100,
+            "precipitation_mm": 1.2,
+        },
+    ),
 ]
 
 
@@ -397,7 +446,9 @@ def test_a_known_layout_is_recognised_and_read(known: Known):
     values = {name: last[name] for name in BUILT_IN if name in source["columns"]}
     assert values == pytest.approx(known.values, abs=1e-4), written
     assert {
-        name: one["cell_method"] for name, one in source["columns"].items() if "cell_method" in one
+        name: one["cell_method"]
+        for name, one in source["columns"].items()
+        if isinstance(one, dict) and "cell_method" in one
     } == known.methods
 
 

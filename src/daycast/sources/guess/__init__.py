@@ -1,6 +1,7 @@
 """What a file is probably like: the `[[sources]]` table for it, which `daycast init --from FILE` writes.
 
 text.py         the lines of a text: encoding, separator, header, rows
+widths.py       columns of fixed width
 times.py        which columns are the time, in which form and zone
 columns.py      which columns are which variables, in which unit; missing markers, marks, counters
 names.toml      names of columns and spellings of units, as loggers and services write them

@@ -6,10 +6,11 @@
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -23,7 +24,21 @@ _NAMES = tomllib.loads((Path(__file__).parent / "names.toml").read_text(encoding
 _UNITS = {spelling: unit for unit, spellings in _NAMES["units"].items() for spelling in spellings}
 _OF_MERCURY = {"in": "inHg", "mm": "mmHg"}  # what pressures are in
 _PER_HOUR = re.compile(r"(.+?) ?/ ?(?:h|hr|hour)")
-_MANIFOLD = re.compile(r"(?:(0[.,]1|1/10|tenths?(?: of)?)|10s?|tens of) ?(.+)")
+_TIMES = r"(?:[x×*·]|times) ?"
+_SCALES = (  # of units, in words: what stands behind them, and by what numbers are multiplied
+    (re.compile(r"(?:tenths?|10ths?|zehntel|dixiemes?|decimas?)(?: of| de)? ?(.+)"), 0.1),
+    (re.compile(r"(?:hundredths?|100ths?|hundertstel|centiemes?|centesimas?)(?: of| de)? ?(.+)"), 0.01),
+    (re.compile(r"c(m/s)"), 0.01),
+    (re.compile(r"(?:10s?|tens)(?: of)? ?((?:°|º|deg).*)"), 10.0),
+)
+_SCALED = (  # the same in numbers: 1/100 in, 0.1 mm, mm/10, mm x 10
+    re.compile(rf"(?:1 ?/ ?(?P<over>10+)|(?P<times>0[.,]\d+)) ?(?:{_TIMES})?(?P<unit>.+)"),
+    re.compile(rf"(?P<unit>.+?) ?(?:(?:/ ?|{_TIMES})(?P<over>10+)|{_TIMES}(?P<times>0[.,]\d+))"),
+)
+_TIMES_TEN = re.compile(rf"(.+?)[\s_(\[]*{_TIMES}(10+)[)\]]*", re.IGNORECASE)
+_SERIAL = re.compile(r"S/N|\d{5,}|\bS-[A-Z]{2,4}\b")  # of a sensor, in a column's name
+_APART = re.compile(r"(?<=[a-z]{2})(\d+[a-z]?)\b")  # temp1, rain24h
+_IN_UNIT = re.compile(r"(.+?) in (.+)")
 _MARKED = re.compile(r"[+-]?\d+(?:[.,]\d+)?(\s*[^\d\s.,][^\d]{0,5})")
 _NO_VALUE = {
     "na",
@@ -75,6 +90,7 @@ _BY_MEDIAN = (  # what a median says about the unit of a variable whose name beg
     ("temperature", 220, 330, {"unit": "K"}),
     ("dew_point", 220, 330, {"unit": "K"}),
 )
+_TENTHS = 140  # no temperature is as high, in °C and °F alike; in K whole numbers are rare
 _TENS = 36  # of degrees are all around
 _FEW = 20  # words beside numbers; a column with more of them is no column of numbers
 
@@ -82,7 +98,7 @@ _FEW = 20  # words beside numbers; a column with more of them is no column of nu
 class NamedUnit(NamedTuple):
     """A unit as names have it: daycast's word for it, by what numbers are to be multiplied, and whether it is per hour."""
 
-    unit: str
+    unit: str | None  # None: the variable's own, as far as the name says
     factor: float = 1.0
     per_hour: bool = False
 
@@ -118,9 +134,11 @@ def plain(name: str) -> str:
 
 def means(what: str, name: str) -> bool:
     """Whether a column's name is one of those that names.toml lists for `what`: "station", "time", "year" …"""
-    return re.fullmatch(_NAMES["words"][what], plain(name)) is not None
+    names = (plain(name), plain(re.sub(r"[(\[].*", "", name)))
+    return any(re.fullmatch(_NAMES["words"][what], words) for words in names)
 
 
+@lru_cache(10_000)
 def unit_in(text: str) -> NamedUnit | None:
     """The unit that a text is; None if it is none."""
     text = " ".join(text.casefold().replace("^", "").split())
@@ -128,28 +146,47 @@ def unit_in(text: str) -> NamedUnit | None:
         return NamedUnit(unit)
     if (found := _PER_HOUR.fullmatch(text)) and (unit := _UNITS.get(found[1])):
         return NamedUnit(unit, per_hour=True)
-    if (found := _MANIFOLD.fullmatch(text)) and (unit := _UNITS.get(found[2])):
-        return NamedUnit(unit, 0.1 if found[1] else 10.0)
+    if (found_scale := _scale(text)) and (scaled := unit_in(found_scale[0])):
+        return scaled._replace(factor=scaled.factor * found_scale[1])
+    return None
+
+
+def _scale(text: str) -> tuple[str, float] | None:
+    """The unit in "1/100 in" or "tenths of °C", and by what numbers are to be multiplied to be in it."""
+    for words, factor in _SCALES:
+        if found := words.fullmatch(text):
+            return found[1], factor
+    if found := next(filter(None, (form.fullmatch(text) for form in _SCALED)), None):
+        return found["unit"], 1 / int(found["over"]) if found["over"] else float(found["times"].replace(",", "."))
     return None
 
 
 def split_unit(name: str) -> tuple[str, NamedUnit | None]:
-    """The plain words of a column's name, and the unit that it names: in brackets, behind a comma or a dash, or last."""
-    parts = [
-        part.strip()
-        for part in re.split(r"[()\[\]{}]|(?<!\d),|,(?!\d)|\s-\s", name)
-        if part.strip() and "S/N" not in part
-    ]
+    """The plain words of a column's name, and the unit that it names: in brackets, behind a comma, a dash or "in", or last."""
+    if found := _TIMES_TEN.fullmatch(name):
+        words, unit = split_unit(found[1])
+        unit = unit or NamedUnit(None)
+        return words, unit._replace(factor=unit.factor / int(found[2]))
+    if (found := _IN_UNIT.fullmatch(name)) and (unit := unit_in(found[2])):
+        return plain(found[1]), unit
+    parts = [part.strip() for part in re.split(r"[()\[\]{}]|(?<!\d),|,(?!\d)|\s-\s", name) if part.strip()]
+    parts = [part for part in parts if not _SERIAL.search(part)]
     for part in parts[1:]:
         if unit := unit_in(part):
             return plain(" ".join(other for other in parts if other is not part)), unit
-    words = plain(" ".join(parts)).split(" ")
-    for joint in ("_", " ", "/", ""):  # wind_m_s, temp_deg_c
-        if len(words) > 2 and (unit := unit_in(joint.join(words[-2:]))):
-            return " ".join(words[:-2]), unit
-    if len(words) > 1 and (unit := unit_in(words[-1])) and unit.unit != "K":
-        return " ".join(words[:-1]), unit
-    return " ".join(words), None
+    return _split_last(" ".join(parts))
+
+
+def _split_last(name: str) -> tuple[str, NamedUnit | None]:
+    """The same, where the last of a name's words are the unit."""
+    for words in (re.split(r"[\s_]+", name), plain(name).split(" ")):
+        for count in range(min(4, len(words) - 1), 0, -1):
+            last = words[-count:]
+            joints = ("_", " ", "/", "") if count == 2 else (" ",)  # wind_m_s, temp_deg_c
+            unit = next(filter(None, (unit_in(joint.join(last)) for joint in joints)), None)
+            if unit and (count == 1 or len(words) > count) and unit.unit != "K":
+                return plain(" ".join(words[:-count])), unit
+    return plain(name), None
 
 
 @cache
@@ -163,8 +200,14 @@ def _whole_words(like: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{like})(?!\w)")
 
 
-def _matches(name: str, unit_row: NamedUnit | None) -> Iterator[_Match]:
+def _matches(name: str, unit_row: NamedUnit | None) -> list[_Match]:
+    """The variables that a name may mean; digits at the end of a word count as one of their own if nothing else fits."""
     words, unit = split_unit(name)
+    found = list(_matches_of(words, unit, unit_row))
+    return found or list(_matches_of(_APART.sub(r" \1", words), unit, unit_row))
+
+
+def _matches_of(words: str, unit: NamedUnit | None, unit_row: NamedUnit | None) -> Iterator[_Match]:
     for line, (variable, like, implied) in enumerate(_patterns()):
         found = max(like.finditer(words), key=lambda one: len(one[0]), default=None)
         if found is None:
@@ -175,7 +218,7 @@ def _matches(name: str, unit_row: NamedUnit | None) -> Iterator[_Match]:
         if _whole_words(_NAMES["words"]["other"]).search(rest) or (is_code and rest):
             continue
         named = _of_variable(unit or unit_row, variable)
-        if named is None and unit is not None:
+        if named is None and (unit is not None or "needs_unit" in implied):
             continue
         is_rate = named is not None and named.per_hour and KNOWN[variable].cell_method == "sum"
         rate = {"cell_method": "rate"} if is_rate else {}
@@ -184,23 +227,33 @@ def _matches(name: str, unit_row: NamedUnit | None) -> Iterator[_Match]:
 
 def _of_variable(named: NamedUnit | None, variable: str) -> NamedUnit | None:
     """The unit, if it is one of the variable."""
-    if named is None:
-        return None
+    if named is None or named.unit is None:
+        return named
     quantity = UNITS[KNOWN[variable].unit].quantity
     unit = _OF_MERCURY.get(named.unit, named.unit) if quantity == "pressure" else named.unit
     return named._replace(unit=unit) if UNITS[unit].quantity == quantity else None
 
 
-def best_match(name: str, unit_row: str = "") -> _Match | None:
-    """The variable that a column's name most likely means; None if it means none."""
-    return min(_matches(name, unit_in(unit_row)), default=None, key=lambda match: match[:2])
+def best_match(name: str, unit_row: str = "", but: Collection[str] = ()) -> _Match | None:
+    """The variable that a column's name most likely means, `but` those; None if it means none."""
+    matches = (match for match in _matches(name, unit_in(unit_row)) if match.variable not in but)
+    return min(matches, default=None, key=lambda match: match[:2])
 
 
-def find_variables(names: Iterable[str], units: Mapping[str, str]) -> dict[str, Mapped]:
-    """The column of each variable; `units` are those of a line below the header, by column."""
+def find_variables(
+    names: Iterable[str],
+    units: Mapping[str, str],
+    refused: Collection[tuple[str, str]] = (),
+    repeated: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Mapped]:
+    """The column of each variable; `units` are those of a line below the header, by column.
+
+    `refused` are variables and columns whose cells are no values of theirs, `repeated` the names that several columns share.
+    """
     fits: dict[str, list[tuple[_Match, str]]] = {}
     for name in names:
-        if match := best_match(name, units.get(name, "")):
+        others = [variable for variable, one in refused if one == name]
+        if match := best_match(repeated.get(name, name), units.get(name, ""), others):
             fits.setdefault(match.variable, []).append((match, name))
     in_order = (name for name in KNOWN if name in fits)
     return {name: _choose(sorted(fits[name], key=lambda fit: fit[0][:2])) for name in in_order}
@@ -208,11 +261,11 @@ def find_variables(names: Iterable[str], units: Mapping[str, str]) -> dict[str, 
 
 def _choose(fits: list[tuple[_Match, str]]) -> Mapped:
     (best, column), others = fits[0], [name for _, name in fits[1:]]
-    settings = {key: value for key, value in best.implied.items() if key != "doubt"}
+    settings = {key: value for key, value in best.implied.items() if key not in {"doubt", "needs_unit"}}
     if best.unit:
-        settings |= {"unit": best.unit.unit} if best.unit.unit != KNOWN[best.variable].unit else {}
+        settings |= {"unit": best.unit.unit} if best.unit.unit not in {None, KNOWN[best.variable].unit} else {}
         settings |= {"factor": best.unit.factor} if best.unit.factor != 1 else {}
-    mapped = Mapped(column, settings, unit_is_named=best.unit is not None or "unit" in settings)
+    mapped = Mapped(column, settings, unit_is_named="unit" in settings or bool(best.unit and best.unit.unit))
     if "doubt" in best.implied:
         mapped.doubts.append(best.implied["doubt"])
     if others and fits[1][0].others == best.others:
@@ -227,25 +280,33 @@ _BY_VALUES = (  # what a column without a name may be: (variable, low, high, whe
     ("air_temperature_c", -50, 50, True),
     ("relative_humidity_pct", 5, 100, None),
 )
+_ZEROS = 0.1  # of temperatures are 0 at most; of rain most are
 
 
 def find_by_values(columns: Mapping[str, pl.Series]) -> dict[str, Mapped]:
     """A column for some variables by nothing but its numbers, where columns have no names."""
     found: dict[str, Mapped] = {}
     for column, numbers in columns.items():
-        known = numbers.drop_nulls()
-        fractions = bool((known != known.round()).any())
-        fits = (
-            name
-            for name, low, high, decimals in _BY_VALUES
-            if name not in found
-            and known.n_unique() > 1
-            and known.is_between(low, high).all()
-            and decimals in {None, fractions}
-        )
-        if name := next(fits, None):
+        if name := next((name for name in _fitting(numbers) if name not in found), None):
             found[name] = Mapped(column, {}, ["by its values alone"], unit_is_named=True)
     return found
+
+
+def find_stations_by_values(columns: Mapping[str, pl.Series]) -> dict[str, dict[str, str]]:
+    """The columns as those of one variable, by station, where all of them have numbers as that variable has; empty if not."""
+    fits = [set(_fitting(numbers)) for numbers in columns.values()]
+    alike = set.intersection(*fits) if len(fits) > 1 else set()
+    name = next((name for name, *_ in _BY_VALUES[:2] if name in alike), None)  # many a column is between 5 and 100
+    return {name: {column: column for column in columns}} if name else {}
+
+
+def _fitting(numbers: pl.Series) -> Iterator[str]:
+    known = numbers.drop_nulls()
+    fractions = not _are_whole(known)
+    for name, low, high, decimals in _BY_VALUES:
+        is_inside = known.n_unique() > 1 and known.is_between(low, high).all()
+        if is_inside and decimals in {None, fractions} and (known == 0).sum() <= _ZEROS * len(known):
+            yield name
 
 
 def numbers_in(cells: pl.Series, decimal: str, thousands: str | None) -> pl.Series:
@@ -264,17 +325,29 @@ def look_at_cells(variable: str, mapped: Mapped, cells: pl.Series, numbers: pl.S
     if variable == "wind_from_deg" and _are_points(distinct) and numbers.drop_nulls().is_empty():
         mapped.settings["unit"], mapped.unit_is_named = COMPASS, True
         distinct = [word for word in distinct if word.upper() not in {*COMPASS_DEGREES, *NO_DIRECTION}]
+    elif mapped.settings.get("unit") == COMPASS:
+        return False
     odd = [word for word in distinct if not _MARKED.fullmatch(word) and word.casefold() not in _NO_VALUE]
-    if len(odd) > _FEW or (numbers.null_count() > len(numbers) / 2 and len(odd) > 1):
+    if (
+        len(odd) > _FEW
+        or (odd and not numbers.count() and mapped.settings.get("unit") != COMPASS)
+        or (numbers.null_count() > len(numbers) / 2 and len(odd) > 1)
+    ):
         return False
     for word in distinct:
         _take_word(variable, mapped, word)
     inside = _take_sentinels(variable, mapped, numbers.drop_nulls())
+    if mapped.settings.get("factor", 1) < 1 and not _are_whole(inside):
+        mapped.doubts.append(f"its numbers have decimals: is the factor {mapped.settings['factor']:g} right?")
     if not mapped.unit_is_named:
         _guess_unit(variable, mapped, inside)
     if KNOWN[variable].cell_method == "sum":
         _guess_counter(mapped, inside)
     return int(_is_outside(variable, mapped, inside).sum()) * 2 <= len(inside)
+
+
+def _are_whole(numbers: pl.Series) -> bool:
+    return bool((numbers == numbers.round()).all())
 
 
 def _are_points(words: list[str]) -> bool:
@@ -324,8 +397,11 @@ def _guess_unit(variable: str, mapped: Mapped, numbers: pl.Series) -> None:
         guessed = next((settings for _, _, _, settings in is_like), {})
         if variable == "relative_humidity_pct" and 0 < high <= 1:
             guessed = {"factor": 100}
-        if variable == "wind_from_deg" and 0 < high <= _TENS and bool((numbers == numbers.round()).all()):
+        if variable == "wind_from_deg" and 0 < high <= _TENS and _are_whole(numbers):
             guessed = {"factor": 10}
+        if variable in {"air_temperature_c", "dew_point_c"} and high > _TENTHS and _are_whole(numbers):
+            guessed = {"factor": 0.1}
+    guessed = {key: value for key, value in guessed.items() if key not in mapped.settings}
     mapped.settings |= guessed
     if guessed:
         mapped.doubts.append("the unit, by its values")

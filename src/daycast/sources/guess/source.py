@@ -17,23 +17,26 @@ from daycast.sources.files.layout import Layout
 from daycast.sources.guess.columns import (
     KNOWN,
     Mapped,
+    best_match,
     find_by_values,
     find_labels,
+    find_stations_by_values,
     find_variables,
     look_at_cells,
     means,
     numbers_in,
     plain,
+    unit_in,
     use_one_system,
 )
 from daycast.sources.guess.text import Sample, read_sample, read_text
-from daycast.sources.guess.times import Time, find_time, find_tolerance, find_zone, offset
+from daycast.sources.guess.times import Time, find_time, find_tolerance, find_zone, offset, why_no_time
 from daycast.sources.streams import open_bytes
 from daycast.sources.tables.units import UNITS
 
 _ORDER = (
     "kind", "name", "files", "separator", "lines_before_header", "lines_after_header", "comment", "header_in_comment",
-    "names", "encoding", "decimal", "thousands", "missing", "timezone", "station", "station_width", "time", "tolerance",
+    "names", "widths", "encoding", "decimal", "thousands", "missing", "timezone", "station", "station_width", "time", "tolerance",
     "tidy", "columns", "wide",
 )  # fmt: skip
 _LISTS = ("missing", "zero", "strip")
@@ -42,6 +45,12 @@ _ROWS = 20_000  # of a Parquet file
 _PARQUET = b"PAR1"
 _NUMERIC = 0.5  # the share of a column's cells that are numbers, at least
 _MANY = 200  # different words; a column with more does not name variables
+_REPEATED = 0.75  # of the rows have a time of their own at most, where several belong to each time
+_STATED = re.compile(  # what the text above the rows calls the station
+    r"^\W*(?:station|site|device|estaci[oó]n|esta[cç][aã]o|stazione)(?:[ _]?(?:id|name|no|nr|number|code|nummer))?\W{0,2}[:=]"
+    r'\s*"?([^";:=\n]{1,40}?)"?[;,\s]*$',
+    re.IGNORECASE | re.MULTILINE,
+)
 _DECIMALS = {  # by decimal mark and mark of thousands: what numbers look like
     (",", "."): r"^[+-]?\d{1,3}(?:\.\d{3})+,\d+$",
     (".", ","): r"^[+-]?\d{1,3}(?:,\d{3})+\.\d+$",
@@ -135,9 +144,12 @@ class _Finder:
     def find(self) -> None:
         """Find all of it. Raises SourceError if there is no time, or no variable."""
         time = self._find_time()
-        self._find_decimal([name for name in self._table.columns if name not in time.columns])
-        station = self._find_station(time)
-        self._find_variables([name for name in self._table.columns if name not in (*time.columns, station)], station)
+        names = [name for name in self._table.columns if name not in time.columns]
+        self._find_decimal(names)
+        tidy = None if self._layout.get("columns") else self._find_tidy(names, time)
+        taken = {value for key, value in self.settings.get("tidy", {}).items() if key != "ignore"}
+        station = self._find_station(time, [name for name in names if name not in taken])
+        self._find_variables([name for name in names if name != station], station, tidy)
         for key, doubt in self._layout.get("doubts", {}).items():
             if key in self.settings or key in self.settings.get("columns", {}):
                 self.doubts[f"columns.{key}" if key in KNOWN else key] = doubt
@@ -145,14 +157,14 @@ class _Finder:
     def _find_time(self) -> Time:
         time = self._given_time() or find_time(self._table)
         if time is None:
-            raise SourceError(
-                f"{self._path.name}: no column shows a time that daycast can read; its columns are "
-                f"{listed(map(repr, self._table.columns))}, and its first row is "
-                f"{listed(str(cell or '') for cell in self._table.row(0))}"
-            )
+            raise SourceError(f"{self._path.name}: {why_no_time(self._table)}")
         self._find_zone(time)
         self.settings["time"] = time.setting
         self.doubts |= time.doubts
+        if issued := next((name for name in self._table.columns if means("issued", name)), None):
+            self.doubts["time"] = (
+                f"{issued!r} looks as if these are forecasts; daycast reads them from another table of the file"
+            )
         if not self._sample.typed_times and (tolerance := find_tolerance(self._table, time)):
             self.settings["tolerance"] = tolerance
             self.doubts["tolerance"] = "hourly stamps lie seconds around full hours"
@@ -181,8 +193,15 @@ class _Finder:
             self.settings["timezone"] = offset(round(longitude / 15))
             self.doubts["timezone"] = f"standard time all year, as far from UTC as the longitude {longitude:g} says"
             return
-        find_zone(time, self._sample.head)
+        find_zone(time, self._head_without([name for name in self._table.columns if name not in time.columns]))
         self.settings["timezone"] = time.timezone
+
+    def _head_without(self, names: Sequence[str]) -> str:
+        """The text above the rows without the names of other columns, which may be those of another time."""
+        head = self._sample.head
+        for name in names:
+            head = head.replace(name, "")
+        return head
 
     def _longitude(self) -> float | None:
         name = next((name for name in self._table.columns if plain(name).startswith("lon")), None)
@@ -210,8 +229,8 @@ class _Finder:
         cells = self._table[name].drop_nulls()
         return len(cells) > 0 and self._numbers(cells).count() > _NUMERIC * len(cells)
 
-    def _find_station(self, time: Time) -> str | None:
-        """The column of the station, if one names it; else what does is set."""
+    def _find_station(self, time: Time, columns: Sequence[str]) -> str | None:
+        """The column of the station, if one of them names it; else what does is set."""
         given = self.settings.get("station")
         if isinstance(given, dict):
             return None
@@ -221,17 +240,43 @@ class _Finder:
         if constant := self._search("station"):
             self.settings["station"] = {"constant": constant}
             return None
-        names = [name for name in self._table.columns if name not in time.columns and self._may_be_station(name)]
-        if names:
-            best, *others = sorted(names, key=lambda name: not means("station_id", name))
-            self.settings["station"] = best
-            if others:
-                self.doubts["station"] = f"or {listed(map(repr, others))}"
-            return best
+        if column := self._named_station(columns) or self._find_repeating(time, columns):
+            self.settings["station"] = column
+            return column
+        if stated := _STATED.search(self._sample.head):
+            self.settings["station"] = {"constant": stated[1].strip()}
+            self.doubts["station"] = "as the text above the rows names it"
+            return None
         suffixes = self._path.suffixes[-2:] if self._path.suffix == ".gz" else self._path.suffixes[-1:]
         self.settings["station"] = {"file_name": f"(.+){re.escape(''.join(suffixes))}"}
         self.doubts["station"] = 'no column names it, so it is called like its file; or { constant = "…" }'
         return None
+
+    def _named_station(self, columns: Sequence[str]) -> str | None:
+        names = [name for name in columns if self._may_be_station(name)]
+        names.sort(key=lambda name: not means("station_id", name))
+        if others := names[1:]:
+            self.doubts["station"] = f"or {listed(map(repr, others))}"
+        return next(iter(names), None)
+
+    def _find_repeating(self, time: Time, columns: Sequence[str]) -> str | None:
+        """The column with each of whose values each time comes once, where times repeat: the one with the fewest values."""
+        times, rows = list(time.columns), self._table.height
+        kinds = [*times, self.settings["tidy"]["variable"]] if "tidy" in self.settings else times
+        if self._table.n_unique(kinds) > _REPEATED * rows:
+            return None
+        found = [
+            name
+            for name in columns
+            if 2 * self._table[name].n_unique() <= rows
+            and best_match(name) is None
+            and not self._table[name].str.contains(r"^[+-]?\d*[.,]\d+$").any()
+            and self._table.n_unique([*kinds, name]) == rows
+        ]
+        best = min(found, key=lambda name: self._table[name].n_unique(), default=None)
+        if best:
+            self.doubts["station"] = "because each time comes once with each of its values"
+        return best
 
     def _may_be_station(self, name: str) -> bool:
         different, count = self._table[name].drop_nulls().n_unique(), self._table[name].count()
@@ -241,32 +286,45 @@ class _Finder:
             and (different == 1 or 2 * different <= count)
         )
 
-    def _find_variables(self, names: Sequence[str], station: str | None) -> None:
+    def _find_variables(self, names: Sequence[str], station: str | None, tidy: dict[str, Mapped] | None) -> None:
         numeric = [name for name in names if self._is_numeric(name)]
-        if self._layout.get("columns"):
-            mapped = self._of_layout()
-        elif tidy := self._tidy(names):
-            self.settings["tidy"], mapped = tidy
+        rows = self._table.filter(pl.col(station) == pl.col(station).drop_nulls().first()) if station else self._table
+        if self._layout.get("columns") or tidy:
+            mapped = self._that_fit(tidy or self._of_layout(), rows)
         elif station is None and (wide := find_labels(numeric, self._sample.units)):
             return self._set_wide(wide, "one column a station")
         else:
-            mapped = find_variables(names, self._sample.units)
-        if not mapped:
-            mapped = find_by_values({name: self._numbers(self._table[name]) for name in numeric})
-            if mapped and self.settings.get("names") != []:  # names that are no variables may be stations
-                wide = {next(iter(mapped)): {name: name for name in numeric}}
-                return self._set_wide(wide, "one column a station, and the variable by its values alone")
-        rows = self._table.filter(pl.col(station) == pl.col(station).drop_nulls().first()) if station else self._table
-        mapped = {variable: one for variable, one in mapped.items() if self._look_at(variable, one, rows)}
+            mapped = self._find_by_name(names, rows)
+        numbers = {name: self._numbers(self._table[name]) for name in numeric}
+        if not mapped and self.settings.get("names") == []:
+            mapped = self._that_fit(find_by_values(numbers), rows)
+        elif not mapped and "station" in self.doubts and (wide := find_stations_by_values(numbers)):
+            return self._set_wide(wide, "one column a station, and the variable by its values alone")
         if not mapped:
             raise SourceError(
-                f"{self._path.name}: no column is called like a variable; its columns are {listed(map(repr, names))}"
+                f"{self._path.name}: no column is called like a variable; its columns are {listed(map(repr, names))}: rename "
+                "them in the file, or write its [[sources]] table by hand"
             )
         use_one_system(mapped)
         self._set_columns(mapped)
-        if "tidy" not in self.settings:
-            self.unread = tuple(name for name in numeric if name not in {one.column for one in mapped.values()})
+        if not tidy:
+            read = {one.column for one in mapped.values()}
+            self.unread = tuple(name for name in names if name not in read and name in {*numeric, *self.unread})
         return None
+
+    def _that_fit(self, mapped: Mapping[str, Mapped], rows: pl.DataFrame) -> dict[str, Mapped]:
+        return {variable: one for variable, one in mapped.items() if self._look_at(variable, one, rows)}
+
+    def _find_by_name(self, names: Sequence[str], rows: pl.DataFrame) -> dict[str, Mapped]:
+        """A column for each variable whose cells can be values of it, by names; `unread` are those whose cells cannot."""
+        refused: set[tuple[str, str]] = set()
+        while True:
+            mapped = find_variables(names, self._sample.units, refused, self._sample.repeated)
+            fitting = self._that_fit(mapped, rows)
+            if len(fitting) == len(mapped):
+                self.unread = tuple(name for _, name in refused)
+                return fitting
+            refused |= {(variable, one.column) for variable, one in mapped.items() if variable not in fitting}
 
     def _of_layout(self) -> dict[str, Mapped]:
         found = {}
@@ -306,28 +364,51 @@ class _Finder:
             if one.doubts:
                 self.doubts[f"columns.{variable}"] = "; ".join(one.doubts)
 
-    def _tidy(self, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Mapped]] | None:
-        """The settings of a table with one value a row, and the variables in it."""
-        value = next((name for name in names if means("value", name) and self._is_numeric(name)), None)
-        unit = next((name for name in names if means("unit", name)), None)
-        for name in names if value else ():
+    def _find_tidy(self, names: Sequence[str], time: Time) -> dict[str, Mapped] | None:
+        """The variables of a table with one value a row, whose setting is set; None if it is none."""
+        for name in names:
             words = self._table[name].drop_nulls().unique(maintain_order=True).to_list()
-            if not means("variable", name) or len(words) > _MANY:
+            is_named = means("variable", name)
+            if len(words) > _MANY or self._is_numeric(name) or not (is_named or self._name_variables(words, time)):
                 continue
-            first = (
-                self._table.drop_nulls(name).unique(name, keep="first").select(name, unit or pl.lit("").alias("unit"))
-            )
-            units = {word: one or "" for word, one in first.iter_rows()}
-            mapped = find_variables(words, units)
-            left_out = [word for word in words if word not in {one.column for one in mapped.values()}]
-            tidy = {"variable": name, "value": value} | ({"ignore": left_out} if left_out else {})
-            if unit and all(one in UNITS for one in units.values() if one):
-                tidy |= {"unit": unit}
-                for one in mapped.values():
-                    one.settings.pop("unit", None)
-            if mapped:
-                return tidy, mapped
+            others = [other for other in names if other != name]
+            unit, value = self._column_of_units(others), self._column_of_values(others)
+            if value and (mapped := self._set_tidy(name, value, unit, words)):
+                if not (is_named and means("value", value)):
+                    self.doubts["tidy"] = "one value a row, by the words in it"
+                return mapped
         return None
+
+    def _name_variables(self, words: Sequence[str], time: Time) -> bool:
+        """Whether most words are called like variables, and each time has several rows."""
+        repeat = self._table.n_unique(list(time.columns)) <= _REPEATED * self._table.height
+        return repeat and len(words) > 1 and 2 * sum(best_match(word) is not None for word in words) > len(words)
+
+    def _column_of_values(self, names: Sequence[str]) -> str | None:
+        numeric = [name for name in names if self._is_numeric(name)]
+        named = [name for name in numeric if means("value", name)]
+        others = [name for name in numeric if not (means("station_id", name) or means("station_name", name))]
+        return next(iter(named), others[0] if len(others) == 1 else None)
+
+    def _column_of_units(self, names: Sequence[str]) -> str | None:
+        named = [name for name in names if means("unit", name)]
+        cells = {name: self._table[name].drop_nulls().unique().head(_MANY).to_list() for name in names}
+        units = [name for name in names if cells[name] and all(unit_in(cell) for cell in cells[name])]
+        return next(iter([*named, *units]), None)
+
+    def _set_tidy(self, name: str, value: str, unit: str | None, words: Sequence[str]) -> dict[str, Mapped]:
+        cells = self._table.drop_nulls(name).unique(name, keep="first")
+        units = dict(cells.select(name, pl.col(unit).fill_null("") if unit else pl.lit("").alias("unit")).iter_rows())
+        mapped = find_variables(words, units)
+        left_out = [word for word in words if word not in {one.column for one in mapped.values()}]
+        tidy: dict[str, Any] = {"variable": name, "value": value} | ({"ignore": left_out} if left_out else {})
+        if unit and all(one in UNITS for one in units.values() if one):
+            tidy |= {"unit": unit}
+            for one in mapped.values():
+                one.settings.pop("unit", None)
+        if mapped:
+            self.settings["tidy"] = tidy
+        return mapped
 
     def _set_wide(self, wide: Mapping[str, dict[str, str]], doubt: str) -> None:
         """Set the columns of a table with one column a station."""

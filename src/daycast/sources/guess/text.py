@@ -7,7 +7,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,7 @@ from daycast.errors import SourceError
 from daycast.sources.files.layout import WHITESPACE, Layout
 from daycast.sources.files.sheets import as_text
 from daycast.sources.guess.columns import best_match, means, unit_in
+from daycast.sources.guess.widths import cut, find_widths, has_ruler, names_above
 from daycast.sources.streams import (
     PROPOSED_ENCODINGS,
     WESTERN,
@@ -31,12 +32,22 @@ from daycast.sources.streams import (
 
 _BLOCKS = 2  # of a file are looked at, a megabyte each
 _MAX_LINES, _MAX_HEADER = 20_000, 1000
+_HEADER_ROWS = 5  # at most: names, units, types
+_ALIKE = 0.95  # of lines have as many words as most, if blanks part them
 _SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
+_NO_TABLES = {"{": "JSON", "[{": "JSON", "<": "HTML or XML"}  # by how they begin
 _COMMENTS = ("#", "%", "!", "//")
 _NUMBER = re.compile(r"[+-]?(?:\d[\d ]*(?:[.,]\d*)*|[.,]\d+)(?:[eE][+-]?\d+)?")
-_CLOCK = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]?\.?)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
-_DAY = re.compile(rf"\d{{1,4}}([-/.])(?:\d{{1,2}}|[A-Za-z]{{3}})\1\d{{1,4}}(?:[ T]+{_CLOCK})?")
-_TIME = re.compile(rf"{_DAY.pattern}|{_CLOCK}|\d{{8}}T\d{{4,6}}Z?")
+_WITH_UNIT = re.compile(rf"{_NUMBER.pattern} ?([^\d\s.,;]\S{{0,5}})")
+_CLOCK = (
+    r"\d{1,2}[:h]\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]?\.?| ?Uhr)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?|\d{1,2}h"
+)
+_DAY = re.compile(rf"\d{{1,4}}([-/.])(?:\d{{1,2}}|[A-Za-z]{{3}})\1\d{{1,4}}(?:(?: - |[ T_-]+)(?:{_CLOCK}))?")
+_NAMED_DAY = (
+    r"(?:[A-Za-z]{3,9},? )?(?:\d{1,2}[ -]?[A-Za-z]{3,9}[ -]?\d{4}|[A-Za-z]{3,9} \d{1,2},? \d{4})"
+    rf"(?:,?[ T]+(?:{_CLOCK}))?"
+)
+_TIME = re.compile(rf"{_DAY.pattern}|{_NAMED_DAY}|{_CLOCK}|\d{{8}}T\d{{4,6}}Z?")
 
 
 @dataclass
@@ -47,6 +58,7 @@ class Sample:
     settings: dict[str, Any] = field(default_factory=dict)  # of its layout, where they are not the default
     doubts: dict[str, str] = field(default_factory=dict)  # by setting: what is a guess
     units: dict[str, str] = field(default_factory=dict)  # by column, of a line below the header
+    repeated: dict[str, str] = field(default_factory=dict)  # by column known by its position: the name that it shares
     head: str = ""  # the text before the rows, header included
     typed_times: dict[str, pl.Datetime] = field(default_factory=dict)  # the columns of times that have a type
 
@@ -57,6 +69,9 @@ def read_sample(path: Path, known: dict[str, Any] | None = None) -> Sample:
     Raises SourceError for a file that cannot be read or holds no table.
     """
     text, encoding = _decode(_read_head(path))
+    for mark, kind in _NO_TABLES.items():
+        if text.lstrip().startswith(mark):
+            raise SourceError(f"{path.name} is {kind}, and daycast reads tables: save it as CSV or Parquet")
     lines = [line.rstrip("\r") for line in text.split("\n")][:_MAX_LINES]
     sample = _lay_out(lines, dict(known or {}), path.name)
     if encoding:
@@ -113,9 +128,31 @@ def _lay_out(lines: list[str], known: dict[str, Any], origin: str) -> Sample:
     separators = (known["separator"],) if "separator" in known else _SEPARATORS
     tables = {separator: _split(plain, separator) for separator in separators}
     separator = max(tables, key=lambda one: _consistency(tables[one]))
-    if not _consistency(tables[separator]):
+    text = _Text(lines, plain, tables[separator], separator, comment)
+    if separator == WHITESPACE and "separator" not in known:
+        text = _lined_up(text, origin)
+    if not _consistency(text.rows):
         raise SourceError(f"{origin} has no table that daycast could make out: write its [[sources]] table by hand")
-    return _find_rows(_Text(lines, plain, tables[separator], separator, comment), known)
+    return _find_rows(text, known, origin)
+
+
+def _lined_up(text: "_Text", origin: str) -> "_Text":
+    """The text as columns of fixed width where cells are empty or hold blanks. Raises SourceError if it has none either."""
+    body, lines = _last(text.rows), [line.text for line in text.plain]
+    alike = sum(len(row) == _width(body) for row in body) / max(len(body), 1)
+    if alike > _ALIKE and not has_ruler(lines):
+        return text
+    if widths := find_widths(lines):
+        rows = cut(lines, widths)
+        if _consistency(rows) > _consistency(text.rows) or has_ruler(lines):
+            return replace(text, rows=rows, separator=",", widths=widths)
+    if alike <= _ALIKE and _width(body) > 1:
+        counts = sorted({len(row) for row in body})
+        raise SourceError(
+            f"{origin}: lines have {counts[0]} to {counts[-1]} words, so that cells are empty or hold blanks, and no columns "
+            "line up: write its [[sources]] table by hand, with the widths of the columns: widths = [8, 6, …]"
+        )
+    return text
 
 
 @dataclass
@@ -144,6 +181,12 @@ def is_value(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None or _TIME.fullmatch(cell) is not None
 
 
+def _has_value(cell: str) -> bool:
+    """Whether a cell is a value, perhaps with its unit."""
+    marked = _WITH_UNIT.fullmatch(cell)
+    return is_value(cell) or (marked is not None and unit_in(marked[1]) is not None)
+
+
 def _consistency(rows: list[list[str]]) -> float:
     """How much the last rows look like a table: rows of one length, of numbers and times."""
     body = _last(rows)
@@ -152,7 +195,7 @@ def _consistency(rows: list[list[str]]) -> float:
         return 0.0
     alike = [row for row in body if len(row) == width]
     cells = [cell for row in alike for cell in row if cell]
-    return len(alike) / len(body) * (0.1 + sum(map(is_value, cells)) / max(len(cells), 1))
+    return len(alike) / len(body) * (0.1 + sum(map(_has_value, cells)) / max(len(cells), 1))
 
 
 def _last(rows: list[list[str]]) -> list[list[str]]:
@@ -170,27 +213,64 @@ class _Text:
     rows: list[list[str]]  # the fields of each
     separator: str
     comment: str | None
+    widths: tuple[int, ...] = ()  # of the columns, in place of a separator
 
 
-def _find_rows(text: _Text, known: dict[str, Any]) -> Sample:
-    """The sample, whose rows begin with the first that has as many values as most."""
+def _find_rows(text: _Text, known: dict[str, Any], origin: str) -> Sample:
+    """The sample, whose rows begin with the first that has as many values as most. Raises SourceError for a header alone."""
     rows, width = text.rows, _width(_last(text.rows))
     values = [sum(map(is_value, row)) if len(row) == width else 0 for row in rows]
+    if len(rows) <= _HEADER_ROWS and not any(values) and any(map(_known_names, rows)):
+        raise SourceError(f"{origin} has a header and no rows: give a file with a few readings, a day of them or more")
     usual = median(sum(map(is_value, row)) for row in _last(rows) if len(row) == width)
-    fitting = (at for at, count in enumerate(values) if count >= max(usual / 2, 1) and not _is_dated_below(rows, at))
+    fitting = (
+        at
+        for at, count in enumerate(values)
+        if count >= max(usual / 2, 1)
+        and not _is_dated_below(rows, at)
+        and (values[at + 1 : at + 2] != [0] or not _is_header(rows[at + 1]))
+    )
     first = next(fitting, len(rows) - 1)
     top = first
     header_width = len(rows[first - 1]) if first and abs(len(rows[first - 1]) - width) <= 1 else -1
-    while top > 0 and len(rows[top - 1]) == header_width:
+    while top > 0 and len(rows[top - 1]) == header_width and not _is_apart(text, top, first):
         top -= 1
+    if text.widths:
+        rows[top:first] = [names_above(line.text, text.widths) for line in text.plain[top:first]]
     start = text.plain[first].at
     names, units, settings = _names(text, top, first, width)
     settings = {} | ({} if text.separator == "," else {"separator": text.separator}) | settings | known
+    if text.widths:
+        settings |= {
+            "widths": list(text.widths),
+            "names": _unique(names) if names else [],
+            "lines_before_header": start,
+        }
+        settings.pop("lines_after_header", None)
     names = list(known.get("names") or names or [""] * width)
     table = _frame(names + [""] * (width - len(names)), rows[first:])
+    repeated = {column: name for column, name in zip(_unique(names), names, strict=True) if name and column != name}
     return Sample(
-        table, settings, units=dict(zip(_unique(names), units, strict=False)), head="\n".join(text.lines[:start])
+        table,
+        settings,
+        units=dict(zip(_unique(names), units, strict=False)),
+        repeated=repeated,
+        head="\n".join(text.lines[:start]),
     )
+
+
+def _is_apart(text: _Text, top: int, first: int) -> bool:
+    """Whether a header begins at `top`, because a blank line stands above it."""
+    return top < first and any(not line.strip() for line in text.lines[text.plain[top - 1].at + 1 : text.plain[top].at])
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    return _known_names(row) > 1
+
+
+def _known_names(row: Sequence[str]) -> int:
+    """How many of the names are those of variables and times."""
+    return sum(best_match(name) is not None or means("time", name) for name in row)
 
 
 def _is_dated_below(rows: list[list[str]], at: int) -> bool:
@@ -212,11 +292,11 @@ def _names(text: _Text, top: int, first: int, width: int) -> tuple[list[str], li
         return commented[0], _units(commented[1:]), settings | {"header_in_comment": True}
     if not above:
         return [], [], settings | {"names": []} | ({"lines_before_header": start} if text.plain[0].at < start else {})
-    header = max(range(len(above)), key=lambda at: len(set(filter(None, above[at]))))
+    header = max(range(len(above)), key=lambda at: (_known_names(above[at]), len(set(filter(None, above[at])))))
     names, units, before = above[header], _units(above[header + 1 :]), text.plain[top + header].at
     if header and len(set(names)) < len(names):
-        names = _unique(_joined(above[header - 1], names))
-        return names, units, settings | {"names": names, "lines_before_header": start}
+        names = _joined(above[header - 1], names)
+        return names, units, settings | {"names": _unique(names), "lines_before_header": start}
     if any(line.strip() and not _begins(line, text.comment) for line in text.lines[:before]):
         settings["lines_before_header"] = before
     if header + 1 < len(above):
@@ -247,7 +327,7 @@ def _names_in_comments(text: _Text, width: int) -> list[list[str]]:
     texts = [_Line(0, line.lstrip()[len(mark) :]) for line in text.lines[:_MAX_HEADER] if mark and _begins(line, mark)]
     found = [row for row in _split(texts, text.separator) if abs(len(row) - width) <= 1 and any(row)]
     found.reverse()
-    return sorted(found, key=lambda row: -sum(best_match(name) is not None or means("time", name) for name in row))
+    return sorted(found, key=_known_names, reverse=True)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

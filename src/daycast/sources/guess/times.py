@@ -3,27 +3,44 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from typing import Any
 
 import polars as pl
 
+from daycast.errors import listed
 from daycast.sources.guess.columns import means
 from daycast.sources.tables.times import TimeColumn
 
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%m/%d/%y",
-    "%d/%m/%y", "%y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%Y%m%d", "%Y %j",
+    "%d/%m/%y", "%y/%m/%d", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y.%m.%d", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%d%b%Y",
+    "%d %B %Y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y", "%a, %d %b %Y", "%a %d %b %Y", "%A %d %B %Y", "%Y%m%d", "%d%m%Y",
+    "%y%m%d", "%Y-%j", "%Y %j", "%Y %m %d",
 )  # fmt: skip
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%H%M UTC", "%H:%M UTC")
-_COMPACT = ("%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%dT%H%M", "%Y%m%dT%H%MZ")
+_CLOCKS = (
+    "%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%H%M UTC", "%H:%M UTC",
+    "%Hh%M", "%Hh", "%H:%M Uhr", "%H:%M%z", "%H:%M %z", "%H:%M:%S%z", "%H:%M:%S %z",
+)  # fmt: skip
+_BARE_CLOCKS = ("%H.%M", "%H.%M.%S", "%H%M", "%H %M")  # that other numbers look like
+_JOINTS = (" ", "T", "_", "-", ", ", " - ")  # between a day and a clock in one column
+_COMPACT = (
+    "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%y%m%d%H%M", "%Y%m%dT%H%M", "%Y%m%dT%H%MZ", "%a %b %d %H:%M:%S %Y", "%Y%j%H%M",
+)  # fmt: skip
+_SHAPES = {
+    "%Y": r"\d{4}", "%y": r"\d\d", "%p": r"[AaPp][Mm]", "%j": r"\d{3}", "%.f": r"\.\d+", "%z": r"[+-]\d\d:?\d\d",
+    "%b": r"[A-Za-z]{3}", "%B": r"[A-Za-z]{3,9}", "%a": r"[A-Za-z]{3}", "%A": r"[A-Za-z]{6,9}",
+}  # fmt: skip
 _SHOWN = 300  # cells that tell what a column counts
 _FEW, _NEARLY_ALL = 5, 0.8  # cells that are tried first; the share of them that have to be times
-_HOURS = 24
+_HOURS, _HHMM = 24, 4
+_SHEET_DAYS = (30_000, 60_000)  # since 1900: 1982 to 2064
+_YEARS = (1800, 2200)  # 25-07-11 is in none of the year 25
 _HOUR = 3_600_000_000  # microseconds
 _TOLERANCES = (1, 2, 5, 10, 15, 30, 60)  # seconds
 _OFFSET = re.compile(r"(?:UTC|GMT)\s*([+-])(\d{1,2})(?::?(\d\d))?\b")
-_UTC = re.compile(r"(?<![A-Za-z])(?:UTC|GMT|Zulu)(?![A-Za-z+-])")
+_UTC = re.compile(r"(?<![A-Za-z])(?:UTC|GMT|Zulu)(?![A-Za-z+-])|(?<![a-z])utc(?![a-z+-])|dateutc")
 _ZONE = re.compile(
     r"\b(?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific)/[A-Z]\w+(?:/\w+)?"
 )
@@ -51,8 +68,33 @@ def find_time(table: pl.DataFrame) -> Time | None:
     for names in (named, others):
         found = [time for name in names for time in _alone(table, name)]
         if found:
-            return min(found, key=lambda time: not time.names_instants)
+            return min(found, key=lambda time: (not time.names_instants, _UTC.search(" ".join(time.columns)) is None))
     return _joined(table, named) or _in_parts(table) or _joined(table, list(table.columns))
+
+
+def why_no_time(table: pl.DataFrame) -> str:
+    """Why no columns show a time, and the way out."""
+    named = [name for name in table.columns if means("time", name)]
+    if short := next((name for name in named if table[name].str.contains(r"\d:\d\d ?[ap]$").any()), None):
+        shown = table[short].drop_nulls()[0]
+        return f"{short!r} shows {shown}, a clock with a and p, and daycast reads AM and PM: export with a clock of 24 hours"
+    for name in named:
+        cells = table[name].drop_nulls()
+        shown = f"{name!r} shows {cells[0] if len(cells) else ''}, "
+        if _reads(cells, _DAYS, daily=True):
+            return (
+                f"{shown}a day without a clock, and daycast forecasts hours: give a file of hourly readings, or name the column "
+                "of the clock by hand, time = { columns = [day, clock] }"
+            )
+        counts = cells.cast(pl.Float64, strict=False)
+        if counts.count() and counts.is_between(*_SHEET_DAYS).fill_null(value=False).all():
+            return f"{shown}which counts days as spreadsheets do: save the file with this column as date and time"
+    columns, row = listed(map(repr, table.columns)), listed(str(cell or "") for cell in table.row(0))
+    if all(re.fullmatch(r"column \d+", name) for name in table.columns) and (table.row(0)[0] or "").isdigit():
+        way_out = "its columns have no names, so write its [[sources]] table by hand, with names, or with widths if they touch"
+    else:
+        way_out = "write its [[sources]] table by hand, with time = { column = …, format = … }"
+    return f"no column shows a time that daycast can read; its columns are {columns}, and its first row is {row}: {way_out}"
 
 
 def _alone(table: pl.DataFrame, name: str) -> Iterator[Time]:
@@ -62,11 +104,31 @@ def _alone(table: pl.DataFrame, name: str) -> Iterator[Time]:
     if _reads(cells, [None]):
         instants = TimeColumn(column=name).read_instants(cells.head(_SHOWN))
         yield Time((name,), name, names_instants=instants.null_count() == 0)
-    elif fitting := _reads(cells, [*_COMPACT, *(f"{day} {clock}" for day, clock in product(_DAYS, _CLOCKS))]):
+    elif fitting := _reads(cells, _forms(cells)):
         chosen, doubt = _most_regular(cells, fitting)
-        yield Time((name,), {"column": name, "format": chosen}, doubts={"time": doubt} if doubt else {})
+        setting = {"column": name, "format": chosen}
+        yield Time((name,), setting, "%z" in (chosen or ""), doubts={"time": doubt} if doubt else {})
     elif epoch := _epoch(cells.head(_SHOWN).cast(pl.Float64, strict=False)):
         yield Time((name,), {"column": name, "epoch": epoch}, names_instants=True)
+
+
+def _forms(cells: pl.Series) -> list[str]:
+    """The formats whose shape one of the first cells has."""
+    first = [str(cell) for cell in cells.head(_FEW)]
+    found = [form for form in _COMPACT if any(_shape(form).fullmatch(cell) for cell in first)]
+    for cell, day in product(first, _DAYS):
+        if begun := _shape(day).match(cell):
+            after = cell[begun.end() :]
+            fitting = (joint + clock for joint, clock in product(_JOINTS, (*_CLOCKS, *_BARE_CLOCKS)))
+            found += [day + form for form in fitting if _shape(form).fullmatch(after)]
+    return list(dict.fromkeys(found))
+
+
+@cache
+def _shape(form: str) -> re.Pattern[str]:
+    digits = r"\d\d" if re.search(r"%[A-Za-z]%[A-Za-z]", form) else r"\d{1,2}"
+    parts = re.split(r"(%\.?[A-Za-z])", form)
+    return re.compile("".join(_SHAPES.get(part, digits if part[:1] == "%" else re.escape(part)) for part in parts))
 
 
 def _epoch(counts: pl.Series) -> str | None:
@@ -123,8 +185,10 @@ def _bare_clock(table: pl.DataFrame, name: str) -> tuple[str, ...]:
     """The form of a clock without a separator in a column that is called so: hours, or hours and minutes such as 30 and 1430."""
     if not (means("time", name) or means("hour", name)):
         return ()
-    numbers = table[name].cast(pl.Float64, strict=False)
-    return ("%H%M",) if "mm" in name.lower() or (numbers > _HOURS).any() else ("%H",)
+    cells = table[name].drop_nulls()
+    is_long = "mm" in name.lower() or bool((cells.str.len_chars() == _HHMM).all())
+    is_long |= bool((cells.cast(pl.Float64, strict=False) > _HOURS).any())
+    return ("%H%M",) if is_long else ("%H", *_BARE_CLOCKS[:2])
 
 
 def _reads(cells: pl.Series, formats: Sequence[str | None], *, daily: bool = False) -> list[str | None]:
@@ -134,7 +198,8 @@ def _reads(cells: pl.Series, formats: Sequence[str | None], *, daily: bool = Fal
 
 
 def _share_read(cells: pl.Series, form: str | None, *, daily: bool = False) -> float:
-    return 1 - _read(cells, form, daily=daily).null_count() / len(cells) if len(cells) else 0.0
+    years = _read(cells, form, daily=daily).dt.year()
+    return int(years.is_between(*_YEARS).sum()) / len(cells) if len(cells) else 0.0
 
 
 def _read(cells: pl.Series, form: str | None, *, daily: bool = False) -> pl.Series:
@@ -147,10 +212,12 @@ def _read(cells: pl.Series, form: str | None, *, daily: bool = False) -> pl.Seri
 
 def _most_regular(cells: pl.Series, formats: Sequence[str | None]) -> tuple[str | None, str]:
     """The format in which the times lie closest together, and what is doubtful about it: 3/4 is in March or April."""
-    spans = {form: _span(_read(cells, form)) for form in formats}
+    times = {form: _read(cells, form) for form in formats}
+    spans = {form: _span(times[form]) for form in formats}
     best = min(spans, key=lambda form: spans[form])
-    alike = [form for form in spans if form != best and spans[form] == spans[best]]
-    return best, f"or {alike[0]!r}: nothing tells the day from the month" if alike else ""
+    others = (form for form in spans if form != best and spans[form] == spans[best])
+    alike = [repr(form) for form in others if not times[form].equals(times[best])]
+    return best, f"or {' or '.join(alike)}: nothing tells the day from the month" if alike else ""
 
 
 def _span(times: pl.Series) -> tuple[int, float]:
@@ -159,7 +226,7 @@ def _span(times: pl.Series) -> tuple[int, float]:
 
 
 def _names_zone(name: str) -> bool:
-    return name.strip().upper() in _FIXED or means("time", re.sub(r"[(\[].*|,.*", "", name))
+    return name.strip().upper() in _FIXED or means("time", re.sub(r",.*", "", name))
 
 
 def find_zone(time: Time, head: str) -> None:
