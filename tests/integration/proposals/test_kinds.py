@@ -317,7 +317,8 @@ def test_what_was_written_is_read_back(kind: Kind, tmp_path: Path):
     names = list(kind.variables)
     readings = batch.readings.group_by("station_id", "observed_at").agg(pl.col(names).drop_nulls().first())
     assert readings["station_id"].unique().to_list() == [kind.station or Path(kind.file).stem]
-    told = pl.DataFrame(HOURS).with_columns(observed_at=pl.col("at") - kind.ahead)
+    instants = pl.Series([hour.at - kind.ahead for hour in HOURS], dtype=pl.Datetime("us", "UTC"))
+    told = pl.DataFrame(HOURS).with_columns(observed_at=instants)
     both = told.join(readings, on="observed_at", how="inner")
     assert both.height == len(HOURS)
     for name, truth in kind.variables.items():
