@@ -29,7 +29,7 @@ _COMPACT = (
     "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%y%m%d%H%M", "%Y%m%dT%H%M", "%Y%m%dT%H%MZ", "%a %b %d %H:%M:%S %Y", "%Y%j%H%M",
 )  # fmt: skip
 _SHAPES = {
-    "%Y": r"\d{4}", "%y": r"\d\d", "%p": r"[AaPp][Mm]", "%j": r"\d{3}", "%.f": r"\.\d+", "%z": r"[+-]\d\d:?\d\d",
+    "%Y": r"\d{4}", "%y": r"\d\d", "%p": r"[AaPp](?:[Mm]|\.\s?[Mm]\.)?", "%j": r"\d{3}", "%.f": r"\.\d+", "%z": r"[+-]\d\d:?\d\d",
     "%b": r"[A-Za-z]{3}", "%B": r"[A-Za-z]{3,9}", "%a": r"[A-Za-z]{3}", "%A": r"[A-Za-z]{6,9}",
 }  # fmt: skip
 _SHOWN = 300  # cells that tell what a column counts
@@ -75,9 +75,6 @@ def find_time(table: pl.DataFrame) -> Time | None:
 def why_no_time(table: pl.DataFrame) -> str:
     """Why no columns show a time, and the way out."""
     named = [name for name in table.columns if means("time", name)]
-    if short := next((name for name in named if table[name].str.contains(r"\d:\d\d ?[ap]$").any()), None):
-        shown = table[short].drop_nulls()[0]
-        return f"{short!r} shows {shown}, a clock with a and p, and daycast reads AM and PM: export with a clock of 24 hours"
     for name in named:
         cells = table[name].drop_nulls()
         shown = f"{name!r} shows {cells[0] if len(cells) else ''}, "
@@ -126,7 +123,7 @@ def _forms(cells: pl.Series) -> list[str]:
 
 @cache
 def _shape(form: str) -> re.Pattern[str]:
-    digits = r"\d\d" if re.search(r"%[A-Za-z]%[A-Za-z]", form) else r"\d{1,2}"
+    digits = r"\d\d" if re.search(r"%[A-Za-z]%(?!p)[A-Za-z]", form) else r"\d{1,2}"
     parts = re.split(r"(%\.?[A-Za-z])", form)
     return re.compile("".join(_SHAPES.get(part, digits if part[:1] == "%" else re.escape(part)) for part in parts))
 

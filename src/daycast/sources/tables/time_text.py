@@ -1,7 +1,7 @@
 """Times written as text: ISO 8601, strptime formats, and counts since 1970. Null where a text shows no time.
 
-Beyond strptime: midnight may be written as hour 24 of the day that ends, and hours and minutes without a separator (%H%M) may
-lack their leading zeros. Where digits could be cut in several ways, the text is no time.
+Beyond strptime: midnight may be written as hour 24 of the day that ends, hours and minutes without a separator (%H%M) may lack
+their leading zeros, and %p may be one letter, as in 12:30a. Where digits could be cut in several ways, the text is no time.
 """
 
 import re
@@ -28,6 +28,7 @@ _ISO_INSTANT = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")
 _NAMES_INSTANT = re.compile(r"%(?:[:#]*z|s|\+)")  # an offset, or seconds since 1970
 _SHOWS_CLOCK = re.compile(r"%[-_0]?[HIklTRXrcs+]")
 _AM_PM, _HOUR_12 = re.compile(r"%[pPr]"), re.compile(r"%(?:[-_0]?[Il]|r)")
+_A_OR_P = r"(?i)(\d\s*)([ap])(?:\.\s?m\.)?(\s|$)"  # 12:30a, 12:30 p.m.
 _PROBE = datetime(2001, 2, 13, 14, 0, tzinfo=UTC)
 
 
@@ -149,6 +150,8 @@ def _with_hour_24(parsed: pl.Series, text: pl.Series, dtype: pl.Datetime, forms:
 def _strptime(text: pl.Series, dtype: pl.Datetime, time_format: str) -> pl.Series:
     if "%H" in time_format and "%M" not in time_format:  # polars parses no hours without minutes
         text, time_format = text + " 0", time_format + " %M"
+    if _AM_PM.search(time_format):
+        text = text.str.replace(_A_OR_P, "${1}${2}m${3}")
     return text.str.strptime(dtype, time_format, strict=False)
 
 

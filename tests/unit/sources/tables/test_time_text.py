@@ -61,6 +61,22 @@ def test_hours_and_minutes_may_lack_leading_zeros(written, read):
     assert walls("%Y-%m-%d %H%M", written) == [read]
 
 
+@pytest.mark.parametrize(
+    ("time_format", "written", "read"),
+    [
+        ("%m/%d/%y %I:%M%p", "1/2/25 12:30a", "2025-01-02 00:30:00"),
+        ("%m/%d/%y %I:%M%p", "1/2/25 1:00P", "2025-01-02 13:00:00"),
+        ("%m/%d/%y %I:%M%p", "1/2/25 12:00PM", "2025-01-02 12:00:00"),
+        ("%m/%d/%Y %I:%M %p", "1/2/2025 12:30 a.m.", "2025-01-02 00:30:00"),
+        ("%I:%M%p %d.%m.%Y", "11:30p 2.1.2025", "2025-01-02 23:30:00"),
+        ("%m/%d/%y %I:%M%p", "1/2/25 1:00x", None),
+        ("%m/%d/%y %I:%M%p", "1/2/25 13:00p", None),
+    ],
+)
+def test_half_of_the_day_may_be_one_letter(time_format, written, read):
+    assert walls(time_format, written) == [read]
+
+
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)))  # noqa: DTZ001 wall time is meant
 def test_any_minute_is_read_back_from_numbers_without_leading_zeros(moment):
     written = f"{moment.year} {moment.timetuple().tm_yday} {moment.hour * 100 + moment.minute}"
