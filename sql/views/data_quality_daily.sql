@@ -1,8 +1,11 @@
 -- How much of each station's day can be trusted? Hours of a UTC day by flag; an hour without any reading counts as missing.
 create or replace view data_quality_daily as
 with marks as (
+    select
+        station_id,
+        observed_at,
+        {marks}
     from observations
-    unpivot include nulls ((flag, "check") for variable in ({marks}))
 ),
 spans as (
     select

@@ -2,8 +2,11 @@
 -- flag: 1 good, 2 not evaluated, 3 suspect, 4 fail, 9 missing (QARTOD).
 create or replace view flag_counts as
 with marks as (
+    select
+        station_id,
+        observed_at,
+        {marks}
     from observations
-    unpivot include nulls ((flag, "check") for variable in ({marks}))
 ),
 final as (
     select

@@ -1,25 +1,22 @@
 -- How far off were the forecasts? Each forecast beside the observation; error is forecast minus observation. Observations that
 -- failed their checks (flag 4) do not count as truth; forecasts without any other observation are left out.
 create or replace view forecast_errors as
-with observed as (
-    unpivot (
-        select
-            station_id,
-            observed_at,
-            columns(name -> name not in ('station_id', 'observed_at', 'known_from') and not regexp_matches(name, '_(flag|check)$'))
-        from observations
-    )
-    on columns(* exclude (station_id, observed_at))
-    into name variable value observed
-),
-failed as (
+with marks as (
     select
         station_id,
         observed_at,
-        variable
+        {marks}
     from observations
-    unpivot include nulls ((flag, "check") for variable in ({marks}))
-    where flag >= 4
+),
+observed as (
+    select
+        station_id,
+        observed_at,
+        variable,
+        value as observed
+    from marks
+    where value is not null
+        and (flag >= 4) is not true
 ),
 final as (
     select
@@ -31,9 +28,5 @@ final as (
         on observed.station_id = forecasts.station_id
         and observed.variable = forecasts.variable
         and observed.observed_at = forecasts.valid_at
-    anti join failed
-        on failed.station_id = forecasts.station_id
-        and failed.variable = forecasts.variable
-        and failed.observed_at = forecasts.valid_at
 )
 select * from final;

@@ -43,12 +43,23 @@ every_row as (
     union all by name
     select * from judged
 ),
+naive as (
+    select
+        basis,
+        model_id,
+        variable,
+        lead_hours,
+        min(mae) as least_mae
+    from every_row
+    where forecaster in ('persistence', 'same_hour_yesterday', 'climatology')
+    group by all
+),
 final as (
     select
-        *,
-        1 - mae / nullif(min(mae) filter (forecaster in ('persistence', 'same_hour_yesterday', 'climatology')) over cell, 0) as skill
+        every_row.*,
+        1 - mae / nullif(least_mae, 0) as skill
     from every_row
-    window cell as (partition by basis, model_id, variable, lead_hours)
+    left join naive using (basis, model_id, variable, lead_hours)  -- a window over a union fails in DuckDB 1.4.0
 )
 select * from final
 order by basis, model_id, forecaster, variable, lead_hours;

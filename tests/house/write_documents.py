@@ -594,8 +594,9 @@ def _macros(con: duckdb.DuckDBPyConnection, bases: Mapping[str, list[Column]]) -
     )
     arguments = {"t": "timestamptz '2026-01-01 00:00Z'", "of_variable": "'air_temperature_c'", "threshold": "0"}
     for name, parameters, comment in con.execute(query).fetchall():
-        call = f"from {name}({', '.join(arguments[parameter] for parameter in parameters)})"
-        yield from _relation(f"`{name}({', '.join(parameters)})`", comment, _described(con, call, name), bases)
+        call = f"from {name}({', '.join(arguments[parameter] for parameter in parameters if parameter in arguments)})"
+        shown = ("attached_as := ''" if parameter == "attached_as" else parameter for parameter in parameters)
+        yield from _relation(f"`{name}({', '.join(shown)})`", comment, _described(con, call, name), bases)
         yield f"Example: `{call}`"
 
 
@@ -608,7 +609,7 @@ def _described(con: duckdb.DuckDBPyConnection, query: str, owner: str = "") -> l
 def _cookbook(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
     yield "## Cookbook"
     yield paragraph(
-        'Each file is one query: `daycast sql "$(cat sql/cookbook/yesterday.sql)"` runs it. Change its limits and names as you '
+        "Each file is one query: `daycast sql -f sql/cookbook/yesterday.sql` runs it. Change its limits and names as you "
         "need them."
     )
     for path in sorted((ROOT / "sql/cookbook").glob("*.sql")):

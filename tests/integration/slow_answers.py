@@ -12,15 +12,19 @@ QUANTILES = ("q05", "q10", "q25", "q50", "q75", "q90", "q95")
 NAIVE = ("persistence", "same_hour_yesterday", "climatology")
 
 
-def below(row: Row, limit: float) -> float:
-    """The chance that it is less than the limit, 0.05 and 0.95 standing for all that is beyond the outer quantiles."""
+def below(row: Row, limit: float) -> float | None:
+    """The chance that it is less than the limit; None beyond the outer quantiles."""
     points = [(row[name], level) for name, level in zip(QUANTILES, LEVELS, strict=True)]
-    if limit <= row["q05"]:
-        return 0.05
     for (low, first), (high, second) in pairwise(points):
         if low < limit <= high:
             return first + (second - first) * (limit - low) / (high - low)
-    return 0.95
+    return None
+
+
+def below_at_least(row: Row, limit: float) -> float:
+    if limit <= row["q05"]:
+        return 0
+    return 0.95 if limit > row["q95"] else below(row, limit)
 
 
 def below_text(row: Row, limit: float) -> str:
@@ -34,8 +38,12 @@ def mirrored(row: Row) -> Row:
     return {name: -row[other] for name, other in zip(QUANTILES, reversed(QUANTILES), strict=True)}
 
 
-def above(row: Row, limit: float) -> float:
+def above(row: Row, limit: float) -> float | None:
     return below(mirrored(row), -limit)
+
+
+def above_at_least(row: Row, limit: float) -> float:
+    return below_at_least(mirrored(row), -limit)
 
 
 class SlowAnswers:
@@ -82,12 +90,12 @@ class SlowAnswers:
         for station, rows in self.ahead("air_temperature_c").items():
             worst = rows[0]
             for row in rows:
-                if below(row, limit) > below(worst, limit):
+                if below_at_least(row, limit) > below_at_least(worst, limit):
                     worst = row
-            chance = below(worst, limit)
             coldest = min(row["q05"] for row in rows), min(row["value"] for row in rows)
-            answer.append((station, chance, below_text(worst, limit), worst["valid_at"], *coldest))
-        return sorted(answer, key=lambda row: (-row[1], row[0]))
+            told = below(worst, limit), below_text(worst, limit), worst["valid_at"]
+            answer.append((-below_at_least(worst, limit), station, *told, *coldest))
+        return [row for _, *row in sorted(answer)]
 
     def gale_ahead(self, limit: float) -> list[tuple]:
         return [
@@ -100,8 +108,8 @@ class SlowAnswers:
     def heat_ahead(self, limit: float) -> list[tuple]:
         answer = []
         for station, rows in self.ahead("air_temperature_c").items():
-            hot = [row["valid_at"] for row in rows if above(row, limit) > 0.5]
-            largest = max(above(row, limit) for row in rows)
+            hot = [row["valid_at"] for row in rows if above_at_least(row, limit) > 0.5]
+            largest = max(above_at_least(row, limit) for row in rows)
             answer.append((station, len(hot), min(hot, default=None), max(hot, default=None), largest))
         return sorted(answer, key=lambda row: (-row[1], -row[4], row[0]))
 

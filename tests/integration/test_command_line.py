@@ -1,5 +1,6 @@
 """The command line as a shell runs it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -67,6 +68,42 @@ def test_the_example_of_the_summary_shows_the_next_hours_of_its_station_on_one_s
 
 def test_whoever_reads_a_table_may_stop_early(folder):
     assert run(folder, ["sh"], "./daycast sql --format csv 'select * from range(200000)' | head -n 1") == "range\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./daycast sql --format csv -f asked.sql",
+        "./daycast sql --format csv - < asked.sql",
+        "cat asked.sql | ./daycast sql --format csv",
+        "./daycast sql --format csv --file - < asked.sql",
+        './daycast sql --format csv "$(cat asked.sql)"',
+    ],
+)
+def test_statements_come_from_an_argument_a_file_or_standard_input(folder, command):
+    (folder / "asked.sql").write_text(
+        "-- Grüße\nselect 'é' as x;\nselect [1, 2] as y, timestamptz '2026-02-01 12:00:00+00' as z;\n"
+    )
+    assert run(folder, ["sh"], command) == 'x\né\n\ny,z\n"[1, 2]",2026-02-01T12:00:00+00:00\n'
+    lines = run(folder, ["sh"], command.replace("csv", "json")).splitlines()
+    assert [json.loads(line) for line in lines] == [[{"x": "é"}], [{"y": [1, 2], "z": "2026-02-01T12:00:00+00:00"}]]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("./daycast sql 'select 1' -f asked.sql", "takes either QUERY or --file, not both"),
+        ("./daycast sql -f missing.sql", "missing.sql cannot be read: No such file or directory"),
+        ("./daycast sql -f .", ". cannot be read: Is a directory"),
+        (
+            "printf '\\344' > latin.sql; ./daycast sql -f latin.sql",
+            "latin.sql is not text in UTF-8 (byte 0): save it as UTF-8",
+        ),
+        ("./daycast sql < /dev/null", "the query failed: it is empty; `show tables` lists the tables"),
+    ],
+)
+def test_statements_that_cannot_be_had_are_an_error_of_one_line(folder, command, says):
+    assert run(folder, ["sh"], f"({command}) 2>&1; true").strip().endswith(says)
 
 
 BASH = """

@@ -1,53 +1,26 @@
 """Every question of the cookbook is answered as a slow and obvious computation on the bare tables answers it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daycast.__main__ import build_parser
-from daycast.settings import Settings
-from daycast.steps.evaluate import evaluate_holdout
-from daycast.steps.forecast import issue_forecasts
-from daycast.steps.ingest import ingest_source
-from daycast.steps.publish import publish_tables
-from daycast.steps.train import fit_snapshot, register, write_snapshot
-from daycast.steps.verify import verify_forecasts
-from daycast.times import DAY, HOUR
 from daycast.warehouse.publish.query import query_published
 from daycast.warehouse.statements import leading_comment, sql_folder
-from integration.conftest import MODEL, TRAINED_AT
 from integration.slow_answers import SlowAnswers
+from integration.young_network import publish_young_network
 
 pytestmark = pytest.mark.slow
 
 FILES = sorted((sql_folder() / "cookbook").glob("*.sql"))
 LIMITS = {"frost_tonight": ("0)", (0.0, 3.0)), "gale_ahead": ("17.2)", (17.2, 4.0)), "heat_ahead": ("30)", (30.0, 2.0))}
 CASES = [(path.stem, limit) for path in FILES for limit in LIMITS.get(path.stem, ("", (None,)))[1]]
-TARGETS = ["air_temperature_c", "precipitation_mm", "wind_speed_m_s"]
-LATER = TRAINED_AT + 3 * DAY
 TABLES = ("stations", "observation_versions", "models", "forecasts", "scores")
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forecasts of three days by a young network's baseline, verified; the newest issue leaves one station out."""
-    source = {"kind": "simulated", "stations": 4, "history": "30d"}
-    folder = tmp_path_factory.mktemp("cookbook")
-    settings = Settings.model_validate(
-        {"sources": [source], "model": MODEL | {"targets": TARGETS}}, context={"folder": folder}
-    )
-    ingest_source(settings, settings.sources[0], LATER)
-    checkpoint = fit_snapshot(
-        write_snapshot(settings, TRAINED_AT), settings.checkpoints, settings.glossary, settings.model, lambda _: None
-    )
-    decision, scores = evaluate_holdout(settings, checkpoint, TRAINED_AT)
-    register(settings, checkpoint, replace(decision, winner="same_hour_yesterday"), scores, TRAINED_AT)
-    for hours in (0, 9, 24, 48, 60):
-        stations = ["S0001", "S0002", "S0004"] if hours == 60 else []
-        issue_forecasts(settings, TRAINED_AT + hours * HOUR, stations=stations)
-    verify_forecasts(settings, LATER)
-    return publish_tables(settings, LATER)
+    return publish_young_network(tmp_path_factory.mktemp("cookbook"))
 
 
 @pytest.fixture(scope="module")

@@ -39,57 +39,84 @@ def forecast(
     con.execute(f"insert into forecasts values ({marks}, 'm', 'full', ?, 'gru', false, false)", [*row, issued_at])
 
 
-def risk(con: duckdb.DuckDBPyConnection, limit: float) -> list[tuple]:
-    columns = "station_id, lead_hours, below, below_text, above, above_text, largest_below, largest_above"
+def risk(con: duckdb.DuckDBPyConnection, limit: float, columns: str) -> list[tuple]:
     return con.execute(f"select {columns} from threshold_risk('warmth_c', {limit})").fetchall()
 
 
 @pytest.mark.parametrize(
-    ("limit", "below", "below_text", "above", "above_text"),
+    ("limit", "chances", "bounds", "texts"),
     [
-        (-3.5, 0.05, "<= 0.05", 0.95, ">= 0.95"),
-        (-3.0, 0.05, "<= 0.05", 0.95, "0.95"),  # 5 in 100 lie below the outermost quantile, as far as anyone knows
-        (-1.5, 0.175, "0.17|0.18", 0.825, "0.82|0.83"),  # half way from 0.10 to 0.25
-        (0.0, 0.375, "0.38|0.37", 0.625, "0.62|0.63"),
-        (1.0, 0.5, "0.50", 0.5, "0.50"),
-        (3.8, 0.94, "0.94", 0.06, "0.06"),
-        (4.0, 0.95, "0.95", 0.05, "<= 0.05"),
-        (9.0, 0.95, ">= 0.95", 0.05, "<= 0.05"),
+        (-3.5, (None, None), (0, 0.05, 0.95, 1), ("<= 0.05", ">= 0.95")),
+        (
+            -3.0,
+            (None, 0.95),
+            (0, 0.05, 0.95, 0.95),
+            ("<= 0.05", "0.95"),
+        ),  # nothing is known below the outermost quantile
+        (-1.5, (0.175, 0.825), (0.175, 0.175, 0.825, 0.825), None),  # half way from 0.10 to 0.25
+        (0.0, (0.375, 0.625), (0.375, 0.375, 0.625, 0.625), None),
+        (1.0, (0.5, 0.5), (0.5, 0.5, 0.5, 0.5), ("0.50", "0.50")),
+        (3.8, (0.94, 0.06), (0.94, 0.94, 0.06, 0.06), ("0.94", "0.06")),
+        (4.0, (0.95, None), (0.95, 0.95, 0, 0.05), ("0.95", "<= 0.05")),
+        (9.0, (None, None), (0.95, 1, 0, 0.05), (">= 0.95", "<= 0.05")),
     ],
 )
-def test_a_chance_lies_on_the_line_between_two_quantiles_and_is_a_bound_beyond_them(
-    con, limit, below, below_text, above, above_text
+def test_a_chance_lies_on_the_line_between_two_quantiles_and_is_unknown_beyond_them(
+    con, limit, chances, bounds, texts
 ) -> None:
     forecast(con, "a", RISING)
-    ((_, _, below_got, below_said, above_got, above_said, *_),) = risk(con, limit)
-    assert (below_got, above_got) == (pytest.approx(below), pytest.approx(above))
-    assert below_said in below_text.split("|")
-    assert above_said in above_text.split("|")
+    assert risk(con, limit, "below, above") == [pytest.approx(chances, abs=1e-12)]
+    named = "below_at_least, below_at_most, above_at_least, above_at_most"
+    assert risk(con, limit, named) == [pytest.approx(bounds, abs=1e-12)]
+    if texts:
+        assert risk(con, limit, "below_text, above_text") == [texts]
+
+
+def test_bounds_are_the_levels_themselves_so_that_more_than_5_per_cent_can_be_asked(con) -> None:
+    forecast(con, "a", RISING)
+    assert risk(con, 4.0, "above_at_most > 0.05, above_at_most = 0.05") == [(False, True)]  # 1 - 0.95 is more than 0.05
+    assert risk(con, 3.0, "above = 0.1, below = 0.9") == [(True, True)]
+
+
+@pytest.mark.parametrize("limit", ["0.05", "0.050::decimal(4, 3)", "5e-2", "0.05::float"])
+def test_a_limit_is_not_rounded(con, limit: str) -> None:
+    forecast(con, "a", (0.0, 0.01, 0.02, 0.05, 0.06, 0.07, 0.08))
+    ((below, above),) = risk(con, limit, "below, above")
+    assert (below, above) == (pytest.approx(0.5, abs=1e-6), pytest.approx(0.5, abs=1e-6))
 
 
 def test_what_lies_exactly_on_the_limit_is_neither_above_nor_below(con) -> None:
     forecast(con, "a", DRY)
-    ((_, _, below, below_text, above, _, *_),) = risk(con, 0)
-    assert (below, below_text) == (0.05, "<= 0.05")
-    assert above == pytest.approx(0.25)  # up to the 75 % quantile it is dry
+    assert risk(con, 0, "below, below_text") == [(None, "<= 0.05")]
+    assert risk(con, 0, "above") == [(pytest.approx(0.25),)]  # up to the 75 % quantile it is dry
 
 
 def test_each_station_says_the_largest_chance_of_its_hours(con) -> None:
     forecast(con, "a", RISING, lead=1)
     forecast(con, "a", tuple(q + 2 for q in RISING), lead=2)
     forecast(con, "b", tuple(q + 20 for q in RISING), lead=1)
-    rows = risk(con, 0)
+    rows = risk(con, 0, "station_id, lead_hours, largest_below, largest_above")
     assert [row[:2] for row in rows] == [("a", 1), ("a", 2), ("b", 1)]
-    assert [row[6] for row in rows] == pytest.approx([0.375, 0.375, 0.05])
-    assert [row[7] for row in rows] == pytest.approx([0.9, 0.9, 0.95])  # 0 is the second one's 10 % quantile
+    assert [row[2] for row in rows] == pytest.approx([0.375, 0.375, 0])
+    assert [row[3] for row in rows] == pytest.approx([0.9, 0.9, 0.95])  # 0 is the second one's 10 % quantile
 
 
-def test_no_risk_is_told_of_hours_that_are_over_nor_of_other_variables(con) -> None:
+def test_no_risk_is_told_of_hours_that_are_over(con) -> None:
     forecast(con, "silent", RISING, T0 - 3 * HOUR, lead=3)
     forecast(con, "silent", RISING, T0 - 3 * HOUR, lead=4)
     forecast(con, "heard", RISING, lead=1)
-    assert [row[:2] for row in risk(con, 0)] == [("heard", 1), ("silent", 4)]
-    assert con.execute("from threshold_risk('rain_mm', 0)").fetchall() == []
+    assert risk(con, 0, "station_id, lead_hours") == [("heard", 1), ("silent", 4)]
+
+
+@pytest.mark.parametrize("variable", ["rain_mm", "Warmth_c", "warmth", ""])
+def test_the_risk_of_a_variable_that_is_not_forecast_is_an_error_that_names_those_that_are(con, variable: str) -> None:
+    assert con.execute(f"from threshold_risk('{variable}', 0)").fetchall() == []  # nothing is forecast at all yet
+    forecast(con, "a", RISING)
+    forecast(con, "a", RISING, variable="moisture_pct")
+    with pytest.raises(
+        duckdb.Error, match=f"nothing is forecast of {variable}; there are forecasts of moisture_pct, warmth_c"
+    ):
+        con.execute(f"from threshold_risk('{variable}', 0)").fetchall()
 
 
 def test_forecasts_issued_are_those_that_stood_at_a_moment(con) -> None:

@@ -57,12 +57,14 @@ def _finite(value: object) -> object:
 
 
 def _flatten(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """The frame with text for types that CSV lacks: nested types as JSON, bytes as hexadecimal, infinite times as `infinity`."""
+    """The frame with text for types that CSV lacks, as in JSON: times in ISO 8601, nested types as JSON, bytes as hexadecimal."""
     import polars as pl
 
-    from daycast.report.plain_values import has_no_end, plain_values
+    from daycast.report.plain_values import iso_times, plain_values
 
     def as_text(series: pl.Series) -> pl.Series:
+        if isinstance(series.dtype, pl.Date | pl.Datetime):
+            return iso_times(series)
         values = plain_values(series)
         texts = [one if one is None or isinstance(one, str) else to_json(one) for one in values]
         return pl.Series(series.name, texts, pl.String)
@@ -70,5 +72,6 @@ def _flatten(frame: "pl.DataFrame") -> "pl.DataFrame":
     return frame.with_columns(
         as_text(column)
         for column in frame
-        if column.dtype.is_nested() or isinstance(column.dtype, pl.Binary | pl.Duration) or has_no_end(column)
+        if column.dtype.is_nested()
+        or isinstance(column.dtype, pl.Binary | pl.Duration | pl.Date | pl.Datetime | pl.Time)
     )

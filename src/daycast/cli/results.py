@@ -1,6 +1,8 @@
 """Commands that show results: `sql` (the tables), `report` (the page) and `models`."""
 
 import argparse
+import sys
+from pathlib import Path
 
 from daycast.cli.arguments import Arguments
 from daycast.cli.output import print_frame, terminal_width, to_json
@@ -14,9 +16,16 @@ def add_results(arguments: Arguments) -> None:
         _sql,
         "query the published tables, read-only",
         "\"from next_hours where station_id = 'S0001'\"",
-        more="Reads the published file, never the warehouse, so that no query delays a forecast.",
+        more="Reads the published file, never the warehouse, so that no query delays a forecast. Of several statements each "
+        "result is shown.",
     )
-    sql.add_argument("query", metavar="QUERY", help="in DuckDB's SQL; `show tables` lists the tables")
+    sql.add_argument(
+        "query",
+        nargs="?",
+        metavar="QUERY",
+        help="in DuckDB's SQL; `show tables` lists the tables; - or none: read from standard input",
+    )
+    sql.add_argument("-f", "--file", metavar="FILE", help="read the statements from FILE")
     sql.add_argument(
         "--format",
         choices=["table", "csv", "json"],
@@ -49,9 +58,32 @@ def add_results(arguments: Arguments) -> None:
 
 def _sql(args: argparse.Namespace) -> None:
     from daycast.settings import load_settings
-    from daycast.warehouse.publish.query import query_published
+    from daycast.warehouse.publish.query import query_each
 
-    print_frame(query_published(load_settings(args.config).published, args.query), args.format)
+    for number, frame in enumerate(
+        query_each(load_settings(args.config).published, _read_query(args.query, args.file))
+    ):
+        if number and args.format != "json":
+            print()
+        print_frame(frame, args.format)
+
+
+def _read_query(query: str | None, file: str | None) -> str:
+    """The text of the statements, from the argument, a file or standard input."""
+    if query is not None and file is not None:
+        raise ConfigError("`daycast sql` takes either QUERY or --file, not both")
+    if query not in (None, "-"):
+        return str(query)
+    if file is None and query is None and sys.stdin.isatty():
+        raise ConfigError('`daycast sql` needs a query: daycast sql "show tables", --file FILE, or standard input')
+    try:
+        return Path(file).read_text("utf-8-sig") if file not in (None, "-") else sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file or 'standard input'} is not text in UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def _report(args: argparse.Namespace) -> None:

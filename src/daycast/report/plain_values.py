@@ -7,18 +7,25 @@ from typing import Any
 
 import polars as pl
 
-_AFTER, _BEFORE = "infinity", "-infinity"  # DuckDB's names for infinite times
+_INFINITE = {
+    2**63 - 1: "infinity",
+    1 - 2**63: "-infinity",
+    2**31 - 1: "infinity",
+    1 - 2**31: "-infinity",
+}  # DuckDB's infinite times (64 bits) and dates (32 bits), and its names for them
+_CYCLE_DAYS, _CYCLE_YEARS = 146_097, 400  # after which the Gregorian calendar repeats
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def plain_values(series: pl.Series) -> list[Any]:
     """The values as None, bool, int, float, str, and lists and dicts of these; times as ISO 8601, bytes as hexadecimal digits.
 
-    Times after the year 9999, before the year 1 or infinite become texts too: Python's own types cannot hold them, and polars
-    panics when it converts them.
+    Times after the year 9999 or before the year 1 have a sign before the year, and DuckDB's infinity is `infinity`: Python's own
+    types cannot hold them, and polars panics when it converts them.
     """
     match series.dtype:
         case pl.Date() | pl.Datetime():
-            values: list[Any] = _times(series)
+            values: list[Any] = iso_times(series).to_list()
         case pl.Time():
             values = series.dt.to_string("%H:%M:%S%.f").to_list()
         case pl.Duration():
@@ -32,11 +39,6 @@ def plain_values(series: pl.Series) -> list[Any]:
         case dtype:
             values = _nested(series) if dtype.is_nested() else series.to_list()
     return values
-
-
-def has_no_end(series: pl.Series) -> bool:
-    """Whether one of its times is infinite, or so far away that polars has no calendar for it."""
-    return isinstance(series.dtype, pl.Date | pl.Datetime) and series.dt.year().null_count() > series.null_count()
 
 
 def plain(value: object) -> Any:
@@ -53,16 +55,34 @@ def plain(value: object) -> Any:
     return str(value)
 
 
-def _times(series: pl.Series) -> list[str | None]:
-    form = "%Y-%m-%d" if isinstance(series.dtype, pl.Date) else "%Y-%m-%dT%H:%M:%S%.f"
+def iso_times(series: pl.Series) -> pl.Series:
+    """Dates or times as ISO 8601 texts."""
+    rest = "-%m-%d" if isinstance(series.dtype, pl.Date) else "-%m-%dT%H:%M:%S%.f"
     if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone:
-        form += "%:z"
+        rest += "%:z"
     known = series.dt.year().is_not_null()
-    texts = series.zip_with(known, pl.Series([None], dtype=series.dtype)).dt.to_string(form)
-    return [
-        text or (None if instant is None else _AFTER if instant > 0 else _BEFORE)
-        for text, instant in zip(texts, series.to_physical(), strict=True)
-    ]
+    texts = series.zip_with(known, pl.Series([None], dtype=series.dtype)).dt.to_string(f"%Y{rest}")
+    far = series.filter(~known & series.is_not_null())
+    if far.is_empty():
+        return texts
+    told = iter([_far_time(instant, series.dtype, rest) for instant in far.to_physical()])
+    gone = series.is_null()
+    return pl.Series(
+        series.name,
+        [text if text is not None or is_null else next(told) for text, is_null in zip(texts, gone, strict=True)],
+        pl.String,
+    )
+
+
+def _far_time(instant: int, dtype: pl.DataType, rest: str) -> str:
+    """A time beyond polars' calendar: the same moment of the calendar's present cycle, with its own year."""
+    if instant in _INFINITE:
+        return _INFINITE[instant]
+    per_day = _PER_DAY[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    cycles, near = divmod(instant, _CYCLE_DAYS * per_day)
+    alike = pl.Series([near]).cast(pl.Int64).cast(dtype)
+    year = alike.dt.year().item() + cycles * _CYCLE_YEARS
+    return f"{year:+05}" + str(alike.dt.to_string(rest).item())
 
 
 def _nested(series: pl.Series) -> list[Any]:

@@ -6,7 +6,7 @@ columns for the configured variables, `renew_views` recreates views and macros. 
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from graphlib import TopologicalSorter
@@ -21,6 +21,9 @@ from daycast.warehouse.statements import literal, quoted, sql_folder, statement
 
 _TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|,?\s*\bcheck\s*\(|[()]""", re.IGNORECASE)
 _DEPTH = {"(": 1, ")": -1}
+_ATTACHED = (
+    """'from ' || case attached_as when '' then '' else '"' || replace(attached_as, '"', '""') || '".main.' end"""
+)
 _COMMENT, _WORD = re.compile(r"--[^\n]*|'[^']*'"), re.compile(r"\w+")
 
 
@@ -157,22 +160,36 @@ def _checksum_of_views(columns: tuple[str, ...]) -> str:
 def _definitions(folder: Path, columns: tuple[str, ...], as_tables: frozenset[str]) -> list[str]:
     """The statements that create the views, except those in `as_tables`, and then the macros.
 
-    columns: of observation_versions. In a view, {marks} stands for the (flag, check) columns of every variable, in the form
-    that unpivot takes, and {medians} for one column of median forecasts per variable.
+    columns: of observation_versions. In a view, {marks} stands for the columns variable, value, flag and check, which make a row
+    of each variable of an observation, and {medians} for one column of median forecasts per variable. In a macro, {attached}
+    stands for the beginning of a query, up to the name of a table, on the database attached as attached_as: macros, unlike
+    views, look for tables where their caller stands.
     """
     variables = [name for name in columns if check_column(name) in columns]
-    flag_pairs = ", ".join(
-        f"({quoted(flag_column(name))}, {quoted(check_column(name))}) as {quoted(name)}" for name in variables
-    )
     medians = ",\n        ".join(
         f"any_value(value) filter (variable = {literal(name)}) as {quoted(name)}" for name in variables
     )
     views = {
-        path.stem: path.read_text().replace("{marks}", flag_pairs).replace("{medians}", medians)
+        path.stem: path.read_text().replace("{marks}", _marks(variables)).replace("{medians}", medians)
         for path in sorted((folder / "views").glob("*.sql"))
         if path.stem not in as_tables
     }
-    return order_views(views) + [path.read_text() for path in sorted((folder / "macros").glob("*.sql"))]
+    macros = [path.read_text().replace("{attached}", _ATTACHED) for path in sorted((folder / "macros").glob("*.sql"))]
+    return order_views(views) + macros
+
+
+def _marks(variables: Sequence[str]) -> str:
+    """The columns variable, value, flag and check of an observation, a row for each variable.
+
+    They are what `unpivot` makes of such columns; DuckDB 1.5.0 to 1.5.3 cannot read an unpivot of several columns in a view.
+    """
+    lists = {
+        "variable": [literal(name) for name in variables],
+        "value": [quoted(name) for name in variables],
+        "flag": [quoted(flag_column(name)) for name in variables],
+        '"check"': [quoted(check_column(name)) for name in variables],
+    }
+    return ",\n        ".join(f"unnest([{', '.join(items)}]) as {name}" for name, items in lists.items())
 
 
 def order_views(views: dict[str, str]) -> list[str]:

@@ -7,7 +7,6 @@ All times are UTC; ranges of hours include both ends.
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
 
 import duckdb
 import polars as pl
@@ -17,7 +16,7 @@ from daycast.times import HOUR
 from daycast.variables import flag_column
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.statements import quoted, statement
-from daycast.warehouse.warehouse import frames, insert, read_frame, transaction
+from daycast.warehouse.warehouse import fetch_frame, frames, insert, read_frame, transaction
 
 _HOUR_KEY = ["station_id", "observed_at"]
 _MONTH_KEY = ["station_id", "month"]
@@ -192,7 +191,7 @@ def _month_sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables:
         {"earliest": earliest, "latest": latest},
     )
     with frames(con, months=months_with_data):
-        return cast(pl.DataFrame, pl.from_arrow(con.execute(query, bounds).to_arrow_table()))
+        return fetch_frame(con, query, bounds)
 
 
 def _by_variable(sums: pl.DataFrame, months: pl.DataFrame, variables: Sequence[str]) -> pl.DataFrame:

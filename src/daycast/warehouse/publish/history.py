@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import duckdb
 import polars as pl
@@ -20,6 +19,7 @@ import polars as pl
 from daycast.files import atomic_write, remove_drafts
 from daycast.warehouse.append_only import APPEND_ONLY
 from daycast.warehouse.statements import literal, quoted
+from daycast.warehouse.warehouse import fetch_frame
 
 Range = tuple[datetime, datetime]  # the end is exclusive
 
@@ -80,7 +80,7 @@ def _count(con: duckdb.DuckDBPyConnection, table: str) -> pl.DataFrame:
     query = (
         f"select date_trunc('{unit}', {column}::timestamptz) as since, count(*) as rows from {quoted(table)} group by 1"
     )
-    return cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
+    return fetch_frame(con, query)
 
 
 def _write_partition(

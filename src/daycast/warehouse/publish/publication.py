@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 from uuid import uuid4
 
 import duckdb
@@ -32,7 +31,7 @@ from daycast.warehouse.publish.history import (
     write_history,
 )
 from daycast.warehouse.statements import literal, quoted, statement, write_comments
-from daycast.warehouse.warehouse import frames, is_damaged, read_frame, transaction
+from daycast.warehouse.warehouse import fetch_frame, frames, is_damaged, read_frame, transaction
 
 PUBLIC_TABLES = (
     "stations",
@@ -260,7 +259,7 @@ def _read_previous(con: duckdb.DuckDBPyConnection, layout: str) -> PreviousPubli
     try:
         row = con.execute("select publication_id, follows, layout from previous.publication").fetchall()[0]
         query = "select table_name, file, since, until, rows from previous.history_files order by since"
-        partitions = cast(pl.DataFrame, pl.from_arrow(con.execute(query).to_arrow_table()))
+        partitions = fetch_frame(con, query)
     except duckdb.Error:  # made by an older version, without these tables
         return PreviousPublication()
     if row[2] != layout or not set(row[:2]) & set(newest):

@@ -1,6 +1,7 @@
 """Queries on the published file: read-only, and with no access to other files except its history."""
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,16 +13,25 @@ from daycast.warehouse.statements import quoted
 from daycast.warehouse.warehouse import SETTINGS, explain_failures, is_damaged
 
 _ALLOWED = {"SELECT", "EXPLAIN", "SET", "CALL", "CREATE"}  # CREATE: pivot creates a type; the file itself is read-only
-_NOT_IN_POLARS = re.compile(r"\b(INTERVAL|UNION|BIT|BIGNUM|GEOMETRY|TIME WITH TIME ZONE)\b")  # types that polars lacks
+_NOT_IN_POLARS = re.compile(
+    r'(?<!")\b(INTERVAL|UNION|BIT|BIGNUM|GEOMETRY|TIME WITH TIME ZONE)\b(?!")'
+)  # types it lacks
 _REBUILD = "remove that file, and `daycast publish` makes it anew from the warehouse"
 _HISTORY_DAMAGED = re.compile(r"No magic bytes found at end of file '[^']*\.parquet'")
 _WRITES = re.compile(r"\b(copy|export|attach)\b", re.IGNORECASE)
 
 
 def query_published(path: Path, query: str) -> pl.DataFrame:
-    """The result of a query on the published file, which is opened read-only and without access to other files.
+    """The result of a query on the published file; of several statements that of the last one. See `query_each`."""
+    *_, last = query_each(path, query)
+    return last
 
-    Types that polars lacks are returned as text. Raises WarehouseError if the file is missing or damaged, or the query fails.
+
+def query_each(path: Path, text: str) -> Iterator[pl.DataFrame]:
+    """The result of each statement on the published file, which is opened read-only and without access to other files.
+
+    Statements without a result, such as `set`, give none; if no statement has one, there is one empty frame. Types that polars
+    lacks are returned as text. Raises WarehouseError if the file is missing or damaged, or a statement fails.
     """
     if not path.is_file():
         raise WarehouseError(f"there is no published file {path} yet: run `daycast run` or `daycast publish` first")
@@ -31,34 +41,56 @@ def query_published(path: Path, query: str) -> pl.DataFrame:
         con.execute("set allowed_directories = $folders", {"folders": [f"{folder_of(path).resolve()}/"]})
         con.execute("set enable_external_access = false")
         try:
-            _check_reads(con, query)
-            result = con.sql(query)
-            return pl.DataFrame() if result is None else _cast_unsupported_to_text(result).pl()
+            statements = con.extract_statements(text)
+            _check_reads(statements, text)
         except duckdb.Error as error:
-            if is_damaged(error):
-                raise
-            rebuild = f"; {_REBUILD}" if _HISTORY_DAMAGED.search(str(error)) else ""
-            raise WarehouseError(f"the query failed: {_one_line(str(error))}{rebuild}") from None
+            raise _failure(error) from None
+        shown = 0
+        for number, one in enumerate(statements, start=1):
+            try:
+                result = con.sql(one)
+                frame = None if result is None else _cast_unsupported_to_text(result).pl()
+            except duckdb.Error as error:
+                if is_damaged(error):
+                    raise
+                raise _failure(error, f" in statement {number} of {len(statements)}" if number > 1 else "") from None
+            if frame is not None:
+                shown += 1
+                yield frame
+        if not shown:
+            yield pl.DataFrame()
 
 
-def _check_reads(con: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Raise WarehouseError if the query has a statement that writes: it could change the files of the history."""
-    for one in con.extract_statements(query):
+def _failure(error: duckdb.Error, where: str = "") -> WarehouseError:
+    rebuild = f"; {_REBUILD}" if _HISTORY_DAMAGED.search(str(error)) else ""
+    return WarehouseError(f"the query failed{where}: {_one_line(str(error))}{rebuild}")
+
+
+def _check_reads(statements: Sequence[duckdb.Statement], text: str) -> None:
+    """Raise WarehouseError if there is nothing to do, or a statement writes: it could change the files of the history."""
+    if not statements:
+        raise WarehouseError("the query failed: it is empty; `show tables` lists the tables")
+    for one in statements:
         kind = one.type.name
-        if kind not in _ALLOWED or (kind == "EXPLAIN" and _WRITES.search(query)):
+        if kind not in _ALLOWED or (kind == "EXPLAIN" and _WRITES.search(text)):
             raise WarehouseError(f"the query failed: it has a statement {kind.lower()}, and only reading is allowed")
 
 
 def _cast_unsupported_to_text(result: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The result with columns of types that polars lacks cast to text."""
-    unsupported = [bool(_NOT_IN_POLARS.search(str(kind))) for kind in result.types]
-    if not any(unsupported):
+    """The result with text in place of types that polars lacks; lists and structs of them become lists and structs of text."""
+    kinds = [str(kind) for kind in result.types]
+    if not any(_NOT_IN_POLARS.search(kind) for kind in kinds):
         return result
     columns = (
-        f"#{i}{'::varchar' if is_unsupported else ''} as {quoted(name)}"
-        for i, (name, is_unsupported) in enumerate(zip(result.columns, unsupported, strict=True), start=1)
+        f"#{i}{f'::{_text_type(kind)}' if _NOT_IN_POLARS.search(kind) else ''} as {quoted(name)}"
+        for i, (name, kind) in enumerate(zip(result.columns, kinds, strict=True), start=1)
     )
     return result.project(", ".join(columns))
+
+
+def _text_type(kind: str) -> str:
+    """The type with text in place of types that polars lacks; text as a whole if it has a union, which is not one type."""
+    return "varchar" if "UNION" in _NOT_IN_POLARS.findall(kind) else _NOT_IN_POLARS.sub("varchar", kind)
 
 
 def _one_line(message: str) -> str:
