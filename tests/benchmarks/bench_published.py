@@ -142,7 +142,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         span = {"since": T0 + first * HOUR, "until": T0 + (last - 24) * HOUR}
         con.execute(OBSERVED.format(values=values), {"stations": FEWER, **span})
         scored = [
-            scores_of(con.execute(f"select * from forecasts where issued_at = '{T0 + hour * HOUR}'").pl())
+            scores_of(con.sql(f"select * from forecasts where issued_at = '{T0 + hour * HOUR}'").pl())
             for hour in range(first, last - 24, 24)
         ]
         days = pl.concat(scored).select("station_id", "valid_on").unique()

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "daycast"
 LAYERS = [  # lowest first; a module may import from its own folder and from the layers below
     {"redact", "loopback", "interrupt"},
     {"errors"},
-    {"times", "variables", "stations", "files", "duckdb_extensions"},
+    {"times", "variables", "stations", "files", "duckdb_extensions", "duckdb_results"},
     {"quality", "features", "model", "evaluation"},
     {"sources", "warehouse", "report"},
     {"settings"},
@@ -32,6 +32,7 @@ OWNERS = {
         "steps",
         "sources",
         "duckdb_extensions",
+        "duckdb_results",
     },  # steps hand connections on, for annotations; the source sql asks with it
     "httpx": {"sources"},
     "fastexcel": {"sources"},

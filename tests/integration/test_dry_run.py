@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def tables_of(settings: Settings, now: datetime) -> dict[str, list[tuple]]:
     with settings.warehouse.write(now) as con:
         names = con.execute("select table_name from duckdb_tables() order by all").fetchall()
-        return {name: con.execute(f"from {name} order by all").pl().rows() for (name,) in names}
+        return {name: con.sql(f"from {name} order by all").pl().rows() for (name,) in names}
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from daycast.warehouse.publish.publication import PUBLIC_TABLES
+from daycast.warehouse.publish.query import query_published
 from daycast.warehouse.statements import sql_folder
-from integration import duckdb_client
+from integration import duckdb_client, young_network
 from integration.made_once import made_once
 from integration.test_guide_sql import shown_queries
 from integration.young_network import TARGETS, publish_young_network
@@ -108,6 +110,59 @@ def test_every_answer_is_the_same_in_every_version_opened_and_attached(
                 wrong.append(f"{way}: {name}: {str(rows)[:200]}")
         print(f"DuckDB {answered['version']} {way}: {len(answers)} questions")
     assert wrong == []
+
+
+OTHER = "1.5.6" if duckdb.__version__.startswith("2.") else "2.0.1"
+STEP = """
+import sys, warnings
+from pathlib import Path
+import duckdb
+from integration import young_network
+warnings.simplefilter("error", UserWarning)  # DuckDB 2 tells so what is slow
+assert duckdb.__version__ == sys.argv[1], duckdb.__version__
+print(getattr(young_network, sys.argv[2])(Path(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("client", [OTHER], indirect=True)
+@pytest.mark.parametrize("first", ["here", "there"])
+def test_a_warehouse_file_goes_from_one_duckdb_to_the_other(
+    client: tuple[list[str], dict[str, str]], first: str, tmp_path: Path
+) -> None:
+    def there(step: str) -> None:
+        paths = (packages_of(client), str(Path(__file__).parents[1]))
+        command = [sys.executable, "-c", STEP, OTHER, step, str(tmp_path)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    def here(step: str) -> None:
+        getattr(young_network, step)(tmp_path)
+
+    make, go_on = (here, there) if first == "here" else (there, here)
+    make("publish_young_network")
+    go_on("publish_next_hour")
+    make("publish_next_hour")  # the same once more, by the first
+    issued = query_published(tmp_path / "data" / "published.duckdb", ISSUED).rows()
+    assert issued == [(72, 3), (72, 4), (72, 4), (72, 4), (72, 4), (72, 4)]
+
+
+ISSUED = """
+select count(*) // count(distinct station_id), count(distinct station_id)
+from forecasts group by issued_at order by all
+"""
+
+
+def packages_of(client: tuple[list[str], dict[str, str]]) -> str:
+    """The folder of packages of a client, for this Python."""
+    (python,), environment = client
+    if environment["PYTHONPATH"]:
+        return environment["PYTHONPATH"]
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    folder = Path(python).parents[1] / "lib" / name / "site-packages"
+    if not folder.is_dir():
+        pytest.skip(f"{python} is not {name}, with which daycast runs here")
+    return str(folder)
 
 
 def same(rows: object, wanted: object) -> bool:

@@ -24,7 +24,7 @@ def observed(folder: Path, most: int, map_blocks: object) -> pl.DataFrame:
     for now in (NOW, NOW + HOUR):
         ingest_source(settings, settings.sources[0], now, map_blocks=map_blocks)
     with settings.warehouse.write(NOW) as con:
-        table = con.execute("from observation_versions order by station_id, observed_at, known_from").to_arrow_table()
+        table = con.sql("from observation_versions order by station_id, observed_at, known_from").to_arrow_table()
     return pl.DataFrame(pl.from_arrow(table))
 
 

@@ -29,7 +29,7 @@ SUSPECT = "air_temperature_c_flag = case when air_temperature_c is null then 9 e
 
 def rows_of(settings: Settings, now: datetime, query: str) -> pl.DataFrame:
     with settings.warehouse.write(now) as con:
-        return con.execute(query).pl()
+        return con.sql(query).pl()
 
 
 def change(settings: Settings, now: datetime, values: str, where: str) -> None:

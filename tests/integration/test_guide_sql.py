@@ -43,7 +43,7 @@ def test_a_query_that_is_shown_runs(page: str, query: str, con: duckdb.DuckDBPyC
         finally:
             con.execute("rollback")
     else:
-        con.execute(query).to_arrow_table()
+        con.sql(query).to_arrow_table()
 
 
 def test_there_are_queries_to_look_at() -> None:

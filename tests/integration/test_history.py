@@ -66,7 +66,7 @@ def assert_published(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """The published file says what the warehouse holds."""
     for table in [*APPEND_ONLY, "latest_forecasts"]:
         query = f"select * from {table} order by all"
-        assert query_published(path, query).equals(con.execute(query).pl()), table
+        assert query_published(path, query).equals(con.sql(query).pl()), table
 
 
 def test_another_hour_adds_its_file_and_leaves_the_others_alone(con, path) -> None:

@@ -52,7 +52,7 @@ TYPES = [  # the first pattern a parameter's name matches says its type
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     with Warehouse(tmp_path_factory.mktemp("queries") / "w.duckdb", BUILT_IN.values()).write(NOW) as con:
         for name, like in FRAMES.items():
-            con.register(name, con.execute(f"{like} limit 0").pl())
+            con.register(name, con.sql(f"{like} limit 0").pl())
         yield con
 
 

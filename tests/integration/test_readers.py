@@ -149,10 +149,10 @@ def test_a_publication_killed_anywhere_leaves_the_old_file_or_the_new_and_the_ne
     old, new = [(T0.timestamp(), ROWS, 1, 1)], [(T0.timestamp(), ROWS, 3, 3), ((T0 + HOUR).timestamp(), ROWS, 2, 2)]
     assert said.rows() == (new if place == "_settle" else old)
     with Warehouse(tmp_path / "warehouse.duckdb", BUILT_IN.values()).write(T0) as con:
-        held = con.execute("select * from forecasts order by all").pl()
+        held = con.sql("select * from forecasts order by all").pl()
         assert held.height == (ROWS if place == "touch" else 2 * ROWS)  # a write that was killed is not there at all
         publish(con, path, 0)
         assert query_published(path, "select * from forecasts order by all").equals(held)
-        newest = con.execute("select * from latest_forecasts order by all").pl()
+        newest = con.sql("select * from latest_forecasts order by all").pl()
         assert query_published(path, "select * from latest_forecasts order by all").equals(newest)
     assert not list(tmp_path.glob("*.tmp*"))

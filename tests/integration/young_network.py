@@ -17,11 +17,16 @@ TARGETS = ["air_temperature_c", "precipitation_mm", "wind_speed_m_s"]
 LATER = TRAINED_AT + 3 * DAY
 
 
-def publish_young_network(folder: Path, *, parquet_above: int = 5_000_000) -> Path:
-    """Make the network in `folder` and publish it; the newest issue leaves one station out. Returns the published file."""
+def young_settings(folder: Path, parquet_above: int = 5_000_000) -> Settings:
+    """Four simulated stations with a month of history."""
     source = {"kind": "simulated", "stations": 4, "history": "30d"}
     tables = {"sources": [source], "model": MODEL | {"targets": TARGETS}, "publish": {"parquet_above": parquet_above}}
-    settings = Settings.model_validate(tables, context={"folder": folder})
+    return Settings.model_validate(tables, context={"folder": folder})
+
+
+def publish_young_network(folder: Path, *, parquet_above: int = 5_000_000) -> Path:
+    """Make the network in `folder` and publish it; the newest issue leaves one station out. Returns the published file."""
+    settings = young_settings(folder, parquet_above)
     ingest_source(settings, settings.sources[0], LATER)
     checkpoint = fit_snapshot(
         write_snapshot(settings, TRAINED_AT), settings.checkpoints, settings.glossary, settings.model, lambda _: None
@@ -33,3 +38,12 @@ def publish_young_network(folder: Path, *, parquet_above: int = 5_000_000) -> Pa
         issue_forecasts(settings, TRAINED_AT + hours * HOUR, stations=stations)
     verify_forecasts(settings, LATER)
     return publish_tables(settings, LATER)
+
+
+def publish_next_hour(folder: Path) -> Path:
+    """Ingest, forecast, verify and publish an hour later. Returns the published file."""
+    settings, now = young_settings(folder), LATER + HOUR
+    ingest_source(settings, settings.sources[0], now)
+    issue_forecasts(settings, now)
+    verify_forecasts(settings, now)
+    return publish_tables(settings, now)

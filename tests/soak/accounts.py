@@ -169,7 +169,7 @@ def _other_observations(run: FaultRun, aside: Path) -> Iterator[str]:
     clean = load_settings(str(aside / "daycast.toml"))
     names = list(clean.glossary)
     with _connect(run) as con:
-        readings = con.execute(
+        readings = con.sql(
             f"select station_id, observed_at, received_at, {', '.join(names)} from readings "
             "order by station_id, observed_at, received_at, row_number"
         ).pl()
@@ -189,7 +189,7 @@ def _in_utc(readings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _versions(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    return con.execute("from observation_versions order by station_id, observed_at, known_from").pl()
+    return con.sql("from observation_versions order by station_id, observed_at, known_from").pl()
 
 
 def _first(rows: pl.DataFrame) -> Iterable[object]:

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from daycast.duckdb_extensions import load_extension
+from daycast.duckdb_results import query_arrow
 from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch, find_stop, fingerprint
 from daycast.sources.context import SettingsInContext
@@ -316,7 +317,7 @@ class SqlSource(SettingsInContext, TypedTable):
         ):
             first_row = 1
             try:
-                result = con.execute(self.query, parameters).to_arrow_reader(CHUNK_ROWS)
+                result = query_arrow(con, self.query, parameters).to_arrow_reader(CHUNK_ROWS)
                 validate_columns(needed, result.schema.names, f"source {self.name!r}: the query's answer")
                 for chunk in result:
                     yield first_row, _as_frame(chunk.select(needed))
@@ -353,7 +354,7 @@ def find_reason(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[
     """
     con.execute("set threads = 1")
     try:
-        for _ in con.execute(query, parameters).to_arrow_reader(CHUNK_ROWS):
+        for _ in query_arrow(con, query, parameters).to_arrow_reader(CHUNK_ROWS):
             pass
     except _FAILURES as error:
         return str(error)

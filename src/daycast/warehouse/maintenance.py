@@ -7,6 +7,7 @@ from math import inf
 import duckdb
 import polars as pl
 
+from daycast.duckdb_results import query_arrow
 from daycast.errors import WarehouseError
 from daycast.times import DAY, EPOCH
 from daycast.variables import Variable, check_column
@@ -102,7 +103,7 @@ def _copy(source: duckdb.DuckDBPyConnection, target: duckdb.DuckDBPyConnection, 
             raise WarehouseError(
                 f"table {table} already has {held[0]:,} rows, other than the {sent[0]:,} to copy: copy into an empty one"
             )
-        target.register("arriving", source.execute(f"from {quoted(table)}").to_arrow_reader(_BATCH_ROWS))
+        target.register("arriving", query_arrow(source, f"from {quoted(table)}").to_arrow_reader(_BATCH_ROWS))
         try:
             target.execute(f"insert into {quoted(table)} by name from arriving")
         finally:

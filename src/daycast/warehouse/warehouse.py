@@ -18,6 +18,7 @@ from typing import Any, cast
 import duckdb
 import polars as pl
 
+from daycast.duckdb_results import query_arrow
 from daycast.errors import WarehouseError, raise_interrupt
 from daycast.files import atomic_write, check_room, errno_of, explain, explained
 from daycast.variables import Variable
@@ -29,7 +30,6 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is fetched behind the user's back
     "storage_compatibility_version": "v1.1.0",  # of files that are created: every DuckDB from 1.1 on reads them
 }
-_BY_RELATION = not duckdb.__version__.startswith("1.")
 _slot: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("slot", default=nullcontext)
 
 # DuckDB's error messages, matched by whole phrases
@@ -223,14 +223,8 @@ def read_frame(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> 
 def fetch_frame(
     con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any] | None = None
 ) -> pl.DataFrame:
-    """The result of a query, through Arrow, in the way that is quick in the installed DuckDB.
-
-    With parameters, `con.sql` takes thirty times as long in DuckDB 1.5, row by row in Python; `con.execute` copies every row once
-    more in DuckDB 2, and warns of it.
-    """
-    values = dict(parameters or {}) or None
-    result = con.sql(query, params=values) if _BY_RELATION else con.execute(query, values)
-    return cast(pl.DataFrame, pl.from_arrow(result.to_arrow_table()))
+    """The result of a query, through Arrow."""
+    return cast(pl.DataFrame, pl.from_arrow(query_arrow(con, query, parameters).to_arrow_table()))
 
 
 @contextmanager

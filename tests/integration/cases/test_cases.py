@@ -98,7 +98,7 @@ def read_observed(settings: Settings) -> pl.DataFrame:
     names = list(settings.glossary)
     with duckdb.connect(settings.warehouse_file, read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
-        wide = con.execute("from observations").pl()
+        wide = con.sql("from observations").pl()
     parts = [
         wide.select(
             "station_id",

@@ -52,7 +52,7 @@ def an_hour_later(settings: Settings) -> dict[str, pl.DataFrame]:
         issue_forecasts(settings, now, map_blocks=map_blocks)
     with settings.warehouse.write(now) as con:
         tables = {
-            name: con.execute(f"from {name} order by all").to_arrow_table()
+            name: con.sql(f"from {name} order by all").to_arrow_table()
             for name in ("forecasts", "observation_versions")
         }
     return {name: pl.DataFrame(pl.from_arrow(table)) for name, table in tables.items()}

@@ -42,7 +42,7 @@ def tables(settings: Settings) -> dict[str, pl.DataFrame]:
     with settings.warehouse.write(NOW) as con:
         found = {}
         for name in read_frame(con, "select_tables")["table_name"]:
-            frame = pl.from_arrow(con.execute(f"from {name} order by all").to_arrow_table())
+            frame = pl.from_arrow(con.sql(f"from {name} order by all").to_arrow_table())
             found[name] = in_order(frame.select(sorted(frame.columns)))
         return found
 
@@ -88,11 +88,9 @@ def test_the_chain_gives_the_same_tables_on_both(
         with duckdb.connect(settings.published, read_only=True) as con:
             con.execute("set TimeZone = 'UTC'")
             names = [*PUBLIC_TABLES, "latest_forecasts", "forecast_errors", "station_coverage", "champion"]
-            shown.append(
-                {name: in_order(pl.from_arrow(con.execute(f"from {name}").to_arrow_table())) for name in names}
-            )
+            shown.append({name: in_order(pl.from_arrow(con.sql(f"from {name}").to_arrow_table())) for name in names})
             comments = "select table_name, column_name, comment from duckdb_columns() where not internal order by all"
-            shown[-1]["comments"] = pl.from_arrow(con.execute(comments).to_arrow_table())
+            shown[-1]["comments"] = pl.from_arrow(con.sql(comments).to_arrow_table())
     assert_same_tables(*shown, exact=False)
 
 

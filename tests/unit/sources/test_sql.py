@@ -5,7 +5,6 @@ import sys
 import tomllib
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -24,8 +23,18 @@ FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 MIDNIGHT = datetime(2024, 1, 1, tzinfo=UTC)
 SECRET = "s3cr3t"  # noqa: S105 of no server
 HOURS = "select timestamptz '2024-01-01' + i * interval 1 hour as seen, i as t from range({}) as hours(i) order by i"
+
+
+def has_sqlite() -> bool:
+    try:
+        duckdb_extensions.load_extension(duckdb.connect(":memory:"), "sqlite_scanner")
+    except duckdb.Error:
+        return False
+    return True
+
+
 WITH_SQLITE = pytest.mark.skipif(
-    find_spec("duckdb_extension_sqlite_scanner") is None, reason="pip install 'daycast[databases]'"
+    not has_sqlite(), reason="pip install 'daycast[databases]': there is no sqlite_scanner for this DuckDB here"
 )
 MINIMAL = {
     "name": "plant",
