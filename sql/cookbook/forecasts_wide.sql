@@ -1,4 +1,4 @@
--- How do I export the newest forecasts, a row for each station and hour and a column for each variable?
+-- How do I get the newest forecasts as a row for each station and hour and a column for each variable?
 pivot (
     select
         station_id,

@@ -194,4 +194,4 @@ def test_variables_of_the_network_itself_are_columns_of_the_next_hours(tmp_path:
 def test_values_that_polars_has_no_type_for_come_as_text(con, tmp_path: Path) -> None:
     publish(con, tmp_path / "published.duckdb")
     query = 'select interval 90 minute as span, [interval 1 day] as "two words", 1 as n, 2 as n'
-    assert query_published(tmp_path / "published.duckdb", query).rows() == [("01:30:00", "[1 day]", 1, 2)]
+    assert query_published(tmp_path / "published.duckdb", query).rows() == [("01:30:00", ["1 day"], 1, 2)]

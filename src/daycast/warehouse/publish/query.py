@@ -12,7 +12,9 @@ from daycast.warehouse.publish.history import FOLDER_VARIABLE, folder_of
 from daycast.warehouse.statements import quoted
 from daycast.warehouse.warehouse import SETTINGS, explain_failures, is_damaged
 
-_ALLOWED = {"SELECT", "EXPLAIN", "SET", "CALL", "CREATE"}  # CREATE: pivot creates a type; the file itself is read-only
+# CREATE, in DuckDB 2 MULTI: pivot creates a type and selects; the file itself is read-only
+_SILENT = {"SET", "CREATE"}
+_ALLOWED = {"SELECT", "EXPLAIN", "SET", "CALL", "CREATE", "MULTI"}
 _NOT_IN_POLARS = re.compile(
     r'(?<!")\b(INTERVAL|UNION|BIT|BIGNUM|GEOMETRY|TIME WITH TIME ZONE)\b(?!")'
 )  # types it lacks
@@ -49,7 +51,7 @@ def query_each(path: Path, text: str) -> Iterator[pl.DataFrame]:
         for number, one in enumerate(statements, start=1):
             try:
                 result = con.sql(one)
-                frame = None if result is None else _cast_unsupported_to_text(result).pl()
+                frame = None if result is None or one.type.name in _SILENT else _cast_unsupported_to_text(result).pl()
             except duckdb.Error as error:
                 if is_damaged(error):
                     raise
@@ -72,7 +74,7 @@ def _check_reads(statements: Sequence[duckdb.Statement], text: str) -> None:
         raise WarehouseError("the query failed: it is empty; `show tables` lists the tables")
     for one in statements:
         kind = one.type.name
-        if kind not in _ALLOWED or (kind == "EXPLAIN" and _WRITES.search(text)):
+        if kind not in _ALLOWED or (kind in {"EXPLAIN", "MULTI"} and _WRITES.search(text)):
             raise WarehouseError(f"the query failed: it has a statement {kind.lower()}, and only reading is allowed")
 
 
