@@ -102,16 +102,6 @@ select
     ) as implausible
 from newest;
 
--- name: select_forecast_regimes
--- How many stations have which input regime in the newest hour of issue up to $as_of.
-select
-    input_regime,
-    count(distinct station_id) as stations
-from forecasts
-where issued_at = (select max(issued_at) from forecasts where issued_at <= $as_of)
-group by input_regime
-order by stations desc, input_regime;
-
 -- name: select_forecasts_of_first_stations
 -- The forecasts of the newest hour of issue up to $as_of, for the first $stations stations by id.
 with newest as (
@@ -170,6 +160,39 @@ order by model_id, station_id, variable, issued_at, lead_hours;
 select distinct issued_at
 from forecasts
 where issued_at >= $since and issued_at < $until;
+
+-- name: select_newest_issues
+-- The newest issue of each station after $since and up to $as_of.
+with newest as (
+    select
+        station_id,
+        max(issued_at) as issued_at
+    from forecasts
+    where issued_at > $since
+        and issued_at <= $as_of
+        and lead_hours = 24
+    group by station_id
+),
+final as (
+    select
+        station_id,
+        variable,
+        issued_at,
+        valid_at,
+        input_regime,
+        q05,
+        q10,
+        q25,
+        q50,
+        q75,
+        q90,
+        q95
+    from forecasts
+    semi join newest using (station_id, issued_at)
+    where issued_at > $since
+)
+select * from final
+order by station_id, variable, valid_at;
 
 -- name: select_served_forecasts
 -- Which stations, variables and hours of issue in [$first, $last] have forecasts that were served in time.

@@ -123,9 +123,10 @@ join ranges
 where readings.observed_at between $earliest and $latest;
 
 -- name: select_recent_observations
+-- The observations in [since, until] of one station, or of every station where $station is null.
 select *
 from observations
-where list_contains($stations::varchar[], station_id)
+where ($station is null or station_id = $station)
     and observed_at between $since and $until
 order by station_id, observed_at;
 
@@ -166,8 +167,28 @@ order by
     station_id;
 
 -- name: select_station_coverage
-select *
-from station_coverage
+-- The same as the view station_coverage, of the observations up to $as_of.
+with observed as (
+    select
+        station_id,
+        min(observed_at) as first_observed_at,
+        max(observed_at) as last_observed_at,
+        count(*) as hours_observed
+    from observations
+    where observed_at <= $as_of
+    group by station_id
+),
+final as (
+    select
+        stations.*,
+        first_observed_at,
+        last_observed_at,
+        coalesce(hours_observed, 0) as hours_observed,
+        hours_observed / (date_diff('hour', first_observed_at, last_observed_at) + 1) as share_observed
+    from stations
+    left join observed using (station_id)
+)
+select * from final
 order by station_id;
 
 -- name: select_stations

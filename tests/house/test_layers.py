@@ -40,6 +40,7 @@ OWNERS = {
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},
+    "tzfpy": {"report"},
     "rich": {"report"},
     "argcomplete": {"cli"},
     "pydantic": {"sources", "settings"},

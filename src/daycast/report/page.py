@@ -14,7 +14,7 @@ import polars as pl
 from daycast.evaluation.drift import Drift
 from daycast.evaluation.serving import Fallback
 from daycast.files import atomic_write
-from daycast.report.charts import BASELINE_COLORS, CHAMPION_COLOR, choose_line_colors, make_charts
+from daycast.report.charts import BASELINE_COLORS, make_lead_charts, measure_coverage
 from daycast.report.skill import (
     Champion,
     HoldoutResult,
@@ -29,17 +29,12 @@ from daycast.report.skill import (
     tell_fallback,
     tell_ratio,
 )
+from daycast.report.station_data import REGIMES, make_station_data
 from daycast.variables import Variable
 
 LISTED_FALLBACKS = 12
 LISTED_REJECTIONS = 12
-LISTED_STATIONS = 12  # of a larger network, those that report worst
-_REGIMES = {
-    "full": "full input",
-    "gappy": "holes in the last week",
-    "stale": "silent in the last 3 hours",
-    "cold_start": "new, under 24 hours of history",
-}
+FAR_OFF = 10  # percentage points between an interval's share of observations and what it promises
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,9 @@ class Page:
     span: SkillSpan
     forecasts: (
         pl.DataFrame
-    )  # newest issue of a few stations: station_id, name, variable, issued_at, valid_at, quantiles
-    observations: pl.DataFrame  # station_id, observed_at, variables: of those stations
-    regimes: Mapping[str, int]  # number of stations of the newest issue by input regime
-    coverage: pl.DataFrame  # as the view station_coverage
+    )  # each station's newest issue: station_id, variable, issued_at, valid_at, input_regime, quantiles
+    observations: pl.DataFrame  # station_id, observed_at, variables: of the days before the newest issue
+    coverage: pl.DataFrame  # as the view station_coverage, with time_zone (null where unknown)
     silent_before: datetime  # a station is silent if its last observation is older
     batches: pl.DataFrame  # the last ones, newest first
     rejections: pl.DataFrame  # column_name, reason, n, example; the most frequent first
@@ -75,7 +69,6 @@ def write_page(path: Path, page: Page) -> None:
 
 def render_page(page: Page) -> str:
     """The page as HTML. Every value is escaped, so a station named like a tag is shown and does not run."""
-    import vl_convert  # noqa: PLC0415 - holds a whole JavaScript engine
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only a page needs it
 
     templates = Environment(
@@ -87,9 +80,7 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    context = make_context(page)
-    vega = vl_convert.javascript_bundle() if context["charts"] else ""  # type: ignore[call-arg]  # its default is not in its types
-    return templates.get_template("page.html").render(context, vega=vega)
+    return templates.get_template("page.html").render(make_context(page))
 
 
 def make_context(page: Page) -> dict[str, Any]:
@@ -98,34 +89,29 @@ def make_context(page: Page) -> dict[str, Any]:
     Inside a section, None is printed as a dash.
     """
     served = page.champion.forecaster if page.champion else None
-    charts = make_charts(page.forecasts, page.observations, page.by_lead, served, page.variables)
-    fans, leads, calibration = (
-        [id_ for id_ in charts if id_.startswith(kind)] for kind in ("fan", "lead", "calibration")
-    )
     lines = compare_with_naive(page.skill, served, page.variables) if served else ()
+    leads = make_lead_charts(page.by_lead, served, page.variables) if served else []
     return {
-        "as_of": _time(page.now),
-        "champion_color": CHAMPION_COLOR,
-        "charts": charts,
+        "as_of": _moment(page.now),
         "summary": _summary(page, lines),
-        "fans": {"charts": fans, **_issue(page)} if fans else None,
+        "issue": _issue(page) if len(page.forecasts) else None,
+        "stations": _stations(page) if len(page.coverage) + len(page.forecasts) else None,
         "champion": _champion(page, page.champion, page.result) if page.champion and page.result else None,
         "skill": _skill(page, page.champion, lines) if page.champion and lines else None,
-        "leads": {"charts": leads, "lines": _lead_lines(page.by_lead, served)} if served and leads else None,
-        "calibration": calibration or None,
-        "stations": _stations(page.coverage, page.silent_before) if len(page.coverage) else None,
+        "charts": {"leads": leads} if leads else None,
+        "coverage": _coverage(page.by_lead, served, page.variables) if served else None,
         "batches": [_batch(row) for row in page.batches.to_dicts()] or None,
         "rejections": [{**row, "n": f"{row['n']:,}"} for row in page.rejections.head(LISTED_REJECTIONS).to_dicts()],
     }
 
 
-def _summary(page: Page, lines: Sequence[SkillLine]) -> dict[str, str | None]:
+def _summary(page: Page, lines: Sequence[SkillLine]) -> dict[str, Any]:
     """The page in four numbers."""
-    issued: datetime | None = page.forecasts["issued_at"][0] if len(page.forecasts) else None
+    issued: datetime | None = page.forecasts["issued_at"].max()  # type: ignore[assignment]
     silent = page.coverage.select((pl.col("last_observed_at") < page.silent_before).fill_null(value=True).sum()).item()
     savings = [round(line.saving * 100) for line in lines if line.saving is not None]
     return {
-        "issued_at": f"{issued:%d %b %H:%M}" if issued else None,
+        "issued_at": _moment(issued),
         "stations": f"{len(page.coverage):,}",
         "silent": f"{silent:,}",
         "champion": label(page.champion.forecaster) if page.champion else None,
@@ -135,15 +121,16 @@ def _summary(page: Page, lines: Sequence[SkillLine]) -> dict[str, str | None]:
 
 
 def _issue(page: Page) -> dict[str, Any]:
-    """The newest issue: its hour, the stations one can choose, and how many stations are in which input regime."""
-    stations = page.forecasts.select("station_id", "name").unique("station_id", maintain_order=True)
+    """The newest issue: its hour, and how many stations are in which input regime."""
+    newest = page.forecasts.filter(pl.col("issued_at") == pl.col("issued_at").max())
+    counts = (
+        newest.group_by("input_regime")
+        .agg(pl.col("station_id").n_unique())
+        .sort("station_id", "input_regime", descending=[True, False])
+    )
     return {
-        "issued_at": _time(page.forecasts["issued_at"][0]),
-        "regimes": ", ".join(f"{_REGIMES.get(regime, regime)} ({n:,})" for regime, n in page.regimes.items()),
-        "stations": [
-            {"station_id": station_id, "label": " · ".join(filter(None, (station_id, name)))}
-            for station_id, name in stations.iter_rows()
-        ],
+        "issued_at": _moment(newest["issued_at"][0]),
+        "regimes": ", ".join(f"{REGIMES.get(regime, regime)} ({n:,})" for regime, n in counts.iter_rows()),
     }
 
 
@@ -211,38 +198,35 @@ def _skill(page: Page, champion: Champion, lines: Sequence[SkillLine]) -> dict[s
     }
 
 
-def _lead_lines(by_lead: pl.DataFrame, champion: str) -> list[dict[str, str]]:
-    """The key of the lead charts."""
-    return [{"name": label(name), "color": color} for name, color in choose_line_colors(by_lead, champion).items()]
+def _coverage(by_lead: pl.DataFrame, champion: str, variables: Mapping[str, Variable]) -> list[dict[str, Any]]:
+    """By variable: how many observations of 100 fell into each interval, and by how much that is off."""
+    return [
+        {"variable": label, "cells": [_coverage_cell(nominal, observed) for nominal, observed in shares.items()]}
+        for label, shares in measure_coverage(by_lead, champion, variables).items()
+    ]
 
 
-def _stations(coverage: pl.DataFrame, silent_before: datetime) -> dict[str, Any]:
-    """Which stations report; of a larger network those that were silent longest, then those with most holes."""
-    worst = coverage.sort("last_observed_at", "share_observed", "station_id", nulls_last=False)
-    shown = worst.head(LISTED_STATIONS) if len(coverage) > LISTED_STATIONS else coverage
-    return {
-        "left_out": len(coverage) - len(shown),
-        "rows": [_station(row, silent_before) for row in shown.iter_rows(named=True)],
-    }
+def _coverage_cell(nominal: int, observed: float) -> dict[str, str | None]:
+    off = observed - nominal
+    told = "" if abs(off) < 0.5 else f"({off:+.0f})".replace("-", "−")
+    return {"text": f"{observed:.0f} %", "off": told, "css": "bad" if abs(off) >= FAR_OFF else None}
 
 
-def _station(row: Mapping[str, Any], silent_before: datetime) -> dict[str, Any]:
-    last, share = row["last_observed_at"], row["share_observed"]
-    return {
-        "station_id": row["station_id"],
-        "name": row["name"],
-        "first_observed_at": _time(row["first_observed_at"]),
-        "last_observed_at": _time(last),
-        "silent": last is None or last < silent_before,
-        "hours_observed": f"{row['hours_observed']:,}",
-        "share_observed": None if share is None else f"{share * 100:.1f} %",
-        "bar_width": f"{min(share or 0, 1) * 100:.1f}%",
-    }
+def _stations(page: Page) -> dict[str, Any]:
+    """What the scripts of the page read."""
+    return make_station_data(
+        page.now, page.silent_before, page.coverage, page.forecasts, page.observations, page.variables
+    )
 
 
 def _batch(row: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name: f"{n:,}" for name, n in row.items() if name.startswith("rows_")}
     return {**row, **counts, "ingested_at": _time(row["ingested_at"])}
+
+
+def _moment(time: datetime | None) -> dict[str, Any] | None:
+    """A time as text, and in hours since 1970 for the script that adds the local time."""
+    return {"text": _time(time), "hours": time.timestamp() / 3600} if time else None
 
 
 def _time(time: datetime | None) -> str | None:

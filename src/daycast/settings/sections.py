@@ -33,6 +33,7 @@ from daycast.sources.open_meteo.source import OpenMeteoSource
 from daycast.sources.sensorthings.source import SensorThingsSource
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.sources.sql import SqlSource
+from daycast.sources.tables.wall_clock import validate_timezone
 from daycast.times import parse_duration
 
 # types of the flows' parameters: Prefect's form shows them, and refuses other values before it creates a run
@@ -48,6 +49,7 @@ def _check_duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
+Timezone = Annotated[str, AfterValidator(validate_timezone)]
 
 RENAMED = {  # keys of earlier versions
     **OLD_NAMES,
@@ -84,6 +86,13 @@ class DeclaredVariable(Section):
         if self.circular and self.cell_method == "mean":
             raise ValueError('a direction has no mean: write cell_method = "point"')
         return self
+
+
+class StationsSettings(Section):
+    """[stations]: what the clocks on the wall show where the stations stand; the report shows local time beside UTC."""
+
+    timezone: Timezone | None = None  # of all stations; None: each one's own, from its position
+    timezones: dict[str, Timezone] = Field(default={})  # of single stations, by their ids
 
 
 class IngestSettings(Section):

@@ -28,6 +28,7 @@ from daycast.settings.sections import (
     RetrainSettings,
     Section,
     SourceSettings,
+    StationsSettings,
     WarehouseSettings,
 )
 from daycast.sources.simulated.source import SimulatedSource
@@ -50,6 +51,7 @@ class Settings(Section):
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
     variables: dict[str, DeclaredVariable] = Field(default={})
     stored: WarehouseSettings = Field(default=WarehouseSettings(), alias="warehouse")
+    stations: StationsSettings = StationsSettings()
     ingest: IngestSettings = IngestSettings()
     quality: dict[str, dict[str, Threshold]] = Field(default={})  # by variable, in place of the default limits
     model: ModelConfig = ModelConfig()

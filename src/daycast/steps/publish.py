@@ -1,18 +1,21 @@
 """Publish: what people read of a run. The published tables, the summary in the terminal, the report page, and a picture."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from daycast.errors import did_you_mean
 from daycast.quality.flags import keep_usable
 from daycast.report import charts
 from daycast.report.page import Page, write_page
 from daycast.report.skill import Champion, SkillSpan, read_holdout_result
+from daycast.report.station_data import HISTORY_H, HORIZON_H, find_time_zones
 from daycast.report.summary import Account, Issue, Rejection, Silence, Summary
 from daycast.settings import Settings
 from daycast.times import HOUR, parse_duration
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
 
     from daycast.steps.train import Outcome  # loads torch, which a report does not need
 
-SHOWN_STATIONS = 6  # whose forecasts are on the page
 SHOWN_BATCHES = 10
-_SHOWN_HISTORY = 48 * HOUR  # of observations before the hour of issue
+_SHOWN_HISTORY = HISTORY_H * HOUR  # of observations before the hour of issue
+_log = logging.getLogger("daycast")
 _REJECTIONS_WINDOW = timedelta(days=7)
 
 
@@ -95,7 +98,7 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
     glossary, as_of = settings.glossary, until or now
     with settings.warehouse.read(now) as con:
         champion, skill = read_champion(con), read_skill(con)
-        forecasts = read_frame(con, "select_forecasts_of_first_stations", stations=SHOWN_STATIONS, as_of=as_of)
+        forecasts = read_frame(con, "select_newest_issues", since=as_of - HORIZON_H * HOUR, as_of=as_of)
         page = Page(
             now=as_of,
             champion=_champion(champion),
@@ -105,17 +108,31 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
             by_lead=read_frame(con, "select_skill_by_lead", basis=skill["basis"][0] if len(skill) else "judged"),
             span=_read_span(con),
             forecasts=forecasts,
-            observations=keep_usable(_read_history(con, forecasts, as_of), list(glossary)),
-            regimes=dict(read_frame(con, "select_forecast_regimes", as_of=as_of).iter_rows()),
-            coverage=read_frame(con, "select_station_coverage"),
+            observations=_read_history(con, forecasts, as_of),
+            coverage=read_frame(con, "select_station_coverage", as_of=as_of),
             silent_before=as_of - parse_duration(settings.ingest.silent_after),
             batches=read_frame(con, "select_last_batches", batches=SHOWN_BATCHES),
             rejections=read_frame(con, "select_rejections", since=now - _REJECTIONS_WINDOW, until=now),
             variables=glossary,
             drifts=read_drifts(con),
         )
-    write_page(settings.report, page)
+    _warn_of_unknown_stations(settings.stations.timezones, page.coverage["station_id"])
+    zones = find_time_zones(page.coverage, settings.stations.timezone, settings.stations.timezones)
+    write_page(
+        settings.report,
+        replace(
+            page,
+            coverage=page.coverage.with_columns(time_zone=zones),
+            observations=keep_usable(page.observations, list(glossary)),
+        ),
+    )
     return settings.report
+
+
+def _warn_of_unknown_stations(named: Iterable[str], known: pl.Series) -> None:
+    ids = set(known)
+    for name in sorted(set(named) - ids):
+        _log.warning("stations.timezones names %r, no station%s", name, did_you_mean(name, ids))
 
 
 OUTPUTS: dict[str, Callable[[Settings, datetime, datetime | None], Path]] = {
@@ -130,10 +147,9 @@ def _read_span(con: "duckdb.DuckDBPyConnection") -> SkillSpan:
 
 
 def _read_history(con: "duckdb.DuckDBPyConnection", forecasts: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """The observations of the stations of `forecasts`, from 48 hours before their hour of issue up to `now`."""
-    since: Any = forecasts["issued_at"].min() or now
-    stations = forecasts["station_id"].unique().to_list()
-    return read_frame(con, "select_recent_observations", stations=stations, since=since - _SHOWN_HISTORY, until=now)
+    """The observations of all stations, from 48 hours before the newest hour of issue up to `now`."""
+    newest: Any = forecasts["issued_at"].max() or now
+    return read_frame(con, "select_recent_observations", station=None, since=newest - _SHOWN_HISTORY, until=now)
 
 
 def _champion(row: ModelRow | None) -> Champion | None:
@@ -149,7 +165,7 @@ def draw_forecast(settings: Settings, now: datetime, forecasts: pl.DataFrame) ->
     issued_at: datetime = forecasts["issued_at"][0]
     with settings.warehouse.read(now) as con:
         observations = read_frame(
-            con, "select_recent_observations", stations=[station], since=issued_at - _SHOWN_HISTORY, until=issued_at
+            con, "select_recent_observations", station=station, since=issued_at - _SHOWN_HISTORY, until=issued_at
         )
     shown = forecasts.filter(pl.col("station_id") == station, pl.col("variable") == name)
     return charts.draw_forecast(shown, keep_usable(observations, list(settings.glossary)), settings.glossary[name])

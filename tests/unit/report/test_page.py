@@ -9,7 +9,7 @@ import pytest
 
 from daycast.evaluation.serving import Fallback
 from daycast.report import page as report_page
-from daycast.report.page import LISTED_STATIONS, Page, make_context, render_page
+from daycast.report.page import Page, make_context, render_page
 from daycast.report.skill import Champion, HoldoutResult, Rival, SkillSpan, read_holdout_result
 from daycast.variables import BUILT_IN
 
@@ -23,18 +23,25 @@ def _coverage(*stations):
     columns = {
         "station_id": pl.String,
         "name": pl.String,
+        "latitude": pl.Float64,
+        "longitude": pl.Float64,
+        "elevation_m": pl.Float64,
         "first_observed_at": UTC_TIME,
         "last_observed_at": UTC_TIME,
         "hours_observed": pl.Int64,
         "share_observed": pl.Float64,
+        "time_zone": pl.String,
     }
-    rows = [(station, name, T0 - timedelta(days=9), last, 1234, share) for station, name, last, share in stations]
+    rows = [
+        (station, name, 47.4, 8.5, None, T0 - timedelta(days=9), last, 1234, share, "Europe/Zurich")
+        for station, name, last, share in stations
+    ]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def _forecasts(station_id, name):
-    quantiles = {"q05": 1.0, "q25": 2.0, "q50": 3.0, "q75": 4.0, "q95": 5.0}
-    row = {"station_id": station_id, "name": name, "variable": TEMPERATURE, "issued_at": T0, **quantiles}
+def _forecasts(station_id):
+    quantiles = {f"q{level:02}": float(level) for level in (5, 10, 25, 50, 75, 90, 95)}
+    row = {"station_id": station_id, "variable": TEMPERATURE, "issued_at": T0, "input_regime": "full", **quantiles}
     frame = pl.DataFrame([row | {"valid_at": T0 + timedelta(hours=hours)} for hours in (1, 2)])
     return frame.cast({"issued_at": UTC_TIME, "valid_at": UTC_TIME})
 
@@ -51,11 +58,10 @@ def page():
         skill=pl.DataFrame(schema={"basis": pl.String, **score}),
         by_lead=pl.DataFrame(schema={**score, "n": pl.Int64, **{f"coverage_{p}": pl.Float64 for p in (50, 80, 90)}}),
         span=SkillSpan(None, None, 0),
-        forecasts=_forecasts("", "").clear(),
+        forecasts=_forecasts("").clear(),
         observations=pl.DataFrame(
             schema={"station_id": pl.String, "observed_at": UTC_TIME, **dict.fromkeys(BUILT_IN, pl.Float64)}
         ),
-        regimes={},
         coverage=_coverage(),
         silent_before=NOW - timedelta(hours=24),
         batches=pl.DataFrame(),
@@ -77,64 +83,91 @@ class Tags(HTMLParser):
         self.attributes += attrs
 
 
-@pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' onfocus='alert(1)", "a & b", "{{ 1 }}"]
-)
+NAMES = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onfocus='alert(1)",
+    "<!--<script>",
+    "a & b",
+    "{{ 1 }}",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_a_station_is_called_stays_text(page, name):
-    page = replace(page, coverage=_coverage((name, name, T0, 0.5)))
-    plain = replace(page, coverage=_coverage(("S1", "Altau", T0, 0.5)))
-    rendered = Tags(render_page(page))
-    assert rendered.tags == Tags(render_page(plain)).tags
-    assert not [key for key, _ in rendered.attributes if key.startswith("on")]
-
-
-@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", '" onfocus="alert(1)', "<!--<script>"])
-def test_a_name_leaves_neither_its_attribute_nor_the_data_of_the_charts(page, name):
-    text = render_page(replace(page, forecasts=_forecasts(name, name)))
+    named = replace(page, coverage=_coverage((name, name, T0, 0.5)), forecasts=_forecasts(name))
+    plain = replace(page, coverage=_coverage(("S1", "Altau", T0, 0.5)), forecasts=_forecasts("S1"))
+    text = render_page(named)
     parsed = Tags(text)
-    assert ("value", name) in parsed.attributes  # of the option that chooses the station
+    assert parsed.tags == Tags(render_page(plain)).tags
     assert not [key for key, _ in parsed.attributes if key.startswith("on")]
-    assert parsed.tags.count("script") == 3  # the data, the library and page.js
-    data = text.split('id="charts">')[1].split("</script>")[0]
-    assert name in {row["station_id"] for row in _rows_of(json.loads(data)["fan-0"])}
+    assert _stations(text)["id"] == _stations(text)["name"] == [name]
 
 
-def _rows_of(spec):
-    return [row for rows in spec["datasets"].values() for row in rows]
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_time_zone_and_a_unit_are_called_stays_text_too(page, name):
+    variables = {TEMPERATURE: replace(BUILT_IN[TEMPERATURE], label=name, unit=name)}
+    coverage = _coverage(("S1", "Altau", T0, 0.5))
+    named = replace(page, coverage=coverage.with_columns(time_zone=pl.lit(name)), forecasts=_forecasts("S1"))
+    plain = replace(page, coverage=coverage, forecasts=_forecasts("S1"))
+    assert Tags(render_page(replace(named, variables=variables))).tags == Tags(render_page(plain)).tags
 
 
-def test_a_page_without_charts_carries_no_script(page):
+def _stations(text):
+    return json.loads(text.split('id="stations">')[1].split("</script>")[0])["stations"]
+
+
+def test_the_page_asks_for_nothing(page):
+    page = replace(page, coverage=_coverage(("S1", "Altau", T0, 0.5)), forecasts=_forecasts("S1"))
+    parsed = Tags(render_page(page))
+    policy = [value for key, value in parsed.attributes if key == "content"][-1]
+    assert policy.startswith("default-src 'none'")
+    assert not [key for key, _ in parsed.attributes if key in {"src", "srcset", "action"}]
+
+
+def test_a_page_without_stations_carries_no_script(page):
     assert "script" not in Tags(render_page(page)).tags
-
-
-def test_nothing_is_a_dash(page):
-    text = render_page(replace(page, coverage=_coverage(("S1", None, None, None))))
-    assert '<td class="text">–</td>' in text
-    assert 'class="bar"' not in text
-
-
-def test_a_share_above_one_does_not_overflow_its_bar(page):
-    page = replace(page, coverage=_coverage(("S1", "Altau", T0, 1.2)))
-    (station,) = make_context(page)["stations"]["rows"]
-    assert (station["bar_width"], station["share_observed"]) == ("100.0%", "120.0 %")
 
 
 def test_a_station_that_was_never_heard_of_is_silent(page):
     late = NOW - timedelta(hours=25)
-    context = make_context(
-        replace(page, coverage=_coverage(("S1", "", T0, 1.0), ("S2", "", late, 1.0), ("S3", "", None, None)))
+    stations = _coverage(("S1", "", T0, 1.0), ("S2", "", late, 1.0), ("S3", "", None, None))
+    assert make_context(replace(page, coverage=stations))["summary"]["silent"] == "2"
+
+
+def test_stations_are_counted_by_the_input_regime_of_the_newest_issue(page):
+    older = _forecasts("S4").with_columns(pl.col("issued_at", "valid_at") - timedelta(hours=1))
+    gappy = _forecasts("S3").with_columns(input_regime=pl.lit("gappy"))
+    issue = make_context(replace(page, forecasts=pl.concat([_forecasts("S1"), _forecasts("S2"), gappy, older])))[
+        "issue"
+    ]
+    assert issue["regimes"] == "full input (2), holes in the last week (1)"
+    assert issue["issued_at"] == {"text": "2026-03-01 10:00", "hours": T0.timestamp() / 3600}
+
+
+def test_coverage_says_by_how_much_an_interval_is_off(page):
+    by_lead = pl.DataFrame(
+        {
+            "variable": TEMPERATURE,
+            "forecaster": ["gru", "gru", "ridge"],
+            "lead_hours": [1, 24, 1],
+            "n": [300, 100, 100],
+            "mae": [1.0, 2.0, 3.0],
+            "coverage_50": [0.36, 0.40, 0.9],
+            "coverage_80": [0.80, 0.80, 0.9],
+            "coverage_90": [0.92, 0.96, 0.9],
+        }
     )
-    assert [station["silent"] for station in context["stations"]["rows"]] == [False, True, True]
-    assert context["summary"]["silent"] == "2"
-
-
-def test_of_many_stations_the_worst_are_listed(page):
-    times = [T0 - timedelta(hours=hours) for hours in range(LISTED_STATIONS + 3)]
-    stations = make_context(
-        replace(page, coverage=_coverage(*((f"S{i:02}", "", time, 1.0) for i, time in enumerate(times))))
-    )["stations"]
-    assert stations["left_out"] == 3
-    assert [station["station_id"] for station in stations["rows"]][:2] == ["S14", "S13"]
+    champion = Champion("gru-1", "gru", T0, T0, "better", "holdout")
+    result = HoldoutResult("gru", (), {})
+    (row,) = make_context(replace(page, by_lead=by_lead, champion=champion, result=result))["coverage"]
+    assert row["variable"] == "air temperature"
+    assert row["cells"] == [
+        {"text": "37 %", "off": "(−13)", "css": "bad"},
+        {"text": "80 %", "off": "", "css": None},
+        {"text": "93 %", "off": "(+3)", "css": None},
+    ]
 
 
 def test_the_section_of_the_champion_says_who_serves_and_why(page):

@@ -297,3 +297,18 @@ def test_a_data_folder_with_a_question_mark_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DAYCAST_DATA", str(tmp_path / "a?b"))
     with pytest.raises(ConfigError, match=r"data: .*/a\?b has a '\?', .*: name another folder"):
         load_settings()
+
+
+def test_stations_have_the_time_zone_of_all_or_one_of_their_own(write):
+    path = write('[stations]\ntimezone = "UTC+2"\ntimezones = { S0003 = "Atlantic/Canary" }')
+    stations = load_settings(str(path)).stations
+    assert (stations.timezone, stations.timezones) == ("+02:00", {"S0003": "Atlantic/Canary"})
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [('timezone = "Europe/Berlim"', "stations.timezone"), ('timezones = { a = "CET+9x" }', "stations.timezones.a")],
+)
+def test_a_time_zone_that_is_none_is_told_with_its_place(write, text, place):
+    with pytest.raises(ConfigError, match=f"{place}.* is not a time zone"):
+        load_settings(str(write(f"[stations]\n{text}")))
