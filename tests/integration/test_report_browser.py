@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -159,3 +160,28 @@ def test_the_address_chooses_the_station_whatever_it_is_called(look):
     assert "<title>daycast report</title>" in dom
     assert _text(dom, "station-name") == "&lt;/script&gt;&lt;img src=x onerror=\"document.title='run'\"&gt; &amp; 100 %"
     assert "<img" not in re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
+
+
+def test_a_network_without_positions_and_forecasts_is_shown_without_a_map(look):
+    page = _page([("a", "Au", None, 1.0)])
+    unplaced = page.coverage.with_columns(latitude=pl.lit(None, pl.Float64), longitude=pl.lit(None, pl.Float64))
+    dom = look(replace(page, coverage=unplaced, forecasts=page.forecasts.clear()), "a")
+    assert "There is no forecast yet" in dom
+    assert 'id="map"' not in dom
+    assert "position unknown" in dom
+    assert _rows(dom, "overview")[1] == ["Aua", "", "–", "–", "–", "5 min ago"]
+    assert dom.count('<div class="chart"') == 2  # what was observed
+
+
+def test_stations_of_which_nothing_is_known_yet_are_listed(look):
+    page = _page([("a", "Au", None, 1.0)])
+    nothing = page.coverage.with_columns(
+        last_observed_at=pl.lit(None, UTC_TIME),
+        first_observed_at=pl.lit(None, UTC_TIME),
+        share_observed=pl.lit(None, pl.Float64),
+    )
+    dom = look(
+        replace(page, coverage=nothing, forecasts=page.forecasts.clear(), observations=page.observations.clear())
+    )
+    assert _rows(dom, "overview") == [["station", "last reading"], ["Aua", "never"]]
+    assert "no reading yet" in dom

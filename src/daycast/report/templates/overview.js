@@ -3,12 +3,13 @@
 const FIRST_ROWS = 15;
 const MORE_ROWS = 200;
 const SPARK = { width: 116, height: 30 };
+const alphabet = new Intl.Collator("en", { numeric: true });
 
 // choose(i) is called with the station of a clicked row, ordered(indices) whenever another order is shown.
 function makeOverview(data, hours, choose, ordered) {
   const table = document.getElementById("overview");
   const search = document.getElementById("search");
-  const state = { key: "station", direction: 1, rows: data.count <= 20 ? data.count : FIRST_ROWS, chosen: null, variable: data.variables[0] };
+  const state = { key: "station", direction: 1, rows: data.count <= 20 ? data.count : FIRST_ROWS, variable: data.variables[0] };
   const columns = () => makeColumns(data, state.variable);
   const order = () => {
     const column = columns().find(({ key }) => key === state.key) ?? columns()[0];
@@ -16,11 +17,18 @@ function makeOverview(data, hours, choose, ordered) {
     const found = range(0, data.count - 1).filter((i) => !sought || data.stations.search[i].includes(sought));
     return found.sort((a, b) => compare(column.value(a), column.value(b), state.direction) || a - b);
   };
+  const made = new Map(); // rows of the shown variable by station: sorting moves them, and makes no new ones
+  const rowOf = (i, shown) => {
+    if (!made.has(i)) made.set(i, makeRow(data, hours, shown, i));
+    return made.get(i);
+  };
   const show = () => {
     const found = order();
     const shown = columns();
-    const body = found.slice(0, state.rows).map((i) => makeRow(data, hours, shown, i, state));
+    const body = found.slice(0, state.rows).map((i) => rowOf(i, shown));
+    const focused = table.tHead.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     table.tHead.replaceChildren(element("tr", {}, ...shown.map((column) => makeHeading(column, state, show))));
+    if (focused) table.tHead.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     table.tBodies[0].replaceChildren(...body);
     tellRows(found.length, Math.min(state.rows, found.length), data.count);
     ordered(found);
@@ -37,13 +45,15 @@ function makeOverview(data, hours, choose, ordered) {
   document.getElementById("more").addEventListener("click", () => more(MORE_ROWS));
   document.getElementById("all").addEventListener("click", () => more(data.count));
   return {
-    order,
     mark: (i) => {
-      state.chosen = i;
-      show();
+      state.marked?.removeAttribute("aria-current");
+      state.marked = rowOf(i, columns());
+      state.marked.setAttribute("aria-current", "true");
     },
+    show,
     showVariable: (variable) => {
       state.variable = variable;
+      made.clear();
       show();
     },
   };
@@ -52,7 +62,7 @@ function makeOverview(data, hours, choose, ordered) {
 // Texts in the order of their language and numbers by size; what is missing stands last, whatever the direction.
 function compare(a, b, direction) {
   if (a === null || b === null) return (a === null) - (b === null);
-  return direction * (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+  return direction * (typeof a === "string" ? alphabet.compare(a, b) : a - b);
 }
 
 // One column each: what it is sorted by, its text, and the direction in which it is sorted first.
@@ -101,7 +111,7 @@ function makeHeading(column, state, show) {
   const sorted = state.key === column.key;
   const sort = sorted ? (state.direction > 0 ? "ascending" : "descending") : null;
   if (column.variable) return element("th", { scope: "col", class: "course" }, column.title);
-  const button = element("button", { type: "button" }, column.title);
+  const button = element("button", { type: "button", "data-key": column.key }, column.title);
   button.addEventListener("click", () => {
     state.direction = sorted ? -state.direction : column.first;
     state.key = column.key;
@@ -110,14 +120,14 @@ function makeHeading(column, state, show) {
   return element("th", { scope: "col", class: column.text ? "number" : null, "aria-sort": sort }, button);
 }
 
-function makeRow(data, hours, columns, i, state) {
+function makeRow(data, hours, columns, i) {
   const cells = columns.map((column) => {
     if (column.variable) return element("td", { class: "course" }, hours && drawCourse(data, hours, column.variable, i));
     if (!column.text) return makeNameCell(data, i);
     const css = column.silent?.(i) ? "number bad" : column.strong ? "number strong" : "number";
     return element("td", { class: css }, column.text(i));
   });
-  return element("tr", { "data-station": i, "aria-current": i === state.chosen ? "true" : null }, ...cells);
+  return element("tr", { "data-station": i }, ...cells);
 }
 
 function makeNameCell(data, i) {

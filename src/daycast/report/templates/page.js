@@ -21,20 +21,26 @@ async function showStations(data) {
   const hours = await unpackHours(data);
   const choose = (i) => (location.hash = `station=${encodeURIComponent(data.stations.id[i])}`);
   const state = { chosen: null };
-  const overview = makeOverview(data, hours, choose, (order) => linkNeighbours(data, order, state.chosen));
+  const overview = makeOverview(data, hours, choose, (order) => {
+    state.order = order;
+    linkNeighbours(data, order, state.chosen);
+  });
   const map = makeMap(data, choose);
   const follow = (scroll) => {
-    state.chosen = stationOfHash(data) ?? overview.order()[0];
+    state.chosen = stationOfHash(data) ?? state.order[0];
     showStation(data, hours, state.chosen);
+    linkNeighbours(data, state.order, state.chosen);
     overview.mark(state.chosen);
     map.mark(state.chosen);
     if (scroll) document.getElementById("station").scrollIntoView();
   };
   addVariables(data, (variable) => {
     overview.showVariable(variable);
+    overview.mark(state.chosen);
     map.showVariable(variable);
   });
   addEventListener("hashchange", () => stationOfHash(data) !== null && follow(true));
+  overview.show();
   follow(stationOfHash(data) !== null);
 }
 
