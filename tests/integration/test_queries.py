@@ -90,3 +90,9 @@ def test_every_query_has_a_caller_and_every_caller_a_query() -> None:
 def test_a_name_is_given_to_one_query_only() -> None:
     files = (sql_folder() / "queries").glob("*.sql")
     assert sum(path.read_text().count("\n-- name: ") for path in files) == len(QUERIES)
+
+
+def test_no_two_statements_have_one_name():
+    texts = [path.read_text(encoding="utf-8") for path in sorted((sql_folder() / "queries").glob("*.sql"))]
+    names = [name for text in texts for name in re.findall(r"^-- name: (\w+)", text, re.MULTILINE)]
+    assert len(names) == len(statements()), sorted({name for name in names if names.count(name) > 1})
