@@ -38,6 +38,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "written": "select touch_id::varchar as touch_id from unpublished",
     "candidates": "from forecasts",
     "drifted": "from drifts",
+    "days": "select valid_on as day from scores",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
