@@ -24,6 +24,7 @@ from daycast.steps.record_run import recorded
 _log = logging.getLogger("daycast")
 has_champion = warehouse_task(train.has_champion)
 minutes_due = warehouse_task(train.minutes_due)
+find_changes = warehouse_task(train.find_changes)
 summarise = warehouse_task(publish.summarise)
 
 
@@ -46,6 +47,9 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
     with recorded(settings, "pipeline", moment, clock):
         ingested = stages.run(ingest, config, until=until)
         outcome, forecast_rows = None, None
+        changes = stages.run(find_changes, settings, clock()) or ()
+        for change in changes:
+            _log.info("changed since the last training, so another one is due: %s", change)
         if stages.run(has_champion, settings, started_at) is False:
             outcome = stages.run(retrain, config, until, baselines_only=True)
             forecast_rows = stages.run(forecast, config, until=until) if outcome else None
@@ -62,6 +66,6 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         stages.run(verify, config, until)
         make_outputs(stages, settings, moment if until else None)
         stages.raise_errors()
-        summary = summarise(settings, clock(), ingested or [], outcome, started_at, moment if until else None)
+        summary = summarise(settings, clock(), ingested or [], outcome, started_at, moment if until else None, changes)
         show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
         return summary

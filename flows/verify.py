@@ -10,6 +10,7 @@ from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import calibrate as calibrate_steps
+from daycast.steps import train
 from daycast.steps import verify as verify_steps
 from daycast.steps.record_run import recorded
 
@@ -17,13 +18,15 @@ _log = logging.getLogger("daycast")
 verify_forecasts = warehouse_task(verify_steps.verify_forecasts)
 note_drifts = warehouse_task(verify_steps.note_drifts)
 calibrate = warehouse_task(calibrate_steps.calibrate)
+find_changes = warehouse_task(train.find_changes)
 
 
 @flow
 def verify(config: str | None = None, until: Moment | None = None) -> int:
     """Bring the scores up to date, and once a week the champion's calibration; returns the number of scored forecasts.
 
-    If the champion's forecasts have drifted, one Prefect event asks for a retraining. Scores, drift and calibration are separate
+    If the champion's forecasts have drifted, or sources, stations or variables have changed since the last training, a Prefect
+    event asks for a retraining. Scores, drift and calibration are separate
     stages: if one fails, the others still run, and all errors are raised at the end as one.
 
     Args:
@@ -45,9 +48,16 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
             variables = ", ".join(sorted({drift.variable for drift in drifts}))
             resource = {"prefect.resource.id": f"daycast.model.{model_id}", "daycast.variables": variables}
             stages.run(emit_event, "daycast.drift", resource, payload={"drifts": lines})
+        changes = stages.run(find_changes, settings, moment) or ()
+        for change in changes:
+            _log.info("a retraining is due at once: %s", change)
+        if changes:
+            resource = {"prefect.resource.id": "daycast.network"}
+            stages.run(emit_event, "daycast.changed", resource, payload={"changes": list(changes)})
         calibrated = stages.run(calibrate, settings, moment)
         calibration = "The champion's calibration was renewed." if calibrated else "No calibration was due."
-        rest = "".join(f"\n\nDrift of {line}" for line in lines)
+        rest = "".join(f"\n\nChanged since the last training: {change}" for change in changes)
+        rest += "".join(f"\n\nDrift of {line}" for line in lines)
         rest += "".join(f"\n\nFailed: {error}" for error in stages.errors)
         show_summary("verify", f"{scored or 'No'} forecasts scored against the observations. {calibration}{rest}")
         stages.raise_errors()

@@ -12,6 +12,7 @@ final as (
         last_issued_at,
         last_observed_at
     from station_coverage
+    anti join retired_stations using (station_id)
     left join newest using (station_id)
     where last_issued_at is null
         or last_issued_at < (select max(issued_at) from forecasts)

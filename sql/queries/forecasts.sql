@@ -81,37 +81,36 @@ join ranges
 where external_forecasts.issued_at between $earliest and $latest;
 
 -- name: select_forecast_count
+-- The newest forecasts up to $as_of of the stations that are not retired.
 with newest as (
     select
         station_id,
-        variable,
         max(issued_at) as issued_at
     from forecasts
+    anti join retired_stations using (station_id)
     where issued_at <= $as_of
-    group by all
+    group by station_id
 )
 select
     max(issued_at) as issued_at,
     count(distinct station_id) as stations,
     list_sort(list(distinct variable)) as variables,
-    (
-        select count(*)
-        from forecasts
-        join newest using (station_id, variable, issued_at)
-        where implausible
-    ) as implausible
-from newest;
+    count(*) filter (implausible) as implausible
+from forecasts
+join newest using (station_id, issued_at);
 
 -- name: select_forecasts_of_first_stations
--- The forecasts of the newest hour of issue up to $as_of, for the first $stations stations by id.
+-- The forecasts of the newest hour of issue up to $as_of, for the first $stations stations by id that are not retired.
 with newest as (
     select max(issued_at) as issued_at
     from forecasts
+    anti join retired_stations using (station_id)
     where issued_at <= $as_of
 ),
 shown as (
     select distinct station_id
     from forecasts
+    anti join retired_stations using (station_id)
     where issued_at = (select issued_at from newest)
     order by station_id
     limit $stations
@@ -162,12 +161,13 @@ from forecasts
 where issued_at >= $since and issued_at < $until;
 
 -- name: select_newest_issues
--- The newest issue of each station after $since and up to $as_of.
+-- The newest issue of each station after $since and up to $as_of, without stations that are retired.
 with newest as (
     select
         station_id,
         max(issued_at) as issued_at
     from forecasts
+    anti join retired_stations using (station_id)
     where issued_at > $since
         and issued_at <= $as_of
         and lead_hours = 24

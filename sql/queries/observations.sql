@@ -49,15 +49,36 @@ join neighbours
     on neighbours.neighbour_id = stale_hours.station_id;
 
 -- name: select_extent
+-- Of the stations in the frame `serving`.
 select
     min(observed_at) as first_observed_at,
     max(observed_at) as last_observed_at
 from observation_versions
+semi join serving using (station_id)
 where known_from <= $as_of;
+
+-- name: select_first_values
+-- The first hour at which any station in the frame `chosen` has a usable value, as known at $as_of; {first} stands for the columns.
+select {first}
+from observation_versions
+semi join chosen using (station_id)
+where known_from <= $as_of
+    and (known_until is null or known_until > $as_of);
 
 -- name: select_first_month
 select date_trunc('month', min(observed_at))::date
 from observation_versions;
+
+-- name: select_hours_observed
+-- How many hours each station in the frame `chosen` has an observation of, as known at $as_of.
+select
+    station_id,
+    count(distinct observed_at) as hours
+from observation_versions
+semi join chosen using (station_id)
+where known_from <= $as_of
+group by station_id
+order by station_id;
 
 -- name: select_month_statistics
 select month_statistics.*
@@ -106,6 +127,7 @@ select
     station_id,
     max(observed_at) as last_observed_at
 from observation_versions
+anti join retired_stations using (station_id)
 where known_from <= $now
 group by station_id
 having max(observed_at) < $since
@@ -130,6 +152,17 @@ where ($station is null or station_id = $station)
     and observed_at between $since and $until
 order by station_id, observed_at;
 
+-- name: select_reported
+-- Which stations in the frame `chosen` have a usable value, as known at $as_of; {reported} stands for the columns of variables.
+select
+    station_id,
+    {reported}
+from observation_versions
+semi join chosen using (station_id)
+where known_from <= $as_of
+    and (known_until is null or known_until > $as_of)
+group by station_id;
+
 -- name: select_silent_stations
 -- Stations with no observation since $since, as known at $now; last_observed_at is null if they never had one.
 with heard as (
@@ -146,6 +179,7 @@ final as (
         last_observed_at
     from stations
     left join heard using (station_id)
+    anti join retired_stations using (station_id)
     where last_observed_at is null
         or last_observed_at < $since
 )
@@ -167,7 +201,7 @@ order by
     station_id;
 
 -- name: select_station_coverage
--- The same as the view station_coverage, of the observations up to $as_of.
+-- The same as the view station_coverage, of the observations up to $as_of, without stations that are retired.
 with observed as (
     select
         station_id,
@@ -189,6 +223,7 @@ final as (
     left join observed using (station_id)
 )
 select * from final
+anti join retired_stations using (station_id)
 order by station_id;
 
 -- name: select_stations

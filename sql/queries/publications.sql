@@ -21,6 +21,12 @@ select
     until
 from touched;
 
+-- name: select_changed_retirements
+-- The stations that are retired either now or in the last publication, attached as `previous`.
+(select station_id from retired_stations except select station_id from previous.retired_stations)
+union all
+(select station_id from previous.retired_stations except select station_id from retired_stations);
+
 -- name: select_layout
 -- A hash that changes when a migration was applied or the columns of an append-only table changed.
 select md5(
@@ -38,14 +44,14 @@ select md5(
 with newest as (
     select
         station_id,
-        variable,
         max(issued_at) as issued_at
     from candidates
-    group by all
+    anti join retired_stations using (station_id)
+    group by station_id
 )
 select candidates.*
 from candidates
-semi join newest using (station_id, variable, issued_at)
+semi join newest using (station_id, issued_at)
 order by station_id, variable, lead_hours;
 
 -- name: select_publication

@@ -1,4 +1,4 @@
--- What sources delivered: batches, readings, rejections, stations, watermarks and tolerances.
+-- What sources delivered: batches, readings, rejections, stations, watermarks and tolerances; and which sources are retired.
 
 -- name: delete_batches
 delete from batches
@@ -16,6 +16,13 @@ where numbers.station_id = counters.station_id
 -- name: delete_rejected_readings
 delete from rejected_readings
 where list_contains($batch_ids::varchar[], batch_id);
+
+-- name: delete_retired_source
+delete from retired_sources
+where source = $source;
+
+-- name: delete_retired_stations
+delete from retired_stations;
 
 -- name: delete_stations
 delete from stations
@@ -57,6 +64,19 @@ select
     received_at,
     number
 from numbers;
+
+-- name: insert_retired_source
+insert into retired_sources
+values ($source, $retired_at);
+
+-- name: insert_station_sources
+-- The stations in the frame `delivered`, of one source, as far as they are new.
+insert into station_sources by name
+select
+    $source as source,
+    station_id
+from delivered
+where station_id not in (select station_id from station_sources where source = $source);
 
 -- name: insert_tolerance
 insert into tolerances
@@ -160,11 +180,50 @@ where rejected_at between $since and $until
 group by all
 order by n desc, column_name, reason;
 
+-- name: select_out_of_serving
+-- The stations of which every source is retired: not in $sources, those that are configured, or retired by hand.
+with sources as (
+    select
+        source,
+        station_id,
+        list_contains($sources::varchar[], source)
+            and source not in (select source from retired_sources) as serves
+    from station_sources
+)
+select
+    station_id,
+    source
+from sources
+where station_id not in (select station_id from sources where serves)
+order by station_id, source;
+
+-- name: select_retired_sources
+select
+    source,
+    retired_at
+from retired_sources
+order by source;
+
+-- name: select_retired_stations
+select
+    station_id,
+    source,
+    retired_at
+from retired_stations
+order by station_id, source;
+
 -- name: select_seen
 select distinct fingerprint
 from batches
 where source = $source
     and complete;
+
+-- name: select_sources_of_stations
+select
+    source,
+    station_id
+from station_sources
+order by source, station_id;
 
 -- name: select_tolerance
 select tolerance_s

@@ -16,7 +16,7 @@ GROUPS = {
     "results": ("sql", "report", "models", "guide"),
     "the stages of `daycast run`, one at a time": ("ingest", "retrain", "forecast", "verify", "publish"),
     "past hours": ("backtest", "backfill"),
-    "operation": ("down", "trigger", "deploy", "maintain", "migrate-warehouse", "pretrain"),
+    "operation": ("down", "trigger", "deploy", "sources", "maintain", "migrate-warehouse", "pretrain"),
 }
 FLOWS = (
     "ingest",

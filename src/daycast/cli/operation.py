@@ -10,7 +10,7 @@ from daycast.errors import ConfigError
 
 
 def add_operation(arguments: Arguments) -> None:
-    """Add `down`, `trigger`, `deploy`, `maintain`, `migrate-warehouse` and `pretrain`."""
+    """Add `down`, `trigger`, `deploy`, `sources`, `maintain`, `migrate-warehouse` and `pretrain`."""
     arguments.add("down", _down, "stop what `daycast up` started", more="Waits until every process has ended.")
     trigger = arguments.add(
         "trigger",
@@ -29,6 +29,16 @@ def add_operation(arguments: Arguments) -> None:
         more="Creates or updates work pools, the warehouse slot, automations and deployments, as often as you like. "
         "`daycast up` does this for its own server.",
     )
+    sources = arguments.add(
+        "sources",
+        _sources,
+        "list the sources, retire one, or restore it",
+        "retire old-roof",
+        more="A source that is no longer configured is retired by itself: its stations are not forecast, nothing is trained on "
+        "them, and their history is kept. `retire NAME` does the same by hand, until `restore NAME`.",
+    )
+    sources.add_argument("action", choices=["list", "retire", "restore"], help="what to do")
+    sources.add_argument("name", nargs="?", metavar="NAME", help="the source to retire or restore")
     maintain = arguments.add(
         "maintain",
         _maintain,
@@ -70,7 +80,13 @@ def _down(args: argparse.Namespace) -> None:
     from daycast.service.supervisor import stop
     from daycast.settings import load_settings
 
-    print("down" if stop(load_settings(args.config).data / "prefect") else "daycast was not up")
+    settings = load_settings(args.config)
+    if stop(settings.data / "prefect"):
+        print("down")
+    elif settings.demonstration and stop(settings.demonstration / "prefect"):
+        print("down: that was the demonstration")
+    else:
+        print("daycast was not up")
 
 
 def _trigger(args: argparse.Namespace) -> None:
@@ -102,6 +118,20 @@ def _deploy(args: argparse.Namespace) -> None:
     server = find_server(settings.data / "prefect", url)
     server.check()
     deploy(server, alert.get_secret_value() if alert else None)
+
+
+def _sources(args: argparse.Namespace) -> None:
+    from daycast.settings import clock, load_settings
+    from daycast.steps import serving
+
+    settings, now = load_settings(args.config), clock()
+    if args.action == "list":
+        print("\n".join(map(str, serving.list_sources(settings, now))))
+        return
+    if not args.name:
+        raise ConfigError(f"`daycast sources {args.action}` needs the name of a source: see `daycast sources list`")
+    change = serving.retire if args.action == "retire" else serving.restore
+    print(change(settings, args.name, now))
 
 
 def _maintain(args: argparse.Namespace) -> None:

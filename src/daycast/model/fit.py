@@ -330,13 +330,18 @@ def choose_variables(
     believed = rows.lazy().filter(pl.col("known_until").is_null()) if "known_until" in valid else rows.lazy()
     counted = believed.select(pl.col(name).count() for name in glossary if name in valid)
     counts = counted.collect(engine="streaming").row(0, named=True)
-    reported = [glossary[name] for name, count in counts.items() if count]
     for key, names in (("targets", config.targets), ("inputs", config.inputs)):
         if absent := [name for name in names if not counts.get(name)]:
             raise ConfigError(f"model.{key} names {absent[0]!r}, which no training row has a value of")
-    targets = [v for v in reported if (v.name in config.targets if config.targets else v.target) and not v.circular]
+    targets, others = choose_reported([glossary[name] for name, count in counts.items() if count], config)
     if not targets:
         raise NotEnoughDataError("no target variable has a value yet: map at least one column to a variable")
+    return targets, others
+
+
+def choose_reported(reported: Sequence[Variable], config: ModelConfig) -> tuple[list[Variable], list[Variable]]:
+    """Of the variables that are reported, the targets, and the others that the model reads."""
+    targets = [v for v in reported if (v.name in config.targets if config.targets else v.target) and not v.circular]
     return targets, [v for v in reported if v not in targets and (not config.inputs or v.name in config.inputs)]
 
 

@@ -52,12 +52,13 @@ class Page:
         pl.DataFrame
     )  # each station's newest issue: station_id, variable, issued_at, valid_at, input_regime, quantiles
     observations: pl.DataFrame  # station_id, observed_at, variables: of the days before the newest issue
-    coverage: pl.DataFrame  # as the view station_coverage, with time_zone (null where unknown)
+    coverage: pl.DataFrame  # as the view station_coverage, without retired stations, with time_zone (null where unknown)
     silent_before: datetime  # a station is silent if its last observation is older
     batches: pl.DataFrame  # the last ones, newest first
     rejections: pl.DataFrame  # column_name, reason, n, example; the most frequent first
     variables: Mapping[str, Variable]
     drifts: Sequence[Drift] = ()  # of the champion
+    retired: Sequence[str] = ()  # the sources whose stations are not served any more, in words
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -100,6 +101,7 @@ def make_context(page: Page) -> dict[str, Any]:
         "skill": _skill(page, page.champion, lines) if page.champion and lines else None,
         "charts": {"leads": leads} if leads else None,
         "coverage": _coverage(page.by_lead, served, page.variables) if served else None,
+        "retired": page.retired,
         "batches": [_batch(row) for row in page.batches.to_dicts()] or None,
         "rejections": [{**row, "n": f"{row['n']:,}"} for row in page.rejections.head(LISTED_REJECTIONS).to_dicts()],
     }

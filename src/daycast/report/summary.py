@@ -107,6 +107,9 @@ class Summary:
     published: Path
     report: Path
     drifts: Sequence[Drift] = ()  # of the champion
+    changes: tuple[str, ...] = ()  # what made this run's retraining due at once
+    retired: tuple[str, ...] = ()  # the sources whose stations are not served any more
+    demonstration: Path | None = None  # the folder of one that ran here before
 
 
 def render_summary(summary: Summary, width: int, sql_command: str = "daycast sql") -> str:
@@ -140,6 +143,9 @@ def _render_ingested(summary: Summary, width: int) -> str:
         ]
         who = _plural(len(summary.silent), "station")
         lines.append(("  silent", f"{who} for more than {summary.silent_after}: {_few(names, ', ')}"))
+    lines += [("Retired", one) for one in summary.retired]
+    if summary.demonstration:
+        lines.append(("Apart", f"the demonstration; nothing of it is used here: {summary.demonstration}"))
     return render_pairs(lines, width)
 
 
@@ -164,6 +170,7 @@ def _render_champion(summary: Summary, width: int) -> str:
             ("  why", champion.reason),
         ]
         lines += [("  drift", drift.tell(_label(drift.variable, summary))) for drift in summary.drifts]
+    lines += [("Changed", one) for one in summary.changes]
     if summary.retraining is None:
         lines.append(("Retraining", f"not due before {_time(summary.next_due)}" if summary.next_due else "none yet"))
     elif not champion or summary.retraining != champion.reason:

@@ -111,6 +111,12 @@ class RetrainSettings(Section):
     fit_on: Literal["here", "cpu", "gpu"] = "here"  # in the run itself, or on a worker of that pool
 
 
+class ForecastSettings(Section):
+    """[forecast]: what is forecast where."""
+
+    impute: bool = False  # also variables that a station has never reported: climatology, with its intervals
+
+
 class LiveSettings(Section):
     """[live]: who is notified while daycast runs by itself."""
 

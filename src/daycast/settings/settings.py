@@ -21,6 +21,7 @@ from daycast.settings.sections import (
     ComputeSettings,
     DeclaredVariable,
     DriftSettings,
+    ForecastSettings,
     IngestSettings,
     LiveSettings,
     PublishSettings,
@@ -37,6 +38,9 @@ from daycast.warehouse.lake import Lake
 from daycast.warehouse.warehouse import Warehouse
 
 Threshold = Annotated[float, Field(ge=0)] | Literal["off"]
+DEMONSTRATION = (
+    Path("data") / "demo"
+)  # its folder of state, so that it never mixes with a network that is configured later
 
 
 def _columns(source: SourceSettings, key: str) -> Mapping[str, Any]:
@@ -44,8 +48,16 @@ def _columns(source: SourceSettings, key: str) -> Mapping[str, Any]:
     return getattr(source, key, None) or {}
 
 
+def _mapped(source: SourceSettings) -> set[str]:
+    """The variables that a source maps; empty for a kind that delivers whatever it has."""
+    return {name for key in ("columns", "wide") for name in _columns(source, key)}
+
+
 class Settings(Section):
-    """All settings. Frozen; unknown keys are refused."""
+    """All settings. Frozen; unknown keys are refused.
+
+    Without sources and a data folder they are the demonstration's: the simulated network, with its state in DEMONSTRATION.
+    """
 
     data: Path = Field(default=Path("data"), validate_default=True)  # the folder of all state, relative to the file
     sources: tuple[SourceSettings, ...] = (SimulatedSource(),)
@@ -56,11 +68,19 @@ class Settings(Section):
     quality: dict[str, dict[str, Threshold]] = Field(default={})  # by variable, in place of the default limits
     model: ModelConfig = ModelConfig()
     retrain: RetrainSettings = RetrainSettings()
+    forecast: ForecastSettings = ForecastSettings()
     live: LiveSettings = LiveSettings()
     compute: ComputeSettings = ComputeSettings()
     publish: PublishSettings = PublishSettings()
     retention: RetentionSettings = RetentionSettings()
     drift: DriftSettings = DriftSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_demonstration_apart(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not {"sources", "data"} & given.keys():
+            return {**given, "data": str(DEMONSTRATION)}
+        return given
 
     @field_validator("data", mode="before")
     @classmethod
@@ -125,13 +145,22 @@ class Settings(Section):
     @property
     def glossary(self) -> dict[str, Variable]:
         """Every variable of the network by name: built-in, mapped and declared."""
-        named = {name for source in self.sources for name in (*_columns(source, "columns"), *_columns(source, "wide"))}
+        named = set().union(*map(_mapped, self.sources))
         mapped = {name: variable for name, variable in IF_MAPPED.items() if name in named}
         declared = {
             name: Variable(name=name, **{**declared.model_dump(), "label": declared.label or name.replace("_", " ")})
             for name, declared in self.variables.items()
         }
         return {**BUILT_IN, **mapped, **declared}
+
+    @property
+    def measured(self) -> dict[str, frozenset[str]]:
+        """The variables that each source of readings can deliver, by its name: those that it maps, else all of the glossary."""
+        return {
+            source.name: frozenset(_mapped(source) or self.glossary)
+            for source in self.sources
+            if not getattr(source, "forecast", None)
+        }
 
     @property
     def warehouse(self) -> Warehouse:
@@ -150,6 +179,12 @@ class Settings(Section):
     def published(self) -> Path:
         """The read-only database for analysts."""
         return self.data / "published.duckdb"
+
+    @property
+    def demonstration(self) -> Path | None:
+        """The folder of state of a demonstration that ran here before; None if this is it, or none ran."""
+        folder = self.data.parent / DEMONSTRATION
+        return folder if folder != self.data and folder.is_dir() else None
 
     @property
     def snapshots(self) -> Path:

@@ -11,10 +11,11 @@ from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.steps.evaluate import calibrate_weekly, evaluate, open_block
+from daycast.steps.serving import read_serving_stations
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import find_model, read_champion
-from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.observations import read_versions
 
 
 def backtest(
@@ -38,7 +39,7 @@ def backtest(
         first = first_hindcast(read_header(checkpoint), since, [model.forecaster]) - (HISTORY_HOURS - 1) * HOUR
         last = min(until + HORIZON_HOURS * HOUR, floor_hour(now))
         versions = keep_usable(read_versions(con, first, last, now), list(settings.glossary))
-        stations = read_stations(con)
+        stations = read_serving_stations(con, settings)
         external_forecasts = read_external_forecasts(con, first + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, last, now)
     unseen = (
         datetime.fromisoformat(read_header(checkpoint).refreshed_until) <= since + HOUR

@@ -12,10 +12,11 @@ from daycast.model.calibration.hindcasts import first_hindcast, make_hindcasts
 from daycast.model.checkpoint import load_checkpoint
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.steps.serving import read_serving_stations
 from daycast.times import DAY, EPOCH, HISTORY_HOURS, HOUR, floor_hour, hours_between
 from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import read_calibrations, read_champion, read_fallbacks, replace_calibrations
-from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.observations import read_versions
 
 _log = logging.getLogger("daycast")
 
@@ -35,7 +36,7 @@ def calibrate(settings: Settings, now: datetime) -> bool:
         before = read_calibrations(con, model_id, at)
         if len(before) and at - before["calibrated_at"][0] < learning.EVERY_DAYS * DAY:
             return False
-        fallbacks, stations = read_fallbacks(con, model_id), read_stations(con)
+        fallbacks, stations = read_fallbacks(con, model_id), read_serving_stations(con, settings)
         forecaster = load_checkpoint(settings.checkpoints / champion.checkpoint, settings.model.device)
         names = {champion.forecaster, *(one.forecaster for one in fallbacks)}
         groups = [sorted(group) for group in (names & {BASE}, names - {BASE}) if group]  # these have seen other hours

@@ -22,6 +22,7 @@ from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.steps.doubts import find_doubts
 from daycast.steps.preview import MOST_ROWS, MOST_SECONDS, Preview, preview_source
+from daycast.steps.serving import list_sources
 from daycast.steps.unmapped import unmapped_columns
 from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
@@ -113,6 +114,7 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     yield _check("disk", lambda: _check_disk(settings))
     yield _check("warehouse", lambda: _describe_warehouse(settings, now))
     yield _check("champion", lambda: _check_champion(settings, now))
+    yield from _retired_sources(settings, now)
     places = _Places(settings, now)
     for source in settings.sources:
         yield from _examine_source(settings, source, until or now, places)
@@ -167,6 +169,14 @@ def _describe_warehouse(settings: Settings, now: datetime) -> str:
     )
     where = settings.warehouse.where
     return f"{where}{f' with its rows at {where.data}' if isinstance(where, Lake) else ''}{external}"
+
+
+def _retired_sources(settings: Settings, now: datetime) -> Iterator[CheckResult]:
+    """A warning for each source that delivered stations which are not served any more, because of it or by hand."""
+    with suppress(DaycastError, OSError):  # its own check tells what is wrong with the warehouse
+        for one in list_sources(settings, now):
+            if one.is_retired and one.stations:
+                yield CheckResult("retired", ok=True, detail=str(one), is_warning=True)
 
 
 def _check_champion(settings: Settings, now: datetime) -> str:

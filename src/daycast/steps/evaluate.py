@@ -34,10 +34,12 @@ from daycast.model.training.sampling import eligible_origins
 from daycast.model.windows import Windows
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.steps.changes import is_foreign, read_header_or_none
+from daycast.steps.serving import read_serving_stations
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour
 from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import ModelRow, read_champion, read_fallbacks
-from daycast.warehouse.observations import read_extent, read_stations, read_versions
+from daycast.warehouse.observations import read_extent, read_versions
 
 _log = logging.getLogger("daycast")
 _ISSUE_EVERY_H = 18  # so that hours of issue fall on 0, 6, 12 and 18 UTC in turn, one or two a day
@@ -69,7 +71,8 @@ class _Inputs:
 def evaluate_holdout(settings: Settings, checkpoint: Path, now: datetime) -> tuple[Decision, pl.DataFrame]:
     """Compare the challenger, its baselines and the champion on the holdout: the hours since the challenger was calibrated.
 
-    All are recalibrated every week, as in service, and the champion is scored with its fallbacks. Returns the decision and the
+    All are recalibrated every week, as in service, and the champion is scored with its fallbacks; one that does not fit what is
+    served now takes no part. Returns the decision and the
     scores, rows of `holdout_scores` without model_id. If no forecast can be scored yet, the base network serves; without one, or
     with a champion, raises NotEnoughDataError.
     """
@@ -214,13 +217,32 @@ def _read_inputs(settings: Settings, header: Header, now: datetime) -> _Inputs:
     """
     since = datetime.fromisoformat(header.trained_until) - (HISTORY_HOURS - 1) * HOUR
     with settings.warehouse.read(now) as con:
-        champion = read_champion(con)
+        stations = read_serving_stations(con, settings)
+        champion = _comparable(settings, read_champion(con), header, stations)
         fallbacks = read_fallbacks(con, champion.model_id) if champion else ()
         external_forecasts = read_external_forecasts(con, since + (HISTORY_HOURS - 1 - OLDEST_H) * HOUR, now, now)
-        earliest, latest = read_extent(con, now)
+        earliest, latest = read_extent(con, now, stations)
         first, last = (since, floor_hour(now)) if header.has_holdout else (earliest, latest)
         versions = keep_usable(read_versions(con, first or now, last or now, now), list(settings.glossary))
-        return _Inputs(earliest, champion, fallbacks, versions, read_stations(con), external_forecasts)
+        return _Inputs(earliest, champion, fallbacks, versions, stations, external_forecasts)
+
+
+def _comparable(
+    settings: Settings, champion: ModelRow | None, header: Header, stations: pl.DataFrame
+) -> ModelRow | None:
+    """The champion; None, with a log line, if it must be replaced whatever its scores: it was trained on none of the stations
+    that are served, or forecasts other variables than this fit.
+    """
+    before = None if champion is None else read_header_or_none(settings.checkpoints / champion.checkpoint)
+    if champion is None or before is None:
+        return champion
+    if is_foreign(before, stations):
+        _log.info("%s is replaced: it was trained on none of the stations that are served", champion.model_id)
+        return None
+    if set(before.targets) != set(header.targets):
+        _log.info("%s is replaced: it forecasts other variables than are to be forecast now", champion.model_id)
+        return None
+    return champion
 
 
 def _without_holdout(

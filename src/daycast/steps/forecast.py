@@ -5,11 +5,12 @@
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 
@@ -17,17 +18,23 @@ from daycast.errors import ConfigError, ModelError, NotEnoughDataError, Warehous
 from daycast.evaluation.serving import Fallback, assign, pick
 from daycast.features.external_forecasts import OLDEST_H
 from daycast.features.panel import Panel, StationBlock, make_panel, split_panel
+from daycast.model.base.network import TARGETS as KNOWN_TO_BASE
+from daycast.model.baselines import BASE
 from daycast.model.calibration.calibration import from_rows
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.model.config import MEDIAN
+from daycast.model.forecaster import Forecaster, Header
 from daycast.model.windows import REGIMES, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
-from daycast.quality.flags import keep_usable
+from daycast.quality.flags import FAIL, keep_usable
 from daycast.settings import Settings
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS
+from daycast.steps.changes import is_foreign
 from daycast.steps.map_blocks import MapBlocks
+from daycast.steps.serving import read_serving_stations, read_undelivered
 from daycast.steps.to_long import to_long
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
+from daycast.variables import flag_column
 from daycast.warehouse.forecasts import count_forecasts, read_external_forecasts, replace_forecasts
 from daycast.warehouse.models import (
     ModelRow,
@@ -37,9 +44,13 @@ from daycast.warehouse.models import (
     read_champions_until,
     read_fallbacks,
 )
-from daycast.warehouse.observations import read_stations, read_versions
+from daycast.warehouse.observations import read_reported, read_stations, read_versions
 
+CLIMATOLOGY, COLD_START = "climatology", "cold_start"
 _NO_CALIBRATIONS = pl.DataFrame(schema={"forecaster": pl.String})
+_NOTHING_TO_FORECAST = (
+    "no station reported any variable that the model forecasts: run `daycast retrain`, or set forecast.impute = true"
+)
 _log = logging.getLogger("daycast")
 
 
@@ -60,20 +71,28 @@ class ForecastBlock:
     issue: Issue
     stations: StationBlock
     external_forecasts: pl.DataFrame  # for these stations
-    servers: np.ndarray  # (B, V) the name of the cell or baseline that forecasts each station and target
+    servers: np.ndarray  # (B, V) the name of the cell or baseline that forecasts each station and target; "" for nobody
+    imputed: np.ndarray  # (B, V) where nothing of the target was ever reported, and climatology serves all the same
 
 
 def make_blocks(
-    issue: Issue, panel: Panel, external_forecasts: pl.DataFrame, selected: np.ndarray, servers: np.ndarray, most: int
+    issue: Issue,
+    panel: Panel,
+    external_forecasts: pl.DataFrame,
+    selected: np.ndarray,
+    servers: np.ndarray,
+    imputed: np.ndarray,
+    most: int,
 ) -> Iterator[ForecastBlock]:
     """Split the stations to forecast into blocks of at most `most`.
 
-    selected: (W,) positions of the stations in the panel. servers: (W, V) who forecasts each station and target.
+    selected: (W,) positions of the stations in the panel. servers, imputed: (W, V) as in ForecastBlock.
     """
     first = 0
     for stations in split_panel(panel, selected, find_neighbours(panel.stations), most):
         own = external_forecasts.filter(pl.col("station_id").is_in(stations.panel.stations["station_id"].implode()))
-        yield ForecastBlock(issue, stations, own, servers[first : first + len(stations.own)])
+        part = slice(first, first + len(stations.own))
+        yield ForecastBlock(issue, stations, own, servers[part], imputed[part])
         first += len(stations.own)
 
 
@@ -87,19 +106,29 @@ def forecast_block(block: ForecastBlock) -> pl.DataFrame:
     issued = stations.panel.stations.select(pl.col("station_id").gather(stations.own))
     issued = issued.with_columns(issued_at=pl.lit(issue.t0, UTC_TIME))
     origins = np.full(len(stations.own), stations.panel.index_of(issue.t0))
-    names = [str(name) for name in np.unique(block.servers)]
+    is_served = (block.servers != "") & ~(block.imputed & ~_has_climatology(forecaster))
+    filler = next((name for name in block.servers.flat if name), CLIMATOLOGY)  # of the rows that are dropped
+    servers = np.where(block.servers == "", filler, block.servers)
     parts = []
-    for part, quantiles, _, regime in forecaster.predict(windows, stations.own, origins, names):
-        keys = issued[part].with_columns(pl.Series("input_regime", np.array(REGIMES)[regime]))
-        values = pick(quantiles, block.servers[part])
+    for part, quantiles, _, regime in forecaster.predict(
+        windows, stations.own, origins, [str(name) for name in np.unique(servers)]
+    ):
+        regimes = np.where(block.imputed[part], COLD_START, np.array(REGIMES)[regime][:, None])
+        values = pick(quantiles, servers[part])
         implausible = forecaster.implausible(stations.panel, stations.own[part], origins[0], values[..., MEDIAN])
-        parts.append(
-            to_long(values, QUANTILE_COLUMNS, keys, targets).with_columns(
-                pl.Series("forecaster", np.repeat(block.servers[part].ravel(), HORIZON_HOURS)),
-                pl.Series("implausible", implausible.transpose(0, 2, 1).ravel()),
-            )
+        rows = to_long(values, QUANTILE_COLUMNS, issued[part], targets).with_columns(
+            pl.Series("input_regime", np.repeat(regimes.ravel(), HORIZON_HOURS)),
+            pl.Series("forecaster", np.repeat(servers[part].ravel(), HORIZON_HOURS)),
+            pl.Series("implausible", implausible.transpose(0, 2, 1).ravel()),
         )
+        parts.append(rows.filter(pl.Series(np.repeat(is_served[part].ravel(), HORIZON_HOURS))))
     return pl.concat(parts).with_columns(value=pl.col("q50"))
+
+
+def _has_climatology(forecaster: Forecaster) -> np.ndarray:
+    """Of which targets the climatology has intervals: it has none where the fit saw no values to learn them from. (V,)"""
+    residuals = forecaster.residuals[CLIMATOLOGY]  # (H, V, Q)
+    return np.asarray((residuals != 0).any(dim=2).any(dim=0).cpu())
 
 
 @dataclass(frozen=True)
@@ -219,14 +248,45 @@ def _forecast(
     panel = make_panel(usable, inputs.reporting, header.channels, start, t0)  # all of them: neighbours are inputs, too
     selected = np.flatnonzero(panel.stations["station_id"].is_in(inputs.selected["station_id"].implode()))
     ids = panel.stations["station_id"].gather(selected).to_list()
-    servers = assign(inputs.model.forecaster, inputs.fallbacks, ids, header.targets)
+    servers, imputed = _choose_servers(settings, header, inputs, ids)
+    if not (servers != "").any():
+        raise NotEnoughDataError(_NOTHING_TO_FORECAST)
     issue = Issue(t0, checkpoint, settings.model.device, inputs.calibrated)
-    blocks = make_blocks(issue, panel, inputs.external_forecasts, selected, servers, settings.compute.block_stations)
+    most = settings.compute.block_stations
+    blocks = make_blocks(issue, panel, inputs.external_forecasts, selected, servers, imputed, most)
     return pl.concat(map_blocks(forecast_block, blocks)).with_columns(
         model_id=pl.lit(inputs.model.model_id),
         created_at=pl.lit(now, UTC_TIME),
         backfilled=pl.lit(_is_too_late(now, t0, until, inputs.model)),
     )
+
+
+def _choose_servers(
+    settings: Settings, header: Header, inputs: "_Inputs", stations: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who forecasts each of `stations` and each target, "" for nobody; and where that is imputed. Both (W, V).
+
+    Where a station never reported a variable, nobody does, or climatology if `forecast.impute` is set. A model that was trained
+    on none of these stations does not serve: its base network does, which learned elsewhere. Raises ModelError if it has none.
+    """
+    if inputs.is_foreign:
+        if not header.config.base or not set(header.targets) & set(KNOWN_TO_BASE):
+            raise ModelError(f"{inputs.model.model_id} was trained on none of these stations: run `daycast retrain`")
+        _log.warning(
+            "%s was trained on none of these stations: base serves until it is replaced", inputs.model.model_id
+        )
+        of_base = [BASE if name in KNOWN_TO_BASE else "" for name in header.targets]
+        servers = np.array([of_base] * len(stations), dtype=object)
+    else:
+        servers = assign(inputs.model.forecaster, inputs.fallbacks, stations, header.targets).astype(object)
+    pairs = pl.DataFrame({"station_id": stations}).with_row_index("row").join(inputs.unreported, on="station_id")
+    columns = pl.DataFrame({"variable": header.targets}).with_row_index("column")
+    at = pairs.join(columns, on="variable").select("row", "column").to_numpy().T
+    imputed = np.zeros(servers.shape, bool)
+    imputed[tuple(at)] = settings.forecast.impute and not inputs.is_foreign
+    servers[tuple(at)] = ""
+    servers[imputed] = CLIMATOLOGY
+    return servers.astype(str), imputed
 
 
 def _is_too_late(now: datetime, t0: datetime, until: datetime | None, model: ModelRow) -> bool:
@@ -249,7 +309,8 @@ def plan_forecasts(
     ids = inputs.selected["station_id"].to_list()
     with settings.warehouse.read(now) as con:
         replaced, served = count_forecasts(con, t0, ids)
-    rows = len(ids) * len(header.targets) * HORIZON_HOURS
+    servers, _ = _choose_servers(settings, header, inputs, ids)
+    rows = int((servers != "").sum()) * HORIZON_HOURS
     if _is_too_late(now, t0, until, inputs.model):
         rows, replaced = rows - served, replaced - served
     return IssuePlan(t0, inputs.model.model_id, inputs.model.checkpoint, len(ids), rows, replaced)
@@ -274,6 +335,10 @@ class _Inputs:
     selected: pl.DataFrame  # those of them to forecast
     versions: pl.DataFrame
     external_forecasts: pl.DataFrame
+    unreported: (
+        pl.DataFrame
+    )  # station_id, variable: what a selected station never reported, or is not asked for any more
+    is_foreign: bool  # whether the model was trained on none of the selected stations
 
 
 def _read_inputs(
@@ -282,22 +347,65 @@ def _read_inputs(
     """Read what a forecast needs; with `bare`, without the optional calibrations and external forecasts."""
     with settings.warehouse.read(now) as con:
         model = find_model(con, model_id)
-        fallbacks = read_fallbacks(con, model_id)
-        calibrated = _NO_CALIBRATIONS if bare else read_calibrations(con, model_id, t0)
-        listed = read_stations(con)
+        header = read_header(settings.checkpoints / model.checkpoint)
+        listed, serving = read_stations(con), read_serving_stations(con, settings)
         versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
-        external_forecasts = (
-            _no_external_forecasts(settings) if bare else read_external_forecasts(con, t0 - OLDEST_H * HOUR, t0, t0)
+        reporting = serving.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
+        selected = _select(listed, serving, reporting, stations, t0)
+        foreign = is_foreign(header, reporting)
+        return _Inputs(
+            model,
+            read_fallbacks(con, model_id),
+            _NO_CALIBRATIONS if bare or foreign else read_calibrations(con, model_id, t0),
+            reporting,
+            selected,
+            versions,
+            _no_external_forecasts(settings) if bare else read_external_forecasts(con, t0 - OLDEST_H * HOUR, t0, t0),
+            _read_unreported(con, settings, selected, versions, header.targets, t0),
+            foreign,
         )
+
+
+def _select(
+    listed: pl.DataFrame, serving: pl.DataFrame, reporting: pl.DataFrame, stations: Collection[str], t0: datetime
+) -> pl.DataFrame:
+    """The reporting stations to forecast: those named by `stations`, else all. Raises ConfigError for one that is not served."""
     if unknown := sorted(set(stations) - set(listed["station_id"])):
         raise ConfigError(f"there is no station {unknown[0]!r}; there are: {', '.join(listed['station_id'].head(20))}")
-    reporting = listed.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
+    if retired := sorted(set(stations) - set(serving["station_id"])):
+        raise ConfigError(
+            f"station {retired[0]!r} is retired: `daycast sources list` says why, and how to serve it again"
+        )
     selected = reporting.filter(pl.col("station_id").is_in(list(stations))) if stations else reporting
     if selected.is_empty():
         raise NotEnoughDataError(
             f"no station reported in the {HISTORY_HOURS} hours before {t0.isoformat()}: ingest first"
         )
-    return _Inputs(model, fallbacks, calibrated, reporting, selected, versions, external_forecasts)
+    return selected
+
+
+def _read_unreported(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    selected: pl.DataFrame,
+    versions: pl.DataFrame,
+    targets: Sequence[str],
+    t0: datetime,
+) -> pl.DataFrame:
+    """station_id, variable: the targets that stations never reported by t0, or that no source of theirs is asked for any more.
+
+    versions: the newest; only of stations that lack something in these is all history read.
+    """
+    usable = [(pl.col(name).is_not_null() & (pl.col(flag_column(name)) < FAIL)).any().alias(name) for name in targets]
+    recent = versions.filter(pl.col("known_until").is_null()).group_by("station_id").agg(usable)
+    recent = selected.select("station_id").join(recent, on="station_id", how="left")
+    lacking = recent.filter(~pl.all_horizontal(pl.col(name).fill_null(value=False) for name in targets))
+    undelivered = read_undelivered(con, settings, targets)
+    if lacking.is_empty():
+        return undelivered
+    ever = lacking.select("station_id").join(read_reported(con, lacking, targets, t0), on="station_id", how="left")
+    never = ever.unpivot(targets, index="station_id").filter(~pl.col("value").fill_null(value=False))
+    return pl.concat([never.select("station_id", "variable"), undelivered]).unique()
 
 
 def _no_external_forecasts(settings: Settings) -> pl.DataFrame:

@@ -30,6 +30,7 @@ from daycast.warehouse.observations import mark_stale, read_readings_of
 from daycast.warehouse.readings import (
     BatchRecord,
     CounterKey,
+    add_station_sources,
     append_batches,
     read_batch_ids,
     read_counter,
@@ -197,6 +198,7 @@ def _store(
         append_external_forecasts(con, new_readings.drop("row"))
         return records, errors
     upsert_stations(con, config.listed, unplaced_stations(kept["station_id"]))
+    add_station_sources(con, config.source, kept.select("station_id").unique())
     append_batches(con, records, new_readings.drop("row"), rejected)
     for counter, numbers in counters.items():
         write_counter(con, counter, numbers.join(kept_rows, on="row", how="semi").drop("row"))

@@ -18,6 +18,7 @@ from daycast.report.skill import Champion, SkillSpan, read_holdout_result
 from daycast.report.station_data import HISTORY_H, HORIZON_H, find_time_zones
 from daycast.report.summary import Account, Issue, Rejection, Silence, Summary
 from daycast.settings import Settings
+from daycast.steps.serving import read_sources, update_retirements
 from daycast.times import HOUR, parse_duration
 from daycast.warehouse.forecasts import read_forecast_count, read_skill
 from daycast.warehouse.models import ModelRow, read_champion, read_drifts, read_fallbacks, read_models
@@ -42,6 +43,7 @@ def publish_tables(settings: Settings, now: datetime, _until: datetime | None = 
     All tables are published, whatever the moment of `--until` is.
     """
     with settings.warehouse.write(now) as con:
+        update_retirements(con, settings, now)
         publish(con, settings.published, settings.publish.parquet_above)
         remove_unnamed(settings.published, now)
     return settings.published
@@ -54,10 +56,12 @@ def summarise(
     retrained: "Outcome | None",
     began: datetime | None = None,
     until: datetime | None = None,
+    changes: Sequence[str] = (),
 ) -> Summary:
     """The summary of the run from `began` to `now`: what it did, and the state of the network after it.
 
-    ingested: one account per source. retrained: the outcome of the retraining; None if none was due. Silent stations and
+    ingested: one account per source. retrained: the outcome of the retraining; None if none was due. changes: what made it due at
+    once. Silent stations and
     forecasts are as of `until`, by default `now`.
     """
     as_of = until or now
@@ -70,7 +74,7 @@ def summarise(
         )
         count = read_forecast_count(con, as_of)
         first = read_frame(con, "select_forecasts_of_first_stations", stations=1, as_of=as_of)
-        drifts = read_drifts(con)
+        drifts, retired = read_drifts(con), _retired(con, settings)
     return Summary(
         now=as_of,
         ingested=tuple(ingested),
@@ -87,7 +91,15 @@ def summarise(
         published=settings.published,
         report=settings.report,
         drifts=drifts,
+        changes=tuple(changes),
+        retired=retired,
+        demonstration=settings.demonstration,
     )
+
+
+def _retired(con: "duckdb.DuckDBPyConnection", settings: Settings) -> tuple[str, ...]:
+    """The sources whose stations are not served any more, in words; those that never delivered any are left out."""
+    return tuple(str(one) for one in read_sources(con, settings) if one.is_retired and one.stations)
 
 
 def write_report(settings: Settings, now: datetime, until: datetime | None = None) -> Path:
@@ -115,6 +127,7 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
             rejections=read_frame(con, "select_rejections", since=now - _REJECTIONS_WINDOW, until=now),
             variables=glossary,
             drifts=read_drifts(con),
+            retired=_retired(con, settings),
         )
     _warn_of_unknown_stations(settings.stations.timezones, page.coverage["station_id"])
     zones = find_time_zones(page.coverage, settings.stations.timezone, settings.stations.timezones)

@@ -16,6 +16,7 @@ from daycast.errors import tolerated
 from daycast.redact import one_line
 from daycast.settings import Settings
 from daycast.steps.load import stale_ranges
+from daycast.steps.serving import update_retirements
 from daycast.times import DAY, HOUR
 from daycast.warehouse.observations import mark_stale
 from daycast.warehouse.runs import (
@@ -40,9 +41,9 @@ _WAIT_S = 120.0  # for another process that has the warehouse open
 def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[], datetime]) -> Iterator[None]:
     """Record the block as a run of `flow`. An exception is recorded by its message, without secrets, and raised again.
 
-    as_of: the run uses nothing later. clock: returns the real time; there is a warning if it jumped since the last run. If the
-    run cannot be recorded, that is a warning and the block runs all the same. Raises WarehouseError before the block if the
-    warehouse cannot be opened.
+    as_of: the run uses nothing later. clock: returns the real time; there is a warning if it jumped since the last run. Stations
+    of sources that are not configured any more are noted as retired first. If the run cannot be recorded, that is a warning and
+    the block runs all the same. Raises WarehouseError before the block if the warehouse cannot be opened.
     """
     run_id = uuid4().hex
     with (
@@ -50,6 +51,7 @@ def recorded(settings: Settings, flow: str, as_of: datetime, clock: Callable[[],
         tolerated(f"this {flow} is not noted in `runs`"),
     ):
         warn_of_clock(con, clock())
+        update_retirements(con, settings, clock())
         start_run(con, run_id, flow, as_of, clock())
     status, message, wait_s = "failed", None, _WAIT_S
     try:

@@ -1,7 +1,8 @@
 """Train: snapshot the observations, fit a challenger to it, and register the result of its evaluation.
 
-In order: `minutes_due` (is a retraining due?), `write_snapshot`, `fit_snapshot` (needs no warehouse, can run on a GPU worker),
-then `evaluate.evaluate_holdout`, and `register`. `plan_retraining` tells what a retraining would do.
+In order: `minutes_due` (is a retraining due? `changes.py` says what makes it due at once), `write_snapshot`, `fit_snapshot`
+(needs no warehouse, can run on a GPU worker), then `evaluate.evaluate_holdout`, and `register`. `plan_retraining` tells what a
+retraining would do.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 import daycast
@@ -28,12 +30,14 @@ from daycast.model.training.state import TrainContext, forget_states
 from daycast.model.training.trainer import Progress
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
+from daycast.steps.changes import is_foreign, list_changes, read_header_or_none, unmeasured
 from daycast.steps.fit import fit_and_save, fit_in_processes
+from daycast.steps.serving import read_serving_stations
 from daycast.times import HOUR, floor_hour, parse_duration
 from daycast.variables import Variable
 from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import ModelEntry, ModelRow, read_champion, read_models, register_model
-from daycast.warehouse.observations import read_extent, read_stations, read_versions
+from daycast.warehouse.observations import read_extent, read_versions
 
 _log = logging.getLogger("daycast")
 
@@ -47,35 +51,51 @@ class Outcome:
 
 
 def has_champion(settings: Settings, now: datetime) -> bool:
-    """Whether there is a champion to forecast with."""
+    """Whether there is a champion to forecast with, and it was trained on one of the stations at least that are served."""
     with settings.warehouse.read(now) as con:
-        return read_champion(con) is not None
+        champion = read_champion(con)
+        if champion is None:
+            return False
+        header = read_header_or_none(settings.checkpoints / champion.checkpoint)
+        return header is None or not is_foreign(header, read_serving_stations(con, settings))
 
 
 def minutes_due(settings: Settings, now: datetime) -> float | None:
     """How many minutes a training may take that is due now; None if none is due.
 
-    A training is due if no networks were trained yet (`model.first_max_minutes`), and `retrain.every` after the last one
-    (`model.max_minutes`). If no networks are configured, or there was too little history for them, a fit of the baselines alone
-    counts as a training. Models registered in the future, by a wrong clock, do not count.
+    A training is due if no networks were trained yet for any of the stations that are served (`model.first_max_minutes`); and
+    `retrain.every` after the last one, or at once if what it should be trained on has changed (`model.max_minutes`). If no
+    networks are configured, or there was too little history for them, a fit of the baselines alone counts as a training. Models
+    registered in the future, by a wrong clock, do not count.
     """
     with settings.warehouse.read(now) as con:
-        champion, models = read_champion(con), read_models(con)
-    by_now = models.filter(pl.col("registered_at") <= now + HOUR)
-    newest_first = (ModelRow(**row) for row in by_now.sort("registered_at", descending=True).to_dicts())
-    trained = next((model.registered_at for model in newest_first if _is_full_fit(settings, model)), None)
-    if champion is None or trained is None:
-        return settings.model.first_max_minutes
-    return settings.model.max_minutes if now - trained >= parse_duration(settings.retrain.every) else None
+        champion, trained = read_champion(con), _newest_fit(con, settings, now)
+        if champion is None or trained is None:
+            return settings.model.first_max_minutes
+        header = read_header_or_none(settings.checkpoints / trained.checkpoint)
+        if header is not None and is_foreign(header, read_serving_stations(con, settings)):
+            return settings.model.first_max_minutes
+        changes = () if header is None else list_changes(con, settings, header, now)
+    is_old = now - trained.registered_at >= parse_duration(settings.retrain.every)
+    return settings.model.max_minutes if is_old or changes else None
 
 
-def _is_full_fit(settings: Settings, model: ModelRow) -> bool:
-    """Whether the model counts as a training: it has networks, or none are configured. True if its checkpoint is unreadable."""
-    try:
-        members = read_header(settings.checkpoints / model.checkpoint).config.ensemble_size
-    except Exception:  # noqa: BLE001 - it may be damaged in any way
-        return True
-    return members > 0 or settings.model.ensemble_size == 0
+def find_changes(settings: Settings, now: datetime) -> tuple[str, ...]:
+    """What has changed since the last training and makes another one due at once, in words; empty before the first training."""
+    with settings.warehouse.read(now) as con:
+        trained = _newest_fit(con, settings, now)
+        header = None if trained is None else read_header_or_none(settings.checkpoints / trained.checkpoint)
+        return () if header is None else list_changes(con, settings, header, now)
+
+
+def _newest_fit(con: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> ModelRow | None:
+    """The newest model that counts as a training: it has networks, or none are configured, or its checkpoint is unreadable."""
+    by_now = read_models(con).filter(pl.col("registered_at") <= now + HOUR).sort("registered_at", descending=True)
+    for model in (ModelRow(**row) for row in by_now.to_dicts()):
+        header = read_header_or_none(settings.checkpoints / model.checkpoint)
+        if header is None or header.config.ensemble_size > 0 or settings.model.ensemble_size == 0:
+            return model
+    return None
 
 
 def find_champion(settings: Settings, now: datetime) -> str | None:
@@ -90,17 +110,20 @@ def find_champion(settings: Settings, now: datetime) -> str | None:
 def write_snapshot(settings: Settings, now: datetime) -> Path:
     """Write everything known at `now` as a folder of Parquet files, named after a hash of the content. Returns the folder.
 
-    Files: stations, observations (usable versions) and, if there are any, external_forecasts. Raises NotEnoughDataError if there
-    are no observations.
+    Files: stations, observations (usable versions) and, if there are any, external_forecasts. Stations that are retired, or never
+    reported, are left out, and so are the values of variables that no source is asked for any more. Raises NotEnoughDataError if
+    there are no observations.
     """
-    variables = settings.glossary
     with settings.warehouse.read(now) as con:
-        first, last = read_extent(con, now)
+        stations = read_serving_stations(con, settings)
+        first, last = read_extent(con, now, stations)
         if first is None or last is None:
             raise NotEnoughDataError("there is no observation yet: ingest something first")
-        versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(variables))
-        stations = read_stations(con)
+        versions = keep_usable(read_versions(con, first, min(last, floor_hour(now)), now), list(settings.glossary))
         external_forecasts = read_external_forecasts(con, first - OLDEST_H * HOUR, now, now)
+    versions = versions.filter(pl.col("station_id").is_in(stations["station_id"].implode()))
+    versions = versions.with_columns(pl.lit(None, pl.Float64).alias(name) for name in unmeasured(settings))
+    stations = stations.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
     frames = {"stations": stations, "external_forecasts": external_forecasts, "observations": versions}
     files = {
         name: _to_parquet(frame)
@@ -246,8 +269,9 @@ def plan_retraining(settings: Settings, model: ModelConfig, now: datetime) -> Re
     Raises NotEnoughDataError if there are no observations.
     """
     with settings.warehouse.read(now) as con:
-        first, last = read_extent(con, now)
-        champion, stations = read_champion(con), len(read_stations(con))
+        serving = read_serving_stations(con, settings)
+        first, last = read_extent(con, now, serving)
+        champion, stations = read_champion(con), len(serving)
     if first is None or last is None:
         raise NotEnoughDataError("there is no observation yet: ingest something first")
     pool = settings.retrain.fit_on

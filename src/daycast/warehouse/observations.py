@@ -32,10 +32,50 @@ def read_versions(con: duckdb.DuckDBPyConnection, since: datetime, until: dateti
     return read_frame(con, "select_versions", since=since, until=until, as_of=as_of)
 
 
-def read_extent(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[datetime | None, datetime | None]:
-    """The first and the last hour with an observation known by `as_of`; None and None if there is none."""
-    first, last = read_frame(con, "select_extent", as_of=as_of).row(0)
+def read_extent(
+    con: duckdb.DuckDBPyConnection, as_of: datetime, stations: pl.DataFrame
+) -> tuple[datetime | None, datetime | None]:
+    """The first and the last hour with an observation of `stations` known by `as_of`; None and None if there is none."""
+    with frames(con, serving=stations.select("station_id")):
+        first, last = read_frame(con, "select_extent", as_of=as_of).row(0)
     return first, last
+
+
+def count_hours(con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, as_of: datetime) -> dict[str, int]:
+    """How many hours each of `stations` has an observation of, known by `as_of`; those without any are absent."""
+    with frames(con, chosen=stations.select("station_id")):
+        return dict(read_frame(con, "select_hours_observed", as_of=as_of).iter_rows())
+
+
+def read_reported(
+    con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, variables: Sequence[str], as_of: datetime
+) -> pl.DataFrame:
+    """Which of `variables` each of `stations` has ever reported a usable value of, as known at `as_of`.
+
+    station_id and a Boolean column a variable; stations without an observation are absent.
+    """
+    reported = ", ".join(f"bool_or({_usable(name)} is not null) as {quoted(name)}" for name in variables)
+    query = statement("select_reported").replace("{reported}", reported)
+    with frames(con, chosen=stations.select("station_id")):
+        return cast(pl.DataFrame, pl.from_arrow(con.execute(query, {"as_of": as_of}).to_arrow_table()))
+
+
+def read_first_values(
+    con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, variables: Sequence[str], as_of: datetime
+) -> dict[str, datetime]:
+    """The first hour at which any of `stations` has a usable value of each variable, as known at `as_of`; others are absent."""
+    first = ", ".join(
+        f"min(case when {_usable(name)} is not null then observed_at end) as {quoted(name)}" for name in variables
+    )
+    query = statement("select_first_values").replace("{first}", first)
+    with frames(con, chosen=stations.select("station_id")):
+        row = cast(pl.DataFrame, pl.from_arrow(con.execute(query, {"as_of": as_of}).to_arrow_table())).to_dicts()[0]
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _usable(variable: str) -> str:
+    """The SQL of a variable's value; null where it failed its checks."""
+    return f"case when {quoted(flag_column(variable))} < {FAIL} then {quoted(variable)} end"
 
 
 def read_stations(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -177,7 +217,7 @@ def _month_sums(con: duckdb.DuckDBPyConnection, months: pl.DataFrame, variables:
     """station_id, month and, for the variable at each position k, nk, meank and deviationk; months without data are absent."""
     parts = []
     for position, name in enumerate(variables):
-        usable = f"case when {quoted(flag_column(name))} < {FAIL} then {quoted(name)} end"
+        usable = _usable(name)
         parts.append(
             f"count({usable}) as n{position}, avg({usable}) as mean{position}, stddev_pop({usable}) as deviation{position}"
         )

@@ -1,6 +1,8 @@
 """What sources delivered: `readings`, `counters`, `rejected_readings`, `batches`, `stations`, `watermarks` and `tolerances`.
 
-Times are UTC. `append_batches` and `upsert_stations` belong into one transaction with `mark_stale` (observations).
+And which source delivered which station (`station_sources`), and what is out of serving because of that (`retired_sources`,
+`retired_stations`). Times are UTC. `append_batches` and `upsert_stations` belong into one transaction with `mark_stale`
+(observations).
 """
 
 from collections.abc import Collection, Sequence
@@ -98,6 +100,52 @@ def upsert_stations(con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, unlist
         con.execute(statement("delete_stations"))
         insert(con, "stations", listed)
         con.execute(statement("insert_unlisted_stations"))
+
+
+def add_station_sources(con: duckdb.DuckDBPyConnection, source: str, delivered: pl.DataFrame) -> None:
+    """Record that `source` delivers these stations (column station_id, each once). Call inside a transaction."""
+    with frames(con, delivered=delivered):
+        con.execute(statement("insert_station_sources"), {"source": source})
+
+
+def read_station_sources(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """source, station_id: which source delivered readings of which station."""
+    return read_frame(con, "select_sources_of_stations")
+
+
+def read_out_of_serving(con: duckdb.DuckDBPyConnection, sources: Collection[str]) -> pl.DataFrame:
+    """station_id, source of each station that none of `sources`, unless it was retired by hand, ever delivered.
+
+    sources: names of those that are configured. Stations of unknown origin are not among them. A row for each station and source.
+    """
+    return read_frame(con, "select_out_of_serving", sources=list(sources))
+
+
+def update_retired_stations(con: duckdb.DuckDBPyConnection, sources: Collection[str], now: datetime) -> None:
+    """Bring `retired_stations`, which the views read, in line with the configured sources; what is in it stays as it is."""
+    held, retired = read_frame(con, "select_retired_stations"), read_out_of_serving(con, sources)
+    if held.select(retired.columns).equals(retired):
+        return
+    rows = retired.join(held, on=retired.columns, how="left", maintain_order="left")
+    with transaction(con):
+        con.execute(statement("delete_retired_stations"))
+        insert(con, "retired_stations", rows.with_columns(pl.col("retired_at").fill_null(now)))
+
+
+def read_retired_sources(con: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
+    """The sources that were retired by hand, and when."""
+    return dict(read_frame(con, "select_retired_sources").iter_rows())
+
+
+def retire_source(con: duckdb.DuckDBPyConnection, source: str, now: datetime) -> None:
+    """Retire a source by hand; one that is retired already keeps its time."""
+    if source not in read_retired_sources(con):
+        con.execute(statement("insert_retired_source"), {"source": source, "retired_at": now})
+
+
+def restore_source(con: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Take back that a source was retired by hand."""
+    con.execute(statement("delete_retired_source"), {"source": source})
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from daycast.warehouse.warehouse import fetch_frame, frames, is_damaged, read_fr
 
 PUBLIC_TABLES = (
     "stations",
+    "retired_stations",
     "batches",
     "rejected_readings",
     "observation_versions",
@@ -180,13 +181,16 @@ def _copy_tables(con: duckdb.DuckDBPyConnection, histories: Histories, about: tu
 def _create_latest(con: duckdb.DuckDBPyConnection, previous: PreviousPublication, touched: Iterable[Range]) -> None:
     """Write latest_forecasts as a table, because it is read often.
 
-    If the forecasts are in Parquet files, only the rows written since the last publication are read, unless that is damaged.
+    If the forecasts are in Parquet files, only the rows written since the last publication are read, unless that is damaged or
+    other stations are retired now.
     """
     ranges = [range_condition("forecasts", one) for one in join_ranges(touched, adjacent=True)]
     kept = " and ".join(f"not ({one})" for one in ranges) or "true"
     new = [f"from forecasts where {one}" for one in ranges]
     if previous.partitions.get("forecasts"):
         try:
+            if con.execute(statement("select_changed_retirements")).fetchall():
+                new, kept = ["from forecasts"], "false"
             _create_latest_from(con, [f"from previous.latest_forecasts where {kept}", *new])
         except duckdb.IOException as error:
             if not is_damaged(error):
