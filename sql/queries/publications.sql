@@ -21,12 +21,6 @@ select
     until
 from touched;
 
--- name: select_changed_retirements
--- The stations that are retired either now or in the last publication, attached as `previous`.
-(select station_id from retired_stations except select station_id from previous.retired_stations)
-union all
-(select station_id from previous.retired_stations except select station_id from retired_stations);
-
 -- name: select_layout
 -- A hash that changes when a migration was applied or the columns of an append-only table changed.
 select md5(

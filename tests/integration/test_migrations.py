@@ -22,6 +22,7 @@ from daycast.warehouse.statements import sql_folder
 from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
+RELEASED = sql_folder()  # before a test replaces it
 SOIL = Variable("soil_moisture_pct", "soil moisture", "%", 0.0, 100.0)
 
 
@@ -62,6 +63,8 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "stale_hours",
         "tolerances",
         "verifications",
+        "station_sources",
+        "retired_sources",
         "neighbours",
         "month_statistics",
         "calibrations",
@@ -257,3 +260,30 @@ def test_tables_get_the_names_of_the_field_and_keep_the_old_ones_as_views(
         ]
         checks = "select air_temperature_c_check, dew_point_c_check from observation_versions"
         assert migrated.execute(checks).fetchall() == [("rate_of_change", "spike")]
+
+
+def test_which_source_delivered_a_station_is_read_from_what_was_ingested_before(
+    con: duckdb.DuckDBPyConnection, folder
+) -> None:
+    released = sorted((RELEASED / "migrations").glob("*.sql"))
+    for path in released:
+        if path.stem < "0020":
+            (folder / path.name).write_text(path.read_text())
+    migrate(con, NOW)
+    for source, station in (("roof", "A"), ("roof", "B"), ("noaa", "B")):
+        con.execute(
+            "insert into batches by name select $1 || $2 as batch_id, $1 as source, '' as origin, '' as fingerprint, "
+            "true as complete, $3 as received_until, 1 as rows_delivered, 1 as rows_kept, 0 as rows_repeated, 0 as rows_revised, "
+            "0 as rows_refused, $3 as ingested_at",
+            [source, station, NOW],
+        )
+        con.execute(
+            "insert into readings by name select $2 as station_id, $3 as observed_at, $3 as received_at, $1 || $2 as batch_id, "
+            "0 as row_number",
+            [source, station, NOW],
+        )
+    (sources,) = (path for path in released if path.stem == "0020_sources")
+    (folder / sources.name).write_text(sources.read_text())
+    migrate(con, NOW)
+    rows = con.execute("select source, station_id from station_sources order by all").fetchall()
+    assert rows == [("noaa", "B"), ("roof", "A"), ("roof", "B")]

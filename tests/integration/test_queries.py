@@ -39,6 +39,8 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "candidates": "from forecasts",
     "drifted": "from drifts",
     "days": "select valid_on as day from scores",
+    "delivered": "select station_id from stations",
+    "serving": "select station_id from stations",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
@@ -59,7 +61,15 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 def text_of(name: str) -> str:
     """The statement, about one variable where it is written for any."""
-    return statement(name).replace("{sums}", "count(dew_point_c) as n0")
+    of_one = {
+        "{sums}": "count(dew_point_c) as n0",
+        "{first}": "min(case when dew_point_c is not null then observed_at end) as dew_point_c",
+        "{reported}": "bool_or(dew_point_c is not null) as dew_point_c",
+    }
+    text = statement(name)
+    for place, columns in of_one.items():
+        text = text.replace(place, columns)
+    return text
 
 
 def value_of(parameter: str) -> object:

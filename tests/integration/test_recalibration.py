@@ -89,7 +89,7 @@ def test_the_weeks_of_a_backtest_know_nothing_of_later_ones(trained) -> None:
     settings = trained.settings
     with settings.warehouse.write(trained.at) as con:
         champion = read_champion(con)
-        versions = read_versions(con, *read_extent(con, trained.at), trained.at)
+        versions = read_versions(con, *read_extent(con, trained.at, read_stations(con)), trained.at)
         versions, stations = keep_usable(versions, list(settings.glossary)), read_stations(con)
     checkpoint = settings.checkpoints / champion.checkpoint
     since = floor_hour(trained.at) - 9 * DAY
@@ -117,8 +117,9 @@ def test_a_record_says_which_windows_weights_forecast_that_no_longer_serve(train
     ingest_source(settings, settings.sources[0], later)
     with settings.warehouse.write(later) as con:
         checkpoint = settings.checkpoints / read_champion(con).checkpoint
-        versions = keep_usable(read_versions(con, *read_extent(con, later), later), list(settings.glossary))
         stations = read_stations(con)
+        versions = read_versions(con, *read_extent(con, later, stations), later)
+        versions = keep_usable(versions, list(settings.glossary))
     for refreshed in (True, False):
         forecaster = load_checkpoint(checkpoint, "cpu", refreshed=refreshed)
         windows = open_block(forecaster, versions, stations, 24).windows

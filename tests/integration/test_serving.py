@@ -23,7 +23,7 @@ from daycast.steps.publish import publish_tables, write_report
 from daycast.steps.registry import describe_model, list_models, promote, rollback, show_model
 from daycast.times import DAY, HOUR
 from daycast.warehouse.models import read_champion, read_fallbacks
-from daycast.warehouse.observations import read_extent
+from daycast.warehouse.observations import read_extent, read_stations, read_versions
 from daycast.warehouse.publish.query import query_published
 
 pytestmark = pytest.mark.slow
@@ -155,7 +155,7 @@ def test_the_decision_knows_the_usual_scores_and_how_much_more_history_there_is(
     tensors, notes = read_tensors(former)
     half = datetime.fromisoformat(notes["refreshed_until"])
     with settings.warehouse.read(now) as con:
-        first, _ = read_extent(con, now)
+        first, _ = read_extent(con, now, read_stations(con))
     half = first + (half - first) / 2
     write_tensors(former, tensors, {**notes, "refreshed_until": half.isoformat()})
     told = []
@@ -178,7 +178,6 @@ def test_the_days_of_a_judgement_add_up_to_its_scores(again) -> None:
     from daycast.model.checkpoint import load_checkpoint
     from daycast.quality.flags import keep_usable
     from daycast.steps.evaluate import evaluate_daily, open_block
-    from daycast.warehouse.observations import read_stations, read_versions
 
     settings, path, now = again
     with settings.warehouse.write(now) as con:

@@ -56,7 +56,7 @@ def _mapped(source: SourceSettings) -> set[str]:
 class Settings(Section):
     """All settings. Frozen; unknown keys are refused.
 
-    Without sources and a data folder they are the demonstration's: the simulated network, with its state in DEMONSTRATION.
+    Without sources, data folder and lake they are the demonstration's: the simulated network, with its state in DEMONSTRATION.
     """
 
     data: Path = Field(default=Path("data"), validate_default=True)  # the folder of all state, relative to the file
@@ -78,7 +78,7 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _keep_demonstration_apart(cls, given: Any) -> Any:
-        if isinstance(given, dict) and not {"sources", "data"} & given.keys():
+        if isinstance(given, dict) and not {"sources", "data", "warehouse"} & given.keys():
             return {**given, "data": str(DEMONSTRATION)}
         return given
 

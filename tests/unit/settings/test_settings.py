@@ -24,11 +24,11 @@ def write(tmp_path, monkeypatch):
     return write_file
 
 
-def test_without_a_file_the_simulated_network_runs_with_its_state_in_the_current_folder(tmp_path, monkeypatch):
+def test_without_a_file_the_simulated_network_runs_with_its_state_apart_from_any_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
     assert [source.kind for source in settings.sources] == ["simulated"]
-    assert settings.data == tmp_path / "data"
+    assert settings.data == tmp_path / "data" / "demo"
 
 
 def test_paths_are_relative_to_the_file_wherever_it_is_read_from(write, tmp_path, monkeypatch):

@@ -189,9 +189,12 @@ def _create_latest(con: duckdb.DuckDBPyConnection, previous: PreviousPublication
     new = [f"from forecasts where {one}" for one in ranges]
     if previous.partitions.get("forecasts"):
         try:
-            if con.execute(statement("select_changed_retirements")).fetchall():
-                new, kept = ["from forecasts"], "false"
-            _create_latest_from(con, [f"from previous.latest_forecasts where {kept}", *new])
+            before, now = (
+                con.execute(f"select station_id from {schema}retired_stations order by all").fetchall()
+                for schema in ("previous.", "")
+            )
+            parts = [f"from previous.latest_forecasts where {kept}", *new] if before == now else ["from forecasts"]
+            _create_latest_from(con, parts)
         except duckdb.IOException as error:
             if not is_damaged(error):
                 raise
