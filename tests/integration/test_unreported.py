@@ -6,10 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from daycast.model.checkpoint import load_checkpoint
 from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.times import floor_hour
+from daycast.warehouse.models import read_champion
 from integration.conftest import TRAINED_AT
 from integration.own_network import COLUMNS, SOIL, own_settings, write_readings
 from integration.test_changes import retrain
@@ -50,14 +52,13 @@ def test_what_is_asked_for_all_the_same_is_as_uncertain_as_the_climatology(garde
     imputed = rows.filter((pl.col("station_id") == "bed") != (pl.col("variable") == "soil_moisture_pct"))
     assert set(imputed["forecaster"]) == {"climatology"}
     assert set(imputed["input_regime"]) == {"cold_start"}
-    width = (pl.col("q95") - pl.col("q05")).mean().alias("width")
-    by = (
-        rows.filter(pl.col("variable") == "air_temperature_c", pl.col("lead_hours") <= 3)
-        .group_by("station_id")
-        .agg(width)
-    )
-    widths = dict(by.iter_rows())
-    assert widths["bed"] > 2 * max(widths["garden"], widths["roof"])
+    with garden.warehouse.read(TRAINED_AT) as con:
+        checkpoint = garden.checkpoints / read_champion(con).checkpoint
+    climatology = load_checkpoint(checkpoint, "cpu")
+    v = climatology.header.targets.index("air_temperature_c")
+    residuals = climatology.residuals["climatology"][:, v].numpy() * climatology.scale.deviation[v]  # (H, Q)
+    at_bed = rows.filter(pl.col("station_id") == "bed", pl.col("variable") == "air_temperature_c").sort("lead_hours")
+    assert (at_bed["q95"] - at_bed["q05"]).to_list() == pytest.approx(residuals[:, -1] - residuals[:, 0], abs=1e-3)
     others = rows.join(imputed, on=["station_id", "variable"], how="anti")
     assert set(others["input_regime"]) == {"full"}
 
