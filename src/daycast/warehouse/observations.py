@@ -57,7 +57,7 @@ def read_reported(
     reported = ", ".join(f"bool_or({_usable(name)} is not null) as {quoted(name)}" for name in variables)
     query = statement("select_reported").replace("{reported}", reported)
     with frames(con, chosen=stations.select("station_id")):
-        return cast(pl.DataFrame, pl.from_arrow(con.execute(query, {"as_of": as_of}).to_arrow_table()))
+        return fetch_frame(con, query, {"as_of": as_of})
 
 
 def read_first_values(
@@ -69,7 +69,7 @@ def read_first_values(
     )
     query = statement("select_first_values").replace("{first}", first)
     with frames(con, chosen=stations.select("station_id")):
-        row = cast(pl.DataFrame, pl.from_arrow(con.execute(query, {"as_of": as_of}).to_arrow_table())).to_dicts()[0]
+        row = fetch_frame(con, query, {"as_of": as_of}).to_dicts()[0]
     return {name: value for name, value in row.items() if value is not None}
 
 
