@@ -1,6 +1,7 @@
 """Prefect artifacts: summaries, tables and pictures that Prefect's pages show beside a run.
 
-If an artifact cannot be made, that is a warning in the log and never fails the run.
+The summary comes last and links to the others, and to the report. If an artifact cannot be made, that is a warning in the log
+and never fails the run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,9 @@ from prefect.artifacts import (
 )
 
 from daycast.errors import tolerated
+from daycast.flows.runs import page_of
 from daycast.redact import redact
+from daycast.settings import Settings
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,20 +29,40 @@ if TYPE_CHECKING:
 _NONE = "no artifact"
 
 
-def show_summary(flow: str, markdown: str, rows: Sequence[Mapping[str, object]] = ()) -> None:
-    """Show what a run of `flow` did, or would do, as Markdown and, if there are rows, as a table."""
+def show_summary(
+    flow: str,
+    markdown: str,
+    settings: Settings,
+    rows: Sequence[Mapping[str, object]] = (),
+    links: Mapping[str, str | None] | None = None,
+) -> None:
+    """Show what a run of `flow` did, or would do, as Markdown and, if there are rows, as a table.
+
+    Below the Markdown stand links to the table, to what else the run shows (`links`: addresses by name), and to the report.
+    """
     with tolerated(_NONE):
-        create_markdown_artifact(redact(markdown), key=f"{flow}-summary")
+        found = dict(links or {})
         if rows:
-            create_table_artifact(
-                [{name: _plain(value) for name, value in row.items()} for row in rows], key=f"{flow}-table"
-            )
+            table = [{name: _plain(value) for name, value in row.items()} for row in rows]
+            found = {"table": _page(create_table_artifact(table, key=f"{flow}-table")), **found}
+        report = settings.live.report_url
+        found["report"] = report if settings.report.exists() else None
+        line = " · ".join(f"[{name}]({address})" for name, address in found.items() if address)
+        if settings.report.exists() and not report:
+            line += f"{' · ' if line else ''}report: `{settings.report}`"
+        create_markdown_artifact("\n\n".join(filter(None, [redact(markdown), line])), key=f"{flow}-summary")
 
 
-def show_image(key: str, draw: Callable[[], str], description: str) -> None:
-    """Show a picture under `key`; draw: returns the picture's URL, which may be a data URL."""
+def show_image(key: str, draw: Callable[[], str], description: str) -> str | None:
+    """Show a picture under `key`, and return its page; draw: returns the picture's URL, which may be a data URL."""
     with tolerated(_NONE):
-        create_image_artifact(draw(), key=key, description=description)
+        return _page(create_image_artifact(draw(), key=key, description=description))
+    return None
+
+
+def _page(artifact: object) -> str:
+    """The page of an artifact, of which the functions that make one return the id."""
+    return page_of("artifacts/artifact", artifact)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from contextlib import nullcontext
 
 from prefect import flow
 
+from daycast.errors import ModelError, describe
 from daycast.flows.artifacts import show_summary
 from daycast.flows.map_blocks import mapping_blocks
+from daycast.flows.runs import alone, named, planned
 from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, clock, load_settings
@@ -17,17 +19,18 @@ from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
 find_missing_hours = warehouse_task(backfill_steps.find_missing_hours)
-find_model_of_hour = warehouse_task(backfill_steps.find_model_of_hour)
+choose_model_of_hour = warehouse_task(backfill_steps.choose_model_of_hour)
 issue_forecasts = warehouse_task(forecast_steps.issue_forecasts)
 plan_forecasts = warehouse_task(forecast_steps.plan_forecasts)
 
 
-@flow
+@flow(flow_run_name=named("backfill"))
+@alone
 def backfill(since: Moment, until: Moment | None = None, config: str | None = None, dry_run: bool = False) -> int:
     """Forecast every hour of [since, until) that has no forecast, as things were known then; returns the number of hours.
 
     The champion of each hour makes its forecast. An hour stays missing if no readings were known or no model served at that
-    time; if all hours stay missing, the reasons are raised as one error.
+    time; if all hours stay missing, the reasons are raised as one error. A dry run only says them.
 
     Args:
         since: The first hour of issue (ISO 8601).
@@ -45,10 +48,14 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
     ):
         options = {"map_blocks": map_blocks} if map_blocks else {}
         for hour in missing:
-            model_id = stages.run(find_model_of_hour, settings, hour, now)
+            model = stages.run(choose_model_of_hour, settings, hour, now)
+            if model and model.model_id is None:  # a line and no failure of a task
+                stages.errors.append(ModelError(model.reason))
+                _log.warning("%s", model.reason)
+            model_id = model.model_id if model else None
             made = stages.run(plan_or_issue, settings, now, hour, model_id=model_id, **options) if model_id else None
             if made is None:
-                table.append({"issued_at": hour, "forecast": f"no: {stages.errors[-1]}"})
+                table.append({"issued_at": hour, "forecast": f"no: {describe(stages.errors[-1])}"})
                 _log.warning("%s stays missing", f"{hour:%Y-%m-%dT%H:%MZ}")
             else:
                 text = str(made) if dry_run else f"{len(made)} rows by {made['model_id'][0]}"
@@ -56,7 +63,9 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
                 _log.info("%s %s", "would forecast" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}:", text)
         done = len(missing) - len(stages.errors)
         summary = f"{done} of {len(missing)} missed hours {'would be ' if dry_run else ''}forecast"
-        show_summary("backfill", summary, table)
+        show_summary("backfill", summary, settings, table)
+        if dry_run:
+            return planned(summary, done)
         if len(stages.errors) == len(missing):
             stages.raise_errors()
     _log.info("%s", summary)

@@ -9,6 +9,7 @@ from prefect.events import emit_event
 from daycast.errors import tolerated
 from daycast.flows.artifacts import show_summary
 from daycast.flows.map_blocks import mapping_blocks
+from daycast.flows.runs import alone, named
 from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.progress import show_ingest
@@ -23,7 +24,8 @@ ingest_source = warehouse_task(ingest_steps.ingest_source)
 find_warnings = warehouse_task(doctor.find_warnings)
 
 
-@flow
+@flow(flow_run_name=named("ingest", "source"))
+@alone
 def ingest(
     config: str | None = None, source: str | None = None, since: Moment | None = None, until: Moment | None = None
 ) -> list[ingest_steps.Ingested]:
@@ -62,6 +64,7 @@ def ingest(
         show_summary(
             "ingest",
             "\n".join(lines) or "There is no source.",
+            settings,
             [vars(one) | {"flagged": one.flagged.total(), "doubts": len(one.doubts)} for one in ingested],
         )
         for doubt in doubts:

@@ -5,6 +5,7 @@ import logging
 from prefect import flow
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.runs import alone, named, planned
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import maintain as maintain_steps
@@ -14,7 +15,8 @@ _log = logging.getLogger("daycast")
 maintain_tables = warehouse_task(maintain_steps.maintain)
 
 
-@flow
+@flow(flow_run_name=named("maintain"))
+@alone
 def maintain(config: str | None = None, until: Moment | None = None, dry_run: bool = False) -> maintain_steps.Upkeep:
     """Delete what [retention] no longer keeps, compact the published history, and publish; returns what was deleted.
 
@@ -25,9 +27,12 @@ def maintain(config: str | None = None, until: Moment | None = None, dry_run: bo
     """
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
+    if dry_run:
+        upkeep = maintain_tables(settings, now, dry_run=True, until=moment)
+        show_summary("maintain", f"Would remove {upkeep}.", settings)
+        return planned(f"would remove {upkeep}", upkeep)
     with recorded(settings, "maintain", moment, clock):
-        upkeep = maintain_tables(settings, now, dry_run=dry_run, until=moment)
-        text = f"{'would remove' if dry_run else 'removed'} {upkeep}"
-        show_summary("maintain", text)
-        _log.info("%s", text)
+        upkeep = maintain_tables(settings, now, until=moment)
+        show_summary("maintain", f"Removed {upkeep}.", settings)
+        _log.info("removed %s", upkeep)
     return upkeep

@@ -13,6 +13,7 @@ from daycast.flows.forecast import forecast
 from daycast.flows.ingest import ingest
 from daycast.flows.publish import make_outputs
 from daycast.flows.retrain import retrain
+from daycast.flows.runs import alone, named
 from daycast.flows.stages import Stages
 from daycast.flows.verify import verify
 from daycast.flows.warehouse_task import warehouse_task
@@ -28,7 +29,8 @@ find_changes = warehouse_task(train.find_changes)
 summarise = warehouse_task(publish.summarise)
 
 
-@flow
+@flow(flow_run_name=named("pipeline", "cell"))
+@alone
 def pipeline(config: str | None = None, until: Moment | None = None, cell: str | None = None) -> Summary:
     """Run all stages and return a summary.
 
@@ -67,5 +69,5 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
         make_outputs(stages, settings, moment if until else None)
         stages.raise_errors()
         summary = summarise(settings, clock(), ingested or [], outcome, started_at, moment if until else None, changes)
-        show_summary("pipeline", f"```\n{render_summary(summary, 100)}```")
+        show_summary("pipeline", f"```\n{render_summary(summary, 100)}```", settings)
         return summary

@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import flow
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.runs import alone, named
 from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Settings, clock, load_settings
@@ -21,7 +22,8 @@ def make_outputs(stages: Stages, settings: Settings, until: datetime | None = No
     return {name: path for name, path in made.items() if path}
 
 
-@flow
+@flow(flow_run_name=named("publish"))
+@alone
 def publish(config: str | None = None) -> None:
     """Replace the published file, the report page and every other output. If one fails, the others are still replaced.
 
@@ -32,5 +34,5 @@ def publish(config: str | None = None) -> None:
     with recorded(settings, "publish", clock(), clock):
         stages = Stages()
         made = [f"{name}: `{path}`" for name, path in make_outputs(stages, settings).items()]
-        show_summary("publish", "\n\n".join([*made, *(f"Failed: {error}" for error in stages.errors)]))
+        show_summary("publish", "\n\n".join([*made, *(f"Failed: {error}" for error in stages.errors)]), settings)
         stages.raise_errors()

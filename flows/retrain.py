@@ -14,6 +14,7 @@ from prefect.exceptions import ObjectNotFound
 
 from daycast.errors import ConfigError, ModelError, tolerated
 from daycast.flows.artifacts import show_summary, showing_training
+from daycast.flows.runs import alone, named, planned
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.model.config import Cell, ModelConfig
 from daycast.report.progress import show_training
@@ -33,7 +34,7 @@ register = warehouse_task(train.register)
 calibrate = warehouse_task(calibrate_steps.calibrate)
 
 
-@flow
+@flow(flow_run_name=named("fit"))
 def fit(
     snapshot: Path,
     checkpoints: Path,
@@ -74,6 +75,7 @@ def fit_by_worker(
         "model": asdict(model),
         "champion": champion,
     }
+    _log.info("a worker of the pool %s trains: its run, which is part of this one, says how far it is", pool)
     try:
         run = run_deployment(f"fit/{pool}", parameters=parameters)
     except ObjectNotFound:
@@ -87,7 +89,8 @@ def fit_by_worker(
     return checkpoint
 
 
-@flow
+@flow(flow_run_name=named("retrain", "cell"))
+@alone
 def retrain(
     config: str | None = None,
     until: Moment | None = None,
@@ -122,9 +125,8 @@ def retrain(
         model = replace(model, ensemble_size=0)
     if dry_run:
         text = f"would train {plan_retraining(settings, model, moment)}"
-        _log.info("%s", text)
-        show_summary("retrain", text)
-        return None
+        show_summary("retrain", text, settings)
+        return planned(text, None)
     with recorded(settings, "retrain", moment, clock):
         snapshot = write_snapshot(settings, moment)
         champion = find_champion(settings, now) if model.warm_start and model.ensemble_size else None
@@ -138,5 +140,5 @@ def retrain(
         _log.info("evaluated %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
         result = "promoted" if decision.promoted else "not promoted"
-        show_summary("retrain", f"{outcome.model_id} {result}: {decision.reason}", rivals)
+        show_summary("retrain", f"{outcome.model_id} {result}: {decision.reason}", settings, rivals)
     return outcome

@@ -5,6 +5,7 @@ import logging
 from prefect import flow
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.runs import alone, named, planned
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import clock, load_settings
 from daycast.steps import registry
@@ -13,7 +14,8 @@ _log = logging.getLogger("daycast")
 rollback_model = warehouse_task(registry.rollback)
 
 
-@flow
+@flow(flow_run_name=named("rollback"))
+@alone
 def rollback(config: str | None = None, dry_run: bool = False) -> str:
     """Make the champion before the present one champion again; returns a line that says what changed.
 
@@ -21,7 +23,10 @@ def rollback(config: str | None = None, dry_run: bool = False) -> str:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         dry_run: Only say which model would replace which.
     """
-    change = str(rollback_model(load_settings(config), clock(), dry_run=dry_run))
+    settings = load_settings(config)
+    change = str(rollback_model(settings, clock(), dry_run=dry_run))
+    show_summary("rollback", change, settings)
+    if dry_run:
+        return planned(change, change)
     _log.info("%s", change)
-    show_summary("rollback", change)
     return change

@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.events import emit_event
 
 from daycast.flows.artifacts import show_summary
+from daycast.flows.runs import alone, named
 from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.settings import Moment, as_of, clock, load_settings
@@ -21,7 +22,8 @@ calibrate = warehouse_task(calibrate_steps.calibrate)
 find_changes = warehouse_task(train.find_changes)
 
 
-@flow
+@flow(flow_run_name=named("verify"))
+@alone
 def verify(config: str | None = None, until: Moment | None = None) -> int:
     """Bring the scores up to date, and once a week the champion's calibration; returns the number of scored forecasts.
 
@@ -59,6 +61,7 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
         rest = "".join(f"\n\nChanged since the last training: {change}" for change in changes)
         rest += "".join(f"\n\nDrift of {line}" for line in lines)
         rest += "".join(f"\n\nFailed: {error}" for error in stages.errors)
-        show_summary("verify", f"{scored or 'No'} forecasts scored against the observations. {calibration}{rest}")
+        done = f"{scored or 'No'} forecasts scored against the observations. {calibration}{rest}"
+        show_summary("verify", done, settings)
         stages.raise_errors()
     return scored or 0

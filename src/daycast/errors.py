@@ -19,6 +19,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Self
 
 from daycast.redact import one_line, redact
 
@@ -29,10 +30,20 @@ _log = logging.getLogger("daycast")
 
 
 class DaycastError(Exception):
-    """Base of all expected errors: shown as one line, exit status 1. Secrets in its message are masked."""
+    """Base of all expected errors: shown as one line, exit status 1. Secrets in its message are masked.
+
+    `may_pass` is true if the same may work a moment later, with nothing changed: somebody elsewhere did not answer.
+    """
+
+    may_pass = False
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))
+
+    def passing(self, *, may_pass: bool = True) -> Self:
+        """Set `may_pass`, and return the error."""
+        self.may_pass = may_pass
+        return self
 
 
 class ConfigError(DaycastError):
@@ -91,7 +102,7 @@ def join_errors(errors: Sequence[Exception]) -> Exception:
     """One error that stands for all: it says how many there are and quotes the first few, sorted by their text.
 
     If all errors have the same text, the first one is returned unchanged. Otherwise the result has the class of the first
-    error, or is a DaycastError if that class is not one of daycast's own.
+    error, or is a DaycastError if that class is not one of daycast's own. It may pass if one of them may.
     """
     texts = sorted({str(error) for error in errors})
     if len(texts) == 1:
@@ -99,7 +110,8 @@ def join_errors(errors: Sequence[Exception]) -> Exception:
     quoted = "; ".join(f"({number}) {text}" for number, text in enumerate(texts[:_MOST_ERRORS], 1))
     more = f"; and {len(texts) - _MOST_ERRORS} more" if len(texts) > _MOST_ERRORS else ""
     kind = type(errors[0]) if isinstance(errors[0], DaycastError) else DaycastError
-    return kind(f"{len(texts)} errors: {quoted}{more}")
+    may_pass = any(isinstance(error, DaycastError) and error.may_pass for error in errors)
+    return kind(f"{len(texts)} errors: {quoted}{more}").passing(may_pass=may_pass)
 
 
 @contextmanager

@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from uuid import uuid4
 
 from daycast.errors import ConfigError
 from daycast.service.access import read_auth
@@ -129,6 +132,48 @@ class Place:
         of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
         found = self.server.call("/artifacts/filter", {**of_run, "sort": "CREATED_DESC"})
         return {one["key"]: one for one in reversed(found) if one["key"]}
+
+    def log(self, run: dict) -> list[dict]:
+        """What the page of the run shows as its log, oldest first."""
+        of_run = {"logs": {"flow_run_id": {"any_": [run["id"]]}}}
+        return self.server.call("/logs/filter", {**of_run, "sort": "TIMESTAMP_ASC"})
+
+    def ends(self, run: dict) -> list[dict]:
+        """The events that say that the run has ended, in the form in which they can be sent again."""
+        which = {"resource": {"id": [f"prefect.flow-run.{run['id']}"]}, "event": {"prefix": ["prefect.flow-run."]}}
+        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+        found: list[dict] = []
+
+        def is_told() -> bool:
+            events = self.server.call("/events/filter", {"filter": which})["events"]
+            found[:] = [event for event in events if event["resource"].get("prefect.state-type") in final]
+            return bool(found)
+
+        self.wait_until(is_told)
+        return [{key: value for key, value in event.items() if key != "received"} for event in found]
+
+    def hears_what_was_sent(self) -> None:
+        """Return once the server has dealt with all events sent so far: automations hear them in order."""
+        name = f"a test listens {uuid4()}"
+        event = {"event": "test.heard", "occurred": datetime.now(UTC).isoformat(), "id": str(uuid4())}
+        trigger = {
+            "type": "event",
+            "posture": "Reactive",
+            "match": {"prefect.resource.id": name},
+            "expect": ["test.heard"],
+        }
+        trigger |= {"match_related": {}, "threshold": 1, "within": 0}
+        actions = [{"type": "pause-work-queue", "source": "selected", "work_queue_id": self._idle_queue()}]
+        self.server.call("/automations/", {"name": name, "enabled": True, "trigger": trigger, "actions": actions})
+        self.server.call("/events", [event | {"resource": {"prefect.resource.id": name}}])
+        self.wait_until(lambda: self.server.call(f"/work_queues/{self._idle_queue()}")["is_paused"])
+        self.server.call(f"/work_queues/{self._idle_queue()}", {"is_paused": False}, "PATCH")
+
+    def _idle_queue(self) -> str:
+        """A work queue that nobody uses, so that its pausing shows that an automation was heard."""
+        with suppress(RefusedError):
+            self.server.call("/work_queues/", {"name": "idle"})
+        return self.server.call("/work_queues/name/idle")["id"]
 
     def completed(self, deployment: str, of: Callable[[dict], object] = bool) -> dict:
         """Wait for a run of the deployment, one of those, to complete."""

@@ -141,7 +141,7 @@ def test_two_processes_train_one_network_on_windows_of_their_own(
 def test_processes_that_fail_are_a_model_error(
     snapshot: Path, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = SimpleNamespace(wait=lambda: 3)
+    failed = SimpleNamespace(wait=lambda: 3, stderr=["no GPU\n"])
     monkeypatch.setattr("daycast.steps.fit.subprocess.Popen", lambda *_, **__: failed)
     with pytest.raises(ModelError, match="training in 2 processes ended with status 3"):
         fit_snapshot(snapshot, tmp_path, BUILT_IN, replace(config, processes=2), lambda _: None)

@@ -21,6 +21,7 @@ from daycast.steps import forecast as steps
 from daycast.steps import publish as draw_forecast
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
+from daycast.steps.train import has_champion
 from daycast.times import HOUR
 from daycast.warehouse.models import promote_model, read_champion
 
@@ -109,6 +110,7 @@ def forecast(trained, monkeypatch) -> Callable[[], int]:
     monkeypatch.setattr(forecasting, "load_settings", lambda _: trained.settings)
     monkeypatch.setattr(forecasting, "clock", lambda _=None: trained.at)
     monkeypatch.setattr(forecasting, "issue_forecasts", steps.issue_forecasts)
+    monkeypatch.setattr(forecasting, "has_champion", has_champion)
     monkeypatch.setattr(forecasting, "find_model_of_hour", backfill.find_model_of_hour)
     monkeypatch.setattr(forecasting, "draw_forecast", draw_forecast.draw_forecast)
     return forecasting.forecast.fn

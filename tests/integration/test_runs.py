@@ -1,67 +1,76 @@
-"""The table of runs, as an operator reads it after a bad night."""
+"""How runs are named, when a task is repeated, and that nothing waits in vain for the end of a run that had nothing to do."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from prefect.states import Failed
 
-from daycast.settings import Settings
-from daycast.steps.record_run import recorded
-from daycast.warehouse.runs import start_run
+from daycast.errors import ConfigError, SourceError, WarehouseError
+from daycast.flows import runs, warehouse_task
+from daycast.flows.runs import PLAN_FAILED, PLANNED, SKIPPED, named
+from daycast.times import parse_time
 
-NOW = datetime(2026, 2, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.model_validate({"sources": [{"kind": "simulated"}]}, context={"folder": tmp_path})
+ROOT = Path(__file__).parents[2]
+NOW = parse_time("2026-11-28T10:05:30Z")
 
 
-def runs(settings: Settings) -> list[tuple]:
-    with settings.warehouse.write(NOW) as con:
-        return con.execute("select flow, status, finished_at, message from runs order by started_at, flow").fetchall()
+@pytest.mark.parametrize(
+    ("flow", "what", "full_hour", "given", "name"),
+    [
+        ("forecast", (), True, {}, "forecast 2026-11-28T10Z"),
+        ("forecast", (), True, {"issued_at": "2026-05-01T06:00Z"}, "forecast 2026-05-01T06Z"),
+        ("forecast", (), True, {"until": "2026-05-01T08:30+02:00"}, "forecast 2026-05-01T06Z"),
+        ("forecast", (), True, {"dry_run": True}, "dry run: forecast 2026-11-28T10Z"),
+        ("ingest", ("source",), False, {"source": None, "since": None}, "ingest 2026-11-28T10:05Z"),
+        ("ingest", ("source",), False, {"source": "garden"}, "ingest garden 2026-11-28T10:05Z"),
+        ("retrain", ("cell",), False, {"cell": "lstm", "dry_run": False}, "retrain lstm 2026-11-28T10:05Z"),
+        (
+            "backfill",
+            (),
+            False,
+            {"since": "2026-11-20", "until": "2026-11-21T12:00", "dry_run": True},
+            "dry run: backfill 2026-11-20T00Z to 2026-11-21T12Z",
+        ),
+        ("backfill", (), False, {"since": "2026-11-20"}, "backfill 2026-11-20T00Z to 2026-11-28T10:05Z"),
+        ("backfill", (), False, {"since": "yesterday"}, "backfill yesterday to 2026-11-28T10:05Z"),
+    ],
+)
+def test_a_run_is_named_for_what_it_does(monkeypatch, flow, what, full_hour, given, name):
+    monkeypatch.setattr(runs, "flow_run", SimpleNamespace(parameters=given))
+    monkeypatch.setattr(runs, "clock", lambda: NOW)
+    assert named(flow, *what, full_hour=full_hour)() == name
 
 
-def run(settings: Settings, flow: str, minute: int) -> None:
-    with recorded(settings, flow, NOW, lambda: NOW + timedelta(minutes=minute)):
-        pass
+def test_who_waits_for_the_end_of_any_run_knows_every_name_that_an_end_has():
+    automations = json.loads((ROOT / "infra" / "automations.json").read_text())
+    (crashed,) = (one["trigger"] for one in automations if one["actions"][0]["type"] == "change-flow-run-state")
+    assert {f"prefect.flow-run.{name}" for name in (PLANNED, PLAN_FAILED, SKIPPED)} <= set(crashed["expect"])
+    others = [one["trigger"] for one in automations if one["trigger"] != crashed]
+    assert not {f"prefect.flow-run.{name}" for name in (PLANNED, PLAN_FAILED, SKIPPED)} & {
+        name for one in others for name in one["expect"]
+    }
 
 
-def test_a_run_that_was_killed_failed_as_soon_as_the_next_of_its_flow_begins(settings: Settings) -> None:
-    with settings.warehouse.write(NOW) as con:
-        for flow in ("forecast", "ingest"):
-            start_run(con, f"killed-{flow}", flow, NOW, NOW)
-    run(settings, "ingest", 60)
-    (forecast, killed, after) = runs(settings)
-    assert forecast == ("forecast", "running", None, None)
-    assert killed[:3] == ("ingest", "failed", None)
-    assert "killed" in killed[3]
-    assert after == ("ingest", "done", NOW + timedelta(minutes=60), None)
-
-
-def test_a_run_that_was_at_work_after_all_says_how_it_ended(settings: Settings) -> None:
-    with recorded(settings, "ingest", NOW, lambda: NOW):
-        run(settings, "ingest", 1)
-    assert [row[:2] + row[3:] for row in runs(settings)] == [("ingest", "done", None)] * 2
-
-
-def test_a_run_that_fails_says_why(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="the roof is off"), recorded(settings, "ingest", NOW, lambda: NOW):
-        raise ValueError("the roof is off")
-    assert runs(settings) == [("ingest", "failed", NOW, "the roof is off")]
-
-
-def test_a_run_that_fails_does_not_say_a_secret(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="hush"), recorded(settings, "ingest", NOW, lambda: NOW):
-        raise ValueError("asking\nhttps://me:hush@example.org failed")
-    assert runs(settings) == [("ingest", "failed", NOW, "asking https://…@example.org failed")]
-
-
-def test_what_a_run_fails_of_is_told_even_where_it_cannot_be_noted(settings: Settings) -> None:
-    def lose_the_warehouse() -> None:
-        settings.warehouse_file.unlink()
-        settings.warehouse_file.mkdir()
-        raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="disk is full"), recorded(settings, "ingest", NOW, lambda: NOW):
-        lose_the_warehouse()
+@pytest.mark.parametrize(
+    ("error", "minutes", "of_a_worker", "is_repeated"),
+    [
+        (SourceError("no answer").passing(), 1, True, True),
+        (WarehouseError("the lake does not answer").passing(), 1, True, True),
+        (SourceError("no answer").passing(), 1, False, False),  # in a terminal
+        (SourceError("no answer").passing(), 4, True, False),  # what follows has waited long enough
+        (SourceError("no such column"), 1, True, False),
+        (ConfigError("no such station"), 1, True, False),
+        (KeyError("stage"), 1, True, False),
+    ],
+)
+def test_a_task_is_repeated_where_the_error_may_pass(monkeypatch, error, minutes, of_a_worker, is_repeated):
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
+    if of_a_worker:
+        monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "1")
+    task = warehouse_task.warehouse_task(parse_time)
+    run = SimpleNamespace(start_time=datetime.now(UTC) - timedelta(minutes=minutes))
+    assert task.retries == len(task.retry_delay_seconds) == 2
+    assert task.retry_condition_fn(task, run, Failed(data=error)) == is_repeated

@@ -47,3 +47,10 @@ def test_several_errors_are_counted_and_the_first_three_named_in_one_order() -> 
 def test_several_errors_have_a_class_that_is_shown_as_one_line() -> None:
     assert type(join_errors([SourceError("a"), ContractError("b")])) is SourceError
     assert type(join_errors([KeyError("a"), ContractError("b")])) is DaycastError
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (False, False), (True, True)])
+def test_several_errors_may_pass_if_one_of_them_may(first, second):
+    errors = [SourceError("a").passing(may_pass=first), ContractError("b").passing(may_pass=second)]
+    assert join_errors(errors).may_pass == (first or second)
+    assert not SourceError("c").may_pass

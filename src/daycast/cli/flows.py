@@ -9,6 +9,9 @@ from daycast.errors import ConfigError
 
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "CRITICAL"}
 
+# daycast's log lines are shown with the run on a server that goes on running
+_SHOWN_THERE = {"PREFECT_LOGGING_EXTRA_LOGGERS": "daycast", "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}
+
 
 def load_flow(args: argparse.Namespace, flow: str) -> Any:
     """The flow of this name, ready to call: on the server at PREFECT_API_URL, or on a new one that ends with the command.
@@ -24,6 +27,7 @@ def load_flow(args: argparse.Namespace, flow: str) -> Any:
         os.environ.setdefault(name, value)
     if url := os.environ.get("PREFECT_API_URL"):
         _check_answers(url)
+        os.environ |= _SHOWN_THERE | os.environ
     home = settings.data / "prefect" / "commands"
     with explained(home):
         server = None if url else EphemeralServer(home)

@@ -114,10 +114,9 @@ def _deploy(args: argparse.Namespace) -> None:
     if not url:
         raise ConfigError("no Prefect server is named: set PREFECT_API_URL, or run everything here with `daycast up`")
     settings = load_settings(args.config)
-    alert = settings.live.alert_url
     server = find_server(settings.data / "prefect", url)
     server.check()
-    deploy(server, alert.get_secret_value() if alert else None)
+    deploy(server, settings.live)
 
 
 def _sources(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import argparse
 from daycast.cli.arguments import Arguments
 from daycast.cli.first_steps import add_cell
 from daycast.cli.flows import load_flow
+from daycast.errors import ModelError
 
 
 def add_pipeline(arguments: Arguments) -> None:
@@ -96,6 +97,8 @@ def _retrain(args: argparse.Namespace) -> None:
 def _forecast(args: argparse.Namespace) -> None:
     forecast = load_flow(args, "forecast")
     count = forecast(args.config, args.issued_at, args.station, args.until, args.dry_run)
+    if count is None:
+        raise ModelError("there is no champion to forecast with: run `daycast retrain` first")
     print(f"{count:,} forecasts {'would be ' if args.dry_run else ''}written")
 
 

@@ -4,6 +4,7 @@ Training shows a bar over all epochs of all networks on a terminal, and log line
 shows a bar on a terminal, and nothing elsewhere.
 """
 
+import contextvars
 import logging
 import sys
 import threading
@@ -110,19 +111,23 @@ def time_left() -> Callable[[Progress], float]:
 def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
     """Log a line for each epoch, and further lines while an epoch, or the work before and after the epochs, takes long."""
     started, left, ended = time.monotonic(), time_left(), threading.Event()
-    logged = threading.Event()
+    logged, last = threading.Event(), list[str]()
 
     def watch(progress: Progress) -> None:
         logged.set()
+        last[:] = [f"; {progress.cell} ({progress.member} of {progress.members}) is past epoch {progress.epoch}"]
         _log.info("%s", describe(progress, left(progress)))
 
     def log_while_quiet() -> None:
         while not ended.wait(silent_s):
             if not logged.is_set():
-                _log.info("the fit goes on, for %s so far", minutes_and_seconds(time.monotonic() - started))
+                so_far = minutes_and_seconds(time.monotonic() - started)
+                _log.info("the fit goes on, for %s so far%s", so_far, "".join(last))
             logged.clear()
 
-    ticker = threading.Thread(target=log_while_quiet, name="training progress", daemon=True)
+    # in this context, because the lines belong to the run of Prefect that it names
+    run = contextvars.copy_context().run
+    ticker = threading.Thread(target=run, args=[log_while_quiet], name="training progress", daemon=True)
     ticker.start()
     try:
         yield watch

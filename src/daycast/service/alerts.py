@@ -1,22 +1,26 @@
-"""How people outside learn that forecasts stop: a webhook for failures, and a heartbeat after each good forecast.
+"""How people outside learn that daycast stops: a webhook for failures, and a heartbeat after each good forecast.
 
 `write_webhook` registers the webhook with the Prefect server, which stores it encrypted and calls it when an automation says so.
+`Alerts` switches these automations off in the quiet hours.
 `send_heartbeat` is a dead man's switch: an outside service raises the alarm when the heartbeats stop.
 """
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 
 from daycast.errors import ConfigError, tolerated
 from daycast.files import atomic_write
 from daycast.service.server import RefusedError, Server
 from daycast.settings import Settings
-from daycast.times import HOUR
+from daycast.times import HOUR, parse_daily_hours
 
 _BLOCK_NAME = "daycast-alert"
 _OLDEST = 2 * HOUR  # no heartbeat for a forecast of an earlier hour
+_TRY_AGAIN = timedelta(seconds=30)
 _TIMEOUT = timedelta(seconds=10)  # for the whole request, even if the answer arrives slowly
 _log = logging.getLogger("daycast")
 
@@ -33,6 +37,38 @@ def write_webhook(server: Server, alert_url: str) -> str | None:
         why = f"it answered {error.status}" if isinstance(error, RefusedError) else type(error).__name__
         _log.warning("failures are not reported to anybody: the Prefect server did not take alert_url (%s)", why)
         return None
+
+
+class Alerts:
+    """The automations of a server that call the webhook, switched off in the quiet hours of each day (`live.quiet_hours`)."""
+
+    def __init__(self, server: Server, quiet_hours: str | None) -> None:
+        self._server = server
+        self._hours = parse_daily_hours(quiet_hours) if quiet_hours else None
+        self._quiet: bool | None = None  # unknown
+        self._failed_at: datetime | None = None
+
+    def update(self, now: datetime) -> None:
+        """Switch them off if quiet hours have begun, and on if they have ended; if the server is busy, at a later call."""
+        quiet = self._hours is not None and self._hours.include(now)
+        if quiet == self._quiet or (self._failed_at and now - self._failed_at < _TRY_AGAIN):
+            return
+        try:
+            for automation in self._server.call("/automations/filter", {}):
+                if _calls_webhook(automation) and automation["enabled"] == quiet:
+                    self._server.call(f"/automations/{automation['id']}", {"enabled": not quiet}, "PATCH")
+        except (RefusedError, ConfigError):
+            self._failed_at = now
+            return
+        if self._hours is not None:
+            _log.info("quiet hours have %s", "begun: nobody is told of failures" if quiet else "ended")
+        self._quiet = quiet
+
+
+def _calls_webhook(automation: Mapping[str, Any]) -> bool:
+    """Whether it is one of daycast's automations that call the webhook."""
+    is_ours = automation["name"].startswith("daycast: ")
+    return is_ours and any(action["type"] == "call-webhook" for action in automation["actions"])
 
 
 def send_heartbeat(settings: Settings, issued_at: datetime, rows: int, now: datetime) -> bool:

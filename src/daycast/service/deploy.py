@@ -16,21 +16,26 @@ import daycast
 from daycast.errors import ConfigError
 from daycast.service.alerts import write_webhook
 from daycast.service.server import WAREHOUSE_SLOT, RefusedError, Server
+from daycast.settings import LiveSettings
+from daycast.times import parse_duration
 
 POOLS = ("cpu", "gpu")
-# a single run cannot set anything of its job, neither command nor environment
+# a single run cannot set anything of its job, neither command nor environment; daycast's log lines are part of each run
 _LOCKED_TEMPLATE = {
-    "job_configuration": {"stream_output": True},
+    "job_configuration": {
+        "stream_output": True,
+        "env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "daycast", "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"},
+    },
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
 
 
-def deploy(server: Server, alert_url: str | None = None) -> None:
-    """Create pools, the warehouse slot and automations on the server, and deploy every flow. Failures are sent to `alert_url`.
+def deploy(server: Server, live: LiveSettings | None = None) -> None:
+    """Create pools, the warehouse slot and automations on the server, and deploy every flow. `live` says who is told of failures.
 
     The workers need the same daycast installed. Raises ConfigError if the flows could not be deployed.
     """
-    create_server_objects(server, alert_url)
+    create_server_objects(server, live)
     password = {"PREFECT_API_AUTH_STRING": server.auth} if server.auth else {}
     environment = {**os.environ, "PREFECT_API_URL": server.url, **password}
     done = subprocess.run(deploy_command(), env=environment, cwd=daycast.resource_folder("infra"), check=False)  # noqa: S603 - our own interpreter
@@ -44,18 +49,22 @@ def deploy_command() -> list[str]:
     return [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
 
 
-def create_server_objects(server: Server, alert_url: str | None) -> None:
+def create_server_objects(server: Server, live: LiveSettings | None) -> None:
     """Create what the deployments need on the server, unless it exists: pools, the warehouse slot, automations.
 
-    Automations that call a webhook are created only with an `alert_url`.
+    Automations that call a webhook are created only with an `alert_url`. What fails is told at most once in `alert_again_after`.
     """
+    live = live or LiveSettings()
     for pool in POOLS:
         _create_pool(server, pool)
     server.create_unless_there("/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
-    block = write_webhook(server, alert_url) if alert_url else None
+    block = write_webhook(server, live.alert_url.get_secret_value()) if live.alert_url else None
+    again_after = parse_duration(live.alert_again_after)
     wanted = json.loads((daycast.resource_folder("infra") / "automations.json").read_text(encoding="utf-8"))
     existing = {automation["name"]: automation for automation in server.call("/automations/filter", {})}
     for automation in wanted:
+        if automation["trigger"]["posture"] == "Reactive":
+            automation["trigger"]["within"] = again_after.total_seconds()
         _update_automation(server, automation, existing.get(automation["name"]), block)
 
 

@@ -4,10 +4,14 @@ Any page in a browser can send requests to a server on loopback, and a page whos
 can read the answers too. So this server asks for a password (PREFECT_SERVER_API_AUTH_STRING), answers only under its own names,
 and only requests from its own pages or from programs. It does not start without a password.
 
-`SameOriginOnly` checks each request, `main` serves.
+`SameOriginOnly` checks each request, `main` serves. Beside Prefect's pages stand one that signs a browser in, and the report, to
+which the summaries of runs link. It is shown in a frame that can only draw, because its texts come from the sources.
 """
 
 import argparse
+import asyncio
+import base64
+import hmac
 import os
 import signal
 import socket
@@ -15,11 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENTRY = "/enter"
+REPORT, _REPORT_FILE = "/report", "/report/file"
 _OPEN = ("/api/health", "/api/ready")  # answered to everybody; they only say that the server runs
 _STOP_S = 5.0  # the server may take so long to end after its starter has ended
 _FRAMING = [(b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'")]
@@ -30,6 +36,20 @@ fetch("/api/admin/version", {headers: {Authorization: `Basic ${auth}`}}).then(an
   else document.getElementById("said").textContent = "This address is not valid any more: `daycast up` prints the new one."
 })
 </script>"""
+_REPORT_PAGE = b"""<!doctype html><meta charset="utf-8"><title>daycast: report</title>
+<style>html, body, iframe { margin: 0; width: 100%; height: 100%; border: 0 }</style><p id="said">&hellip;</p><script>
+const said = document.getElementById("said")
+fetch("/report/file", {headers: {Authorization: `Basic ${localStorage.getItem("prefect-password")}`}}).then(async answer => {
+  if (answer.ok) {
+    const frame = document.createElement("iframe")
+    frame.setAttribute("sandbox", "allow-scripts")
+    frame.srcdoc = await answer.text()
+    document.body.replaceChildren(frame)
+  } else said.textContent = answer.status == 404 ? "There is no report yet: `daycast report` writes it."
+    : "Sign in first: `daycast up` prints the address."
+})
+</script>"""
+_HTML = b"text/html; charset=utf-8"
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Scope]]
@@ -51,10 +71,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class SameOriginOnly:
-    """An ASGI application that answers only under its own names, and only requests from its own pages or from programs."""
+    """An ASGI application that answers only under its own names, and only requests from its own pages or from programs.
 
-    def __init__(self, app: App, names: Iterable[str]) -> None:
+    report: the file of the report page, shown to who knows `auth` (user:password).
+    """
+
+    def __init__(self, app: App, names: Iterable[str], report: Path | None = None, auth: str = "") -> None:
         self._app, self._names = app, frozenset(name.lower() for name in names)
+        self._report, self._basic = report, b"Basic " + base64.b64encode(auth.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an allowed request on, answer 403 to all others, and serve the page that signs a browser in."""
@@ -63,9 +87,22 @@ class SameOriginOnly:
         elif not self._is_allowed(_header(scope, b"host"), _header(scope, b"origin")):
             await _refuse(scope, send)
         elif scope["type"] == "http" and scope["path"] == ENTRY:
-            await _answer(send, 200, b"text/html; charset=utf-8", _ENTRY_PAGE)
+            await _answer(send, 200, _HTML, _ENTRY_PAGE)
+        elif self._report and scope["type"] == "http" and scope["path"] == REPORT:
+            await _answer(send, 200, _HTML, _REPORT_PAGE)
+        elif self._report and scope["type"] == "http" and scope["path"] == _REPORT_FILE:
+            await self._send_report(self._report, _header(scope, b"authorization") or "", send)
         else:
             await self._app(scope, receive, _with_headers(send))
+
+    async def _send_report(self, report: Path, authorization: str, send: Send) -> None:
+        if not hmac.compare_digest(authorization.encode(), self._basic):
+            await _answer(send, 401, b"text/plain", b"The report needs the password of this server.\n")
+            return
+        try:
+            await _answer(send, 200, _HTML, await asyncio.to_thread(report.read_bytes))
+        except OSError:
+            await _answer(send, 404, b"text/plain", b"There is no report yet.\n")
 
     def _is_allowed(self, host: str | None, origin: str | None) -> bool:
         """Whether the host is a name of this server, and the origin, which browsers send for pages, is the same host."""
@@ -128,7 +165,8 @@ def _with_headers(send: Send) -> Send:
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or with --end-with-stdin until standard input closes. Exits if there is no password."""
     args = _parse(arguments)
-    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+    auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    if not auth:
         sys.exit("daycast: the server has no password: set PREFECT_SERVER_API_AUTH_STRING to user:password")
     listening = socket.socket(fileno=args.socket) if args.socket is not None else _listen(args.host, args.port)
     port = listening.getsockname()[1]
@@ -143,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     api = get_current_settings().server.api
     config = uvicorn.Config(
-        SameOriginOnly(create_app(final=True), [*LOOPBACK, *args.name]),
+        SameOriginOnly(create_app(final=True), [*LOOPBACK, *args.name], args.report, auth),
         timeout_keep_alive=api.keepalive_timeout,
         log_level="warning",
     )
@@ -165,6 +203,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="host name under which clients reach it, beside those of loopback; may be repeated",
     )
+    parser.add_argument("--report", type=Path, metavar="FILE", help=f"the report page to show at {REPORT}")
     return parser.parse_args(arguments)
 
 

@@ -19,12 +19,13 @@ from typing import NoReturn
 
 from daycast.errors import ConfigError
 from daycast.service.access import access_settings, entry_address, keep_auth, make_private
+from daycast.service.alerts import Alerts
 from daycast.service.deploy import POOLS, create_server_objects, deploy_command
-from daycast.service.prefect_server import bind
+from daycast.service.prefect_server import REPORT, bind
 from daycast.service.server import RefusedError, Server, crash_orphaned_runs, free_slots
 from daycast.service.supervisor import Service, read_last_state, start_reaped, supervisor_lock, write_state
 from daycast.service.trigger import trigger
-from daycast.settings import Settings
+from daycast.settings import Settings, clock
 
 USUAL_PORT = 4200  # of Prefect
 _SERVER_START_S = 120
@@ -64,11 +65,13 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
                 return service
 
             shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nothing runs yet
-            process = keep("server", "daycast.service.prefect_server", "--socket", str(bound.fileno()), sockets=[bound])
+            served = ["--socket", str(bound.fileno()), "--report", str(settings.report)]
+            process = keep("server", "daycast.service.prefect_server", *served, sockets=[bound])
             server = Server(url, auth)
             _wait(process, server)
-            alert = settings.live.alert_url
-            create_server_objects(server, alert.get_secret_value() if alert else None)
+            create_server_objects(server, settings.live)
+            alerts = Alerts(server, settings.live.quiet_hours)
+            alerts.update(clock())
             crash_orphaned_runs(server)
             free_slots(server)
             workers = {pool: keep(f"worker-{pool}", "prefect", "worker", "start", "--pool", pool) for pool in POOLS}
@@ -78,7 +81,7 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             write_state(state, url, ready=True)
             announce(f"up: open {entry_address(url, auth)}")
             _log.info("`daycast down` or Ctrl-C stops it; logs in %s", home)
-            _keep_running(server, process, workers)
+            _keep_running(server, process, workers, alerts)
         except _Ended:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
@@ -133,9 +136,10 @@ def _wait_for_state(process: subprocess.Popen[bytes], home: Path) -> str | None:
     raise ConfigError(f"daycast is not up after {_DETACHED_START_S} s: see the logs in {home}")
 
 
-def _keep_running(server: Server, process: Service, workers: Mapping[str, Service]) -> NoReturn:
+def _keep_running(server: Server, process: Service, workers: Mapping[str, Service], alerts: Alerts) -> NoReturn:
     while True:
         _restart(server, process, workers)
+        alerts.update(clock())
         time.sleep(_CHECK_EVERY_S)
 
 
@@ -184,6 +188,8 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; a run without heartbeats has lost its process
         "DAYCAST_DATA": str(settings.data),
     }
+    if settings.live.report_url is None:
+        own["DAYCAST_LIVE__REPORT_URL"] = url.removesuffix("/api") + REPORT
     own |= {"DAYCAST_CONFIG": str(config)} if config else {"DAYCAST_FOLDER": str(Path.cwd())}
     return os.environ | own
 

@@ -6,13 +6,22 @@ the environment and the clock; everything below gets them as arguments.
 """
 
 from daycast.settings.load import DEFAULT_FILE, as_of, clock, find_config, load_settings
-from daycast.settings.sections import DriftSettings, Epochs, Minutes, Moment, RetrainSettings, SourceSettings
+from daycast.settings.sections import (
+    DriftSettings,
+    Epochs,
+    LiveSettings,
+    Minutes,
+    Moment,
+    RetrainSettings,
+    SourceSettings,
+)
 from daycast.settings.settings import Settings
 
 __all__ = [
     "DEFAULT_FILE",
     "DriftSettings",
     "Epochs",
+    "LiveSettings",
     "Minutes",
     "Moment",
     "RetrainSettings",

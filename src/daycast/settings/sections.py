@@ -34,7 +34,7 @@ from daycast.sources.sensorthings.source import SensorThingsSource
 from daycast.sources.simulated.source import SimulatedSource
 from daycast.sources.sql import SqlSource
 from daycast.sources.tables.wall_clock import validate_timezone
-from daycast.times import parse_duration
+from daycast.times import parse_daily_hours, parse_duration
 
 # types of the flows' parameters: Prefect's form shows them, and refuses other values before it creates a run
 _ISO_8601 = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?$"
@@ -50,6 +50,14 @@ def _check_duration(text: str) -> str:
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
 Timezone = Annotated[str, AfterValidator(validate_timezone)]
+
+
+def _check_daily_hours(text: str) -> str:
+    parse_daily_hours(text)
+    return text
+
+
+QuietHours = Annotated[str, AfterValidator(_check_daily_hours)]
 
 RENAMED = {  # keys of earlier versions
     **OLD_NAMES,
@@ -120,13 +128,19 @@ class ForecastSettings(Section):
 class LiveSettings(Section):
     """[live]: who is notified while daycast runs by itself."""
 
-    alert_url: SecretStr | None = None  # gets a POST with {"text": …} when a forecast failed, crashed or is late
+    alert_url: SecretStr | None = None  # gets a POST with {"text": …} when a run failed, crashed or is late
+    alert_again_after: Duration = "6h"  # failures of the same flow are told at most once in that time
+    quiet_hours: QuietHours | None = (
+        None  # in which nothing is told, as "22:00-07:00 Europe/Berlin"; UTC without a zone
+    )
     heartbeat_url: SecretStr | None = None  # gets a GET after each good forecast
+    report_url: str | None = None  # where a browser finds the report; the summaries of runs link to it
 
-    @field_validator("alert_url", "heartbeat_url")
+    @field_validator("alert_url", "heartbeat_url", "report_url")
     @classmethod
-    def _is_web_address(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not re.fullmatch(r"https?://[^\s/?#][^\s\0-\x20\x7f]*", url.get_secret_value()):
+    def _is_web_address(cls, url: SecretStr | str | None) -> SecretStr | str | None:
+        text = url.get_secret_value() if isinstance(url, SecretStr) else url
+        if text and not re.fullmatch(r"https?://[^\s/?#][^\s\0-\x20\x7f]*", text):
             raise ValueError("it is no web address: write http://… or https://…, without spaces")
         return url
 

@@ -187,7 +187,7 @@ def _attach_server(con: duckdb.DuckDBPyConnection, alias: str, server: _Server, 
         con.execute(f'attach {_quoted(address)} as "{alias}" (type {server.kind}, read_only)')
     except duckdb.Error as error:
         reason = _reason(str(error), address) or f"its address is not understood; write {server.form}"
-        raise SourceError(f"{where} cannot be reached: {reason}") from None
+        raise SourceError(f"{where} cannot be reached: {reason}").passing() from None
 
 
 def _load(con: duckdb.DuckDBPyConnection, extension: str, where: str) -> None:

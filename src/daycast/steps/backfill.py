@@ -1,5 +1,6 @@
 """Backfill: which past hours have no forecast, and which model may forecast them without knowing the future."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from daycast.errors import ConfigError, ModelError
@@ -30,21 +31,35 @@ def find_model_as_of(settings: Settings, moment: datetime, now: datetime) -> str
     return _newest_usable_champion(settings, moment, now)[0]
 
 
-def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str:
-    """The id of the model that forecasts a past hour as it would have been forecast then: the champion of that hour.
+@dataclass(frozen=True)
+class ModelOfHour:
+    """The model that forecasts a past hour; without one, `reason` says why the hour stays missing."""
+
+    model_id: str | None
+    reason: str = ""
+
+
+def choose_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> ModelOfHour:
+    """The model that forecasts a past hour as it would have been forecast then: the champion of that hour.
 
     If its checkpoint is gone, the newest champion before it whose checkpoint still exists. Later models and their baselines are
     never used, because they were fitted to data that nobody had then. An hour that is not over yet is forecast by the present
-    champion. Raises ModelError if no checkpoint can be used.
+    champion.
     """
     model_id, champions = _newest_usable_champion(settings, now if now - hour < HOUR else hour, now)
     if model_id:
-        return model_id
+        return ModelOfHour(model_id)
     why = f"no checkpoint of {', '.join(dict.fromkeys(champions))} is there" if champions else "no model served yet"
-    raise ModelError(
-        f"{hour:%Y-%m-%dT%H:%MZ} cannot be forecast as it was known then: {why}; "
-        "`daycast backtest` scores today's on any hours"
-    )
+    how = "cannot be forecast as it was known then"
+    return ModelOfHour(None, f"{hour:%Y-%m-%dT%H:%MZ} {how}: {why}; `daycast backtest` scores today's on any hours")
+
+
+def find_model_of_hour(settings: Settings, hour: datetime, now: datetime) -> str:
+    """The id of the model that `choose_model_of_hour` chooses. Raises ModelError if no checkpoint can be used."""
+    chosen = choose_model_of_hour(settings, hour, now)
+    if chosen.model_id is None:
+        raise ModelError(chosen.reason)
+    return chosen.model_id
 
 
 def _newest_usable_champion(settings: Settings, moment: datetime, now: datetime) -> tuple[str | None, list[str]]:

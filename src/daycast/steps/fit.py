@@ -25,6 +25,8 @@ from daycast.model.training.trainer import Progress
 from daycast.report.progress import show_training
 from daycast.variables import Variable
 
+_log = logging.getLogger("daycast")
+
 
 def fit_and_save(
     snapshot: Path,
@@ -69,8 +71,12 @@ def fit_in_processes(
     }
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(config.processes)]
     command = [sys.executable, "-m", *launcher, "-m", "daycast.steps.fit", json.dumps(request)]
-    process = subprocess.Popen(command)  # noqa: S603 - no shell is involved
+    # a terminal shows the bar of the first process; elsewhere its lines are lines of our log
+    pipe = None if sys.stderr.isatty() else subprocess.PIPE
+    process = subprocess.Popen(command, stderr=pipe, text=True, errors="replace")  # noqa: S603 - no shell is involved
     try:
+        for line in process.stderr or ():
+            _log.info("%s", line.strip())
         status = process.wait()
     except BaseException:
         process.terminate()  # not kill: that would leave its child processes behind
@@ -99,7 +105,7 @@ def main(request_json: str) -> int:
 
 def _showing_progress(*, first: bool) -> AbstractContextManager[Callable[[Progress], None]]:
     """The progress callback of the training loop: only the first process shows progress and logs."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s" if sys.stderr.isatty() else "%(message)s", datefmt="%H:%M:%S")
     logging.getLogger("daycast").setLevel(logging.INFO if first else logging.CRITICAL)
     return show_training() if first else nullcontext(lambda _: None)
 

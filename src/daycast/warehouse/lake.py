@@ -87,7 +87,7 @@ def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> None:
     try:
         con.execute(f"attach {what}")
     except duckdb.Error as error:
-        raise WarehouseError(f"{lake} cannot be opened: {' '.join(str(error).split())}") from None
+        raise WarehouseError(f"{lake} cannot be opened: {' '.join(str(error).split())}").passing() from None
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _write_lock(con: duckdb.DuckDBPyConnection, lake: Lake, wait_s: float) -> It
             holder.execute(f"from postgres_query('catalogue', {literal(lock)})").fetchall()
         except duckdb.Error as error:
             if "lock timeout" not in str(error):
-                raise WarehouseError(f"{lake} cannot be locked: {' '.join(str(error).split())}") from None
+                raise WarehouseError(f"{lake} cannot be locked: {' '.join(str(error).split())}").passing() from None
             raise WarehouseError(
                 f"{lake} is held by another writer after {wait_s:.0f} s of waiting: see pg_locks for which"
             ) from None

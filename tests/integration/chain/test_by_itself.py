@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import duckdb
 import pytest
 import yaml
 
@@ -22,6 +23,7 @@ from daycast.service.server import RefusedError
 from daycast.steps.publish import publish_tables
 from daycast.variables import BUILT_IN
 from daycast.warehouse.warehouse import Warehouse
+from integration.chain.tables import TABLES
 from integration.conftest import small_settings
 from integration.listener import listening
 from integration.place import Place
@@ -94,6 +96,24 @@ def test_what_is_asked_for_by_hand_by_schedule_and_by_events_is_done(make_place)
         a_failed_and_a_missing_forecast_are_told_to_the_webhook,
         a_worker_forecasts_missed_hours_and_says_what_else_would_happen,
         a_drift_has_the_model_trained_again,
+        down_leaves_no_process,
+        no_secret_was_written,
+    )
+
+
+@pytest.mark.slow
+def test_runs_say_what_they_do_and_each_has_one_successor(make_place, tmp_path, trained_once):
+    publish_tables(small_settings(tmp_path), trained_once.at)
+    tell(
+        make_place("8d"),
+        schedules_are_paused,
+        one_ingest_starts_one_forecast_and_that_one_publication_also_if_the_events_come_twice,
+        runs_are_named_for_what_they_do,
+        a_run_shows_our_log_lines_and_its_tasks,
+        a_summary_links_to_the_other_artifacts_and_to_the_report,
+        a_dry_run_is_not_cancelled_while_its_flow_is_at_work_and_changes_nothing,
+        failures_of_a_flow_are_told_once,
+        without_a_champion_an_hour_is_a_line,
         down_leaves_no_process,
         no_secret_was_written,
     )
@@ -214,6 +234,123 @@ def each_run_left_its_summary_and_the_forecast_its_chart(place: Place) -> None:
     assert len(picture) < 50_000
 
 
+def one_ingest_starts_one_forecast_and_that_one_publication_also_if_the_events_come_twice(place: Place) -> None:
+    """The server gets the end of the ingest and of the forecast three times, also under other ids."""
+    place.trigger("ingest")
+    for flow, follower in (("ingest", "forecast"), ("forecast", "publish")):
+        run = place.completed(f"{flow}/{flow}")
+        place.completed(f"{follower}/{follower}")
+        told = place.ends(run)
+        assert len(told) == 1
+        place.server.call("/events", told)
+        place.server.call("/events", [told[0] | {"id": str(uuid4())}])
+    place.hears_what_was_sent()
+    assert {flow: len(place.runs(f"{flow}/{flow}")) for flow in ("ingest", "forecast", "publish")} == {
+        "ingest": 1,
+        "forecast": 1,
+        "publish": 1,
+    }
+
+
+def runs_are_named_for_what_they_do(place: Place) -> None:
+    """Flow and time, to the minute where the hour is not what counts."""
+    ((forecast,), (ingest,), (publish,)) = (place.runs(f"{flow}/{flow}") for flow in ("forecast", "ingest", "publish"))
+    hour = json.loads((place.folder / "data" / "heartbeat.json").read_text())["issued_at"]
+    assert forecast["name"] == f"forecast {hour[:13]}Z"
+    for flow, run in (("ingest", ingest), ("publish", publish)):
+        assert re.fullmatch(rf"{flow} \d{{4}}-\d\d-\d\dT\d\d(:\d\d)?Z", run["name"])
+
+
+def a_run_shows_our_log_lines_and_its_tasks(place: Place) -> None:
+    """Also those that its tasks write; the log of the worker has them as well."""
+    (ingest,), (forecast,) = place.runs("ingest/ingest"), place.runs("forecast/forecast")
+    assert any("rows delivered" in line["message"] for line in place.log(ingest) if line["name"] == "daycast")
+    lines = [line for line in place.log(forecast) if line["name"] == "daycast"]
+    assert [line["message"] for line in lines if "forecasts issued at" in line["message"]]
+    assert "forecasts issued at" in (place.home / "worker-cpu.log").read_text()
+
+
+def a_summary_links_to_the_other_artifacts_and_to_the_report(place: Place) -> None:
+    """By addresses that the browser can open."""
+    (forecast,) = place.runs("forecast/forecast")
+    shown = place.artifacts(forecast)
+    summary, pages = shown["forecast-summary"]["data"], place.url.removesuffix("/api")
+    for name, key in (("table", "forecast-table"), ("chart", "forecast-chart")):
+        assert f"[{name}]({pages}/artifacts/artifact/{shown[key]['id']})" in summary
+    (publish,) = place.runs("publish/publish")
+    assert f"[report]({pages}/report)" in place.artifacts(publish)["publish-summary"]["data"]
+
+
+def a_dry_run_is_not_cancelled_while_its_flow_is_at_work_and_changes_nothing(place: Place) -> None:
+    """A real run is cancelled meanwhile. After the dry run come no publication and no end that a timer waits for."""
+    tables, followers = everything_in(place), place.runs("publish/publish")
+    deployment = place.server.call("/deployments/name/forecast/forecast")
+    at_work = place.server.call("/flow_runs/", {"flow_id": deployment["flow_id"], "deployment_id": deployment["id"]})
+    place.server.call(f"/flow_runs/{at_work['id']}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+    dry, real = place.trigger("forecast", "dry_run=true"), place.trigger("forecast")
+    place.wait_until(lambda: {place.state(dry), place.state(real)} <= {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"})
+    place.server.call(f"/flow_runs/{at_work['id']}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+    ended = {run: place.server.call(f"/flow_runs/{run}") for run in (dry, real)}
+    assert (ended[dry]["state_name"], ended[real]["state_name"]) == ("Planned", "Cancelled")
+    assert ended[dry]["name"].startswith("dry run: forecast ")
+    assert ended[dry]["state"]["message"].startswith("would forecast ")
+    assert [each["event"] for each in place.ends(ended[dry])] == ["prefect.flow-run.Planned"]
+    place.hears_what_was_sent()
+    assert place.runs("publish/publish") == followers
+    assert everything_in(place) == tables
+
+
+def failures_of_a_flow_are_told_once(place: Place) -> None:
+    """The second one follows too soon to be told; the failure of another flow is told, and that of a dry run is not."""
+    wrong = (
+        ["forecast", "stations=plan", "dry_run=true"],
+        *2 * [["ingest", "source=nowhere"]],
+        ["forecast", "stations=nowhere"],
+    )
+    for arguments in wrong:
+        run = place.trigger(*arguments)
+        place.wait_until(lambda run=run: place.state(run) == "FAILED")
+
+    def told() -> list[str]:
+        heard = [body for method, path, body in place.listener.heard if (method, path) == ("POST", f"/alert/{UNSAID}")]
+        return sorted(json.loads(body)["text"] for body in heard)
+
+    place.wait_until(lambda: len(told()) >= 2)
+    place.hears_what_was_sent()
+    forecast, ingest = told()
+    assert re.fullmatch(r"daycast: the forecast \S+Z ended Failed: .*'nowhere'.*", forecast, re.DOTALL)
+    assert re.fullmatch(r"daycast: the ingest nowhere \S+Z ended Failed: .*'nowhere'.*", ingest, re.DOTALL)
+
+
+def without_a_champion_an_hour_is_a_line(place: Place) -> None:
+    """The run ends well, in a state of its own, and none of its tasks has failed."""
+    with Warehouse(place.folder / "data" / "warehouse.duckdb", BUILT_IN.values()).write(datetime.now(UTC)) as con:
+        con.execute("update models set role = 'challenger'")
+        con.execute("delete from promotions")
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    since = f"{now - timedelta(hours=2):%Y-%m-%dT%H:%MZ}"
+    run = place.trigger("forecast")
+    missed = place.trigger("backfill", f"since={since}", "dry_run=true")
+    place.wait_until(lambda: {place.state(run), place.state(missed)} == {"COMPLETED"})
+    states = {each: place.server.call(f"/flow_runs/{each}")["state"] for each in (run, missed)}
+    assert states[run]["name"] == "Skipped"
+    assert "there is no champion yet, `daycast retrain`" in states[run]["message"]
+    assert states[missed]["message"].startswith("0 of 2 missed hours would be forecast")
+    for each in (run, missed):
+        tasks = place.server.call("/task_runs/filter", {"flow_runs": {"id": {"any_": [each]}}})
+        assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+
+
+def everything_in(place: Place) -> dict[str, list[tuple]]:
+    """Every table of the warehouse, also the log of runs."""
+    with Warehouse(place.folder / "data" / "warehouse.duckdb", BUILT_IN.values()).read(datetime.now(UTC)) as con:
+        return {table: rows(con, table) for table in (*TABLES, "runs")}
+
+
+def rows(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple]:
+    return con.execute(f'select columns(*)::varchar from "{table}" order by all').fetchall()
+
+
 def where_nothing_was_published_a_pipeline_ran_first(place: Place) -> None:
     """So that there are tables to look at soon after `daycast up`."""
     place.completed("pipeline/pipeline")
@@ -252,7 +389,7 @@ def a_failed_and_a_missing_forecast_are_told_to_the_webhook(place: Place) -> Non
 
     wanted = {
         r"daycast: the forecast is late: none was made for three hours",
-        r"daycast: the forecast \S+ ended Failed: .*no station 'nowhere'.*",
+        r"daycast: the forecast \d{4}-\d\d-\d\dT\d\dZ ended Failed: .*no station 'nowhere'.*",
     }
 
     def told(pattern: str) -> bool:

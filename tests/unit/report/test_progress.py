@@ -1,5 +1,6 @@
 """The progress of training and of an ingest: a bar on a terminal; in a log, lines for training and nothing for an ingest."""
 
+import contextvars
 import io
 import logging
 import sys
@@ -31,6 +32,24 @@ def test_a_log_gets_a_line_also_while_an_epoch_takes_long(monkeypatch, caplog):
         while not caplog.messages and time.monotonic() < deadline:
             time.sleep(0.01)
     assert caplog.messages[0] == "the fit goes on, for 0:00 so far"
+
+
+def test_a_line_while_an_epoch_takes_long_says_how_far_it_is_and_belongs_to_the_run(monkeypatch, caplog):
+    """Prefect knows the run of a line by a context variable."""
+    run = contextvars.ContextVar("run", default="none")
+    runs: list[str] = []
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logging.getLogger("daycast").propagate = True
+    caplog.handler.addFilter(lambda _: runs.append(run.get()) or True)
+    token, deadline = run.set("fit 2026-02-05T10:05Z"), time.monotonic() + 60
+    with caplog.at_level(logging.INFO, "daycast"), show_training(silent_s=0.01) as watch:
+        watch(EPOCH_3)
+        while len(caplog.messages) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    run.reset(token)
+    assert caplog.messages[-1].startswith("the fit goes on, for 0:0")
+    assert caplog.messages[-1].endswith(" so far; gru (2 of 4) is past epoch 3")
+    assert set(runs) == {"fit 2026-02-05T10:05Z"}
 
 
 def test_the_time_left_is_that_of_all_networks_at_the_mean_pace_so_far():

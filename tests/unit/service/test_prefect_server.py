@@ -1,6 +1,7 @@
 """Under which names a server answers, and to whose pages."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,42 @@ def test_no_page_of_others_shows_one_of_ours_in_a_frame():
     scope = {"type": "http", "path": "/", "headers": [(b"host", b"localhost")]}
     asyncio.run(SameOriginOnly(app, NAMES)(scope, None, send))
     assert {(b"a", b"b"), (b"x-frame-options", b"DENY")} <= set(sent[0]["headers"])
+
+
+def shown(path: str, report: Path | None, authorization: str | None = None) -> tuple[int, bytes]:
+    """Status and body of the answer; 418 if the request goes on to Prefect."""
+    sent = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 418, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), *([(b"authorization", authorization.encode())] if authorization else [])]
+    scope = {"type": "http", "path": path, "headers": headers}
+    asyncio.run(SameOriginOnly(app, NAMES, report, "daycast:pass")(scope, None, send))
+    assert {(b"x-frame-options", b"DENY")} <= set(sent[0]["headers"])
+    return sent[0]["status"], sent[1]["body"]
+
+
+KNOWS = "Basic ZGF5Y2FzdDpwYXNz"  # daycast:pass
+
+
+def test_the_report_is_shown_to_who_knows_the_password_in_a_frame_that_can_only_draw(tmp_path):
+    report = tmp_path / "report.html"
+    status, page = shown("/report", report)
+    assert status == 200
+    assert b'"sandbox", "allow-scripts")' in page
+    assert shown("/report/file", report, KNOWS)[0] == 404
+    report.write_text("<p>today")
+    assert shown("/report/file", report, KNOWS) == (200, b"<p>today")
+    for wrong in (None, "Basic ZGF5Y2FzdDo=", "pass", "B\u00e4sic"):
+        assert shown("/report/file", report, wrong)[0] == 401
+    assert b"today" not in shown("/report", report)[1]
+
+
+def test_a_server_without_a_report_leaves_its_address_to_prefect():
+    assert shown("/report", None)[0] == 418
+    assert shown("/report/file", None, KNOWS)[0] == 418

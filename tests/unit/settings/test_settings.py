@@ -177,6 +177,9 @@ def test_a_threshold_is_set_by_variable_and_the_others_keep_their_defaults(write
         ("[quality.dew_point_c]\nrate_of_change = -1", "quality.dew_point_c.rate_of_change"),
         ("[quality.dew_point_c]\nflat_hours_fail = 40", "flat_hours_fail is 40: give whole hours from 2 to 25"),
         ('[ingest]\nsilent_after = "soon"', "'soon' is no duration"),
+        ('[live]\nquiet_hours = "at night"', "'at night' are no hours of the day"),
+        ('[live]\nalert_again_after = "later"', "'later' is no duration"),
+        ('[live]\nreport_url = "report.html"', "live.report_url: it is no web address"),
     ],
 )
 def test_a_quality_setting_that_cannot_be_is_named_with_the_way_out(write, text, message):

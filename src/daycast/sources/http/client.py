@@ -105,7 +105,7 @@ class Client:
 
     def _backoff(self, error: TransientError, attempt: int, url: str) -> float:
         if attempt == self._settings.retries:
-            raise self._failure(url, error, attempt) from None
+            raise self._failure(url, error, attempt).passing() from None
         try:
             return backoff_s(error, attempt, url)
         except PermanentError as too_long:

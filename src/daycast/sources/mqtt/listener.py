@@ -75,7 +75,7 @@ class Listener:
         try:
             self._client.connect(self._broker.host, self._broker.port)
         except (OSError, ValueError) as error:
-            raise SourceError(f"{self._broker} cannot be reached: {_explain(error)}") from None
+            raise SourceError(f"{self._broker} cannot be reached: {_explain(error)}").passing() from None
         self._client.loop_start()
         try:
             self._begin()
@@ -101,7 +101,7 @@ class Listener:
                 self._early.append(event)  # for the next call
                 if messages:
                     return messages
-                raise SourceError(f"{self._broker} has ended the connection: {event.reason}")
+                raise SourceError(f"{self._broker} has ended the connection: {event.reason}").passing()
             if event is None:
                 return messages
             if isinstance(event, MQTTMessage):
@@ -132,9 +132,9 @@ class Listener:
         while True:
             event = self._next(deadline - time.monotonic())
             if isinstance(event, _Lost):
-                raise SourceError(f"{self._broker} has ended the connection: {event.reason}")
+                raise SourceError(f"{self._broker} has ended the connection: {event.reason}").passing()
             if event is None and time.monotonic() >= deadline:
-                raise SourceError(f"{self._broker} does not answer {to} within {_ANSWER_S:.0f} s")
+                raise SourceError(f"{self._broker} does not answer {to} within {_ANSWER_S:.0f} s").passing()
             if isinstance(event, tuple) and isinstance(event[0], kind):
                 return event
             self._early.append(event)

@@ -152,7 +152,7 @@ class NoaaArchive(SettingsInContext):
         with ExitStack() as opened:
             store = self._store(opened, seen, until, refetch=since is not None)
             errors: list[str] = []
-            failed_in_a_row = 0
+            failed_in_a_row, may_pass = 0, False
             told = set[str]()  # stations whose files have stopped
             for station_year in store.find(self._first_year(since), until.year):
                 try:
@@ -160,7 +160,7 @@ class NoaaArchive(SettingsInContext):
                     failed_in_a_row = 0
                 except SourceError as error:
                     errors.append(str(error))
-                    failed_in_a_row += 1
+                    failed_in_a_row, may_pass = failed_in_a_row + 1, may_pass or error.may_pass
                     if failed_in_a_row == _MAX_FAILURES_IN_A_ROW and self.folder is None:
                         break
                     continue
@@ -173,7 +173,7 @@ class NoaaArchive(SettingsInContext):
         errors += [] if (missing := store.describe_missing()) is None else [missing]
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
-            raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
+            raise SourceError(f"source {self.name!r}: {errors[0]}{others}").passing(may_pass=may_pass)
 
     def _doubts(self, ended: Mapping[str, str]) -> tuple[str, ...]:
         """One line about the stations whose files have stopped: the first in full, the others by name; none if there are none."""

@@ -200,7 +200,7 @@ class Request:
         try:
             response = client.get_json(self.template.url, self._params())
         except SourceError as error:
-            raise SourceError(f"{self._origin}: {error}") from None
+            raise SourceError(f"{self._origin}: {error}").passing(may_pass=error.may_pass) from None
         try:
             rows, units = self._read(response)
         except SourceError as error:

@@ -98,14 +98,14 @@ class OpenMeteoSource(SettingsInContext):
 
     def _batches(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:
         errors: list[str] = []
-        failed_in_a_row = 0
+        failed_in_a_row, may_pass = 0, False
         with Client(self.http, self._environment) as client:
             for request in requests:
                 try:
                     batch = request.fetch(client, until)
                 except SourceError as error:
                     errors.append(str(error))
-                    failed_in_a_row += 1
+                    failed_in_a_row, may_pass = failed_in_a_row + 1, may_pass or error.may_pass
                     if failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
                         break
                     continue
@@ -114,7 +114,7 @@ class OpenMeteoSource(SettingsInContext):
                     yield batch
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
-            raise SourceError(f"source {errors[0]}{others}")
+            raise SourceError(f"source {errors[0]}{others}").passing(may_pass=may_pass)
 
     def _template(self, variables: Mapping[str, Variable]) -> RequestTemplate:
         return RequestTemplate(

@@ -120,7 +120,7 @@ class SensorThingsSource(SettingsInContext):
             things = fetch_things(client, self.url, self.things_filter)
             stations, errors = self._choose(things, variables)
             reader = SeriesReader(client, self.url, self._timing, self.page_size)
-            failed_in_a_row = 0
+            failed_in_a_row, may_pass = 0, False
             span, final_until = (self._begin(since), until), until - self.look_back - self.reporting_delay
             # batches that are final and that an earlier, interrupted run ingested
             settled = {known.partition(" ")[0] for known in seen if " " in known} if since is None else set[str]()
@@ -131,7 +131,7 @@ class SensorThingsSource(SettingsInContext):
                     failed_in_a_row = 0
                 except SourceError as error:
                     errors.append(str(error))
-                    failed_in_a_row += 1
+                    failed_in_a_row, may_pass = failed_in_a_row + 1, may_pass or error.may_pass
                 if failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
                     errors.append(
                         f"stopped at {_MAX_FAILURES_IN_A_ROW} Things in a row; use things_filter to leave out dead ones"
@@ -139,7 +139,7 @@ class SensorThingsSource(SettingsInContext):
                     break
         if errors:
             others = f" (and {len(errors) - 1} more, the last: {errors[-1]})" if errors[1:] else ""
-            raise SourceError(f"source {self.name!r}: {errors[0]}{others}")
+            raise SourceError(f"source {self.name!r}: {errors[0]}{others}").passing(may_pass=may_pass)
 
     def _choose(
         self, things: Sequence[Thing], variables: Mapping[str, Variable]

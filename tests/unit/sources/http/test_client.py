@@ -114,6 +114,13 @@ def test_a_server_that_is_gone_is_tried_as_often_as_configured_then_named(client
     assert len(sleeps) == 3
 
 
+def test_an_error_may_pass_unless_every_further_attempt_meets_it(client):
+    for status, may_pass in ((503, True), (404, False), (401, False)):
+        with serve(in_turn(Answer(status))) as server, pytest.raises(SourceError) as caught:
+            client.get_json(server.url)
+        assert caught.value.may_pass == may_pass
+
+
 def test_the_error_about_a_page_for_people_shows_how_it_begins(client):
     page = Answer(body=b"<html>\n <body>Maintenance</body>", content_type="text/html")
     with serve(in_turn(page)) as server:
