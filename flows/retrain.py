@@ -84,7 +84,7 @@ def fit_by_worker(
         ) from None
     checkpoint = train.place_checkpoint(snapshot, checkpoints, variables, model, champion)
     if not run.state or not run.state.is_completed() or not checkpoint.exists():
-        state = run.state.name if run.state else "unknown"
+        state = f"{run.state.name} ({run.state.message})" if run.state else "unknown"
         raise ModelError(f"fit/{pool} ended {state} and left no {checkpoint}: see the run {run.name!r}")
     return checkpoint
 

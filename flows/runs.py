@@ -19,7 +19,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
-from daycast.errors import ConfigError, describe, tolerated
+from daycast.errors import ConfigError, describe, raise_interrupt, tolerated
 from daycast.settings import clock
 from daycast.times import floor_hour, parse_time
 
@@ -84,6 +84,7 @@ def _plan(flow: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
     try:
         return flow(*args, **named)
     except Exception as error:  # noqa: BLE001 - whatever it is, the state raises it again
+        raise_interrupt(error)
         return cast(R, Failed(name=PLAN_FAILED, message=describe(error), data=error))
 
 

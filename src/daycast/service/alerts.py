@@ -60,7 +60,7 @@ class Alerts:
         except (RefusedError, ConfigError):
             self._failed_at = now
             return
-        if self._hours is not None:
+        if quiet or self._quiet:
             _log.info("quiet hours have %s", "begun: nobody is told of failures" if quiet else "ended")
         self._quiet = quiet
 

@@ -375,6 +375,8 @@ def a_schedule_verifies_and_a_command_retrains_on_the_other_pool(place: Place) -
     assert '"lstm-' in place.run("models", "list", "--format", "json").stdout
     for flow, run in (("verify", verified), ("retrain", retrained)):
         assert place.artifacts(run)[f"{flow}-summary"]["type"] == "markdown", flow
+    said = [line["message"] for line in place.log(fitted) if line["name"] == "daycast"]
+    assert any(re.match(r"training lstm \(1 of 1\): epoch 1 of at most \d+, loss ", line) for line in said), said
     bar = place.artifacts(fitted)["training"]
     assert (bar["type"], bar["data"], bar["description"]) == ("progress", 100.0, "Trained.")
 
