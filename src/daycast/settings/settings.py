@@ -38,9 +38,8 @@ from daycast.warehouse.lake import Lake
 from daycast.warehouse.warehouse import Warehouse
 
 Threshold = Annotated[float, Field(ge=0)] | Literal["off"]
-DEMONSTRATION = (
-    Path("data") / "demo"
-)  # its folder of state, so that it never mixes with a network that is configured later
+# the folder of state of the demonstration, so that it never mixes with a network that is configured later
+DEMONSTRATION = Path("data") / "demo"
 
 
 def _columns(source: SourceSettings, key: str) -> Mapping[str, Any]:

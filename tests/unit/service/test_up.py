@@ -8,7 +8,7 @@ def test_runs_read_the_same_configuration_whatever_folder_they_work_in(tmp_path)
     settings = Settings.model_validate({}, context={"folder": tmp_path})
     config = tmp_path / "daycast.toml"
     told = _environment(settings, config, tmp_path, "http://127.0.0.1:4200/api")
-    assert (told["DAYCAST_CONFIG"], told["DAYCAST_DATA"]) == (str(config), str(tmp_path / "data"))
+    assert (told["DAYCAST_CONFIG"], told["DAYCAST_DATA"]) == (str(config), str(tmp_path / "data" / "demo"))
 
 
 def test_without_a_configuration_file_paths_of_the_environment_stay_relative_to_where_up_was_called(
