@@ -27,7 +27,11 @@ find_warnings = warehouse_task(doctor.find_warnings)
 @flow(flow_run_name=named("ingest", "source"))
 @alone
 def ingest(
-    config: str | None = None, source: str | None = None, since: Moment | None = None, until: Moment | None = None
+    config: str | None = None,
+    source: str | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    reread: str | None = None,
 ) -> list[ingest_steps.Ingested]:
     """Ingest every source, or only `source`, from `since` or from the end of the last run; returns what each source brought.
 
@@ -40,19 +44,21 @@ def ingest(
         source: Only the source of this name.
         since: From this time on, instead of from the end of the last run (ISO 8601).
         until: Only what was received up to this time (ISO 8601); by default now.
+        reread: Read only the source of this name, again: what was observed from `since` on, to correct what was read wrongly.
     """
     settings, now = load_settings(config), clock()
     moment = as_of(until, now)
     start = parse_time(since) if since else None
     with recorded(settings, "ingest", moment, clock):
         ingested, doubts, stages = [], list[str](), Stages()
-        sources, max_minutes = ingest_steps.choose_sources(settings, source), settings.ingest.max_minutes
+        sources, max_minutes = ingest_steps.choose_sources(settings, reread or source), settings.ingest.max_minutes
         deadline = monotonic() + 60 * max_minutes
         with show_ingest() as watch, mapping_blocks(settings) as map_blocks:
             for left, one in zip(range(len(sources), 0, -1), sources, strict=True):
                 # at least an equal share of the whole, because storing earlier sources took time as well
                 minutes = max((deadline - monotonic()) / 60 / left, max_minutes / len(sources))
-                done = stages.run(ingest_source, settings, one, now, start, watch, map_blocks, moment, minutes)
+                given = (settings, one, now, start, watch, map_blocks, moment, minutes)
+                done = stages.run(ingest_source, *given, reread=reread is not None)
                 if done is not None:
                     ingested.append(done)
                     _log.info("%s", done)

@@ -35,6 +35,11 @@ changed as (
     where batches.ingested_at > (select until from last_verification)
         and (shift = 0 or readings.received_at <= (select until from last_verification))
     union
+    select date_trunc('hour', observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
+    from retracted_readings
+    cross join (values (-1), (0), (1)) as around (shift)
+    where retracted_at > (select until from last_verification)
+    union
     select observed_at::date as day
     from observation_versions
     where known_from > (select until from last_verification)

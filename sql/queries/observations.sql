@@ -255,3 +255,20 @@ join ranges
     on ranges.station_id = observation_versions.station_id
     and observation_versions.observed_at between ranges.since and ranges.until
 where observation_versions.observed_at between $earliest and $latest;
+
+-- name: insert_thresholds
+insert into thresholds
+values ($since, $limits, $is_applied);
+
+-- name: select_thresholds
+select
+    since,
+    limits,
+    is_applied
+from thresholds
+order by since;
+
+-- name: update_thresholds_applied
+update thresholds
+set is_applied = true
+where not is_applied;

@@ -51,7 +51,9 @@ select
     $rows_revised as rows_revised,
     $rows_refused as rows_refused,
     $ingested_at::timestamptz as ingested_at,
-    $reason as reason;
+    $reason as reason,
+    $mapping as mapping,
+    $receipt as receipt;
 
 -- name: insert_counters
 insert into counters by name
@@ -91,8 +93,12 @@ where station_id not in (select station_id from stations);
 insert into watermarks
 values ($source, $received_until);
 
--- name: select_batch_ids
-select batch_id
+-- name: select_batches
+select
+    batch_id,
+    origin,
+    fingerprint,
+    superseded_at is null as is_newest
 from batches
 where source = $source
     and reason is null;
@@ -216,7 +222,8 @@ order by station_id, source;
 select distinct fingerprint
 from batches
 where source = $source
-    and complete;
+    and complete
+    and superseded_at is null;
 
 -- name: select_sources_of_stations
 select
@@ -234,3 +241,8 @@ where source = $source;
 select received_until
 from watermarks
 where source = $source;
+
+-- name: update_superseded_batches
+update batches
+set superseded_at = $now
+where list_contains($batch_ids::varchar[], batch_id);

@@ -41,10 +41,12 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "days": "select valid_on as day from scores",
     "delivered": "select station_id from stations",
     "serving": "select station_id from stations",
+    "gone": "from readings",
+    "retired": "select station_id from stations",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),
-    (r"complete", True),
+    (r"complete|is_\w+", True),
     (r"since|until|as_of|at|now|earliest|latest|\w+_(at|until|from)", NOW),
     (r"\w+_s", 5.0),
     (r"\w+", "text"),
@@ -60,15 +62,17 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 
 def text_of(name: str) -> str:
-    """The statement, about one variable where it is written for any."""
+    """The statement, about one variable or table where it is written for any."""
     of_one = {
         "{sums}": "count(dew_point_c) as n0",
+        "{table}": "readings",
+        "{instant}": "observed_at",
         "{first}": "min(case when dew_point_c is not null then observed_at end) as dew_point_c",
         "{reported}": "bool_or(dew_point_c is not null) as dew_point_c",
     }
     text = statement(name)
-    for place, columns in of_one.items():
-        text = text.replace(place, columns)
+    for place, own in of_one.items():
+        text = text.replace(place, own)
     return text
 
 

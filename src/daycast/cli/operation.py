@@ -48,6 +48,9 @@ def add_operation(arguments: Arguments) -> None:
         until="count the days of retention back from T",
     )
     maintain.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    maintain.add_argument(
+        "--recheck", action="store_true", help="check all hours again by the thresholds of [quality], as of now"
+    )
     migrate = arguments.add(
         "migrate-warehouse",
         _migrate_warehouse,
@@ -135,7 +138,9 @@ def _sources(args: argparse.Namespace) -> None:
 
 def _maintain(args: argparse.Namespace) -> None:
     maintain = load_flow(args, "maintain")
-    print(f"{'would remove' if args.dry_run else 'removed'} {maintain(args.config, args.until, args.dry_run)}")
+    print(
+        f"{'would remove' if args.dry_run else 'removed'} {maintain(args.config, args.until, args.dry_run, args.recheck)}"
+    )
 
 
 def _migrate_warehouse(args: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import argparse
 from daycast.cli.arguments import Arguments
 from daycast.cli.first_steps import add_cell
 from daycast.cli.flows import load_flow
-from daycast.errors import ModelError
+from daycast.errors import ConfigError, ModelError
 
 
 def add_pipeline(arguments: Arguments) -> None:
@@ -20,6 +20,11 @@ def add_pipeline(arguments: Arguments) -> None:
     )
     ingest.add_argument("--source", metavar="NAME", help="only this source")
     ingest.add_argument("--since", metavar="T", help="from T on, instead of from the end of the last run")
+    ingest.add_argument(
+        "--reread",
+        metavar="NAME",
+        help="read this source again, what was observed from --since on, and correct what was read wrongly as of when it came",
+    )
     _add_retrain(arguments)
     _add_forecast(arguments)
     arguments.add(
@@ -77,7 +82,9 @@ def _add_forecast(arguments: Arguments) -> None:
 
 def _ingest(args: argparse.Namespace) -> None:
     ingest = load_flow(args, "ingest")
-    for ingested in ingest(args.config, args.source, args.since, args.until):
+    if args.reread and args.source not in {None, args.reread}:
+        raise ConfigError(f"--reread {args.reread} reads that source alone: leave out --source {args.source}")
+    for ingested in ingest(args.config, args.source, args.since, args.until, args.reread):
         print(ingested)
 
 

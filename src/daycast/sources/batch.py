@@ -14,6 +14,9 @@ The contract:
 8. `fingerprint` identifies content and reading rules; a batch whose fingerprint is in `seen` is skipped.
 9. A setting that does not fit raises ConfigError, unreadable data SourceError: one line, the offending value, the way out.
 10. Code that waits or blocks obeys `find_stop()`.
+11. A source whose settings decide how rows are read has `mapping`: these settings as JSON (`mapping_text`), without those that
+    only say where, when and for which stations to ask. If it changes, the source is read again and its readings are restated.
+    A source that hands over everything once has `forgets = True`: nothing of it can be read again.
 
 Order: the columns, `Problem`, `SourceBatch`, `Source`, `fingerprint`, and at the end how reading is cancelled (`Stop`).
 """
@@ -116,6 +119,8 @@ class SourceBatch:
     `time_format` is how the settings say that times are written (strptime), empty if they say it otherwise.
     `finish` is called after the batch was committed, for example to move a file away.
     `accumulations` names the variables whose numbers in `readings` are no amounts since the row before, and what they are.
+    `supersedes` says that earlier batches of the same origin with another fingerprint no longer count as known: a content that
+    comes back is news. False if the fingerprints of an origin are a history that the source itself reads.
     """
 
     origin: str
@@ -133,6 +138,7 @@ class SourceBatch:
     finish: Callable[[], None] = do_nothing
     bad_values: pl.DataFrame = field(default_factory=no_problems)
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)
+    supersedes: bool = True
 
     @property
     def is_described(self) -> bool:
@@ -185,6 +191,14 @@ def fingerprint(content: bytes | Iterable[bytes], reading: dict[str, Any]) -> st
     for block in [content] if isinstance(content, bytes) else content:
         digest.update(block)
     return digest.hexdigest()
+
+
+def mapping_text(version: int, settings: Mapping[str, Any], declared: Mapping[str, str] | None = None) -> str:
+    """The `mapping` of a source as JSON: the version of its reader, its settings, the units of variables declared by the network.
+
+    Leave settings at their default out, so that a setting that is added later changes nothing.
+    """
+    return json.dumps({"version": version, **settings, "declared": declared or {}}, sort_keys=True)
 
 
 class StoppedError(BaseException):

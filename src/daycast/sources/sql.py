@@ -29,7 +29,7 @@ from pydantic import (
 from daycast.duckdb_extensions import load_extension
 from daycast.duckdb_results import query_arrow
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import SourceBatch, find_stop, fingerprint
+from daycast.sources.batch import SourceBatch, find_stop, fingerprint, mapping_text
 from daycast.sources.context import SettingsInContext
 from daycast.sources.tables.columns import declared_units, keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
@@ -331,6 +331,12 @@ class SqlSource(SettingsInContext, TypedTable):
         for secret in secrets_of(self.attach, self._environment):
             text = text.replace(secret, "(its address)")
         return text
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How the answer is read, and the query, which may convert too; see Source."""
+        left_out = {"name", "attach", "look_back", "station_list", "tolerance"}
+        settings = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+        return mapping_text(_READER_VERSION, settings, declared_units(self.columns, variables))
 
     def _fingerprint(self, table: pl.DataFrame, variables: Mapping[str, Variable]) -> str:
         reading = {

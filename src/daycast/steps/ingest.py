@@ -8,12 +8,12 @@ import contextvars
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import polars as pl
@@ -24,14 +24,28 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
 from daycast.steps.doubts import find_doubts
-from daycast.steps.load import LONGEST_SILENCE, LoadConfig, adopt_tolerance, load_batches, record_refused
+from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
-from daycast.steps.observe import make_observations
+from daycast.steps.observe import LONGEST_SILENCE, make_observations
 from daycast.steps.record_run import correct_clock
 from daycast.steps.rejections import without_negative_totals
+from daycast.steps.reread import (
+    Asked,
+    describe,
+    find_due,
+    mapping_id,
+    mapping_of,
+    opened,
+    remove_scratch,
+    restate_source,
+    scratch_of,
+    source_again,
+    unread_line,
+)
 from daycast.warehouse.observations import read_stations
-from daycast.warehouse.readings import BatchRecord, read_fingerprints, read_watermark, write_watermark
+from daycast.warehouse.readings import BatchRecord, read_batches, read_fingerprints, read_watermark, write_watermark
 from daycast.warehouse.runs import read_newest_observed
+from daycast.warehouse.warehouse import Warehouse, holding_slot
 
 GROUP_ROWS = 500_000  # rows stored at once: bounds memory, and what a killed run loses
 GROUP_SECONDS = 5.0  # a group is stored after this time at the latest
@@ -103,8 +117,13 @@ def ingest_source(
     map_blocks: MapBlocks = map,
     until: datetime | None = None,
     minutes: float | None = None,
+    *,
+    reread: bool = False,
 ) -> Ingested:
     """Load everything `source` received from `since` up to `until`, then bring the observations up to date.
+
+    reread: first read the source again, what was observed from `since` on, and restate what had been read wrongly. That happens
+    by itself, for everything, if the settings that say how the source is read have changed.
 
     since: by default where the last ingest ended, if the source resumes. until: by default `now`. now: the real clock, written
     into every record and used as the receipt of corrections; neither these nor the watermark go beyond 31 days after the newest
@@ -118,39 +137,24 @@ def ingest_source(
     """
     check_contracts_are_on()
     until = until or now
+    minutes = settings.ingest.max_minutes if minutes is None else minutes
+    run = _Run(settings, source, now, until, minutes, progress)
+    again = _read_again(run, Asked(since) if reread else None)
+    if again.out_of_time:
+        return replace(_sum_up(source.name, _Stored(), Counter(), minutes), doubts=again.notes)
+    since = None if reread else since
     with settings.warehouse.write(now) as con:
-        correct_clock(con, now)
-        adopt_tolerance(con, source.name, getattr(source, "tolerance", timedelta(0)))
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
+    resumed_from = watermark if source.resumes and since is None else None
+    given = {"newest": newest, "resumed_from": resumed_from}
     start = since or (watermark if source.resumes else None)
-    listed: list[pl.DataFrame] = []
-
-    def read() -> Generator[SourceBatch, None, None]:
-        listed.append(source.stations())
-        yield from source.fetch(start, until, settings.glossary, seen)
-
-    def make_load_config() -> LoadConfig:
-        """The configuration of the loading; complete only once `read` has listed the stations."""
-        return LoadConfig(
-            source=source.name,
-            listed=listed[0],
-            variables=settings.glossary,
-            now=now,
-            until=until,
-            newest=newest,
-            earliest=settings.ingest.earliest,
-            refuse_above=settings.ingest.refuse_above,
-            resumed_from=watermark if source.resumes and since is None else None,
-        )
-
-    minutes = settings.ingest.max_minutes if minutes is None else minutes
-    with ReadAhead(read, 60 * minutes) as reading:
-        stored = _store_groups(settings, reading, make_load_config, progress)
+    loaded = _load(run, settings.warehouse, source, start, seen, given)
+    stored, reading = loaded.stored, loaded.reading
     if isinstance(reading.error, SourceError) and reading.error.refused:
         with settings.warehouse.write(now) as con:
-            record_refused(con, reading.error.refused, make_load_config())
-    errors = stored.errors + _errors_of_reading(reading, source.name, minutes, nothing_loaded=not stored.records)
+            record_refused(con, reading.error.refused, loaded.make_config())
+    errors = [*again.errors, *loaded.errors]
     report = lambda done, total: progress(IngestProgress(source.name, stored.rows, done, total))  # noqa: E731
     flagged = make_observations(settings, now, report, map_blocks)
     if errors:
@@ -158,7 +162,121 @@ def ingest_source(
     if source.resumes and since is None and not reading.out_of_time:
         with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
-    return _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
+    done = _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
+    return replace(done, doubts=(*again.notes, *done.doubts))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What an ingest of one source is given."""
+
+    settings: Settings
+    source: Source
+    now: datetime
+    until: datetime
+    minutes: float
+    progress: Callable[[IngestProgress], None]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What was read of a source and stored, and what could not be."""
+
+    stored: "_Stored"
+    reading: "ReadAhead"
+    errors: list[Exception]
+    make_config: Callable[[], LoadConfig]
+
+
+def _load(
+    run: _Run,
+    warehouse: Warehouse,
+    source: Source,
+    start: datetime | None,
+    seen: Collection[str],
+    given: Mapping[str, Any],
+    *,
+    finish: bool = True,
+) -> _Loaded:
+    """Read what `source` received from `start` on, without the batches `seen`, and store it in `warehouse`.
+
+    given: the fields of LoadConfig that depend on what is held. finish: let the source put away what was stored.
+    """
+    settings, listed = run.settings, list[pl.DataFrame]()
+
+    def read() -> Generator[SourceBatch, None, None]:
+        listed.append(source.stations())
+        yield from source.fetch(start, run.until, settings.glossary, seen)
+
+    def make_config() -> LoadConfig:
+        """The configuration of the loading; complete only once `read` has listed the stations."""
+        return LoadConfig(
+            source=source.name,
+            listed=listed[0],
+            variables=settings.glossary,
+            now=run.now,
+            until=run.until,
+            earliest=settings.ingest.earliest,
+            refuse_above=settings.ingest.refuse_above,
+            mapping=mapping_id(mapping_of(source, settings.glossary)),
+            **given,
+        )
+
+    with ReadAhead(read, 60 * run.minutes) as reading:
+        stored = _store_groups(warehouse, reading, make_config, run.progress, finish=finish)
+    failed = _errors_of_reading(reading, source.name, run.minutes, nothing_loaded=not stored.records)
+    return _Loaded(stored, reading, stored.errors + failed, make_config)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What came of reading a source again, if that was due."""
+
+    notes: tuple[str, ...] = ()
+    errors: tuple[Exception, ...] = ()
+    out_of_time: bool = False
+
+
+def _read_again(run: _Run, asked: Asked | None) -> _Again:
+    """Read the source again if that is due, and restate its readings.
+
+    Raises what the reading ended with if nothing could be read: it is tried again at the next ingest.
+    """
+    settings, source, now = run.settings, run.source, run.now
+    with settings.warehouse.write(now) as con:
+        correct_clock(con, now)
+        adopt_tolerance(con, source.name, getattr(source, "tolerance", timedelta(0)))
+        due = find_due(con, source, settings.glossary, now, asked)
+    if due is None or due.reread is None:
+        remove_scratch(settings, source.name)  # of a run that was killed at its very end
+        return _Again() if due is None else _Again((describe(due, None),))
+    reread, mapping = due.reread, mapping_of(source, settings.glossary)
+    scratch = scratch_of(settings, reread, mapping)
+    with opened(scratch, now) as con:
+        seen, given = read_fingerprints(con, source.name), {"newest": read_newest_observed(con)}
+    given |= {"resumed_from": None, "reread_at": reread.begun_at}
+    with holding_slot(nullcontext):
+        start = reread.since and reread.since - timedelta(microseconds=1)
+        loaded = _load(run, scratch, source_again(source), start, seen, given, finish=False)
+    if loaded.reading.out_of_time:
+        return _Again(
+            (f"it is being read again ({due.changes or 'as asked'}), which the next ingest goes on with",), (), True
+        )
+    with opened(scratch, now) as con:
+        nothing = read_batches(con, source.name).is_empty()
+    if loaded.errors and (nothing or (source.resumes and not loaded.stored.records)):
+        raise join_errors(loaded.errors)
+    unread = _unread(loaded)
+    outcome = restate_source(settings, source, reread, scratch, loaded.make_config().listed, unread, now)
+    return _Again((describe(due, outcome) + unread_line(unread),), tuple(loaded.errors))
+
+
+def _unread(loaded: _Loaded) -> list[str]:
+    """What could not be read again: files by name, or what stands for everything else."""
+    error = loaded.reading.error
+    refused = list(error.refused) if isinstance(error, SourceError) else []
+    rejected = [one.origin for one in loaded.stored.records if one.reason is not None]
+    return [*refused, *rejected] or (["the rest"] if loaded.errors else [])
 
 
 class ReadAhead:
@@ -264,16 +382,18 @@ class _Stored:
 
 
 def _store_groups(
-    settings: Settings,
+    warehouse: Warehouse,
     reading: ReadAhead,
     make_load_config: Callable[[], LoadConfig],
     progress: Callable[[IngestProgress], None],
+    *,
+    finish: bool,
 ) -> _Stored:
     """Load each group as it comes; the warehouse is open only meanwhile."""
     stored = _Stored()
     for group in ([without_negative_totals(batch) for batch in batches] for batches in reading.groups()):
         config = make_load_config()
-        with settings.warehouse.write(config.now) as con:
+        with warehouse.write(config.now) as con:
             records, rejected = load_batches(con, group, config)
             stations = pl.concat(one.select("station_id", "latitude") for one in (config.listed, read_stations(con)))
         stored.records += records
@@ -283,7 +403,8 @@ def _store_groups(
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.moved += sum(_count_moved(batch) for batch in group)
         stored.doubts |= dict.fromkeys(find_doubts(group, config.variables, stations))
-        _finish(group, rejected, stored.errors)
+        if finish:
+            _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored
 

@@ -22,6 +22,7 @@ from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.sources.batch import SourceBatch
 from daycast.sources.tables.wall_clock import TOLD_TWICE
 from daycast.stations import unplaced_stations
+from daycast.steps.observe import LONGEST_SILENCE
 from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, make_unread_rows, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
 from daycast.variables import Variable
@@ -32,17 +33,16 @@ from daycast.warehouse.readings import (
     CounterKey,
     add_station_sources,
     append_batches,
-    read_batch_ids,
+    read_batches,
     read_counter,
     read_just_past_the_hour,
     read_tolerance,
+    supersede_batches,
     upsert_stations,
     write_counter,
     write_tolerance,
 )
 from daycast.warehouse.warehouse import transaction
-
-LONGEST_SILENCE = 31 * DAY  # a clock further than this after the newest observation may be wrong, and is not trusted
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class LoadConfig:
     newest: datetime | None  # the newest observed_at or issued_at stored before this run
     refuse_above: float  # share of bad rows above which a whole batch is rejected
     resumed_from: datetime | None  # everything received up to here was already asked for in an earlier run
+    mapping: str | None = None  # how the source is read; None if it does not say
+    reread_at: datetime | None = None  # when the source began to be read again; None for ordinary batches
 
 
 def load_batches(
@@ -66,12 +68,14 @@ def load_batches(
     """Store batches of one source in one transaction. Returns their records, and the errors of rejected batches by fingerprint.
 
     The record of a rejected batch holds the reason, and its first bad rows are stored as rejected readings. Batches that were
-    stored before are skipped. Readings and external forecasts are stored separately. If two batches overlap in time at a
+    stored before are skipped, except where another content of their origin came in between: then the source went back, and they
+    are its newest state. Readings and external forecasts are stored separately. If two batches overlap in time at a
     station, all are stored one after the other, because what is new in one depends on those before it.
     """
-    held = read_batch_ids(con, config.source)
-    by_id = {_batch_id(config, batch): batch for batch in batches}
-    new = {batch_id: batch for batch_id, batch in by_id.items() if batch_id not in held}
+    held = read_batches(con, config.source)
+    is_newest = dict(held.select("batch_id", "is_newest").iter_rows())
+    by_id = {_unused_id(_batch_id(config, batch), is_newest): batch for batch in batches}
+    new = {batch_id: batch for batch_id, batch in by_id.items() if batch_id not in is_newest}
     if not new:
         return [], {}
     readings = {batch_id: batch for batch_id, batch in new.items() if not batch.is_forecast}
@@ -84,13 +88,66 @@ def load_batches(
             stored, rejected = _store(con, group, config)
             records += stored
             errors |= {new[batch_id].fingerprint: error for batch_id, error in rejected.items()}
+        loaded = [one for one in records if one.reason is None and new[one.batch_id].supersedes]
+        supersede_batches(con, find_superseded(held, loaded), config.now)
     return records, errors
 
 
 def _batch_id(config: LoadConfig, batch: SourceBatch) -> str:
     """A hash of the batch's source, origin and content; an incomplete batch has another id at the next run."""
     held_back = "" if batch.complete else config.until.isoformat()
-    return _id_of(config.source, batch.origin, batch.fingerprint, held_back)
+    again = [config.reread_at.isoformat()] if config.reread_at else []
+    return _id_of(config.source, batch.origin, batch.fingerprint, held_back, *again)
+
+
+def _unused_id(batch_id: str, is_newest: Mapping[str, bool]) -> str:
+    """The id itself unless a batch that is not the newest of its origin has it; then another one that follows from it."""
+    while not is_newest.get(batch_id, True):
+        batch_id = _id_of(batch_id)
+    return batch_id
+
+
+def unit_of(origin: pl.Expr) -> pl.Expr:
+    """The file or query that a batch is of, from its origin, which may name a part of it."""
+    return origin.str.replace(r" from (?:line|row) [\d,]+$", "")
+
+
+def find_superseded(held: pl.DataFrame, loaded: Sequence[BatchRecord]) -> list[str]:
+    """The ids of the held batches that are not the newest of their origin any more, now that others were loaded.
+
+    held: as `read_batches` gives it. The parts of one content do not supersede each other, however it was divided.
+    """
+    schema = dict.fromkeys(("batch_id", "origin", "fingerprint"), pl.String)
+    rows = [(one.batch_id, one.origin, one.fingerprint) for one in loaded]
+    newest = _with_content(pl.DataFrame(rows, schema, orient="row"))
+    older = _with_content(held.filter("is_newest")).join(newest, on="batch_id", how="anti")
+    pairs = older.join(newest, on="unit", suffix="_new").filter(pl.col("content") != pl.col("content_new"))
+    same = (pl.col("origin") == pl.col("origin_new")) | pl.col("is_part") | pl.col("is_part_new")
+    return pairs.filter(same)["batch_id"].unique().to_list()
+
+
+def find_superseded_units(held: pl.DataFrame, loaded: Sequence[BatchRecord], *, whole: bool) -> list[str]:
+    """The ids of the held batches that do not count any more after their source, or some files of it, was read again as a whole.
+
+    held: as `read_batches` gives it, with those loaded. whole: the source; else only the files that were loaded.
+    """
+    ids, origins = [one.batch_id for one in loaded], [one.origin for one in loaded if one.reason is None]
+    older = held.filter("is_newest").filter(~pl.col("batch_id").is_in(ids))
+    if not whole:
+        units = pl.DataFrame({"origin": origins}, schema={"origin": pl.String}).select(unit_of(pl.col("origin")))
+        older = older.filter(unit_of(pl.col("origin")).is_in(units["origin"].implode()))
+    return older["batch_id"].to_list()
+
+
+def _with_content(batches: pl.DataFrame) -> pl.DataFrame:
+    """The batches with their unit, and the fingerprint of the whole content of which they may be a part."""
+    part = r"^([0-9a-f]{64}) \d+(?: last)?$"
+    fingerprint = pl.col("fingerprint")
+    return batches.with_columns(
+        unit=unit_of(pl.col("origin")),
+        content=fingerprint.str.replace(part, "${1}"),
+        is_part=fingerprint.str.contains(part),
+    )
 
 
 def record_refused(con: duckdb.DuckDBPyConnection, refused: Mapping[str, str], config: LoadConfig) -> None:
@@ -331,6 +388,8 @@ def _make_records(
             rows_revised=counts["revised"].get(batch_id, 0),
             rows_refused=counts["refused"].get(batch_id, 0),
             ingested_at=config.now,
+            mapping=config.mapping,
+            receipt=batch.receipt,
         )
         for batch_id, batch in batches.items()
     ]

@@ -12,7 +12,9 @@ import polars as pl
 from daycast.errors import ConfigError, WarehouseError
 from daycast.files import remove_drafts
 from daycast.settings import Settings
-from daycast.steps.load import LONGEST_SILENCE
+from daycast.steps.map_blocks import MapBlocks
+from daycast.steps.observe import LONGEST_SILENCE
+from daycast.steps.observe import recheck as recheck_hours
 from daycast.times import DAY
 from daycast.warehouse.lake import Lake, is_lake
 from daycast.warehouse.maintenance import copy_tables, delete_old_rows, read_variables, vacuum_lake
@@ -34,14 +36,30 @@ class Upkeep:
     forecasts: int  # rows
     scores: int  # rows
     files: tuple[Path, ...]  # checkpoints and snapshots
+    rechecked: int | None = None  # newly flagged values, if all hours were checked again by new thresholds
 
     def __str__(self) -> str:
         names = ", ".join(f"{file.parent.name}/{file.name}" for file in self.files) or "no file"
-        return f"{self.forecasts:,} forecasts, {self.scores:,} scores; {names}"
+        again = (
+            ""
+            if self.rechecked is None
+            else f"; all hours checked again, {self.rechecked:,} values of them changed and flagged"
+        )
+        return f"{self.forecasts:,} forecasts, {self.scores:,} scores; {names}{again}"
 
 
-def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until: datetime | None = None) -> Upkeep:
+def maintain(
+    settings: Settings,
+    now: datetime,
+    *,
+    dry_run: bool = False,
+    until: datetime | None = None,
+    recheck: bool = False,
+    map_blocks: MapBlocks = map,
+) -> Upkeep:
     """Delete what is older than [retention] allows, then publish. Returns what was deleted.
+
+    First all hours are checked again if the thresholds of checks have changed since, or if `recheck` asks for it.
 
     Also merges the small files of the published history and of a lake, whose snapshots expire after a day. Retention counts UTC
     days back from the day of `until`, by default `now`, or from 31 days after the newest observation if that is earlier: a wrong
@@ -49,6 +67,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until:
     forecasts, which may have to be verified again. With `dry_run` nothing changes.
     """
     retention = settings.retention
+    flagged = None if dry_run else recheck_hours(settings, now, map_blocks=map_blocks, asked=recheck)
     with settings.warehouse.write(now) as con:
         newest = read_newest_observed(con)
         last = min(until or now, newest + LONGEST_SILENCE) if newest else until or now
@@ -72,7 +91,7 @@ def maintain(settings: Settings, now: datetime, *, dry_run: bool = False, until:
             if is_lake(con):
                 vacuum_lake(con)
             remove_unnamed(settings.published, now)
-    return Upkeep(old.forecasts, old.scores, files)
+    return Upkeep(old.forecasts, old.scores, files, None if flagged is None else flagged.total())
 
 
 def _remove_left_behind(settings: Settings, now: datetime) -> None:

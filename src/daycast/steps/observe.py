@@ -4,11 +4,12 @@
 part, runs wherever `map_blocks` sends it.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import duckdb
@@ -20,24 +21,35 @@ from daycast.features.hourly import make_hourly_versions
 from daycast.features.neighbours import nearest_stations
 from daycast.features.panel import with_neighbours
 from daycast.quality.contracts import observations_contract, validate_frame
-from daycast.quality.flag_table import CheckContext, flag_versions
+from daycast.quality.flag_table import CheckContext
 from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.quality.limits import Limits
+from daycast.quality.thresholds import Thresholds, flag_by_thresholds_in_force, thresholds_text
 from daycast.settings import Settings
 from daycast.steps.map_blocks import MapBlocks
-from daycast.times import HOUR
+from daycast.times import DAY, HISTORY_HOURS, HOUR, UTC_TIME, floor_hour
 from daycast.variables import Variable, check_column
 from daycast.warehouse.observations import (
+    mark_stale,
+    mark_thresholds_applied,
     read_climatology,
     read_readings_of,
     read_stations,
+    read_thresholds,
     replace_versions,
     settle_stale_hours,
+    write_thresholds,
 )
 from daycast.warehouse.readings import read_batch_tolerances
+from daycast.warehouse.runs import read_newest_observed
+from daycast.warehouse.warehouse import transaction
 
 Neighbours = NDArray[np.int32]  # (S, K) positions of the stations' neighbours, see features.neighbours
 
+_log = logging.getLogger("daycast")
+_BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
+LONGEST_SILENCE = 31 * DAY  # a clock further than this after the newest observation may be wrong, and is not trusted
+_RECENT = HISTORY_HOURS * HOUR + 2 * DAY  # what a forecast reads, and the hours that its flags rest on
 _LOOK_BACK = LOOK_BACK_HOURS * HOUR  # a reading can change flags this long before and after its hour
 _NEIGHBOURS_DUE_AFTER = HOUR  # after the observed hour
 _LONGEST_HOLD_S = 5.0  # how long the warehouse is kept open, and others waiting, at a time
@@ -53,6 +65,7 @@ class FlagBlock:
     variables: tuple[Variable, ...]
     context: CheckContext
     now: datetime
+    thresholds: tuple[Thresholds, ...] = ()  # over time; none: the limits of the context
 
 
 def make_observations(
@@ -64,12 +77,13 @@ def make_observations(
     """Bring the observations up to date with the readings. Returns how many hourly values each check newly flagged.
 
     Works in chunks of a month or less, each one transaction, so the next run completes a killed one. The result depends only on
-    the readings, the stations and the limits, not on the order in which readings arrived. What is due after `now` (the comparison
-    with neighbours) stays stale. progress: called with the number of chunks done and of all chunks. map_blocks: computes the
-    blocks of a chunk.
+    the readings, the stations and the limits over time, not on the order in which readings arrived. What is due after `now` (the
+    comparison with neighbours) stays stale. New limits hold from now on, at once for the last days; `recheck` applies them to the
+    rest. progress: called with the number of chunks done and of all chunks. map_blocks: computes the blocks of a chunk.
     """
     with settings.warehouse.write(now) as con:
         stations = read_stations(con)
+        thresholds = adopt_thresholds(con, settings, stations, now)
         neighbours = nearest_stations(stations)
         stale = settle_stale_hours(con, _as_pairs(stations, neighbours))
     counts: Counter[str] = Counter()
@@ -79,11 +93,65 @@ def make_observations(
         deadline = time.monotonic() + _LONGEST_HOLD_S
         with settings.warehouse.write(now) as con:
             for number, chunk in chain([first], remaining):
-                counts += _observe_chunk(con, chunk, settings, stations, neighbours, now, map_blocks)
+                counts += _observe_chunk(con, chunk, settings, stations, neighbours, thresholds, now, map_blocks)
                 progress(number, len(chunks))
                 if time.monotonic() > deadline:
                     break
     return counts
+
+
+def adopt_thresholds(
+    con: duckdb.DuckDBPyConnection, settings: Settings, stations: pl.DataFrame, now: datetime
+) -> tuple[Thresholds, ...]:
+    """The thresholds over time, with those of the settings last: if they are new, they are in force from now on.
+
+    The hours of the last days become stale then, those that a forecast reads; the others wait for `recheck`.
+    """
+    held, text = read_thresholds(con), thresholds_text(settings.glossary, settings.limits)
+    over_time = tuple(Thresholds(since, limits) for since, limits, _ in held.iter_rows())
+    if over_time and over_time[-1].text == text:
+        return over_time
+    newest = read_newest_observed(con)
+    since = _BEFORE_EVERYTHING
+    if over_time:
+        since = max(min(now, (newest or now) + LONGEST_SILENCE), over_time[-1].since + timedelta(microseconds=1))
+        _log.warning(
+            "thresholds of checks have changed: they hold from now on; `daycast maintain` applies them to the past"
+        )
+    with transaction(con):
+        write_thresholds(con, since, text, is_applied=not over_time)
+        if over_time and newest:
+            _mark_all_stale(con, stations, floor_hour(newest) - _RECENT)
+    return (*over_time, Thresholds(since, text))
+
+
+def _mark_all_stale(con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, since: datetime) -> None:
+    later = stations.select("station_id", boundary=pl.lit(since, UTC_TIME))
+    mark_stale(con, pl.DataFrame(schema={"station_id": pl.String, "since": UTC_TIME, "until": UTC_TIME}), later)
+
+
+def recheck(
+    settings: Settings,
+    now: datetime,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    map_blocks: MapBlocks = map,
+    *,
+    asked: bool = False,
+) -> Counter[str] | None:
+    """Check all hours again by the thresholds in force, unless that was done since they changed, and not `asked` for.
+
+    Returns what `make_observations` does; None if nothing was to be done. What was believed before they changed stays as it was.
+    If a run is killed, the next one completes it, whichever makes observations.
+    """
+    with settings.warehouse.write(now) as con:
+        stations = read_stations(con)
+        adopt_thresholds(con, settings, stations, now)
+        if read_thresholds(con)["is_applied"].all() and not asked:
+            return None
+        with transaction(con):
+            _mark_all_stale(con, stations, _BEFORE_EVERYTHING)
+            mark_thresholds_applied(con)
+    return make_observations(settings, now, progress, map_blocks)
 
 
 def _as_pairs(stations: pl.DataFrame, neighbours: Neighbours) -> pl.DataFrame:
@@ -114,6 +182,7 @@ def _observe_chunk(
     settings: Settings,
     stations: pl.DataFrame,
     neighbours: Neighbours,
+    thresholds: tuple[Thresholds, ...],
     now: datetime,
     map_blocks: MapBlocks,
 ) -> Counter[str]:
@@ -122,7 +191,7 @@ def _observe_chunk(
     rewritten = _widen(chunk, _LOOK_BACK)
     readings = _with_tolerance(con, read_readings_of(con, _ranges_to_read(chunk, stations, neighbours)))
     context = CheckContext(stations, neighbours, _climatology(con, rewritten, limits), limits)
-    block = FlagBlock(rewritten, readings, tuple(variables.values()), context, now)
+    block = FlagBlock(rewritten, readings, tuple(variables.values()), context, now, thresholds)
     # alone, one block is best: with several, each also takes the readings of neighbours in other blocks
     most = len(rewritten) if map_blocks is map else settings.compute.block_stations
     flagged = pl.concat(map_blocks(flag_block, split_block(block, most)))
@@ -199,7 +268,7 @@ def split_block(block: FlagBlock, most: int) -> Iterator[FlagBlock]:
 def flag_block(block: FlagBlock) -> pl.DataFrame:
     """The flagged versions of the hours of `rewritten`, sorted by station_id, observed_at and known_from."""
     versions = make_hourly_versions(block.readings, block.variables)
-    flagged = flag_versions(versions, block.variables, block.context, block.now)
+    flagged = flag_by_thresholds_in_force(versions, block.variables, block.context, block.thresholds, block.now)
     return (
         flagged.join(block.rewritten, on="station_id", how="inner", maintain_order="left")
         .filter(pl.col("observed_at").is_between("since", "until"))

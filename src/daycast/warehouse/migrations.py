@@ -114,13 +114,15 @@ def _checksum(text: str) -> str:
 
 
 def add_variable_columns(con: duckdb.DuckDBPyConnection, variables: Iterable[Variable]) -> None:
-    """Add the columns of each variable: in readings and external_forecasts, and with flag and check in observation_versions.
+    """Add the columns of each variable: in readings, external_forecasts and what was retracted of both, and with flag and check
+    in observation_versions.
 
     The column whose absence starts this is added last, so the next call completes a killed one.
     """
     existing = {name for (name,) in con.execute(statement("select_external_forecast_columns")).fetchall()}
     for name in (variable.name for variable in variables if variable.name not in existing):
-        con.execute(f"alter table readings add column if not exists {quoted(name)} double")
+        for table in ("readings", "retracted_readings", "retracted_external_forecasts"):
+            con.execute(f"alter table {table} add column if not exists {quoted(name)} double")
         add = "alter table observation_versions add column if not exists"
         con.execute(f"{add} {quoted(name)} double")
         con.execute(f"{add} {quoted(flag_column(name))} utinyint default 9")

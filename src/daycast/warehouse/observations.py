@@ -1,4 +1,5 @@
-"""Hourly observations and what they are made from: `observation_versions`, `stale_hours`, `neighbours`, `month_statistics`.
+"""Hourly observations and what they are made from: `observation_versions`, `stale_hours`, `neighbours`, `month_statistics`,
+`thresholds`.
 
 Four parts: reading observations; which hours are stale, meaning that their observations must be computed again; reading
 readings and replacing versions; and `read_climatology`, which caches the statistics of past months in `month_statistics`.
@@ -120,6 +121,21 @@ def settle_stale_hours(con: duckdb.DuckDBPyConnection, nearest: pl.DataFrame) ->
 def read_readings_of(con: duckdb.DuckDBPyConnection, ranges: pl.DataFrame) -> pl.DataFrame:
     """The readings that make up the hours of `ranges` (station_id, since, until; one row per station, not empty)."""
     return _in_ranges(con, "select_readings_of_ranges", ranges, HOUR)
+
+
+def read_thresholds(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """since, limits (JSON), is_applied of the thresholds that were in force, in order of time."""
+    return read_frame(con, "select_thresholds")
+
+
+def write_thresholds(con: duckdb.DuckDBPyConnection, since: datetime, limits: str, *, is_applied: bool) -> None:
+    """Record thresholds in force from `since` on. Call inside a transaction, with `mark_stale`."""
+    con.execute(statement("insert_thresholds"), {"since": since, "limits": limits, "is_applied": is_applied})
+
+
+def mark_thresholds_applied(con: duckdb.DuckDBPyConnection) -> None:
+    """Record that all hours are checked again by the thresholds in force. Call inside a transaction, with `mark_stale`."""
+    con.execute(statement("update_thresholds_applied"))
 
 
 def replace_versions(

@@ -22,7 +22,8 @@ class BatchRecord:
     """A row of `batches`: what became of one batch of a source.
 
     rows_delivered = rows_kept + rows_refused. Of the kept rows, rows_repeated brought nothing new, and rows_revised changed an
-    instant that was known already. reason: why the whole batch was rejected; None if it was loaded.
+    instant that was known already. reason: why the whole batch was rejected; None if it was loaded. mapping: how it was read, see
+    `mapping_id`; None if the source does not say. receipt: whether the times of receipt are stated or assumed.
     """
 
     batch_id: str
@@ -38,6 +39,8 @@ class BatchRecord:
     rows_refused: int
     ingested_at: datetime
     reason: str | None = None
+    mapping: str | None = None
+    receipt: str | None = None
 
 
 def read_watermark(con: duckdb.DuckDBPyConnection, source: str) -> datetime | None:
@@ -77,13 +80,22 @@ def read_batch_tolerances(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 def read_fingerprints(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
-    """The fingerprints of the batches of `source` that were loaded completely."""
+    """The fingerprints of the batches of `source` that were loaded completely, and are the newest of their origin."""
     return set(read_frame(con, "select_seen", source=source)["fingerprint"])
 
 
-def read_batch_ids(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:
-    """The ids of all batches of `source` that were loaded; rejected batches are not among them."""
-    return set(read_frame(con, "select_batch_ids", source=source)["batch_id"])
+def read_batches(con: duckdb.DuckDBPyConnection, source: str) -> pl.DataFrame:
+    """batch_id, origin, fingerprint, is_newest of all batches of `source` that were loaded; rejected ones are not among them.
+
+    is_newest: False once a later batch brought another content of the same origin; such a batch no longer counts as held.
+    """
+    return read_frame(con, "select_batches", source=source)
+
+
+def supersede_batches(con: duckdb.DuckDBPyConnection, batch_ids: Collection[str], now: datetime) -> None:
+    """Record that these batches are not the newest of their origin any more. Call inside a transaction."""
+    if batch_ids:
+        con.execute(statement("update_superseded_batches"), {"batch_ids": list(batch_ids), "now": now})
 
 
 def read_origins(con: duckdb.DuckDBPyConnection, source: str) -> Collection[str]:

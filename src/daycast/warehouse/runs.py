@@ -14,11 +14,16 @@ from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import read_frame
 
 _WRITTEN_AT = {  # the columns that daycast fills from the clock; correct_written_times handles the other tables itself
-    "batches": ("received_until", "ingested_at"),
+    "batches": ("received_until", "ingested_at", "superseded_at"),
     "drifts": ("found_at",),
     "models": ("registered_at", "promoted_at"),
     "promotions": ("promoted_at",),
     "rejected_readings": ("rejected_at",),
+    "rereads": ("begun_at",),
+    "restatements": ("begun_at", "ended_at"),
+    "retracted_external_forecasts": ("retracted_at",),
+    "retracted_readings": ("retracted_at",),
+    "thresholds": ("since",),
     "runs": ("as_of", "started_at", "finished_at"),
 }
 

@@ -22,6 +22,7 @@ from daycast.sources.batch import (
     Problem,
     SourceBatch,
     fingerprint,
+    mapping_text,
     problems_frame,
 )
 from daycast.sources.files.csv_table import (
@@ -383,6 +384,12 @@ class CsvSource(Inbox, Layout):
             .when(pl.col("later_at").is_not_null()).then(pl.lit(TOLD_TWICE))
             .otherwise(skipped)
         ).to_series()  # fmt: skip
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How files are read; see Source."""
+        left_out = {*INBOX_SETTINGS, "name", "station_list", "tolerance"}
+        settings = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+        return mapping_text(_READER_VERSION, settings, declared_units(self.mapped, variables))
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
         left_out = {

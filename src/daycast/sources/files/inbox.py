@@ -12,9 +12,9 @@ from datetime import timedelta
 from fnmatch import fnmatch
 from itertools import count, takewhile
 from pathlib import Path, PurePath
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, PrivateAttr, Tag, model_validator
 
 from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch
@@ -260,6 +260,7 @@ class Inbox(SettingsInContext):
     files: Names  # globs
     settle: Duration | None = None
     after: After = "keep"
+    _reads_put_away: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _validate_move_to(self) -> "Inbox":
@@ -280,7 +281,26 @@ class Inbox(SettingsInContext):
         if destination is not None:
             found = [(origin, path) for origin, path in found if not path.resolve().is_relative_to(destination)]
         files = (self._inspect(origin, path, destination) for origin, path in found)
-        return [file for file in files if file is not None and not (file.young and self._only_settled)]
+        ready = [file for file in files if file is not None and not (file.young and self._only_settled)]
+        return [*self._put_away(destination), *ready] if self._reads_put_away else ready
+
+    def with_files_put_away(self) -> Self:
+        """The same source, reading first the files that it has put away, by the time they were written; these stay there."""
+        copy = self.model_copy()
+        copy._reads_put_away = True  # noqa: SLF001 (its own class)
+        return copy
+
+    def _put_away(self, destination: Path | None) -> list[InboxFile]:
+        """The files in `after.move_to`, with the names that they were read under."""
+        if destination is None:
+            return []
+        folder = {PurePath(glob).name: PurePath(glob).parent for glob in self.files}
+        found = []
+        for name in self.files_put_away():
+            parent = next(parent for pattern, parent in folder.items() if fnmatch(name, pattern))
+            if file := self._inspect((parent / name).as_posix(), destination / name, None):
+                found.append(replace(file, young=False))
+        return sorted(found, key=lambda file: file.stamp.modified_ns)
 
     def files_put_away(self) -> list[str]:
         """The names of the files in the folder of `after.move_to` that match a glob; none if files are kept where they are."""

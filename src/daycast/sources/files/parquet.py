@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.batch import SourceBatch, fingerprint
+from daycast.sources.batch import SourceBatch, fingerprint, mapping_text
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile, UnfinishedFileError
 from daycast.sources.streams import read_blocks
 from daycast.sources.tables.columns import declared_units, keys_if_unset
@@ -94,6 +94,12 @@ class ParquetSource(Inbox, TypedTable):
             doubts=rows.doubts,
             tolerance=self.tolerance,
         )
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How files are read; see Source."""
+        left_out = {*INBOX_SETTINGS, "name", "station_list", "tolerance"}
+        settings = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+        return mapping_text(_READER_VERSION, settings, declared_units(self.columns, variables))
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
         left_out = {*INBOX_SETTINGS, "station_list", "tolerance", *keys_if_unset("forecast", self.forecast)}

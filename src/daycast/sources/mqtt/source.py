@@ -18,7 +18,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from daycast.errors import ConfigError
 from daycast.loopback import is_loopback
-from daycast.sources.batch import READING_KEYS, Problem, SourceBatch, find_stop, no_problems, problems_frame
+from daycast.sources.batch import (
+    READING_KEYS,
+    Problem,
+    SourceBatch,
+    find_stop,
+    mapping_text,
+    no_problems,
+    problems_frame,
+)
 from daycast.sources.context import SettingsInContext
 from daycast.sources.files.station_list import StationList
 from daycast.sources.mqtt.messages import (
@@ -35,7 +43,7 @@ from daycast.sources.tables.times import Tolerance
 from daycast.sources.tables.wall_clock import WallClocks, validate_timezone
 from daycast.stations import STATION_SCHEMA
 from daycast.times import UTC_TIME
-from daycast.variables import Variable
+from daycast.variables import BUILT_IN, Variable
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
@@ -78,6 +86,7 @@ class MqttSource(SettingsInContext):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     resumes: ClassVar[bool] = False  # the broker knows what was handed over
+    forgets: ClassVar[bool] = True  # and does not hand it over again
 
     kind: Literal["mqtt"] = "mqtt"
     name: str
@@ -134,6 +143,13 @@ class MqttSource(SettingsInContext):
         if self.station_list is None:
             return pl.DataFrame(schema=STATION_SCHEMA)
         return self.station_list.read(self._folder, (), ".")
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How messages are read; see Source."""
+        read = self.model_dump(
+            mode="json", include={"missing", "timezone", "reporting_delay", "messages"}, exclude_defaults=True
+        )
+        return mapping_text(1, read, {name: variables[name].unit for name in self.columns if name not in BUILT_IN})
 
     def _batches(self, run: "_Run", broker: "Broker") -> Iterator[SourceBatch]:
         from daycast.sources.mqtt.listener import Listener  # noqa: PLC0415 (imports paho only if needed)

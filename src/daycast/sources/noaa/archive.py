@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import SourceError, listed
-from daycast.sources.batch import SourceBatch, problems_frame
+from daycast.sources.batch import SourceBatch, mapping_text, problems_frame
 from daycast.sources.context import SettingsInContext
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.noaa.station_years import (
@@ -242,6 +242,11 @@ class NoaaArchive(SettingsInContext):
         years = [time.year for time in starts if time is not None]
         return max(years) if years else None
 
+    def mapping(self, variables: Mapping[str, Variable]) -> str:  # noqa: ARG002 (units of declared variables play no part)
+        """How files are read; see Source."""
+        left_out = {*_NOT_IN_FINGERPRINT, "start"}
+        return mapping_text(self.reader_version, self.model_dump(mode="json", exclude=left_out, exclude_defaults=True))
+
     @property
     def _read_as(self) -> str:
         """Everything that decides how a file is read, as 16 hexadecimal digits: part of fingerprints."""
@@ -260,4 +265,5 @@ class NoaaArchive(SettingsInContext):
             return None
         reports = no_reports() if fetched.content is None else self.read(fetched.content, station_year)
         handed_over = Span(*span, self.start, self.reporting_delay)
-        return make_batch(reports, station_year, fetched.fingerprint, handed_over, variables)
+        batch = make_batch(reports, station_year, fetched.fingerprint, handed_over, variables)
+        return replace(batch, supersedes=self.folder is not None)

@@ -265,7 +265,7 @@ class ArchiveStore:
             return self._fetched(station_year, None, _UNCHANGED if known else _ABSENT, "-")
         self._note_file(station_year)
         name = body.validator or _HASH + sha256(body.content).hexdigest()
-        if name in (version.name for version in known):
+        if known and name == known[-1].name:  # an older version that came back is a new one
             return self._fetched(station_year, None, _UNCHANGED, "-")
         return self._fetched(station_year, body.content, str(known[-1].number + 1 if known else 1), name)
 

@@ -162,7 +162,7 @@ def _validate_times(times: pl.Series, place: Place, days: Days) -> None:
         raise SourceError(f"sends time {strange[0]} for station {place.id!r}, which is not a full hour of {days}")
 
 
-_READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
+READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ class Request:
     def _read_as(self) -> dict[str, Any]:
         template = self.template
         return {
-            "version": _READER_VERSION,
+            "version": READER_VERSION,
             "url": template.url,
             "model": template.model,
             "columns": {name: [column, template.variables[name].unit] for name, column in template.columns.items()},

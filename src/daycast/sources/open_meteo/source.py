@@ -12,16 +12,16 @@ import polars as pl
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
-from daycast.sources.batch import SourceBatch
+from daycast.sources.batch import SourceBatch, mapping_text
 from daycast.sources.context import SettingsInContext
 from daycast.sources.files.station_list import StationList
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.open_meteo.places import DEFAULT_COLUMNS, INTERFACES, Place, groups_of, places_of, stations_of
-from daycast.sources.open_meteo.request import Days, Request, RequestTemplate, split_days
+from daycast.sources.open_meteo.request import READER_VERSION, Days, Request, RequestTemplate, split_days
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY
-from daycast.variables import Variable
+from daycast.variables import BUILT_IN, Variable
 
 _MAX_FAILURES_IN_A_ROW = 2  # requests in a row, each tried several times; then the service counts as down
 
@@ -95,6 +95,13 @@ class OpenMeteoSource(SettingsInContext):
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA). Raises SourceError if its file cannot be read or a position is missing."""
         return stations_of(self._places())
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How answers are read; see Source."""
+        asked = {"name", "places", "station_list", "start", "look_back", "piece_days", "piece_stations", "http"}
+        settings = self.model_dump(mode="json", exclude=asked, exclude_defaults=True)
+        declared = {name: variables[name].unit for name in self.columns or () if name not in BUILT_IN}
+        return mapping_text(READER_VERSION, settings, declared)
 
     def _batches(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:
         errors: list[str] = []

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import SourceBatch
+from daycast.sources.batch import SourceBatch, mapping_text
 from daycast.sources.context import SettingsInContext
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.sensorthings.datastreams import (
@@ -23,7 +23,7 @@ from daycast.sources.sensorthings.things import StationPath, Thing, fetch_things
 from daycast.sources.tables.short_forms import Duration, list_if_bare
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY, HOUR, parse_time
-from daycast.variables import Variable
+from daycast.variables import BUILT_IN, Variable
 
 _READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
 _MAX_FAILURES_IN_A_ROW = 5  # after so many Things the service counts as down; each may take minutes
@@ -173,6 +173,13 @@ class SensorThingsSource(SettingsInContext):
     @property
     def _timing(self) -> Timing:
         return Timing(self.reporting_delay, self.receipt == "result_time", self.longest_interval)
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:
+        """How answers are read; see Source."""
+        asked = {"name", "http", "start", "look_back", "piece", "page_size", "things_filter"}
+        settings = self.model_dump(mode="json", exclude=asked, exclude_defaults=True)
+        declared = {name: variables[name].unit for name in self.columns if name not in BUILT_IN}
+        return mapping_text(_READER_VERSION, settings, declared)
 
     @property
     def _read_as(self) -> str:

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, SourceBatch, no_problems
+from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, SourceBatch, mapping_text, no_problems
 from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, measure, stamp_times
 from daycast.sources.simulated.places import (
     BLOCK,
@@ -299,6 +299,11 @@ class SimulatedSource(BaseModel):
             SimulationConfig(self.seed, min(PART, self.station_count - first), *where, first)
             for first in range(0, self.station_count, PART)
         ]
+
+    def mapping(self, variables: Mapping[str, Variable]) -> str:  # noqa: ARG002 (it knows its own units)
+        """What its weather follows from; see Source."""
+        left_out = {"name", "history", "forecasts"}
+        return mapping_text(1, self.model_dump(mode="json", exclude=left_out, exclude_defaults=True))
 
     def _fingerprint(self, first: datetime, last: datetime, columns: list[str], part: SimulationConfig) -> str:
         read_as = self.model_dump_json(exclude={"history", "forecasts"})  # neither changes a reading
