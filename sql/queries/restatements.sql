@@ -19,9 +19,14 @@ where gone.batch_id = {table}.batch_id
     and gone.received_at = {table}.received_at;
 
 -- name: delete_unread_stations
--- The stations of the frame `retired` of which nothing is held any more.
+-- The stations of which nothing is held any more because rows of $source were retracted at $since or later.
 delete from stations
-where station_id in (select station_id from retired)
+where station_id in (
+        select station_id
+        from retracted_readings
+        join batches using (batch_id)
+        where source = $source and retracted_at >= $since
+    )
     and station_id not in (select station_id from readings)
     and station_id not in (select station_id from external_forecasts);
 
@@ -74,10 +79,11 @@ where batches.source = $source
 order by month;
 
 -- name: select_origins_of_source
--- How far the rows of each origin go, and the batches of it without rows.
+-- How far the rows of each origin go and how many there are, and the batches of it without rows.
 select
     batches.origin,
-    min({instant}) as first
+    min({instant}) as first,
+    count({instant}) as n
 from batches
 left join {table} using (batch_id)
 where batches.source = $source

@@ -42,7 +42,6 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "delivered": "select station_id from stations",
     "serving": "select station_id from stations",
     "gone": "from readings",
-    "retired": "select station_id from stations",
 }
 TYPES = [  # the first pattern a parameter's name matches says its type
     (r"rows_\w+|most|limit|count|stations|hours|days|batches", 3),

@@ -284,6 +284,21 @@ def test_what_cannot_be_read_again_stays_and_is_named(tmp_path: Path) -> None:
     assert ask(right, f"{winds} >= '2026-02-04'").item() == 7.0
 
 
+@pytest.mark.parametrize("first_day", [1, 3])
+def test_day_and_month_exchanged_are_put_right(tmp_path: Path, first_day: int) -> None:
+    hours = [f"{day:02d}/06/2025 {hour:02d}:00" for day in range(first_day, first_day + 3) for hour in range(0, 24, 3)]
+    lines = [f"{at},A,{number},3.6" for number, at in enumerate(hours)]
+    (tmp_path / "garden.csv").write_text("\n".join(["time,station,temp,wind", *lines]) + "\n")
+    source = csv_source(tmp_path, time={"column": "time", "format": "%m/%d/%Y %H:%M"})
+    ingest(settings_of(tmp_path, source))
+    right = settings_of(tmp_path, source | {"time": {"column": "time", "format": "%d/%m/%Y %H:%M"}})
+    told = ingest(right, NOW + HOUR).doubts
+    assert any("24 rows were read wrongly" in one and "cannot be read again" not in one for one in told), told
+    first, last = (datetime(2025, 6, first_day + days, 3 * 7 * (days > 0), tzinfo=UTC) for days in (0, 2))
+    extent = "select count(*), min(observed_at), max(observed_at) from readings"
+    assert ask(right, extent).row(0) == (24, first, last)
+
+
 def test_of_files_that_are_gone_the_readings_stay(tmp_path: Path) -> None:
     for month, part in (("january", rows(100)), ("february", rows(250, 101)), ("march", rows(400, 251))):
         write_csv(tmp_path / f"{month}.csv", part)

@@ -34,7 +34,6 @@ from daycast.warehouse.restatements import (
     Reread,
     RowTable,
     copy_batches,
-    delete_unread_stations,
     end_reread,
     make_reread,
     read_mapping,
@@ -59,6 +58,11 @@ def mapping_of(source: Source, variables: Mapping[str, Variable]) -> str | None:
     """How a source is read, as JSON; None if it has no settings for that."""
     mapping = getattr(source, "mapping", None)
     return mapping(variables) if mapping else None
+
+
+def _read_times(mapping: str | None) -> Any:
+    """How a mapping says that times are read."""
+    return {key: value for key, value in json.loads(mapping or "{}").items() if key in {"time", "timezone"}}
 
 
 def mapping_id(mapping: str | None) -> str | None:
@@ -198,6 +202,7 @@ class _Run:
     mapping: str | None
     scratch: Warehouse
     unread: Collection[str]  # files of which not everything could be read again, or anything of a source without files
+    times_differ: bool  # whether times are read in another way now
     now: datetime
 
     @contextmanager
@@ -226,7 +231,9 @@ def restate_source(
     the source does not give again are retracted where it covers their time, else they stay. `make_observations` has to follow.
     """
     mapping = mapping_of(source, settings.glossary)
-    run = _Run(settings, source, reread, mapping, scratch, unread, now)
+    with settings.warehouse.read(now) as con:
+        times_differ = _read_times(read_mapping(con, source.name)) != _read_times(mapping)
+    run = _Run(settings, source, reread, mapping, scratch, unread, times_differ, now)
     with run.both() as (con, again_con), transaction(con):
         records = copy_batches(again_con, con, source.name, reread.since)
         upsert_stations(con, stations, unplaced_stations(read_stations(again_con)["station_id"]))
@@ -282,15 +289,17 @@ def _next_month(month: datetime) -> datetime:
 def _floors(run: _Run, held: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
     """unit, floor: from when on everything of a unit was read again, so that what did not come again was read wrongly.
 
-    If the rows that were held of it begin no earlier than another time zone explains, that is all of it.
+    That is all of it if the rows that were held of it begin no earlier than another time zone explains; or if times are read in
+    another way, and at least as many rows came again.
     """
-    held, again = (one.group_by(unit=run.unit()).agg(pl.col("first").min()) for one in (held, again))
+    held, again = (one.group_by(unit=run.unit()).agg(pl.col("first").min(), pl.col("n").sum()) for one in (held, again))
     if run.source.resumes and run.unread:
         again = again.clear()
     again = again.filter(~pl.col("unit").is_in(list(run.unread)))
     again = again.with_columns(pl.col("first").fill_null(pl.col("first").min()))
-    floors = again.join(held.rename({"first": "held_first"}), on="unit", how="left")
-    is_all = pl.col("held_first") >= pl.col("first") - pl.lit(_LARGEST_SHIFT)
+    floors = again.join(held, on="unit", how="left", suffix="_held")
+    is_all = pl.col("first_held") >= pl.col("first") - pl.lit(_LARGEST_SHIFT)
+    is_all |= pl.lit(run.times_differ) & (pl.col("n") >= pl.col("n_held"))
     return floors.select("unit", floor=pl.when(is_all).then(pl.lit(_BEFORE_EVERYTHING)).otherwise("first"))
 
 
@@ -315,7 +324,6 @@ def _write_month(
             parts = [restated.retracted, restated.stated, restated.fresh]
             changed = pl.concat(part.select(*table.key, "received_at") for part in parts)
             mark_stale(con, *stale_ranges(changed))
-            delete_unread_stations(con, restated.retracted.select("station_id").unique())
 
 
 def _news(run: _Run, table: RowTable, fresh: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:

@@ -78,9 +78,13 @@ def write_reread(con: duckdb.DuckDBPyConnection, reread: Reread) -> None:
 def end_reread(
     con: duckdb.DuckDBPyConnection, reread: Reread, mapping: str | None, now: datetime, rows_left: int
 ) -> int:
-    """Record that a reread is over, and how the source is read now. Returns how many rows it retracted."""
+    """Record that a reread is over, and how the source is read now. Returns how many rows it retracted.
+
+    Stations of which nothing is held any more are deleted.
+    """
     with transaction(con):
         retracted = read_frame(con, "select_retracted_count", source=reread.source, since=reread.begun_at).item()
+        con.execute(statement("delete_unread_stations"), {"source": reread.source, "since": reread.begun_at})
         if mapping is not None:
             write_mapping(con, reread.source, mapping)
         con.execute(statement("delete_reread"), {"source": reread.source})
@@ -97,7 +101,7 @@ def read_months(con: duckdb.DuckDBPyConnection, table: RowTable, source: str, si
 
 
 def read_origins(con: duckdb.DuckDBPyConnection, table: RowTable, source: str) -> pl.DataFrame:
-    """origin, first: the first instant of each origin of a source; null for an origin of which no row is held."""
+    """origin, first, n: the first instant and the number of rows of each origin of a source; null and 0 where no row is held."""
     query = table.statement("select_origins_of_source")
     return _as_frame(con.execute(query, {"source": source}))
 
@@ -118,12 +122,6 @@ def write_restated(con: duckdb.DuckDBPyConnection, table: RowTable, restated: Re
         touch(
             con, table.name, pl.concat([rows["issued_at"] for rows in (restated.gone, restated.stated, restated.fresh)])
         )
-
-
-def delete_unread_stations(con: duckdb.DuckDBPyConnection, retired: pl.DataFrame) -> None:
-    """Delete the stations of `retired` (station_id) of which nothing is held any more."""
-    with frames(con, retired=retired):
-        con.execute(statement("delete_unread_stations"))
 
 
 def copy_batches(
