@@ -35,7 +35,7 @@ import polars as pl
 
 from daycast.features.amounts import Accumulation
 from daycast.times import UTC_TIME
-from daycast.variables import Variable
+from daycast.variables import BUILT_IN, Variable
 
 READING_KEYS: dict[str, pl.DataType] = {
     "station_id": pl.String(),
@@ -191,6 +191,14 @@ def fingerprint(content: bytes | Iterable[bytes], reading: dict[str, Any]) -> st
     for block in [content] if isinstance(content, bytes) else content:
         digest.update(block)
     return digest.hexdigest()
+
+
+def declared_units(names: Iterable[str], variables: Mapping[str, Variable]) -> dict[str, str]:
+    """The units of those of the mapped variables that the network declares itself: they change readings.
+
+    A variable that nobody knows has none; it is refused when the source is read.
+    """
+    return {name: variables[name].unit for name in names if name in variables and name not in BUILT_IN}
 
 
 def mapping_text(version: int, settings: Mapping[str, Any], declared: Mapping[str, str] | None = None) -> str:

@@ -29,9 +29,9 @@ from pydantic import (
 from daycast.duckdb_extensions import load_extension
 from daycast.duckdb_results import query_arrow
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import SourceBatch, find_stop, fingerprint, mapping_text
+from daycast.sources.batch import SourceBatch, declared_units, find_stop, fingerprint, mapping_text
 from daycast.sources.context import SettingsInContext
-from daycast.sources.tables.columns import declared_units, keys_if_unset
+from daycast.sources.tables.columns import keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 from daycast.sources.tables.times import earlier
 from daycast.sources.tables.typed_table import TypedTable, validate_columns

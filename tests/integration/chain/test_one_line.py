@@ -12,9 +12,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @pytest.mark.slow
 def test_a_flow_that_fails_is_told_in_one_line(daycast, tmp_path):
-    data = tmp_path / "data"
+    data = tmp_path / "data" / "demo"  # of the demonstration, for there is no configuration
     with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
-        con.execute("drop table scores cascade")
+        con.execute("drop table verifications cascade")
     done = daycast(tmp_path, "verify", "--until", "2026-06-01")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
@@ -22,5 +22,5 @@ def test_a_flow_that_fails_is_told_in_one_line(daycast, tmp_path):
     with Warehouse(data / "warehouse.duckdb", BUILT_IN.values()).write(NOW) as con:
         ((status, message),) = con.execute("select status, message from runs").fetchall()
     assert status == "failed"
-    assert "scores" in message
+    assert "verifications" in message
     assert "\n" not in message

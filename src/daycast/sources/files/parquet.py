@@ -10,10 +10,10 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.batch import SourceBatch, fingerprint, mapping_text
+from daycast.sources.batch import SourceBatch, declared_units, fingerprint, mapping_text
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile, UnfinishedFileError
 from daycast.sources.streams import read_blocks
-from daycast.sources.tables.columns import declared_units, keys_if_unset
+from daycast.sources.tables.columns import keys_if_unset
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
 from daycast.sources.tables.wall_clock import WallClocks, follows_clock_changes
 from daycast.stations import STATION_SCHEMA

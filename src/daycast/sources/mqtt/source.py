@@ -22,6 +22,7 @@ from daycast.sources.batch import (
     READING_KEYS,
     Problem,
     SourceBatch,
+    declared_units,
     find_stop,
     mapping_text,
     no_problems,
@@ -43,7 +44,7 @@ from daycast.sources.tables.times import Tolerance
 from daycast.sources.tables.wall_clock import WallClocks, validate_timezone
 from daycast.stations import STATION_SCHEMA
 from daycast.times import UTC_TIME
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
@@ -149,7 +150,7 @@ class MqttSource(SettingsInContext):
         read = self.model_dump(
             mode="json", include={"missing", "timezone", "reporting_delay", "messages"}, exclude_defaults=True
         )
-        return mapping_text(1, read, {name: variables[name].unit for name in self.columns if name not in BUILT_IN})
+        return mapping_text(1, read, declared_units(self.columns, variables))
 
     def _batches(self, run: "_Run", broker: "Broker") -> Iterator[SourceBatch]:
         from daycast.sources.mqtt.listener import Listener  # noqa: PLC0415 (imports paho only if needed)

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from daycast.errors import ConfigError, SourceError, did_you_mean
-from daycast.sources.batch import SourceBatch, mapping_text
+from daycast.sources.batch import SourceBatch, declared_units, mapping_text
 from daycast.sources.context import SettingsInContext
 from daycast.sources.files.station_list import StationList
 from daycast.sources.http.client import Client, HttpSettings
@@ -21,7 +21,7 @@ from daycast.sources.open_meteo.request import READER_VERSION, Days, Request, Re
 from daycast.sources.tables.short_forms import Duration
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 _MAX_FAILURES_IN_A_ROW = 2  # requests in a row, each tried several times; then the service counts as down
 
@@ -100,7 +100,7 @@ class OpenMeteoSource(SettingsInContext):
         """How answers are read; see Source."""
         asked = {"name", "places", "station_list", "start", "look_back", "piece_days", "piece_stations", "http"}
         settings = self.model_dump(mode="json", exclude=asked, exclude_defaults=True)
-        declared = {name: variables[name].unit for name in self.columns or () if name not in BUILT_IN}
+        declared = declared_units(self.columns or (), variables)
         return mapping_text(READER_VERSION, settings, declared)
 
     def _batches(self, requests: Iterator[Request], until: datetime, seen: Collection[str]) -> Iterator[SourceBatch]:

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from daycast.errors import ConfigError, SourceError
-from daycast.sources.batch import SourceBatch, mapping_text
+from daycast.sources.batch import SourceBatch, declared_units, mapping_text
 from daycast.sources.context import SettingsInContext
 from daycast.sources.http.client import Client, HttpSettings
 from daycast.sources.sensorthings.datastreams import (
@@ -23,7 +23,7 @@ from daycast.sources.sensorthings.things import StationPath, Thing, fetch_things
 from daycast.sources.tables.short_forms import Duration, list_if_bare
 from daycast.sources.tables.times import earlier
 from daycast.times import DAY, HOUR, parse_time
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 _READER_VERSION = 1  # raise it if equal responses and settings give other readings: they are ingested again
 _MAX_FAILURES_IN_A_ROW = 5  # after so many Things the service counts as down; each may take minutes
@@ -178,7 +178,7 @@ class SensorThingsSource(SettingsInContext):
         """How answers are read; see Source."""
         asked = {"name", "http", "start", "look_back", "piece", "page_size", "things_filter"}
         settings = self.model_dump(mode="json", exclude=asked, exclude_defaults=True)
-        declared = {name: variables[name].unit for name in self.columns if name not in BUILT_IN}
+        declared = declared_units(self.columns, variables)
         return mapping_text(_READER_VERSION, settings, declared)
 
     @property

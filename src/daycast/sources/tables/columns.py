@@ -28,7 +28,7 @@ from daycast.sources.tables.short_forms import ColumnName, Words, column_if_bare
 from daycast.sources.tables.times import InstantColumn, TimeColumn
 from daycast.sources.tables.units import COMPASS, Unit, unit_of
 from daycast.sources.tables.values import strip_missing
-from daycast.variables import BUILT_IN, Variable
+from daycast.variables import Variable
 
 
 class GrownSettings(BaseModel):
@@ -185,11 +185,6 @@ def accumulations_of(
             f"{mapped.column} {read_as}", mapped.cell_method, rollover, mapped.reset_minute, resets
         )
     return found
-
-
-def declared_units(columns: Mapping[str, ValueColumn], variables: Mapping[str, Variable]) -> dict[str, str]:
-    """The units of the mapped variables that the network declares itself: part of fingerprints, because they change readings."""
-    return {name: variables[name].unit for name in columns if name not in BUILT_IN}
 
 
 class ForecastTextColumns(BaseModel):
