@@ -60,6 +60,7 @@ class Page:
     rejections: pl.DataFrame  # column_name, reason, n, example; the most frequent first
     variables: Mapping[str, Variable]
     drifts: Sequence[Drift] = ()  # of the champion
+    issued_at: datetime | None = None  # the newest issue, however old
     retired: Sequence[str] = ()  # the sources whose stations are not served any more, in words
 
 
@@ -111,7 +112,7 @@ def make_context(page: Page) -> dict[str, Any]:
 
 def _summary(page: Page, lines: Sequence[SkillLine]) -> dict[str, Any]:
     """The page in four numbers."""
-    issued: datetime | None = page.forecasts["issued_at"].max()  # type: ignore[assignment]
+    issued: datetime | None = page.forecasts["issued_at"].max() or page.issued_at  # type: ignore[assignment]
     silent = page.coverage.select((pl.col("last_observed_at") < page.silent_before).fill_null(value=True).sum()).item()
     savings = [round(line.saving * 100) for line in lines if line.saving is not None]
     return {

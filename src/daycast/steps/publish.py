@@ -127,6 +127,7 @@ def write_report(settings: Settings, now: datetime, until: datetime | None = Non
             rejections=read_frame(con, "select_rejections", since=now - _REJECTIONS_WINDOW, until=now),
             variables=glossary,
             drifts=read_drifts(con),
+            issued_at=read_forecast_count(con, as_of)["issued_at"],  # type: ignore[arg-type]
             retired=_retired(con, settings),
         )
     _warn_of_unknown_stations(settings.stations.timezones, page.coverage["station_id"])
