@@ -29,7 +29,7 @@ _TINY = 1e-6  # rounding of single precision; it makes two CRPS of zero (no rain
 class Gain:
     """The gain of a candidate over a rival; each array has the shape (…) of the leading axes of the scores."""
 
-    crps_ratio: np.ndarray  # candidate / rival as measured; NaN without a day
+    crps_ratio: np.ndarray  # candidate / rival as measured, an average by weight; NaN without a day
     measured: np.ndarray  # −log of that ratio: 0.03 is a CRPS 3 % lower; less where both are below the usual score
     error: np.ndarray  # standard deviation of next month's gain about the measured one
     weight: np.ndarray  # of the measured gain beside the prior, 0 to 1
@@ -80,19 +80,17 @@ def estimate_gain(
 def average(gain: Gain) -> Gain:
     """Over the last axis (variables), each counting alike in what is expected.
 
-    The measured gain and its error are means by weight, so that the chance follows from the variables that were measured well.
-    The error is that of variables that all err together.
+    The measured gain and its error are means by weight, so that the chance follows from the variables that were measured well,
+    and so is the ratio: a dry month does not speak for rain. The error is that of variables that all err together.
     """
-    logs, days, total = np.log(gain.crps_ratio), gain.days.max(axis=-1), gain.weight.sum(axis=-1)
+    days, total = gain.days.max(axis=-1), gain.weight.sum(axis=-1)
     error = np.where(gain.weight > 0, gain.error, 0.0)
     measured, error = (
         np.divide((gain.weight * one).sum(axis=-1), total, out=np.zeros(total.shape), where=total > 0)
         for one in (gain.measured, error)
     )
-    known = ~np.isnan(logs)
-    ratio = np.exp(np.where(known, logs, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
     return Gain(
-        crps_ratio=np.where(days > 0, ratio, np.nan),
+        crps_ratio=np.where(days > 0, np.exp(-measured), np.nan),
         measured=measured,
         error=np.where(total > 0, error, np.inf),
         weight=gain.weight.mean(axis=-1),

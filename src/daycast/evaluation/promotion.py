@@ -25,7 +25,7 @@ _STATION_STD = 0.05  # standard deviation of the gains at single stations about 
 class Comparison:
     """One forecaster against one rival."""
 
-    crps_ratio: float | None  # geometric mean over variables: below 1 the forecaster was better; None without a day
+    crps_ratio: float | None  # below 1 the forecaster was better, mean over variables by weight; None without a day
     expected_gain: float  # in the next weeks: 0.03 is a CRPS 3 % lower than the rival's
     chance: float  # that it will be better, by these days alone
     days: int  # on which both have scores
