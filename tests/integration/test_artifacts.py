@@ -9,10 +9,12 @@ import pytest
 
 from daycast.flows import artifacts
 from daycast.model.training.trainer import Progress
+from daycast.settings import Settings
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.publish import draw_forecast
 
 pytestmark = pytest.mark.slow
+SETTINGS = Settings()
 
 
 def test_the_chart_of_a_forecast_is_an_image_that_needs_nothing_else(trained):
@@ -34,7 +36,7 @@ def test_what_cannot_be_shown_costs_a_line_in_the_log_and_never_the_run(caplog, 
     artifacts.show_image("forecast-chart", fail, "a chart")
     for name in ("create_markdown_artifact", "create_progress_artifact"):
         monkeypatch.setattr(artifacts, name, fail)
-    artifacts.show_summary("forecast", "192 forecasts")
+    artifacts.show_summary("forecast", "192 forecasts", SETTINGS)
     told = []
     with artifacts.showing_training(told.append) as watch:
         watch(progress(1, 1, 1))
@@ -69,8 +71,8 @@ def test_the_bar_counts_the_epochs_of_all_networks_and_is_full_at_the_end(bar):
 def test_a_table_holds_what_json_can_say(monkeypatch):
     shown = []
     monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda *_, **__: None)
-    monkeypatch.setattr(artifacts, "create_table_artifact", lambda rows, key: shown.append((key, rows)))
-    artifacts.show_summary("verify", "text")
+    monkeypatch.setattr(artifacts, "create_table_artifact", lambda rows, key: shown.append((key, rows)) or "id")
+    artifacts.show_summary("verify", "text", SETTINGS)
     assert shown == []
-    artifacts.show_summary("verify", "text", [{"n": 3, "share": 0.5, "none": None, "who": contextmanager}])
+    artifacts.show_summary("verify", "text", SETTINGS, [{"n": 3, "share": 0.5, "none": None, "who": contextmanager}])
     assert shown == [("verify-table", [{"n": 3, "share": 0.5, "none": None, "who": str(contextmanager)}])]
