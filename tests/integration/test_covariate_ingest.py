@@ -121,7 +121,7 @@ def test_readings_and_forecasts_of_one_source_are_each_stored_as_what_they_are(s
 def test_a_variable_that_is_declared_later_has_its_column_among_the_forecasts(settings: Settings) -> None:
     ingest(settings, delivery(("a", 0, 5, 3, 1.0, 2.0)))
     declared = {"soil_moisture_pct": {"unit": "%", "valid_min": 0, "valid_max": 100}}
-    more = Settings.model_validate({"variables": declared}, context={"folder": settings.data.parent})
+    more = Settings.model_validate({"variables": declared, "data": settings.data})
     frame = delivery(("a", 6, 9, 9, 1.0, 2.0)).readings.with_columns(soil_moisture_pct=40.0)
     ingest(more, by_hand(frame))
     with more.warehouse.write(NOW) as con:

@@ -106,7 +106,7 @@ def test_every_answer_is_the_same_in_every_version_opened_and_attached(
     wrong = []
     for way, answers in answered["ways"].items():
         for name, rows in answers.items():
-            if not same(rows, expected[name.removesuffix(" in a view")]):
+            if not same(in_order(name, rows), in_order(name, expected[name.removesuffix(" in a view")])):
                 wrong.append(f"{way}: {name}: {str(rows)[:200]}")
         print(f"DuckDB {answered['version']} {way}: {len(answers)} questions")
     assert wrong == []
@@ -163,6 +163,13 @@ def packages_of(client: tuple[list[str], dict[str, str]]) -> str:
     if not folder.is_dir():
         pytest.skip(f"{python} is not {name}, with which daycast runs here")
     return str(folder)
+
+
+def in_order(name: str, rows: object) -> object:
+    """The rows of a query of the guide in an order of their own: equal ones by its `order by` come in any."""
+    if not name.startswith("shown") or not isinstance(rows, list):
+        return rows
+    return sorted(rows, key=lambda row: str([round(one, 6) if isinstance(one, float) else one for one in row]))
 
 
 def same(rows: object, wanted: object) -> bool:
