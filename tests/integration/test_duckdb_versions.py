@@ -188,6 +188,7 @@ def test_the_questions_have_answers(expected: dict) -> None:
 
 
 EMPTY = {
+    "retired_stations",
     "external_forecasts",
     "covariates",
     "rejected_readings",

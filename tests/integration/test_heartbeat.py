@@ -20,7 +20,7 @@ NOW = datetime(2026, 2, 5, 10, 5, tzinfo=UTC)
 
 def settings_with(folder, url: str) -> Settings:
     (folder / "data").mkdir(exist_ok=True)
-    return Settings.model_validate({"live": {"heartbeat_url": url}}, context={"folder": folder})
+    return Settings.model_validate({"data": "data", "live": {"heartbeat_url": url}}, context={"folder": folder})
 
 
 def test_a_forecast_of_this_hour_beats(tmp_path):

@@ -184,11 +184,11 @@ def test_a_source_that_breaks_in_a_way_nobody_foresaw_stops_no_other(monkeypatch
     settings = Settings.model_validate({"sources": two}, context={"folder": tmp_path})
     asked = []
 
-    def ingest(settings: Settings, source, now, since, watch, map_blocks, until, minutes: float):
-        asked.append((source.name, minutes))
+    def ingest(settings: Settings, source, *rest, **options):
+        asked.append((source.name, rest[-1]))  # the minutes
         if source.name == "bad":
             raise pl.exceptions.ComputeError("no such column")
-        return ingest_source(settings, source, now, since, watch, map_blocks, until, minutes)
+        return ingest_source(settings, source, *rest, **options)
 
     monkeypatch.setattr(ingesting, "load_settings", lambda _: settings)
     monkeypatch.setattr(ingesting, "ingest_source", ingest)

@@ -43,6 +43,7 @@ def published(tmp_path_factory) -> Path:
 def place(published, tmp_path, monkeypatch) -> Path:
     """The working directory, with a copy of that folder; the temporary folder is a folder of its own."""
     shutil.copytree(published, tmp_path / "data")
+    (tmp_path / "daycast.toml").write_text('data = "data"\n')
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.chdir(tmp_path)
