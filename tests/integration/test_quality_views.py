@@ -25,7 +25,8 @@ SCHEMA = {**READING_KEYS, WARMTH: pl.Float64(), RAIN: pl.Float64()}
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings.model_validate({}, context={"folder": tmp_path})
+    of_this_name = {"kind": "simulated", "name": ByHand.name}  # or its stations were retired
+    return Settings.model_validate({"sources": [of_this_name]}, context={"folder": tmp_path})
 
 
 def ingest(settings: Settings, rows: list[tuple], now: datetime, places: dict[str, float] | None = None) -> None:
