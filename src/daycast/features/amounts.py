@@ -21,6 +21,14 @@ _PEAK_WITHIN = "1d"  # a total that falls for days, as of a gauge that evaporate
 _WHOLE_HOUR = pl.duration(minutes=55)  # reports of every hour jitter by some minutes
 _JITTER = 0.2  # the share of a total that it may lose within an hour and not be reset; in n hours an n-th of it
 _LATE_RESET = timedelta(minutes=10)  # that the clock of a counter may be behind
+_EARLY_RESET = timedelta(minutes=20)  # that it may be ahead
+_TICKS = 2.1  # that a counter may lose and not be reset: two, and the dust of floats
+_LEAST_NUMBERS = 3  # that tell the tick of a counter
+_ODD_TICKS, _ODD_SHARE = (
+    10,
+    0.05,
+)  # by which a number is above both beside it to be odd: ticks, or the share of the total
+_NEAR, _MEANWHILE = 0.2, 0.1  # shares of a total: how near to it a number is back, and what may have fallen meanwhile
 _DECIMALS = 9  # differences of floats have dust behind these
 
 
@@ -69,25 +77,123 @@ def amounts(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
     numbers: station_id, observed_at, number (never null); sorted, one row for each station and instant.
 
     counter: the rise above the highest total of the day before, since the last reset; what was counted since, after a reset or a
-    rollover. A total that loses little jitters, and was not reset (`_JITTER`). Unknown where nothing precedes within a day.
+    rollover. A total that loses little jitters, and was not reset (`_JITTER`, `_TICKS`). Unknown where nothing precedes within a
+    day. A number that drops out, or jumps up, and is back in the next row is passed over: 0, or unknown if it jumped up.
     running_hour: the rise within the hour; the number itself where it begins anew: after a fall, or an hour, or in the first row.
     rate: the rate during the time since the row before, an hour at most. Unknown where nothing precedes within a day.
     """
     rules: Mapping[CellMethod, Callable[[pl.DataFrame, Accumulation], pl.Series | pl.Expr]]
     rules = {"counter": _count, "running_hour": _within_the_hour, "rate": _at_this_rate}
+    beside = _beside(numbers)
+    amount = rules[accumulation.cell_method](beside, accumulation)
+    return beside.select(amount.round(_DECIMALS).alias("amount")).to_series()
+
+
+def _beside(numbers: pl.DataFrame) -> pl.DataFrame:
+    """With `since`, the time since the row before, and `before`, its number; null if that is older than a day."""
     before = {"before": pl.col("number").shift(), "since": pl.col("observed_at").diff()}
     beside = numbers.with_columns(value.over("station_id").alias(name) for name, value in before.items())
-    recent = beside.with_columns(before=pl.when(pl.col("since") <= _LONGEST_GAP).then("before"))
-    amount = rules[accumulation.cell_method](recent, accumulation)
-    return recent.select(amount.round(_DECIMALS).alias("amount")).to_series()
+    return beside.with_columns(before=pl.when(pl.col("since") <= _LONGEST_GAP).then("before"))
 
 
 def _count(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
-    """The rises of a counter. Rows between two resets are a count; `level` goes on rising where it rolls over."""
+    """The rises of a counter, without the rows whose numbers are odd."""
+    if not numbers.select((pl.col("number") < pl.col("before")).any()).item():
+        return _rises(numbers.with_columns(falls=False), accumulation)
+    told, sound = _sound(numbers, accumulation.resets)
+    if len(sound) == len(told):
+        return _rises(sound, accumulation)
+    amount = sound.select(*_INSTANT, _rises(sound, accumulation).alias("amount"))
+    told = told.join(amount, on=_INSTANT, how="left", maintain_order="left")
+    return told.select(pl.when("low").then(0.0).otherwise("amount")).to_series()
+
+
+def find_resets(numbers: pl.DataFrame, resets: CalendarReset) -> pl.DataFrame:
+    """The rows of counters, as `amounts` takes them, before which they were reset, whatever is declared.
+
+    Returns station_id, observed_at, before, number, due: whether the declared reset lies between the row and the one before.
+    """
+    _, sound = _sound(_beside(numbers), resets)
+    return sound.filter("falls").select(*_INSTANT, "before", "number", "due")
+
+
+def _sound(numbers: pl.DataFrame, resets: CalendarReset | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All rows, and those that are not odd, with what `_changes` says of them."""
+    told = _with_changes(numbers, resets)
+    is_odd = told["low"] | told["high"]
+    return told, _with_changes(_beside(told.filter(~is_odd).select(numbers.columns)), resets) if is_odd.any() else told
+
+
+def _with_changes(numbers: pl.DataFrame, resets: CalendarReset | None) -> pl.DataFrame:
+    numbered = numbers.with_row_index("index")
+    told = numbered.join(_changes(numbered, resets), on="index", how="left", maintain_order="left")
+    low = pl.col("low").forward_fill()  # as long as the number stays
+    return told.with_columns(pl.col("falls", "due", "high").fill_null(value=False), low=low).drop("index")
+
+
+def _changes(numbered: pl.DataFrame, resets: CalendarReset | None) -> pl.DataFrame:
+    """The rows of counters whose numbers differ from the ones before. Counters mostly stay, so these are few.
+
+    Returns index; falls: whether the total is so much lower that the counter was reset; due: whether a declared reset is due; and
+    whether the number is odd: `low` if it drops out, `high` if it jumps up, and the next is about the one before again.
+    """
+    number, before = pl.col("number"), pl.col("before")
+    changes = numbered.filter(number.ne_missing(before))
+    distinct = pl.col("number").round(6).unique().sort()
+    smallest = pl.when(distinct.len() >= _LEAST_NUMBERS).then(distinct.diff().min()).otherwise(0.0)
+    ticks = changes.group_by("station_id").agg(tick=smallest)
+    changes = changes.join(ticks, on="station_id", how="left", maintain_order="left")
+    changes = changes.with_columns(due=pl.lit(value=False) if resets is None else _is_due(resets))
+    changes = changes.with_columns(falls=_falls(is_declared=resets is not None).fill_null(value=False))
+    return _with_odd(changes, is_declared=resets is not None).select("index", "falls", "due", "low", "high")
+
+
+def _falls(*, is_declared: bool) -> pl.Expr:
+    """Whether a total is so much lower that the counter was reset.
+
+    A loss of a tick or two is jitter where no declared reset is due; without a declaration, where more than half is left.
+    """
     number, before = pl.col("number"), pl.col("before")
     hours = pl.col("since").dt.total_seconds() / HOUR.total_seconds()
     jitters = (before - number) * pl.max_horizontal(hours, 1.0) <= _JITTER * before
-    told = numbers.with_columns(falls=((number < before) & ~jitters).fill_null(value=False), rolls=False)
+    no_reset = ~pl.col("due") if is_declared else number > before / 2
+    return (number < before) & ~(jitters | ((before - number <= _TICKS * pl.col("tick")) & no_reset))
+
+
+def _is_due(resets: CalendarReset) -> pl.Expr:
+    """Whether a reset lies between the row before and this one, if the counter's clock may be some minutes behind or ahead."""
+    at, since = pl.col("observed_at"), pl.col("since")
+    begins = [resets.begins(resets.wall(one)) for one in (at - since - _EARLY_RESET, at + _EARLY_RESET)]
+    return (begins[0] < begins[1]).fill_null(value=False)
+
+
+def _with_odd(changes: pl.DataFrame, *, is_declared: bool) -> pl.DataFrame:
+    """With `low` and `high`. A low number may stay for an hour.
+
+    Where a reset is due nothing is odd: the total may rise as far once more.
+    """
+    number, before, few = pl.col("number"), pl.col("before"), _TICKS * pl.col("tick")
+    after, lasts = number.shift(-1), pl.col("observed_at").shift(-1) - pl.col("observed_at")
+    near = pl.min_horizontal(few, _NEAR * before)
+    is_back = after.is_between(before - near, before * (1 + _MEANWHILE) + near)
+    is_back &= pl.col("station_id") == pl.col("station_id").shift(-1)
+    in_next_row = (pl.col("index").shift(-1) == pl.col("index") + 1) & (lasts <= _LONGEST_GAP)
+    low = pl.col("falls") & ~pl.col("due") & is_back & (in_next_row | ((lasts <= HOUR) & (before > few)))
+    leap = number - pl.max_horizontal(before, after)
+    leaps = leap > pl.max_horizontal(_ODD_TICKS * pl.col("tick"), _ODD_SHARE * before)
+    may_be_reset = pl.col("due").shift(-1) if is_declared else before <= few
+    changes = changes.with_columns(low=low.fill_null(value=False))
+    high = leaps & is_back & in_next_row & ~may_be_reset & ~pl.col("low").shift(fill_value=False)
+    return changes.with_columns(high=high.fill_null(value=False))
+
+
+def _rises(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
+    """The rises of a counter that is lower where it `falls` only. Rows between two resets are a count.
+
+    `level` goes on rising where the counter rolls over.
+    """
+    number, before = pl.col("number"), pl.col("before")
+    told = numbers.with_columns(rolls=False)
     if accumulation.rollover is not None:
         turned = number + accumulation.rollover - before
         rolls = pl.col("falls") & turned.is_between(0, accumulation.rollover / 2)
@@ -117,7 +223,8 @@ def _by_the_calendar(numbers: pl.DataFrame, resets: CalendarReset) -> pl.DataFra
     """With `begins`: whether a row is the first of a new count; `known`: whether its total is known to be of the last hour.
 
     A row on the very instant of a reset shows what was counted before, unless it has fallen. So does one whose total has hardly
-    changed within some minutes after it: the clock of the counter is late.
+    changed within some minutes after it: the clock of the counter is late. One that falls some minutes before a reset is the
+    first of the new count, and nothing begins at the reset itself: the clock is early.
     """
     number, before, wall, past = (pl.col(name) for name in ("number", "before", "wall", "past"))
     tick = timedelta(microseconds=1)
@@ -127,7 +234,8 @@ def _by_the_calendar(numbers: pl.DataFrame, resets: CalendarReset) -> pl.DataFra
     told = told.with_columns(past=wall - resets.begins(wall))
     hardly_changed = ((number - before).abs() <= _JITTER * before).fill_null(value=False)
     is_late = ~pl.col("falls") & ((past == pl.duration()) | ((past <= _LATE_RESET) & hardly_changed))
-    told = told.with_columns(day=resets.begins(pl.when(is_late).then(wall - _LATE_RESET - tick).otherwise(wall)))
+    counted = pl.when(is_late).then(wall - _LATE_RESET - tick).when("falls").then(wall + _EARLY_RESET).otherwise(wall)
+    told = told.with_columns(day=resets.begins(counted))
     begins = pl.col("day") > pl.col("day").cum_max().shift().over("station_id")  # a clock set back begins nothing
     return told.with_columns(begins=begins.fill_null(value=False), known=(past > _LATE_RESET) & (past <= HOUR))
 
@@ -152,7 +260,7 @@ class Accumulated:
     """What the rows of one column became.
 
     rows: those given, with amounts in place of numbers. changed: rows (like those given, all other variables null) of held
-    instants whose amount is another one now, because a row came that is before them; each has the `row` and batch of that row.
+    instants whose amount is another one now, because of a row before or after them that came; each has its `row` and batch.
     numbers: `row`, station_id, observed_at, received_at, number of each instant of `rows`, to be held from now on.
     """
 
@@ -190,12 +298,14 @@ def _with_amounts(rows: pl.DataFrame, latest: pl.DataFrame, variable: str) -> pl
 
 
 def _changed(rows: pl.DataFrame, latest: pl.DataFrame, variable: str) -> pl.DataFrame:
-    """The held instants whose amount is another one now, as rows of the last row that came before them."""
-    arrived = pl.when(pl.col("row").is_not_null()).then("received_at").forward_fill()
+    """The held instants whose amount is another one now, as rows of the last row that came before them, or the next after."""
+    arrived = pl.when(pl.col("row").is_not_null()).then("received_at")
     beside = latest.with_columns(
-        cause=pl.col("row").forward_fill().over("station_id"),
-        received_at=pl.max_horizontal("received_at", arrived.over("station_id")),
+        cause=pl.col("row").forward_fill().backward_fill().over("station_id"),
+        received_at=pl.max_horizontal("received_at", arrived.forward_fill().backward_fill().over("station_id")),
     )
+    jumped_up = pl.col("amount").is_null() & pl.col("held_amount").is_not_null()
+    beside = beside.with_columns(amount=pl.when(jumped_up).then(0.0).otherwise("amount"))  # nulls take nothing back
     differs = pl.col("amount").is_not_null() & pl.col("amount").ne_missing(pl.col("held_amount"))
     found = beside.filter(pl.col("row").is_null() & pl.col("cause").is_not_null() & differs)
     found = found.select(*_INSTANT, "received_at", pl.col("amount").alias(variable), row="cause")

@@ -10,18 +10,22 @@ from datetime import timedelta
 
 import polars as pl
 
+from daycast.features.amounts import Accumulation, CalendarReset, find_resets
 from daycast.features.deduplicate import KEY
 from daycast.features.hourly import is_just_past_the_hour
 from daycast.sources.batch import SourceBatch
-from daycast.times import HOUR
+from daycast.times import DAY, HOUR
 from daycast.variables import Variable
 
 _SHOWN = 3  # values of an example
 # stamps around full hours: how near, how many, at which share of hours
 _NEAR, _FEW, _NEARLY_ALL = timedelta(minutes=1), 3, 0.8
 _MINUTES_APART = timedelta(minutes=5)  # stamps that come more often fall near full hours anyway
-_TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60)
+_FARTHER, _RARELY = timedelta(minutes=2), timedelta(minutes=30)  # how near stamps are that come as rarely
+_TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60, 90, 120)
 _TENS = 36  # of degrees are all around
+_FRACTION, _LEAST_FRACTIONS = 1.1, 6  # the highest humidity that is a fraction; how many tell
+_SAME_TIME, _LEAST_RESETS = timedelta(hours=1), 2  # of day, at which a counter is reset; how often
 _LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
 _LEAST_OTHERS = 3  # values that are none of the suspected markers
 _NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids that are whole numbers
@@ -65,6 +69,8 @@ def find_doubts(
         amounts = {name: variable for name, variable in read.items() if name not in counted}
         found += [doubt for check in _CHECKS for doubt in check(readings, read)]
         found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
+        resets = {name: one for batch in batches for name, one in batch.accumulations.items() if one.resets is not None}
+        found += find_other_resets(readings, {name: one for name, one in resets.items() if name in read})
         found += find_scatter(readings)
         found += find_swapped_days(readings["observed_at"], next((batch.time_format for batch in batches), ""))
     if stations is not None and batches:
@@ -112,6 +118,30 @@ def _tens_of_degrees(known: pl.DataFrame, name: str) -> list[str]:
     first = _example(known.filter(value == value.max()), name)
     way_out = "if these are tens of degrees, set factor = 10 on its column"
     return [f"{name} never exceeds {_TENS} in {len(known):,} rows ({first}): {way_out}"]
+
+
+def find_fractions(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
+    """A doubt if the relative humidity of a station never exceeds 1, as one written as a fraction does."""
+    name = "relative_humidity_pct"
+    if name not in variables:
+        return []
+    value, at = pl.col(name), pl.col("observed_at")
+    fractions = value.filter(value != value.round()).n_unique()
+    stations = readings.drop_nulls(name).group_by("station_id", maintain_order=True).agg(
+        rows=pl.len(), low=value.min(), high=value.max(), fractions=fractions, span=at.max() - at.min()
+    )  # fmt: skip
+    enough = (pl.col("rows") >= _LEAST_FRACTIONS) & (pl.col("fractions") >= _LEAST_OTHERS)
+    enough &= pl.col("span") >= _LEAST_SPAN  # no sensor that is stuck at 0 or 1
+    suspects = stations.filter((pl.col("low") >= 0) & (pl.col("high") <= _FRACTION) & enough)
+    if suspects.is_empty():
+        return []
+    first = suspects.sort("high").row(-1, named=True)
+    rows = readings.filter(pl.col("station_id") == first["station_id"]).filter(value != value.round())
+    many = f"{suspects['rows'].sum():,} rows"
+    seen = f"{name} never exceeds {first['high']:g} in {many} ({_example(rows, name)})"
+    others = len(stations) - len(suspects)
+    apart = f"; {others:,} other station{'s have' if others > 1 else ' has'} percent: read these as another source"
+    return [f"{seen}: if these are fractions, set factor = 100 on its column{apart if others else ''}"]
 
 
 def find_missing_markers(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:
@@ -182,9 +212,7 @@ def find_undeclared_counters(readings: pl.DataFrame, variables: Mapping[str, Var
 
 def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str]:
     value = pl.col(variable.name)
-    some = readings["station_id"].unique(maintain_order=True).head(_STATIONS)
-    known = readings.select(*KEY, variable.name).filter(pl.col("station_id").is_in(some.implode()))
-    known = known.drop_nulls(variable.name).head(_ROWS).sort(KEY, maintain_order=True)
+    known = _some(readings, variable.name)
     before = value.shift().over("station_id")
     steps = known.with_columns(before=before, since=pl.col("observed_at").shift().over("station_id")).filter(
         pl.col("before") > 0
@@ -203,6 +231,40 @@ def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str
     )
     seen = f"it rises, stays, and falls only to begin again ({len(falls):,} falls in {len(steps):,} steps; {example})"
     return [f"{variable.name} behaves like a counter or a running total: {seen}: {_COUNTED[variable.cell_method]}"]
+
+
+def find_other_resets(readings: pl.DataFrame, counters: Mapping[str, Accumulation]) -> list[str]:
+    """A doubt for each counter that is never reset when `resets` declares, and always at another time of the day."""
+    return [
+        doubt
+        for name, counter in counters.items()
+        if counter.resets is not None
+        for doubt in _other_resets(_some(readings, name), name, counter.resets)
+    ]
+
+
+def _other_resets(known: pl.DataFrame, name: str, resets: CalendarReset) -> list[str]:
+    rows = known.select(*KEY, number=name).unique(KEY, keep="last", maintain_order=True)
+    found = find_resets(rows, resets)
+    if found["due"].any() or found["observed_at"].dt.date().n_unique() < _LEAST_RESETS:
+        return []
+    first = found.row(0, named=True)
+    apart = (pl.col("observed_at") - first["observed_at"] + DAY / 2).dt.total_seconds() % DAY.total_seconds()
+    if found.select(apart.max() - apart.min()).item() > _SAME_TIME.total_seconds():
+        return []
+    at = first["observed_at"]
+    example = f"station {first['station_id']}, {at:%Y-%m-%dT%H:%MZ}, from {first['before']:g} to {first['number']:g}"
+    seen = f"the counter of {name} falls at {at:%H:%M} UTC, {len(found):,} times ({example})"
+    return [
+        f"{seen}, and never at the reset that resets declares in {resets.zone}: set timezone, or resets on its column"
+    ]
+
+
+def _some(readings: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The values of one variable at some of the stations, sorted."""
+    some = readings["station_id"].unique(maintain_order=True).head(_STATIONS)
+    known = readings.select(*KEY, name).filter(pl.col("station_id").is_in(some.implode()))
+    return known.drop_nulls(name).head(_ROWS).sort(KEY, maintain_order=True)
 
 
 def find_spellings(station_ids: pl.Series, stations: pl.DataFrame) -> list[str]:
@@ -253,24 +315,27 @@ def _example(rows: pl.DataFrame, name: str) -> str:
 def find_scatter(readings: pl.DataFrame) -> list[str]:
     """One doubt if a station's hourly readings are stamped seconds past the full hour, so that they count for the next one.
 
-    Nearly every hour of it has a stamp at most a minute from its beginning, and its readings are minutes apart.
+    Nearly every hour of it has a stamp at most a minute from its beginning, two if its readings are half hours apart.
     """
     near, past = pl.col("near"), pl.col("past")
     undeclared = readings.filter(pl.col("tolerance") == pl.duration())
-    undeclared = undeclared.filter(is_just_past_the_hour(pl.col("observed_at"), pl.lit(_NEAR)).any().over("station_id"))
+    undeclared = undeclared.filter(
+        is_just_past_the_hour(pl.col("observed_at"), pl.lit(_FARTHER)).any().over("station_id")
+    )
     stamps = undeclared.select(KEY).unique().sort(KEY)
     stamps = stamps.with_columns(
         hour=(pl.col("observed_at") + HOUR / 2).dt.truncate("1h"), step=pl.col("observed_at").diff()
     )
-    stamps = stamps.with_columns(near=pl.col("observed_at") - pl.col("hour")).with_columns(
-        past=pl.when(near.is_between(timedelta(microseconds=1), _NEAR)).then("near")
-    )
+    step = pl.col("step").filter(pl.col("step") > pl.duration()).median().over("station_id")
+    stamps = stamps.with_columns(near=pl.col("observed_at") - pl.col("hour"), step=step)
+    stamps = stamps.with_columns(limit=pl.when(pl.col("step") >= _RARELY).then(_FARTHER).otherwise(_NEAR))
+    stamps = stamps.with_columns(past=pl.when(near.is_between(timedelta(microseconds=1), pl.col("limit"))).then("near"))
     stations = stamps.group_by("station_id", maintain_order=True).agg(
         hours=pl.col("hour").n_unique(),
-        near=pl.col("hour").filter(near.abs() <= _NEAR).n_unique(),
+        near=pl.col("hour").filter(near.abs() <= pl.col("limit")).n_unique(),
         moved=past.count(),
         most=past.max(),
-        step=pl.col("step").filter(pl.col("step") > pl.duration()).median(),
+        step=pl.col("step").first(),
         example=pl.col("observed_at").filter(past.is_not_null()).first(),
     )
     suspects = stations.filter(
@@ -314,5 +379,5 @@ def _main_dates(observed: pl.Series) -> pl.Series:
 
 
 Check = Callable[[pl.DataFrame, Mapping[str, Variable]], list[str]]
-_CHECKS: tuple[Check, ...] = (find_conflicts, find_tens_of_degrees)
+_CHECKS: tuple[Check, ...] = (find_conflicts, find_tens_of_degrees, find_fractions)
 _AMOUNT_CHECKS: tuple[Check, ...] = (find_missing_markers, find_undeclared_counters)

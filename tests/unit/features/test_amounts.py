@@ -26,7 +26,7 @@ def of(*rows: tuple[int, float], accumulation: Accumulation = COUNTER) -> list[f
 
 
 def test_a_counter_gives_its_rise_and_after_a_fall_what_was_counted_since() -> None:
-    assert of((0, 3.0), (10, 3.2), (20, 3.2), (30, 0.0), (40, 0.6), (50, 0.4)) == [None, 0.2, 0.0, 0.0, 0.6, 0.4]
+    assert of((0, 3.0), (10, 3.2), (20, 3.2), (30, 0.0), (40, 0.6), (50, 0.2)) == [None, 0.2, 0.0, 0.0, 0.6, 0.2]
 
 
 def test_what_a_counter_gave_before_its_first_row_or_a_day_of_silence_is_unknown() -> None:
@@ -46,7 +46,9 @@ def test_a_counter_that_loses_a_rounding_was_not_reset() -> None:
         (10, [0.6, 0.8, 0.7, 0.7, 0.8, 0.9], [None, 0.2, 0.0, 0.0, 0.0, 0.1]),
         (180, [300.0, 300.3, 300.1, 300.0, 300.2, 300.3, 0.0, 0.4], [None, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4]),
         (180, [5.0, 5.2, 5.1, 0.3, 0.5], [None, 0.2, 0.0, 0.3, 0.2]),
-        (180, [0.6, 0.8, 0.7, 0.9], [None, 0.2, 0.7, 0.2]),  # within three hours as much may have fallen anew
+        (180, [0.6, 0.8, 0.7, 0.9], [None, 0.2, 0.0, 0.1]),  # by one tick of 0.1
+        (180, [4.0, 6.0, 5.5, 7.0], [None, 2.0, 0.0, 1.0]),
+        (180, [1.0, 6.1, 4.0, 4.1], [None, 5.1, 4.0, 0.1]),  # within three hours as much may have fallen anew
     ],
 )
 def test_the_way_back_of_a_counter_that_jitters_is_no_rain(
@@ -54,6 +56,73 @@ def test_the_way_back_of_a_counter_that_jitters_is_no_rain(
 ) -> None:
     given = [(index * step, number) for index, number in enumerate(numbers)]
     assert of(*given) == pytest.approx(expected)
+
+
+# Numbers that drop out or jump up, and jitter by the smallest step
+
+
+ODD = [
+    ([310.0, 310.2, 0.0, 310.2, 310.4], [None, 0.2, 0.0, 0.0, 0.2]),
+    ([48.5, 49.0, 0.0, 0.0, 0.0, 49.5], [None, 0.5, 0.0, 0.0, 0.0, 0.5]),  # for half an hour, and it rained
+    ([7.25, 7.5, 1.0, 7.75, 7.75], [None, 0.25, 0.0, 0.25, 0.0]),  # to another total than 0
+    ([10.0, 10.2, 6553.5, 10.2, 10.6], [None, 0.2, None, 0.0, 0.4]),
+    ([3.0, 3.5, 120.0, 4.0, 4.0], [None, 0.5, None, 0.5, 0.0]),
+    ([20.0, 20.5, 0.0, 20.5, 900.0, 20.5, 21.0], [None, 0.5, 0.0, 0.0, None, 0.0, 0.5]),
+]
+
+
+@pytest.mark.parametrize(("numbers", "expected"), ODD)
+@pytest.mark.parametrize("yearly", [False, True])
+def test_a_number_that_is_back_in_the_next_row_is_no_reset_and_no_rain(
+    numbers: list[float], expected: list[float | None], yearly: bool
+) -> None:
+    declared = CalendarReset("1y", timedelta(0), "UTC") if yearly else None
+    given = [(index * 10, number) for index, number in enumerate(numbers)]
+    assert of(*given, accumulation=Accumulation("gauge", "counter", resets=declared)) == pytest.approx(expected)
+
+
+def test_a_reset_that_is_followed_by_rain_is_no_dropout() -> None:
+    assert of((0, 10.0), (10, 10.2), (20, 0.0), (30, 4.0)) == pytest.approx([None, 0.2, 0.0, 4.0])
+    assert of((0, 10.0), (60, 10.2), (120, 0.0), (180, 0.0), (240, 10.2)) == pytest.approx([None, 0.2, 0.0, 0.0, 10.2])
+    assert of((0, 0.0), (10, 5.0), (20, 0.0)) == [None, 5.0, 0.0]  # a shower, and the reset of the day
+    due = [(MIDNIGHT - 10, 3.0), (MIDNIGHT, 3.0), (MIDNIGHT + 10, 0.0), (MIDNIGHT + 20, 3.0)]
+    assert of(*due, accumulation=DAILY) == [None, 0.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("resets", [None, CalendarReset("1d", timedelta(0), "UTC")])
+@pytest.mark.parametrize(
+    ("numbers", "total"),
+    [
+        ([0.0, 0.2, 0.4, 0.3, 0.4, 0.4, 0.3, 0.4, 0.6], 0.6),
+        ([0.5, 1.0, 0.75, 0.75, 1.0, 1.5], 1.0),  # it takes two rows to be back
+        ([0.3, 0.5, 0.4, 0.3, 0.5, 0.6], 0.3),  # by two ticks
+    ],
+)
+def test_a_small_total_jitters_by_the_smallest_step(
+    numbers: list[float], total: float, resets: CalendarReset | None
+) -> None:
+    given = [(60 + index * 20, number) for index, number in enumerate(numbers)]
+    made = of(*given, accumulation=Accumulation("gauge", "counter", resets=resets))
+    assert sum(amount or 0.0 for amount in made[1:]) == pytest.approx(total)
+
+
+def test_where_no_declared_reset_is_due_a_small_total_may_jitter_down_to_nothing() -> None:
+    numbers = [(600, 0.0), (610, 0.2), (620, 0.0), (690, 0.0), (700, 0.2), (710, 0.4)]
+    assert of(*numbers, accumulation=DAILY) == pytest.approx([None, 0.2, 0.0, 0.0, 0.0, 0.2])
+    due = [(MIDNIGHT - 70, 0.0), (MIDNIGHT - 60, 0.2), (MIDNIGHT, 0.0), (MIDNIGHT + 70, 0.2), (MIDNIGHT + 80, 0.4)]
+    assert of(*due, accumulation=DAILY) == pytest.approx([None, 0.2, 0.0, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(("numbers", "expected"), ODD)
+def test_the_row_that_tells_may_come_in_a_later_run(numbers: list[float], expected: list[float | None]) -> None:
+    given = [(index * 10, number) for index, number in enumerate(numbers)]
+    for cut in range(1, len(given)):
+        first = accumulate(rows(*given[:cut]), held(), RAIN, COUNTER)
+        then = accumulate(rows(*given[cut:], first=cut), held(*given[:cut]), RAIN, COUNTER)
+        made = dict(enumerate(first.rows[RAIN].to_list() + then.rows[RAIN].to_list()))
+        made |= {minute // 10: amount for minute, amount in minutes(then.changed, RAIN)}
+        known = [amount or 0.0 for amount in made.values()][1:]
+        assert known == pytest.approx([amount or 0.0 for amount in expected][1:])
 
 
 def test_a_gauge_that_evaporates_for_days_counts_from_where_it_is() -> None:
@@ -91,6 +160,20 @@ def test_a_row_at_midnight_shows_the_day_that_ends_unless_it_has_fallen() -> Non
 def test_a_counter_whose_clock_is_late_counts_nothing_twice() -> None:
     late = [(MIDNIGHT - 5, 12.4), (MIDNIGHT + 1, 12.4), (MIDNIGHT + 6, 12.6), (MIDNIGHT + 11, 0.0)]
     assert of(*late, accumulation=DAILY) == pytest.approx([None, 0.0, 0.2, 0.0])
+
+
+@pytest.mark.parametrize(("early", "step"), [(20, 10), (5, 5), (15, 15)])
+def test_a_counter_whose_clock_is_early_counts_nothing_twice(early: int, step: int) -> None:
+    ends, begins = MIDNIGHT - early, [(MIDNIGHT - early + index * step, 0.25 * index) for index in range(8)]
+    made = of((ends - 2 * step, 3.0), (ends - step, 3.5), *begins, accumulation=DAILY)
+    assert made == pytest.approx([None, 0.5, 0.0, *[0.25] * 7])
+
+
+def test_a_counter_that_is_reset_long_before_the_declared_reset_is_another_case() -> None:
+    by_hand = [(MIDNIGHT - 50, 3.0), (MIDNIGHT - 40, 0.0), (MIDNIGHT + 20, 0.5), (MIDNIGHT + 30, 0.75)]
+    assert of(*by_hand, accumulation=DAILY) == pytest.approx([None, 0.0, 0.5, 0.25])
+    late = [(MIDNIGHT - 50, 3.0), (MIDNIGHT - 40, 0.0), (MIDNIGHT - 1, 0.25), (MIDNIGHT + 20, 0.5)]
+    assert of(*late, accumulation=DAILY) == pytest.approx([None, 0.0, 0.25, 0.5])
 
 
 def test_a_gap_over_midnight_leaves_what_the_new_day_counted() -> None:

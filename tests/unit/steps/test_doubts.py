@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from daycast.features.amounts import Accumulation
+from daycast.features.amounts import Accumulation, CalendarReset
 from daycast.sources.batch import SourceBatch, no_problems
 from daycast.steps.doubts import find_doubts
 from daycast.variables import BUILT_IN
@@ -87,6 +87,33 @@ def test_three_directions_of_an_hour_prove_nothing() -> None:
     assert doubts_about("wind_from_deg", [11, 13, 36], minutes=5) == []
 
 
+@pytest.mark.parametrize("values", [[0.5, 0.62, 0.7, 0.81, 0.9, 1.0], [0, 0.4, 1, 1, 0.97, 1.02, 1, 0.8]])
+def test_humidity_that_never_exceeds_1_is_pointed_at(values: list[float | None]) -> None:
+    (doubt,) = doubts_about("relative_humidity_pct", values)
+    assert doubt.startswith(f"relative_humidity_pct never exceeds {max(values):g} in {len(values)} rows (station A, ")
+    assert doubt.endswith("set factor = 100 on its column")
+
+
+def test_one_station_of_several_may_write_fractions() -> None:
+    name = "relative_humidity_pct"
+    both = [series(name, [0.5, 0.62, 0.7, 0.81, 0.9, 1.0]), series(name, [50, 62, 70.5, 81, 90, 95], station="B")]
+    (doubt,) = find_doubts(both, BUILT_IN)
+    assert "1 other station has percent" in doubt
+
+
+@pytest.mark.parametrize(
+    ("values", "minutes"),
+    [
+        ([0, 0, 1, 1, 0, 1, 0, 0], 60),  # a sensor that is broken
+        ([0.5, 0.6, 0.7, 0.8, 0.9, 0.95], 5),  # of half an hour
+        ([0.5, 0.6, 0.7, 2.0, 0.9, 0.95], 60),
+        ([0.5, 0.6, 0.7], 60),
+    ],
+)
+def test_other_low_humidity_is_no_fraction(values: list[float | None], minutes: int) -> None:
+    assert doubts_about("relative_humidity_pct", values, minutes) == []
+
+
 @pytest.mark.parametrize(
     ("name", "values", "marker"),
     [
@@ -164,6 +191,33 @@ def test_a_declared_counter_is_not_pointed_at() -> None:
     assert find_doubts([replace(series("precipitation_mm", DAY_COUNTER), accumulations=declared)], BUILT_IN) == []
 
 
+def daily(falls_at: int, zone: str = "UTC", days: int = 3, minutes: int = 60) -> list[str]:
+    """The doubts about a counter of the day that falls at this hour (UTC), declared to begin anew at midnight in `zone`."""
+    values, total = [], 1.0
+    for number in range(days * 24 * 60 // minutes):
+        at = TEN + timedelta(minutes=minutes * number)
+        total = 0.0 if (at.hour, at.minute) == (falls_at, 0) else total + 0.25
+        values.append(total)
+    resets = CalendarReset("1d", timedelta(0), zone)
+    declared = {"precipitation_mm": Accumulation("gauge", "counter", resets=resets)}
+    return find_doubts([replace(series("precipitation_mm", values, minutes), accumulations=declared)], BUILT_IN)
+
+
+def test_a_counter_that_is_reset_at_another_time_than_declared_is_pointed_at() -> None:
+    (doubt,) = daily(16, days=4)
+    assert doubt.startswith(
+        "the counter of precipitation_mm falls at 16:00 UTC, 4 times (station A, 2025-03-01T16:00Z,"
+    )
+    assert "never at the reset that resets declares in UTC: set timezone, or resets" in doubt
+    (other,) = daily(0, "America/Denver", minutes=10)
+    assert "falls at 00:00 UTC, 3 times" in other
+    assert "in America/Denver" in other
+
+
+def test_a_counter_that_is_reset_when_declared_or_once_by_hand_is_not_pointed_at() -> None:
+    assert daily(0) == daily(15, "Asia/Tokyo") == daily(16, days=1) == daily(7, "America/Denver", minutes=10) == []
+
+
 # Stations
 
 
@@ -235,6 +289,19 @@ def test_hourly_stamps_that_scatter_around_the_hour_are_pointed_at() -> None:
 def test_stamps_that_are_always_late_are_pointed_at_too() -> None:
     (doubt,) = find_doubts([stamped([40] * 6)], BUILT_IN)
     assert 'set tolerance = "60s"' in doubt
+
+
+@pytest.mark.parametrize(
+    ("seconds", "proposed"), [([75, 61, 90, 70] * 3, "90s"), ([110, 95, 120, 0, 100, 119], "120s")]
+)
+def test_hourly_stamps_that_are_a_minute_or_two_late_are_pointed_at(seconds: list[int], proposed: str) -> None:
+    (doubt,) = find_doubts([stamped(seconds)], BUILT_IN)
+    assert f'set tolerance = "{proposed}"' in doubt
+
+
+def test_readings_that_come_often_are_as_late_by_chance() -> None:
+    assert find_doubts([stamped([90] * 80, timedelta(minutes=10))], BUILT_IN) == []
+    assert find_doubts([stamped([130] * 20)], BUILT_IN) == []
 
 
 def test_full_hours_a_declared_tolerance_and_frequent_readings_are_no_scatter() -> None:

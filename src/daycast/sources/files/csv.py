@@ -49,6 +49,7 @@ from daycast.sources.files.shapes import (
 )
 from daycast.sources.files.sheets import as_text
 from daycast.sources.files.station_list import StationList
+from daycast.sources.guess.stated import doubt_units
 from daycast.sources.streams import UNREADABLE, Encoding, read_blocks
 from daycast.sources.tables.columns import (
     ForecastTextColumns,
@@ -152,17 +153,22 @@ class CsvSource(Inbox, Layout):
         readers = self._readers(variables)
         copies = len(stations_of(self.wide)) or 1
         self._accumulations(variables)  # raises before any file is read
+        told: set[str] = set()  # doubts are the same in many files
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
             stream = as_text(stream, file.origin, self.sheet, self.mark)
             survey = survey_text(stream, file.origin, self.encoding)
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
-            clocks = WallClocks(self.timezone)
+            clocks, first = WallClocks(self.timezone), True
             for chunk in read_chunks(
                 stream, survey, self, self.needed, file.origin, copies, dated=self.time.columns[0]
             ):
-                make_batch = partial(self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey)
+                doubts = tuple(self._doubt_units(chunk, variables, file.origin, told)) if first else ()
+                first = False
+                make_batch = partial(
+                    self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey, doubts
+                )
                 yield FileChunk(
                     f"line {chunk.first_line:,}", chunk.last, make_batch, follows_clock_changes(self.timezone)
                 )
@@ -240,6 +246,7 @@ class CsvSource(Inbox, Layout):
         variables: Mapping[str, Variable],
         clocks: WallClocks,
         survey: Survey,
+        of_header: tuple[str, ...],
     ) -> SourceBatch:
         table, left_out = self._reshaped(chunk.table)
         keys = self._keys(table, file.path.name, clocks, span[1])
@@ -277,10 +284,23 @@ class CsvSource(Inbox, Layout):
             waiting=waiting,
             left_out=len(left_out),
             accumulations=self._accumulations(variables),
-            doubts=(*clocks.take_doubts(), *doubts, *(self.tidy.doubt(left_out) if self.tidy else ())),
+            doubts=(*of_header, *clocks.take_doubts(), *doubts, *(self.tidy.doubt(left_out) if self.tidy else ())),
             tolerance=self.tolerance,
             time_format=(self.time.format or "") if isinstance(self.time, TimeColumn) else "",
         )
+
+    def _doubt_units(
+        self, chunk: Chunk, variables: Mapping[str, Variable], origin: str, told: set[str]
+    ) -> Iterator[str]:
+        """What the header of a file says about units, each once, with the first file. `told` are the doubts so far."""
+        if self.tidy:  # one column has values of all units
+            return
+        read = {name: (mapped, (mapped.column,)) for name, mapped in self.columns.items()}
+        wide = {name: (self.mapped[name], tuple(mapped.stations.values())) for name, mapped in self.wide.items()}
+        for doubt in doubt_units(wide or read, variables, chunk.table.columns.index, chunk.header, chunk.below):
+            if doubt not in told:
+                told.add(doubt)
+                yield f"{origin}: {doubt}"
 
     def _reshaped(self, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The table with a row for each station and time, and the rows of it that are left out."""

@@ -74,6 +74,8 @@ class Chunk:
     first_line: int  # in the file, from 1
     unreadable: bool  # it may have bytes that are not text
     last: bool
+    header: list[str]  # the names of the first columns of the table, as they are written
+    below: list[list[str]]  # the fields of the lines between header and rows
 
 
 def ends_mid_line(content: bytes) -> bool:
@@ -129,7 +131,7 @@ def read_chunks(
     nulls. Fields beyond the header stand in columns whose names begin with EXTRA. Lines without any value
     are left out. Raises SourceError naming `origin` for misplaced quotation marks, or if a `needed` column is missing.
     """
-    written, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
+    written, below, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
     names = _name_positions(written, needed, origin)
     if missing := [name for name in dict.fromkeys(needed) if name not in names]:
         raise _missing_columns(missing, names, layout, needed, survey, stream, origin)
@@ -141,7 +143,7 @@ def read_chunks(
         table = _parse_body(body, header, layout, origin, lines_before)
         table = later.mark(table, body, lines_before)
         unreadable = not survey.is_utf8 and UNREADABLE.encode() in body
-        yield Chunk(table, lines_before + 1, unreadable, last)
+        yield Chunk(table, lines_before + 1, unreadable, last, written, below)
         lines_before += body.count(b"\n")
 
 

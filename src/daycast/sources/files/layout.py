@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import polars as pl
 from pydantic import AfterValidator, Field, model_validator
@@ -22,6 +22,7 @@ from daycast.sources.tables.columns import GrownSettings
 WHITESPACE = "whitespace"
 _MAX_HEADER_LINES = 1000  # that a header in comments is looked for in
 _MAX_COLUMNS = 20_000
+_MAX_LINES_OF_UNITS = 5  # units are looked for in so many
 _SEPARATORS = (",", ";", "\t", "|", WHITESPACE)  # that are tried where a header is not found
 _COMMENTS = ("", "#", "%", "!", "//", ";")
 
@@ -164,10 +165,9 @@ class _Lines:
             self.taken += 1
         return line
 
-    def skip(self, count: int) -> None:
-        """Leave out that many lines."""
-        for _ in range(count):
-            self.take()
+    def skip(self, count: int) -> list[bytes]:
+        """Leave out that many lines, and return them."""
+        return [line for _ in range(count) if (line := self.take()) is not None]
 
     def skip_blank(self, layout: Layout) -> None:
         """Leave out blank lines and comments."""
@@ -179,10 +179,17 @@ class _Lines:
         return chain([self._block[self._at :]], self.blocks)
 
 
-def find_header(
-    blocks: Iterator[bytes], layout: Layout, needed: Collection[str], origin: str
-) -> tuple[list[str], Iterator[bytes], int]:
-    """The names of the columns, the blocks after the header, and the number of lines before these.
+class Header(NamedTuple):
+    """The header of a text, and what comes after it."""
+
+    names: list[str]  # of the columns
+    below: list[list[str]]  # the fields of lines after it that are no rows, such as units
+    rows: Iterator[bytes]  # the blocks after the header
+    lines: int  # before these
+
+
+def find_header(blocks: Iterator[bytes], layout: Layout, needed: Collection[str], origin: str) -> Header:
+    """The header, which stands where the layout says.
 
     Raises SourceError naming `origin` for a header that is not where the layout says, or cannot be read.
     """
@@ -191,11 +198,18 @@ def find_header(
     if layout.names is not None:
         lines.skip(layout.lines_after_header)
         names = _given_names(lines, layout, origin)
-        return names, lines.rest(), lines.taken
+        return Header(names, [], lines.rest(), lines.taken)
     in_comment = layout.header_in_comment
     names = _commented_names(lines, layout, needed, origin) if in_comment else _first_names(lines, layout, origin)
-    lines.skip(layout.lines_after_header)
-    return names, lines.rest(), lines.taken
+    below = lines.skip(layout.lines_after_header)[:_MAX_LINES_OF_UNITS]
+    return Header(names, list(_fields_of(below, layout, origin)), lines.rest(), lines.taken)
+
+
+def _fields_of(lines: Iterable[bytes], layout: Layout, origin: str) -> Iterator[list[str]]:
+    """The fields of those lines that have some."""
+    for line in lines:
+        with suppress(SourceError):
+            yield layout.fields(line.decode(), origin)
 
 
 def _given_names(lines: _Lines, layout: Layout, origin: str) -> list[str]:

@@ -22,7 +22,7 @@ from daycast.variables import BUILT_IN, IF_MAPPED
 KNOWN = {**BUILT_IN, **IF_MAPPED}
 _NAMES = tomllib.loads((Path(__file__).parent / "names.toml").read_text(encoding="utf-8"))
 _UNITS = {spelling: unit for unit, spellings in _NAMES["units"].items() for spelling in spellings}
-_OF_MERCURY = {"in": "inHg", "mm": "mmHg"}  # what pressures are in
+OF_MERCURY = {"in": "inHg", "mm": "mmHg"}  # what pressures are in
 _PER_HOUR = re.compile(r"(.+?) ?/ ?(?:h|hr|hour)")
 _TIMES = r"(?:[x×*·]|times) ?"
 _SCALES = (  # of units, in words: what stands behind them, and by what numbers are multiplied
@@ -174,10 +174,10 @@ def split_unit(name: str) -> tuple[str, NamedUnit | None]:
     for part in parts[1:]:
         if unit := unit_in(part):
             return plain(" ".join(other for other in parts if other is not part)), unit
-    return _split_last(" ".join(parts))
+    return split_last(" ".join(parts))
 
 
-def _split_last(name: str) -> tuple[str, NamedUnit | None]:
+def split_last(name: str) -> tuple[str, NamedUnit | None]:
     """The same, where the last of a name's words are the unit."""
     for words in (re.split(r"[\s_]+", name), plain(name).split(" ")):
         for count in range(min(4, len(words) - 1), 0, -1):
@@ -230,7 +230,7 @@ def _of_variable(named: NamedUnit | None, variable: str) -> NamedUnit | None:
     if named is None or named.unit is None:
         return named
     quantity = UNITS[KNOWN[variable].unit].quantity
-    unit = _OF_MERCURY.get(named.unit, named.unit) if quantity == "pressure" else named.unit
+    unit = OF_MERCURY.get(named.unit, named.unit) if quantity == "pressure" else named.unit
     return named._replace(unit=unit) if UNITS[unit].quantity == quantity else None
 
 

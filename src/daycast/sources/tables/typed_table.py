@@ -15,6 +15,7 @@ from daycast.errors import SourceError, did_you_mean, listed
 from daycast.features.amounts import Accumulation
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, Problem, problems_frame
 from daycast.sources.files.station_list import StationList
+from daycast.sources.guess.stated import doubt_units
 from daycast.sources.tables.columns import ForecastInstantColumns, MappedColumns, StationKey, accumulations_of, units_of
 from daycast.sources.tables.short_forms import Duration, column_if_bare, list_if_bare
 from daycast.sources.tables.times import (
@@ -126,8 +127,12 @@ class TypedTable(BaseModel):
             bad_values=problems_frame(_bad_values(table, readers)),
             complete=bool(inside.all()),
             waiting=waiting,
-            doubts=(*clocks.take_doubts(), *doubts),
+            doubts=(*self._doubt_units(table.columns, variables), *clocks.take_doubts(), *doubts),
         )
+
+    def _doubt_units(self, names: list[str], variables: Mapping[str, Variable]) -> Iterator[str]:
+        columns = {name: (mapped, (mapped.column,)) for name, mapped in self.columns.items()}
+        return doubt_units(columns, variables, names.index, names)
 
     def _keys(
         self,
