@@ -35,6 +35,7 @@ from daycast.sources.tables.columns import keys_if_unset
 from daycast.sources.tables.short_forms import Duration, VariableName, shown_name
 from daycast.sources.tables.times import earlier
 from daycast.sources.tables.typed_table import TypedTable, validate_columns
+from daycast.sources.tables.values import WrongTypeError
 from daycast.sources.tables.wall_clock import WallClocks
 from daycast.stations import STATION_SCHEMA
 from daycast.times import DAY
@@ -213,6 +214,8 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
+_MISMATCH = re.compile(r'Mismatch Type Error: .*column "([^"]+)"')
 CHUNK_ROWS = 1_000_000  # that are held in memory at once
 _FAILURES = (duckdb.Error, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 _READER_VERSION = 1  # raise it if equal rows and settings give other readings: they are ingested again
@@ -289,7 +292,10 @@ class SqlSource(SettingsInContext, TypedTable):
                 continue
             # an assumed receipt does not tell what the query left out, so no further row is left out here
             span = (None if self.resumes and self.received is None else since, until)
-            rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
+            try:
+                rows = self.read(table, self.station.constant, self.received, span, variables, origin, clocks)
+            except WrongTypeError as error:
+                raise SourceError(f"{error}{_cast_in_query(error)}") from None
             yield SourceBatch(
                 origin=origin,
                 fingerprint=batch_fingerprint,
@@ -325,7 +331,8 @@ class SqlSource(SettingsInContext, TypedTable):
             except _FAILURES as error:
                 stop.check()
                 message = find_reason(con, self.query, parameters) if "INTERRUPT" in str(error) else str(error)
-                raise SourceError(f"source {self.name!r}: {first_line(self._without_secrets(message))}") from None
+                told = first_line(self._without_secrets(message)).removesuffix(".") + _other_type(message)
+                raise SourceError(f"source {self.name!r}: {told}") from None
 
     def _without_secrets(self, text: str) -> str:
         for secret in secrets_of(self.attach, self._environment):
@@ -347,6 +354,37 @@ class SqlSource(SettingsInContext, TypedTable):
             "declared": declared_units(self.columns, variables),
         }
         return fingerprint(table.write_ipc(None).getvalue(), reading)
+
+
+def _cast_in_query(error: WrongTypeError) -> str:
+    """The end of a message: what to select in place of a column of another type."""
+    column = error.column if _PLAIN_NAME.fullmatch(error.column) else '"' + error.column.replace('"', '""') + '"'
+    is_text, is_number = error.dtype in (pl.String, pl.Binary), error.dtype.is_numeric()
+    text = f"{column}::varchar" if error.dtype == pl.Binary else column
+    if error.wanted == "time" and is_text:
+        return (
+            f"; write {text}::timestamp as {column} in the query, or ::timestamptz if the text has an offset from UTC"
+        )
+    if error.wanted in {"time", "epoch"} and is_number:
+        epoch = "" if error.wanted == "epoch" else ', and set time.epoch = "s" if it counts seconds since 1970, or "ms"'
+        return f"; write cast({column} as bigint) as {column} in the query{epoch}"
+    if error.wanted == "epoch":
+        return f"; write {text}::bigint as {column} in the query, or leave epoch out and write {text}::timestamp"
+    if error.wanted == "value":
+        return f"; write try_cast({text} as double) as {column} in the query"
+    return f"; write cast({column} as timestamp) as {column} in the query" if error.wanted == "time" else ""
+
+
+def _other_type(message: str) -> str:
+    """The end of a message about a SQLite table whose column holds values of another type than it declares."""
+    found = _MISMATCH.search(message)
+    if found is None:
+        return ""
+    column = found[1]
+    return (
+        f"; SQLite keeps both, so write try_cast({column} as double) as {column} in the query, and read from "
+        f"sqlite_query('alias of the database', 'select …, cast({column} as text) as {column} from …')"
+    )
 
 
 def _as_frame(chunk: pa.RecordBatch) -> pl.DataFrame:

@@ -344,3 +344,85 @@ def test_gzipped_and_in_a_folder_below_the_configuration(tmp_path: Path):
 def test_a_file_without_readings_is_refused(text: str, message: str, tmp_path: Path):
     with pytest.raises(SourceError, match=message):
         propose(tmp_path, text)
+
+
+def hourly(header: str, *cells: str) -> str:
+    """A text with a row for each hour of two days; in `cells`, part counts spans of four hours of the day."""
+    stamps = [datetime(2025, 3, 13, tzinfo=UTC) + timedelta(hours=hour) for hour in range(48)]
+    rows = [
+        ";".join([f"{stamp:%Y-%m-%d %H:%M}", *(cell.format(part=hour % 24 // 4) for cell in cells)])
+        for hour, stamp in enumerate(stamps)
+    ]
+    return "\n".join([header, *rows, ""])
+
+
+STATIONS = (
+    "{name}\n2025-03-13 00:00;A1;Lyon;5.1\n2025-03-13 00:00;B2;Bron;5.4\n"
+    "2025-03-13 01:00;A1;Lyon;5.2\n2025-03-13 01:00;B2;Bron;5.5\n"
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["id_station", "Code station", "ID estación", "Станция", "Код станции", "codice stazione"]
+)
+@pytest.mark.parametrize("above", ["", "# station: Lyon\n"])
+def test_the_column_of_station_ids_wins_over_names_and_comments(tmp_path: Path, name: str, above: str):
+    text = above + STATIONS.replace("{name}", f"date;{name};nom;temp")
+    assert propose(tmp_path, text)[0]["station"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "settings"),
+    [
+        ("rel. F. (%)", "relative_humidity_pct", {}),
+        ("Rel. Feuchtigkeit in %", "relative_humidity_pct", {}),
+        ("RH (fraction)", "relative_humidity_pct", {"factor": 100.0}),
+        ("Humidity [0-1]", "relative_humidity_pct", {"factor": 100.0}),
+        ("Давление (мм рт.ст.)", "station_pressure_hpa", {"unit": "mmHg"}),
+        ("Давление, мм рт. ст.", "station_pressure_hpa", {"unit": "mmHg"}),
+        ("Давление (гПа)", "station_pressure_hpa", {}),
+        ("Ветер, м/с", "wind_speed_m_s", {}),
+    ],
+)
+def test_other_spellings_of_names_and_units(tmp_path: Path, name: str, variable: str, settings: dict[str, Any]):
+    numbers = {"relative_humidity_pct": "5{part}", "station_pressure_hpa": "75{part}", "wind_speed_m_s": "{part}"}
+    cell = "0.5{part}" if "factor" in settings else "99{part}" if "гПа" in name else numbers[variable]
+    source, _ = propose(tmp_path, hourly(f"time;Temp (°C);{name}", "1{part}.5", cell))
+    assert source["columns"][variable] == ({"column": name, **settings} if settings else name)
+
+
+@pytest.mark.parametrize(("unit", "cell", "setting"), [("°C", "1{part}.5", {}), ("°F", "6{part}.5", {"unit": "°F"})])
+def test_stations_are_called_without_the_unit_behind_them(
+    tmp_path: Path, unit: str, cell: str, setting: dict[str, str]
+):
+    source, written = propose(tmp_path, hourly(f"time;North ({unit});Pier 2 [{unit}]", cell, cell))
+    stations = {"North": f"North ({unit})", "Pier 2": f"Pier 2 [{unit}]"}
+    assert source["wide"]["air_temperature_c"] == ({"stations": stations, **setting} if setting else stations)
+    assert "air_temperature_c" in guesses(written)
+
+
+@pytest.mark.parametrize("name", ["Regen Tag (mm)", "daily rain", "Rain today", "Regen heute"])
+def test_a_counter_of_the_day_is_reset_daily_which_is_a_guess(tmp_path: Path, name: str):
+    source, written = propose(tmp_path, hourly(f"time;Temp (°C);{name}", "1{part}.5", "{part}.2"))
+    assert source["columns"]["precipitation_mm"] == {"column": name, "cell_method": "counter", "resets": "daily"}
+    assert "precipitation_mm" in guesses(written)
+    assert "it begins again at midnight by the timezone of the source" in written
+
+
+@pytest.mark.parametrize(("cells", "settings"), [("310" * 16, {}), ("0" * 48, {"cell_method": "counter"})])
+def test_what_is_called_daily_and_does_not_behave_so_has_no_resets(
+    tmp_path: Path, cells: str, settings: dict[str, str]
+):
+    lines = hourly("time;Temp (°C);daily rain (mm)", "1{part}.5", "*").splitlines()
+    rows = [line.replace("*", cell) for line, cell in zip(lines[1:], cells, strict=True)]
+    source, _ = propose(tmp_path, "\n".join([lines[0], *rows, ""]))
+    column = "daily rain (mm)"
+    assert source["columns"]["precipitation_mm"] == ({"column": column, **settings} if settings else column)
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r"])
+def test_the_encoding_follows_from_cells_where_the_header_is_plain(tmp_path: Path, encoding: str):
+    text = STATIONS.replace("{name}", "date;station;nom;temp").replace("A1", "Псков").replace("B2", "Москва")
+    source, written = propose(tmp_path, text, encoding=encoding)
+    assert source["encoding"] == encoding
+    assert "encoding" in guesses(written)

@@ -290,6 +290,41 @@ def test_an_answer_that_cannot_be_read_is_refused_in_one_line(tmp_path, select, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("select", "settings", "way_out"),
+    [
+        ("'2025-06-01 01:00' as seen, 1 as t", {}, "; write seen::timestamp as seen in the query, or ::timestamptz if"),
+        (
+            "1.5::double as seen, 1 as t",
+            {},
+            '; write cast(seen as bigint) as seen in the query, and set time.epoch = "s" if',
+        ),
+        (
+            "1.5::double as seen, 1 as t",
+            {"time": {"column": "seen", "epoch": "s"}},
+            "; write cast(seen as bigint) as seen",
+        ),
+        (
+            "'1' as seen, 1 as t",
+            {"time": {"column": "seen", "epoch": "ms"}},
+            "; write seen::bigint as seen in the query, or",
+        ),
+        ("current_date as seen, 1 as t", {}, "; write cast(seen as timestamp) as seen in the query"),
+        ("now() as seen, 'x'::blob as t", {}, "; write try_cast(t::varchar as double) as t in the query"),
+        ("now() as seen, [1] as t", {}, "; write try_cast(t as double) as t in the query"),
+        (
+            'now() as seen, true as "a ""b"',
+            {"columns": {"air_temperature_c": 'a "b'}},
+            '; write try_cast("a ""b" as double)',
+        ),
+    ],
+)
+def test_a_column_of_another_type_is_refused_with_what_to_write_in_the_query(tmp_path, select, settings, way_out):
+    with pytest.raises(SourceError) as caught:
+        fetch(tmp_path, f"select {select}", **settings)
+    assert way_out in str(caught.value)
+
+
 # what a query may do
 
 
@@ -490,3 +525,17 @@ def test_positions_come_from_a_station_list(tmp_path):
     assert source(tmp_path, "select 1").stations().is_empty()
     listed = source(tmp_path, "select 1", station_list={"file": "s.csv"})
     assert listed.stations().rows() == [("x", None, 52.5, 13.4, None)]
+
+
+@WITH_SQLITE
+@pytest.mark.parametrize("odd", ["", "abc"])
+def test_a_value_of_another_type_in_sqlite_is_refused_with_a_query_that_reads_it(tmp_path, odd):
+    with closing(sqlite3.connect(tmp_path / "log.db")) as con, con:
+        con.execute("create table log (seen text, t real)")
+        con.executemany("insert into log values (?, ?)", [("2025-06-01 01:00", 1.5), ("2025-06-01 02:00", odd)])
+    with pytest.raises(SourceError, match="Mismatch Type Error") as caught:
+        fetch(tmp_path, "select seen::timestamp as seen, t from p.log", attach={"p": "log.db"})
+    assert "write try_cast(t as double) as t in the query, and read from sqlite_query(" in str(caught.value)
+    inner = "sqlite_query('p', 'select seen, cast(t as text) as t from log')"
+    query = f"select seen::timestamp as seen, try_cast(t as double) as t from {inner}"
+    assert values(fetch(tmp_path, query, attach={"p": "log.db"})) == [1.5, None]

@@ -16,7 +16,9 @@ from daycast.sources.streams import (
     as_utf8,
     bom_encoding,
     decompressed,
+    encodings_of,
     limited,
+    proposed_encodings,
     read_bytes,
     whole_lines,
 )
@@ -126,3 +128,42 @@ def test_what_no_text_can_be_in_is_no_encoding():
     for name in ("utf-88", "hex", "rot13", ""):
         with pytest.raises(ValidationError, match=f"'{name}' is not an encoding"):
             TypeAdapter(Encoding).validate_python(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        (["Москва", "Псков"], "cp1251"),
+        (["Москва"], "koi8-r"),
+        (["Київ", "Одеса"], "cp1251"),
+        (["Łódź"], "cp1250"),
+        (["Łódź"], "cp852"),
+        (["Köln"], "cp850"),
+        (["Zürich-Höngg"], "mac_roman"),
+        (["Αθήνα"], "cp1253"),
+        (["東京"], "shift_jis"),
+        (["北京", "上海"], "gb18030"),
+    ],
+)
+def test_the_encoding_of_words_is_the_one_in_which_they_are_words(words, encoding):
+    found = encodings_of([word.encode(encoding) for word in words])
+    assert next(iter(found.items())) == (encoding, words[0])
+
+
+@pytest.mark.parametrize(("word", "encoding"), [("서울", "euc_kr"), ("Москва", "mac_cyrillic"), ("חיפה", "cp1255")])
+def test_an_encoding_that_cannot_be_told_from_others_is_named_with_them(word, encoding):
+    found = encodings_of([word.encode(encoding)])
+    assert found[encoding] == word
+    assert f'"{encoding}" ({word})' in proposed_encodings([word.encode(encoding)])
+
+
+def test_noise_is_in_no_encoding_and_no_word_at_all_proposes_none():
+    assert encodings_of([b"\xff\xfe\x81 \xb1"]) == encodings_of([]) == {}
+    assert proposed_encodings([]) == "set encoding to what the file is written in"
+
+
+def test_the_first_words_that_are_not_utf8_are_kept():
+    detector = EncodingDetector()
+    detector.add(b"time,t\n2025-06-01,1\n")
+    detector.add("a;Köln;1\na;Köln;2\nb;Malmö;3\n".encode("cp850") * 100)
+    assert list(detector.words) == ["Köln".encode("cp850"), "Malmö".encode("cp850")]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from daycast.errors import ConfigError
 from daycast.features.amounts import Accumulation
 from daycast.sources.batch import (
     EXTERNAL_FORECAST_KEYS,
@@ -27,6 +28,7 @@ from daycast.sources.batch import (
     problems_frame,
 )
 from daycast.sources.files.csv_table import (
+    FEWER,
     Chunk,
     Survey,
     extra_columns,
@@ -222,6 +224,8 @@ class CsvSource(Inbox, Layout):
             units, is_declared = possible_units(variable), mapped.unit is not None
             selection = RowSelection(self.tidy.variable, column, self.tidy.unit, units, is_declared)
             column = self.tidy.value
+        if selection is None or selection.unit_column is None:
+            self._validate_strip(variable, mapped, unit)
         return ValueReader(
             variable=variable.name,
             column=column,
@@ -236,6 +240,22 @@ class CsvSource(Inbox, Layout):
             zero=mapped.zero,
             selection=selection,
         )
+
+    def _validate_strip(self, variable: Variable, mapped: TextValueColumn, unit: Unit) -> None:
+        """Raise ConfigError if a unit is cut off that is none of the column: 70 °F would be read as 70 °C."""
+        if (mapped.factor, mapped.offset) != (1.0, 0.0):
+            return
+        units = possible_units(variable)
+        given = mapped.unit or variable.unit
+        for mark in mapped.strip:
+            other = units.get(mark.strip())
+            is_flag = mapped.unit is not None and len(mark.strip()) == 1
+            if other and not is_flag and (other.factor, other.zero) != (unit.factor, unit.zero):
+                raise ConfigError(
+                    f"source {self.name!r}: strip of {variable.name} cuts off {mark!r}, and its numbers are read in {given}: "
+                    f'set unit = "{mark.strip()}" if all are in it; if some are in {given}, leave {mark!r} out of strip, so that '
+                    "such values are reported and not misread"
+                )
 
     def _make_batch(
         self,
@@ -270,8 +290,8 @@ class CsvSource(Inbox, Layout):
         if self.wide:
             bad_values = [part for problem in bad_values for part in by_station(problem, raw[STACKED], self.wide)]
         readings = self._readings(read, keys, variables)
-        if OTHER_HEADER in raw.columns:  # what stands there is of another column
-            readings = readings.select(pl.when(raw[OTHER_HEADER].is_null()).then(pl.all()))
+        for mark in {OTHER_HEADER, FEWER} & {*raw.columns}:  # what stands there is of another column
+            readings = readings.select(pl.when(raw[mark].is_null()).then(pl.all()))
         return SourceBatch(
             origin=file.origin,
             fingerprint="",  # set by FileLoader
@@ -284,7 +304,14 @@ class CsvSource(Inbox, Layout):
             waiting=waiting,
             left_out=len(left_out),
             accumulations=self._accumulations(variables),
-            doubts=(*of_header, *clocks.take_doubts(), *doubts, *(self.tidy.doubt(left_out) if self.tidy else ())),
+            doubts=(
+                *of_header,
+                *chunk.doubts,
+                *survey.doubt_names(keys["station_id"]),
+                *clocks.take_doubts(),
+                *doubts,
+                *(self.tidy.doubt(left_out) if self.tidy else ()),
+            ),
             tolerance=self.tolerance,
             time_format=(self.time.format or "") if isinstance(self.time, TimeColumn) else "",
         )
@@ -308,7 +335,7 @@ class CsvSource(Inbox, Layout):
             return self.tidy.split(table, [mapped.column for mapped in self.columns.values()])
         if not self.wide:
             return table, table.clear()
-        kept = [*dict.fromkeys(self._time_columns), *extra_columns(table), *({OTHER_HEADER} & {*table.columns})]
+        kept = [*dict.fromkeys(self._time_columns), *extra_columns(table), *({OTHER_HEADER, FEWER} & {*table.columns})]
         return stack_stations(table, self.wide, kept), table.clear()
 
     def _keys(self, table: pl.DataFrame, file_name: str, clocks: WallClocks, until: datetime) -> pl.DataFrame:
@@ -386,7 +413,7 @@ class CsvSource(Inbox, Layout):
         self, others: Iterable[Problem], raw: pl.DataFrame, survey: Survey, columns: Collection[str]
     ) -> list[Problem]:
         """The problems, and before them one for each of the columns, about bytes that are no text."""
-        reason = f"has bytes that are not {survey.encoding}: they were damaged, or the file's encoding must be set"
+        reason = f"has bytes that are not {survey.encoding}: {survey.way_out}"
         where = {name: raw[name].str.contains(UNREADABLE, literal=True).fill_null(value=False) for name in columns}
         unreadable = [Problem(name, where[name], raw[name], reason) for name in columns]
         rest = [

@@ -11,17 +11,19 @@ from io import BytesIO
 from itertools import chain
 from typing import BinaryIO
 
+import numpy as np
 import polars as pl
 
 from daycast.errors import SourceError, did_you_mean, listed
 from daycast.sources.batch import Problem
 from daycast.sources.files.inbox import UnfinishedFileError
 from daycast.sources.files.later_headers import OTHER_HEADER, LaterHeaders
-from daycast.sources.files.layout import Layout, find_header, proposed_layout
+from daycast.sources.files.layout import WHITESPACE, Layout, find_header, proposed_layout
 from daycast.sources.streams import (
     MAX_IN_MEMORY_BYTES,
     PROPOSED_ENCODINGS,
     UNREADABLE,
+    WESTERN,
     DamagedError,
     EncodingDetector,
     as_utf8,
@@ -29,12 +31,14 @@ from daycast.sources.streams import (
     decompressed,
     is_gzip,
     limited,
+    proposed_encodings,
     whole_lines,
 )
 from daycast.sources.tables.short_forms import position_of
 from daycast.sources.tables.values import ValueReader
 
 EXTRA = "(beyond the header"  # begins the names of the columns after the last one in the header
+FEWER = "(fields)"  # a column with "n of m" for rows in which nothing tells which of the m fields is missing
 _MAX_EXTRA_COLUMNS = 1000  # a line of garbage must not become a million columns
 _MAX_ROWS = 500_000  # of a chunk
 _MAX_CELLS = 20_000_000  # of a chunk; each takes 16 bytes, even an empty one
@@ -42,6 +46,10 @@ _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SEARCHED_LINES = 100  # at the beginning, for a header that is not where the layout says
 _HEAD = 1024  # bytes at the beginning that tell text from anything else
 _TAIL = 4  # bytes at the end, enough for a line break in any encoding
+_MORE = (
+    "more fields than the header has: is the separator right, and is each text or number with a separator in it (a decimal "
+    "comma) in quotation marks? Else export with another separator, and set separator and decimal"
+)
 _CUT_OFF = "is a damaged or incomplete gzip file"
 
 
@@ -55,6 +63,7 @@ class Survey:
     quoted: bool  # it has a quotation mark anywhere
     newlines: bool  # lines end in line feeds, not in carriage returns as on old Macintoshes
     ends_mid_line: bool  # plain text does while it is being copied
+    words: tuple[bytes, ...] = ()  # the first with bytes that are not UTF-8
 
     @property
     def doubt(self) -> str:
@@ -64,6 +73,25 @@ class Survey:
         if self.declared:
             return f"; it was read as {self.encoding}"
         return f'; it is not all UTF-8 and was read as {self.encoding}: set encoding if it is another, such as "cp1251"'
+
+    @property
+    def way_out(self) -> str:
+        """What to do about bytes that are no text in this encoding."""
+        told = f": {proposed_encodings(self.words)}" if self.words and not self.declared else ""
+        return f"they were damaged, or the file's encoding must be set{told}"
+
+    def doubt_names(self, names: pl.Series) -> tuple[str, ...]:
+        """One line if the encoding is a guess on which names depend."""
+        if self.declared or self.is_utf8 or self.encoding != WESTERN:
+            return ()
+        odd = names.drop_nulls().unique(maintain_order=True)
+        odd = odd.filter(odd.str.contains(r"[^\x00-\x7f]"))
+        if odd.is_empty():
+            return ()
+        texts = {word: word.decode(WESTERN, errors="replace") for word in self.words}
+        others = proposed_encodings((word for word, text in texts.items() if text in odd[0]), but=WESTERN)
+        seen = f"station {odd[0]!r} was read as {WESTERN}, which is a guess, because the file is not UTF-8"
+        return (f'{seen}: set encoding = "{WESTERN}" if it is right; if it is garbled, {others}',)
 
 
 @dataclass(frozen=True)
@@ -76,6 +104,7 @@ class Chunk:
     last: bool
     header: list[str]  # the names of the first columns of the table, as they are written
     below: list[list[str]]  # the fields of the lines between header and rows
+    doubts: tuple[str, ...] = ()  # what is odd about its lines
 
 
 def ends_mid_line(content: bytes) -> bool:
@@ -113,6 +142,7 @@ def survey_text(stream: BinaryIO, origin: str, encoding: str | None = None) -> S
         quoted=quoted,
         newlines=newlines,
         ends_mid_line=not is_gzip(stream) and ends_mid_line(tail),
+        words=() if detector.has_utf8 else tuple(detector.words),
     )
 
 
@@ -128,8 +158,9 @@ def read_chunks(
     """The rows of a text in chunks that fit into memory `copies` times; at least one. `survey` is that of `survey_text`.
 
     `dated` is the needed column that has digits in each row, such as a time: by it `LaterHeaders` are found. Short rows end in
-    nulls. Fields beyond the header stand in columns whose names begin with EXTRA. Lines without any value
-    are left out. Raises SourceError naming `origin` for misplaced quotation marks, or if a `needed` column is missing.
+    nulls; between blanks they are told in a column FEWER, because there the missing field may be any. Fields beyond the header
+    stand in columns whose names begin with EXTRA. Lines without any value are left out. Raises SourceError naming `origin` for
+    misplaced quotation marks, or if a `needed` column is missing.
     """
     written, below, blocks, lines_before = find_header(_utf8_lines(stream, survey, origin), layout, needed, origin)
     names = _name_positions(written, needed, origin)
@@ -137,13 +168,15 @@ def read_chunks(
         raise _missing_columns(missing, names, layout, needed, survey, stream, origin)
     _validate_single(names, needed, origin)
     header = _unique_names(names)
+    width = max(at for at, name in enumerate(names, 1) if name)  # a separator may end each line
     later = LaterHeaders(layout, written, [names.index(name) for name in needed], names.index(dated) if dated else None)
     blocks = (layout.plain(later.uncomment(block)) for block in blocks)
     for body, last in _group_blocks(blocks, max(min(_MAX_ROWS, _MAX_CELLS // (len(header) + 1)) // copies, 1)):
         table = _parse_body(body, header, layout, origin, lines_before)
-        table = later.mark(table, body, lines_before)
+        doubts = _doubt_short_rows(table, body, layout, origin, lines_before, width)
+        table = _tell_fewer(later.mark(table, body, lines_before), layout, width)
         unreadable = not survey.is_utf8 and UNREADABLE.encode() in body
-        yield Chunk(table, lines_before + 1, unreadable, last, written, below)
+        yield Chunk(table, lines_before + 1, unreadable, last, written, below, doubts)
         lines_before += body.count(b"\n")
 
 
@@ -296,6 +329,48 @@ def _parse_body(body: bytes, header: list[str], layout: Layout, origin: str, lin
     return table.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
+def _tell_fewer(table: pl.DataFrame, layout: Layout, width: int) -> pl.DataFrame:
+    """The table, with a column FEWER if some of its rows, whose fields are parted by blanks, have fewer than the header."""
+    named = table.columns[:width]
+    if layout.separator != WHITESPACE or layout.widths or not table[named[-1]].null_count():
+        return table
+    fields = pl.max_horizontal(pl.when(pl.col(name).is_not_null()).then(at) for at, name in enumerate(named, 1))
+    is_other = pl.col(OTHER_HEADER).is_not_null() if OTHER_HEADER in table.columns else pl.lit(value=False)
+    fewer = pl.when((fields < width) & ~is_other).then(pl.format("{} of {}", fields, pl.lit(width)))
+    told = table.select(fewer.alias(FEWER)).to_series()
+    return table if told.is_null().all() else table.with_columns(told)
+
+
+def _doubt_short_rows(
+    table: pl.DataFrame, body: bytes, layout: Layout, origin: str, lines_before: int, width: int
+) -> tuple[str, ...]:
+    """One line if some of the rows have fewer fields than the header, whose last ones are then taken for empty."""
+    plain = layout.separator != WHITESPACE and not layout.widths
+    if not plain or table.is_empty() or not table[:, width - 1].null_count():
+        return ()
+    fields, lines = _count_fields(body, layout.mark)
+    short = fields < width
+    if len(fields) != table.height or not short.any() or short.all():  # other quotation marks than polars knows
+        return ()
+    count, first = int(short.sum()), int(lines[short][0]) + lines_before + 1
+    rows = "1 row has" if count == 1 else f"{count:,} rows have"
+    seen = f"{origin}: {rows} fewer fields than the header, first line {first:,}: {fields[short][0]} of {width}"
+    return (f"{seen}; the last ones are taken for empty, so see whether one is missing before them",)
+
+
+def _count_fields(body: bytes, separator: str) -> tuple[np.ndarray, np.ndarray]:
+    """How many fields each row has that is not blank, and the number of its line from 0; quotation marks hold fields together."""
+    text = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
+    breaks, parts = text == ord("\n"), text == ord(separator)
+    outside = np.cumsum(text == ord('"'), dtype=np.uint8) % 2 == 0
+    ends = np.flatnonzero(breaks & outside)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    fields = np.add.reduceat(parts & outside, starts, dtype=np.int64) + 1
+    filled = np.add.reduceat(~(breaks | parts | (text == ord("\r"))), starts, dtype=np.int64) > 0
+    lines = np.concatenate([[0], np.cumsum(breaks, dtype=np.int64)[ends[:-1]]])
+    return fields[filled], lines[filled]
+
+
 def _read_strings(body: bytes, separator: str, width: int, origin: str, lines_before: int) -> pl.DataFrame:
     """`width` columns of strings.
 
@@ -351,22 +426,24 @@ def value_problems(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[Valu
 
 
 def layout_problems(raw: pl.DataFrame, *, quoted: bool) -> list[Problem]:
-    """Rows under a later header, fields beyond the header, and fields over several lines.
+    """Rows with fewer fields, rows under a later header, fields beyond the header, and fields over several lines.
 
     Of the last an unclosed quotation mark may have swallowed rows.
     `quoted` says whether the file has any quotation mark; without one, no field can span lines.
     """
     first = pl.repeat(value=True, n=len(raw), eager=True)
     found = []
+    if FEWER in raw.columns:
+        reason = "fewer fields than the header: {}, and nothing tells which is missing: set widths, or have it marked (missing)"
+        row = pl.concat_str(pl.exclude(FEWER), separator=" ", ignore_nulls=True)
+        told = raw.select(row=row, reason=pl.format(reason, FEWER))
+        found = [Problem(FEWER, raw[FEWER].is_not_null(), told["row"], told["reason"])]
     if OTHER_HEADER in raw.columns:
         first = raw[OTHER_HEADER].is_null()
         way_out = "cut the file before that line, so that each part begins with its header"
         reason = f"names the columns of this row, and not all are where the first header has them: {way_out}"
-        found = [Problem(OTHER_HEADER, ~first, raw[OTHER_HEADER], reason)]
-    beyond = found + [
-        Problem(name, first & raw[name].is_not_null(), raw[name], "more fields than the header has")
-        for name in extra_columns(raw)
-    ]
+        found.append(Problem(OTHER_HEADER, ~first, raw[OTHER_HEADER], reason))
+    beyond = found + [Problem(name, first & raw[name].is_not_null(), raw[name], _MORE) for name in extra_columns(raw)]
     reason = "goes on over several lines: a quotation mark that was never closed may have swallowed rows"
     if not quoted:
         return beyond

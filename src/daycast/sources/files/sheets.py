@@ -1,10 +1,13 @@
 """Sheets of spreadsheet files (.xlsx) as the text of a CSV file: `as_text` stands between an opened file and its reader.
 
 Line 12 of the text is row 12 of the sheet. Numbers have a decimal point whatever the spreadsheet shows; times are ISO 8601, a day
-alone where a whole column has no clock, a clock alone where it has no day. They are rounded to seconds: a spreadsheet counts in
+alone where a whole column shows no clock, a clock alone where it has no day. They are rounded to seconds: a spreadsheet counts in
 days, and few decimals of a day are a part of a second before or past the hour.
 """
 
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile
@@ -18,7 +21,9 @@ from daycast.sources.streams import MAX_IN_MEMORY_BYTES
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _FRACTION = r"^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d+$"
-_WORKBOOK = "xl/workbook.xml"
+_DAY_0 = r"^1899-12-3[01] (\d\d:\d\d:\d\d)"
+_WORKBOOK, _RELATIONS, _STYLES = "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml"
+_DAY_AND_CLOCK = 22  # the number format m/d/yy h:mm, which every spreadsheet knows
 _MAX_UNPACKED_BYTES = 512 * 2**20
 
 
@@ -38,9 +43,10 @@ def as_text(stream: BinaryIO, origin: str, sheet: str | int | None, separator: s
         return stream
     _validate_archive(stream, origin)
     stream.seek(0)
-    cells = _read_cells(stream.read(), origin, sheet)
+    content = stream.read()
+    cells, place = _read_cells(content, origin, sheet)
     return BytesIO(
-        cells.select(_as_written(column) for column in cells)
+        cells.select(_as_written(cells, at, partial(_shows_stamp, content, place)) for at in range(cells.width))
         .write_csv(include_header=False, separator=separator)
         .encode()
     )
@@ -61,8 +67,8 @@ def _validate_archive(stream: BinaryIO, origin: str) -> None:
         )
 
 
-def _read_cells(content: bytes, origin: str, sheet: str | int | None) -> pl.DataFrame:
-    """The cells of a sheet as text, from its first row on."""
+def _read_cells(content: bytes, origin: str, sheet: str | int | None) -> tuple[pl.DataFrame, int]:
+    """The cells of a sheet as text, from its first row on, and the place of the sheet in the file, from 0."""
     import fastexcel  # noqa: PLC0415 only where there is a spreadsheet
 
     try:
@@ -73,19 +79,60 @@ def _read_cells(content: bytes, origin: str, sheet: str | int | None) -> pl.Data
             found = names[found - 1] if found <= len(names) else None
         if found not in names:
             raise SourceError(f"{origin} has no sheet {sheet!r}; it has: {listed(names)}")
-        return book.load_sheet(found, header_row=None, skip_rows=0, dtypes="string").to_polars()
+        cells = book.load_sheet(found, header_row=None, skip_rows=0, dtypes="string").to_polars()
+        return cells, names.index(found)
     except fastexcel.FastExcelError as error:
         raise SourceError(f"{origin} is a damaged .xlsx file: {str(error).splitlines()[0][:120]}") from None
 
 
-def _as_written(column: pl.Series) -> pl.Expr:
-    """The text of a column as a CSV has it: no midnight where every time is one, and no day 0 before a clock."""
-    column = _to_seconds(column.str.replace(r"^1899-12-3[01] (\d\d:\d\d:\d\d)", "${1}"))
+def _as_written(cells: pl.DataFrame, at: int, shows_stamp: Callable[[int, int], bool]) -> pl.Expr:
+    """The text of a column as a CSV has it: no midnight where only days are shown, and no day 0 before a clock.
+
+    `shows_stamp` says whether a cell shows a day with a clock: that of a row, from 1, with so many filled cells before it.
+    A clock of 24 hours is the midnight after day 0.
+    """
+    is_clock = cells[:, at].str.contains(_DAY_0).fill_null(value=False)
+    column = _to_seconds(cells[:, at].str.replace(_DAY_0, "${1}"))
+    if is_clock.any():
+        column = column.str.replace(r"^1900-01-01 00:00:00$", "24:00:00")
     text = pl.lit(column)
-    times = column.filter(column.str.contains(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").fill_null(value=False))
-    if len(times) and times.str.ends_with(" 00:00:00").all():
-        text = text.str.replace(r"^(\d{4}-\d\d-\d\d) 00:00:00$", "${1}")
+    is_time = column.str.contains(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").fill_null(value=False)
+    if is_time.any() and column.filter(is_time).str.ends_with(" 00:00:00").all():
+        row = int(is_time.arg_true()[0])
+        if not shows_stamp(row + 1, sum(cell is not None for cell in cells.row(row)[:at])):
+            text = text.str.replace(r"^(\d{4}-\d\d-\d\d) 00:00:00$", "${1}")
     return text
+
+
+def _shows_stamp(content: bytes, place: int, row: int, before: int) -> bool:
+    """Whether a cell of the sheet at this place is formatted as a day with a clock."""
+    with ZipFile(BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in (_WORKBOOK, _RELATIONS, _STYLES) if name in archive.namelist()}
+        path = _path_of_sheet(parts, place)
+        sheet = archive.read(path) if path in archive.namelist() else b""
+    found = re.search(rb'<(?:\w+:)?row [^>]*?\br="%d"[^>]*>(.*?)</(?:\w+:)?row>' % row, sheet, re.DOTALL)
+    cells = re.findall(rb"<(?:\w+:)?c ([^>]*[^>/])>", found[1]) if found else []
+    style = re.search(rb'\bs="(\d+)"', cells[before]) if before < len(cells) else None
+    return style is not None and int(style[1]) in _styles_of_stamps(parts.get(_STYLES, b""))
+
+
+def _path_of_sheet(parts: Mapping[str, bytes], place: int) -> str:
+    """Where in the archive a sheet is; empty if nothing tells."""
+    named = re.findall(rb'<(?:\w+:)?sheet [^>]*?\w+:id="([^"]+)"', parts[_WORKBOOK])
+    links = re.findall(rb"<(?:\w+:)?Relationship [^>]*>", parts.get(_RELATIONS, b""))
+    link = next((one for one in links if place < len(named) and b'Id="%b"' % named[place] in one), b"")
+    target = re.search(rb'Target="/?(?:xl/)?([^"]+)"', link)
+    return f"xl/{target[1].decode()}" if target else ""
+
+
+def _styles_of_stamps(styles: bytes) -> set[int]:
+    """The cell styles whose number format shows a day and a clock."""
+    codes = re.findall(rb'numFmtId="(\d+)" formatCode="([^"]*)"', styles)
+    plain = {int(number): re.sub(rb"&quot;.*?&quot;|\\\\.|\[[^\]]*\]", b"", code).lower() for number, code in codes}
+    stamps = {_DAY_AND_CLOCK, *(number for number, code in plain.items() if b"h" in code and b"d" in code)}
+    formats = re.search(rb"<(?:\w+:)?cellXfs.*?</(?:\w+:)?cellXfs>", styles, re.DOTALL)
+    used = re.findall(rb'<(?:\w+:)?xf [^>]*?numFmtId="(\d+)"', formats[0]) if formats else []
+    return {style for style, number in enumerate(used) if int(number) in stamps}
 
 
 def _to_seconds(column: pl.Series) -> pl.Series:

@@ -23,6 +23,7 @@ KNOWN = {**BUILT_IN, **IF_MAPPED}
 _NAMES = tomllib.loads((Path(__file__).parent / "names.toml").read_text(encoding="utf-8"))
 _UNITS = {spelling: unit for unit, spellings in _NAMES["units"].items() for spelling in spellings}
 OF_MERCURY = {"in": "inHg", "mm": "mmHg"}  # what pressures are in
+_FRACTIONS = {"fraction", "fractions", "0-1", "0..1", "0 - 1"}  # of 1
 _PER_HOUR = re.compile(r"(.+?) ?/ ?(?:h|hr|hour)")
 _TIMES = r"(?:[x×*·]|times) ?"
 _SCALES = (  # of units, in words: what stands behind them, and by what numbers are multiplied
@@ -39,7 +40,7 @@ _TIMES_TEN = re.compile(rf"(.+?)[\s_(\[]*{_TIMES}(10+)[)\]]*", re.IGNORECASE)
 _SERIAL = re.compile(r"S/N|\d{5,}|\bS-[A-Z]{2,4}\b")  # of a sensor, in a column's name
 _APART = re.compile(r"(?<=[a-z]{2})(\d+[a-z]?)\b")  # temp1, rain24h
 _IN_UNIT = re.compile(r"(.+?) in (.+)")
-_MARKED = re.compile(r"[+-]?\d+(?:[.,]\d+)?(\s*[^\d\s.,][^\d]{0,5})")
+_MARKED = re.compile(r"[+\u2212-]?\d+(?:[.,]\d+)?(\s*[^\d\s.,][^\d]{0,5})")
 _NO_VALUE = {
     "na",
     "nan",
@@ -142,6 +143,8 @@ def means(what: str, name: str) -> bool:
 def unit_in(text: str) -> NamedUnit | None:
     """The unit that a text is; None if it is none."""
     text = " ".join(text.casefold().replace("^", "").split())
+    if text in _FRACTIONS:
+        return NamedUnit("%", factor=100.0)
     if unit := _UNITS.get(text):
         return NamedUnit(unit)
     if (found := _PER_HOUR.fullmatch(text)) and (unit := _UNITS.get(found[1])):
@@ -293,18 +296,47 @@ def find_by_values(columns: Mapping[str, pl.Series]) -> dict[str, Mapped]:
 
 
 def find_stations_by_values(columns: Mapping[str, pl.Series]) -> dict[str, dict[str, str]]:
-    """The columns as those of one variable, by station, where all of them have numbers as that variable has; empty if not."""
-    fits = [set(_fitting(numbers)) for numbers in columns.values()]
+    """The columns as those of one variable, by station, where all of them have numbers as that variable has; empty if not.
+
+    A unit in brackets behind a name is that of the numbers, and no part of the station.
+    """
+    fits = [set(_fitting(numbers, _bracketed(column)[1])) for column, numbers in columns.items()]
     alike = set.intersection(*fits) if len(fits) > 1 else set()
-    name = next((name for name, *_ in _BY_VALUES[:2] if name in alike), None)  # many a column is between 5 and 100
-    return {name: {column: column for column in columns}} if name else {}
+    is_told = all(_bracketed(column)[1] for column in columns)
+    possible = _BY_VALUES if is_told else _BY_VALUES[:2]  # many a column is between 5 and 100
+    name = next((name for name, *_ in possible if name in alike), None)
+    stations = {_bracketed(column)[0]: column for column in columns}
+    whole = stations if len(stations) == len(columns) else {column: column for column in columns}
+    return {name: whole} if name else {}
 
 
-def _fitting(numbers: pl.Series) -> Iterator[str]:
+def map_by_unit(variable: str, column: str) -> Mapped:
+    """A column of the variable, with the unit in brackets behind its name."""
+    unit = _of_variable(_bracketed(column)[1], variable)
+    mapped = Mapped(column, unit_is_named=unit is not None)
+    if unit:
+        mapped.settings |= {"unit": unit.unit} if unit.unit not in {None, KNOWN[variable].unit} else {}
+        mapped.settings |= {"factor": unit.factor} if unit.factor != 1 else {}
+    return mapped
+
+
+def _bracketed(name: str) -> tuple[str, NamedUnit | None]:
+    """A name without the unit in brackets behind it, and that unit; the whole name if there is none."""
+    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]\s*", name)
+    unit = unit_in(found[2]) if found else None
+    return (found[1], unit) if found and unit else (name, None)
+
+
+def _fitting(numbers: pl.Series, unit: NamedUnit | None = None) -> Iterator[str]:
     known = numbers.drop_nulls()
     fractions = not _are_whole(known)
     for name, low, high, decimals in _BY_VALUES:
-        is_inside = known.n_unique() > 1 and known.is_between(low, high).all()
+        named = _of_variable(unit, name)
+        if unit and not named:
+            continue
+        own = UNITS[named.unit or KNOWN[name].unit] if named else UNITS[KNOWN[name].unit]
+        at = (known * (named.factor if named else 1.0) - own.zero) * own.factor
+        is_inside = known.n_unique() > 1 and at.is_between(low, high).all()
         if is_inside and decimals in {None, fractions} and (known == 0).sum() <= _ZEROS * len(known):
             yield name
 
@@ -421,6 +453,11 @@ def _guess_counter(mapped: Mapped, numbers: pl.Series) -> None:
     if method == "counter" and falls > max(rises, 2):
         del mapped.settings["cell_method"]
         mapped.doubts.append("amounts, because it falls as often as it rises")
+    is_shown = rises > 1 and (2 * falls <= rises or stays > rises + falls)
+    if mapped.settings.get("cell_method") != "counter" or not is_shown:
+        mapped.settings.pop("resets", None)
+    elif "resets" in mapped.settings:
+        mapped.doubts.append("it begins again at midnight by the timezone of the source, by its name")
 
 
 def use_one_system(mapped: Mapping[str, Mapped]) -> None:

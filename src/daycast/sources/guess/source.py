@@ -23,6 +23,7 @@ from daycast.sources.guess.columns import (
     find_stations_by_values,
     find_variables,
     look_at_cells,
+    map_by_unit,
     means,
     numbers_in,
     plain,
@@ -40,7 +41,7 @@ _ORDER = (
     "tidy", "columns", "wide",
 )  # fmt: skip
 _LISTS = ("missing", "zero", "strip")
-_TYPED = ("column", "unit", "factor", "offset", "cell_method")  # what a column of a Parquet file may say
+_TYPED = ("column", "unit", "factor", "offset", "cell_method", "resets")  # what a column of a Parquet file may say
 _ROWS = 20_000  # of a Parquet file
 _PARQUET = b"PAR1"
 _NUMERIC = 0.5  # the share of a column's cells that are numbers, at least
@@ -416,8 +417,9 @@ class _Finder:
         self.doubts.pop("station", None)
         self.settings["wide"] = {}
         for variable, stations in wide.items():
-            first = Mapped(next(iter(stations.values())))
-            first = find_variables([first.column], self._sample.units).get(variable, first)
+            column = next(iter(stations.values()))
+            named = find_variables([column], self._sample.units)
+            first = named.get(variable) or map_by_unit(variable, column)
             self._look_at(variable, first, self._table)
             self.settings["wide"][variable] = {"stations": stations, **first.settings} if first.settings else stations
             self.doubts[f"wide.{variable}"] = "; ".join([doubt, *(one for one in first.doubts if "name" not in one)])

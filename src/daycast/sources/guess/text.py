@@ -27,6 +27,7 @@ from daycast.sources.streams import (
     EncodingDetector,
     bom_encoding,
     decompressed,
+    encodings_of,
     open_bytes,
 )
 
@@ -37,7 +38,7 @@ _ALIKE = 0.95  # of lines have as many words as most, if blanks part them
 _SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
 _NO_TABLES = {"{": "JSON", "[{": "JSON", "<": "HTML or XML"}  # by how they begin
 _COMMENTS = ("#", "%", "!", "//")
-_NUMBER = re.compile(r"[+-]?(?:\d[\d ]*(?:[.,]\d*)*|[.,]\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+\u2212-]?(?:\d[\d ]*(?:[.,]\d*)*|[.,]\d+)(?:[eE][+-]?\d+)?")
 _WITH_UNIT = re.compile(rf"{_NUMBER.pattern} ?([^\d\s.,;]\S{{0,5}})")
 _CLOCK = (
     r"\d{1,2}[:h]\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[aApP]\.?[mM]?\.?| ?Uhr)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?|\d{1,2}h"
@@ -107,7 +108,9 @@ def _decode(head: bytes) -> tuple[str, str | None]:
     if detector.is_utf8 or detector.encoding == WESTERN:
         return head.decode("utf-8" if detector.is_utf8 else WESTERN, errors="replace"), None
     texts = {name: head.decode(name, errors="replace") for name in PROPOSED_ENCODINGS}
-    best = max(texts, key=lambda name: (_known_words(texts[name]), -texts[name].count("\ufffd")))
+    known = {name: _known_words(text) for name, text in texts.items()}
+    likely = next(iter(encodings_of(detector.words)), None) if not any(known.values()) else None
+    best = likely or max(texts, key=lambda name: (known[name], -texts[name].count("\ufffd")))
     return texts[best], best
 
 

@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-from daycast.errors import SourceError
 from daycast.sources.tables.short_forms import ColumnName, Duration, list_if_bare
 from daycast.sources.tables.time_text import (
     MICROSECONDS,
@@ -25,6 +24,7 @@ from daycast.sources.tables.time_text import (
     validate_format,
     within_calendar,
 )
+from daycast.sources.tables.values import WrongTypeError
 from daycast.sources.tables.wall_clock import TOLD_TWICE, Instants, WallClock
 from daycast.times import BEYOND_CALENDAR, DAY, EPOCH, FIRST_TIME, UTC_TIME
 
@@ -195,7 +195,7 @@ def to_instants(
     """The instants of a typed column, null where there is none.
 
     Timestamps without a zone are read on `clock`, which needs the `keys` of the rows and how late they can be (`latest`). Raises
-    SourceError naming `origin`, the column and its type if the column holds no times.
+    WrongTypeError naming `origin`, the column and its type if the column holds no times.
     """
     none = pl.repeat(None, times.len(), dtype=UTC_TIME, eager=True)
     if times.null_count() == times.len():  # databases give a column of nulls any type
@@ -273,7 +273,7 @@ def _validate_type(times: pl.Series, epoch: str | None, origin: str) -> None:
         wanted = 'not a timestamp; if it counts seconds or milliseconds since 1970, add epoch = "s" or "ms"'
     else:
         wanted = "but a time must be a timestamp, with date and time"
-    raise SourceError(f"{origin}: column {times.name!r} is of type {times.dtype}, {wanted}")
+    raise WrongTypeError.of(times.name, times.dtype, "epoch" if epoch else "time", wanted, origin)
 
 
 def _as_timestamps(times: pl.Series, epoch: Epoch | None) -> pl.Series:

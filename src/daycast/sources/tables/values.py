@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Literal, Self
 
 import polars as pl
 
 from daycast.errors import SourceError
-from daycast.sources.tables.units import Unit, compass_to_degrees, says_no_direction
+from daycast.sources.tables.units import UNITS, Unit, compass_to_degrees, says_no_direction
 
 
 def strip_missing(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
@@ -16,11 +17,33 @@ def strip_missing(text: pl.Expr, missing: Sequence[str]) -> pl.Expr:
     return pl.when(~stripped.is_in(["", *missing])).then(stripped)
 
 
+Wanted = Literal["time", "epoch", "value"]
+
+
+class WrongTypeError(SourceError):
+    """A typed column holds something else than what is read from it."""
+
+    column: str
+    dtype: pl.DataType
+    wanted: Wanted
+
+    @classmethod
+    def of(cls, column: str, dtype: pl.DataType, wanted: Wanted, reason: str, origin: str) -> Self:
+        """The error of a column of this type, with the reason in words."""
+        error = cls(f"{origin}: column {column!r} is of type {dtype}, {reason}")
+        error.column, error.dtype, error.wanted = column, dtype, wanted
+        return error
+
+
+_MINUS = "\u2212"  # the typographic one
+
+
 def parse_number(text: pl.Expr, decimal: str, thousands: str | None = None) -> pl.Expr:
-    """The finite number that `text` shows, with `decimal` as its decimal mark; null for anything else.
+    """The finite number that `text` shows, with `decimal` as its decimal mark; null for anything else. U+2212 is a minus, too.
 
     `thousands` may stand between groups of three digits, and nowhere else: with a comma, 1,013.2 is read and 1,5 is not.
     """
+    text = pl.when(text.str.starts_with(_MINUS)).then(text.str.replace(_MINUS, "-", literal=True)).otherwise(text)
     if thousands is not None:
         mark, point = pl.escape_regex(thousands), pl.escape_regex(decimal)
         grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{point}\d*)?$")
@@ -51,6 +74,18 @@ def _other_marks(text: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
         found.append((rf"^[+-]?\d{{1,3}}(?:{pl.escape_regex(other)}\d{{3}})+$", f'set thousands = "{other}"'))
     told = [pl.when(text.str.contains(pattern)).then(pl.lit(words)) for pattern, words in found]
     return pl.coalesce(told)
+
+
+def _unit_behind(text: pl.Expr, strip: Sequence[str]) -> pl.Expr:
+    """The settings under which `text` is a number, in words, where something like a unit stands behind it; else null."""
+    mark = text.str.extract(rf"^[+\-{_MINUS}]?\d+(?:[.,]\d+)?\s*([^\d\s.,;:/-][^\d\s]{{0,7}})$")
+    marks = "".join(f'"{one}", ' for one in strip)
+    cut = pl.format('set strip = [{}"{}"]', pl.lit(marks), mark)
+    return (
+        pl.when(mark.is_in(list(UNITS)))
+        .then(pl.format('{}, and unit = "{}" if the whole column is in it', cut, mark))
+        .otherwise(cut)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +199,10 @@ class ValueReader:
         plain = pl.repeat(self.reason, pl.len())
         if self.compass:
             return raw.select(plain.alias("reason")).to_series()
-        marks = _other_marks(self._text(), self.decimal, self.thousands)
-        return raw.select(reason=pl.coalesce(pl.format("{}: {}", plain, marks), plain)).to_series()
+        hint = pl.coalesce(
+            _other_marks(self._text(), self.decimal, self.thousands), _unit_behind(self._text(), self.strip)
+        )
+        return raw.select(reason=pl.coalesce(pl.format("{}: {}", plain, hint), plain)).to_series()
 
     def _text(self) -> pl.Expr:
         text = pl.col(self.column)
@@ -222,9 +259,7 @@ class TypedReader:
         """
         if not (dtype.is_numeric() or is_text(dtype) or dtype == pl.Null):
             wanted = "points of the compass" if self.compass else "numbers"
-            raise SourceError(
-                f"{origin}: column {self.column!r} is of type {dtype}, but {self.variable} needs {wanted}"
-            )
+            raise WrongTypeError.of(self.column, dtype, "value", f"but {self.variable} needs {wanted}", origin)
 
     def value(self, dtype: pl.DataType) -> pl.Expr:
         """The variable [daycast's unit], null where missing or unreadable; `dtype` is the column's type."""

@@ -324,14 +324,13 @@ def _doubt_summer_time(through: pl.DataFrame, once: pl.DataFrame, zone: str) -> 
         return []
     shown_once = f"{_example(once)} only once, which they show twice" if len(once) else ""
     if through.is_empty():
-        offset = _standard_offset(once["wall"].max(), zone)  # type: ignore[arg-type]
         seen = f"{_whose(once)} stands at {_example(once)} only once, which the clocks of {zone} show twice"
-        standard = f'if the logger keeps standard time all year, set timezone = "{offset}"'
-        return [f"{seen}: {standard}; else one of the two is missing, and nothing tells which"]
-    offset = _standard_offset(through["wall"].min(), zone)  # type: ignore[arg-type]
+        kept = _clocks_that_stay(once["wall"].max(), zone)  # type: ignore[arg-type]
+        return [f"{seen}: {kept}; else one of the two is missing, and nothing tells which"]
     seen = f"{_whose(through)} goes on through {_example(through)}, which the clocks of {zone} skip"
     seen += f", and stands at {shown_once}" if shown_once else ""
-    return [f'{seen}: the logger keeps standard time all year, so set timezone = "{offset}"']
+    kept = _clocks_that_stay(through["wall"].min(), zone)  # type: ignore[arg-type]
+    return [f"{seen}, so the logger's clock is not that of {zone}: {kept}"]
 
 
 def _whose(rows: pl.DataFrame) -> str:
@@ -345,10 +344,15 @@ def _example(rows: pl.DataFrame) -> str:
     return f"{shown:%Y-%m-%d %H:%M}"
 
 
-def _standard_offset(wall: datetime, zone: str) -> str:
-    """The smaller offset from UTC that the zone has around this time, such as +01:00."""
-    offsets = [
-        (wall + shift).replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta(0) for shift in (-3 * HOUR, 3 * HOUR)
-    ]
-    minutes = int(min(offsets).total_seconds()) // 60
+def _clocks_that_stay(wall: datetime, zone: str) -> str:
+    """What to set for each clock that is not changed: UTC, and the two offsets that the zone has around this time."""
+    at = [(wall + shift).replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta(0) for shift in (-3 * HOUR, 3 * HOUR)]
+    told = {_offset_text(max(at)): "summer time", _offset_text(min(at)): "standard time"}
+    settings = [f'"{offset}" if {name} all year' for offset, name in reversed(told.items()) if offset != "+00:00"]
+    return f'if it keeps UTC, set timezone = "UTC"; {"; ".join(settings)}'
+
+
+def _offset_text(offset: timedelta) -> str:
+    """An offset from UTC, such as +01:00."""
+    minutes = int(offset.total_seconds()) // 60
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

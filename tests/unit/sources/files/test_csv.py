@@ -286,9 +286,10 @@ def test_parts_without_minutes_are_on_the_hour(tmp_path):
 
 def test_a_row_with_more_fields_than_the_header_is_a_problem_and_keeps_them(tmp_path):
     batch = deliver(tmp_path, "time,t\n2024-01-01,1\n2024-01-02,1,5\n2024-01-03\n")
-    assert [(row, value, reason) for row, _, value, reason in problems(batch)] == [
-        (1, "5", "more fields than the header has")
-    ]
+    [(row, _, value, reason)] = problems(batch)
+    assert (row, value) == (1, "5")
+    assert reason.startswith("more fields than the header has: is the separator right")
+    assert "(a decimal comma) in quotation marks?" in reason
     assert batch.raw.row(1) == ("2024-01-02", "1", "5")
     assert batch.readings["air_temperature_c"].to_list() == [1.0, 1.0, None]
 
@@ -593,3 +594,33 @@ def test_the_hour_that_comes_twice_is_told_apart_for_each_variable_and_station(t
     [batch] = CsvSource.model_validate(settings, context={"folder": tmp_path}).fetch(None, FOREVER, BUILT_IN, ())
     assert sorted(set(times(batch))) == expected
     assert "later_at" not in batch.readings.columns
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("Псков", "cp1251"), ("Псков", "koi8-r"), ("Łódź", "cp1250"), ("東京", "shift_jis")]
+)
+def test_letters_in_cells_that_are_not_utf8_propose_their_encoding(tmp_path, name, encoding):
+    batch = deliver_bytes(tmp_path, named(*[name] * 5).encode(encoding), **NAMED)
+    [reason] = set(batch.problems["reason"])
+    assert reason.startswith("has bytes that are not utf-8: they were damaged, or the file's encoding must be set: ")
+    assert f'"{encoding}" ({name})' in reason
+    assert deliver_bytes(tmp_path, named(name).encode(encoding), **NAMED, encoding=encoding).problems.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "seen"),
+    [("Köln", "cp850", "K”ln"), ("Zürich", "mac_roman", "ZŸrich"), ("Köln", "cp1252", "Köln")],
+)
+def test_a_guessed_encoding_is_told_where_station_names_depend_on_it(tmp_path, name, encoding, seen):
+    batch = deliver_bytes(tmp_path, named(*[name] * 5).encode(encoding), **NAMED)
+    [doubt] = batch.doubts
+    assert doubt.startswith(f"station {seen!r} was read as cp1252, which is a guess, because the file is not UTF-8")
+    assert 'set encoding = "cp1252" if it is right; if it is garbled, set encoding' in doubt
+    assert (f'"{encoding}" ({name})' in doubt) == (encoding != "cp1252")
+    assert deliver_bytes(tmp_path, named(name).encode("cp1252"), **NAMED, encoding="cp1252").doubts == ()
+
+
+def test_a_guessed_encoding_is_not_told_where_no_name_depends_on_it(tmp_path):
+    plain = "station,time,t,Bemerkung\nA,2025-06-01T01:00,1,Köln\n".encode("cp1252")
+    assert deliver_bytes(tmp_path, plain, **NAMED).doubts == ()
+    assert deliver_bytes(tmp_path, named("Köln").encode(), **NAMED).doubts == ()

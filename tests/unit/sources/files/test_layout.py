@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from daycast.errors import SourceError
+from daycast.errors import ConfigError, SourceError
 from daycast.sources.batch import SourceBatch
 from daycast.sources.files import csv_table
 from daycast.sources.files.csv import CsvSource
@@ -117,12 +117,20 @@ def test_a_cell_may_hold_more_than_a_number(tmp_path, cell, column, expected):
     assert value == (None if expected is None else pytest.approx(expected))
 
 
-@pytest.mark.parametrize("cell", ["53x", "s53", "T", "5 3", "1,5", "1,0132", "1,013,2.5", "12 °C"])
-def test_a_mark_that_was_not_declared_costs_the_value_and_not_the_row(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("cell", "way_out"),
+    [(cell, "") for cell in ("s53", "T", "5 3", "1,5", "1,0132", "1,013,2.5")]
+    + [
+        ("53x", ': set strip = ["s", "x"]'),
+        ("12 °C", ': set strip = ["s", "°C"], and unit = "°C" if the whole column is in it'),
+        ("\u22121.5 K", ': set strip = ["s", "K"], and unit = "K" if the whole column is in it'),
+    ],
+)
+def test_a_mark_that_was_not_declared_costs_the_value_and_not_the_row(tmp_path, cell, way_out):
     settings = PLAIN | {"thousands": ",", "columns": {AIR: {"column": "t", "strip": ["s"]}, RAIN: "r"}}
     [batch] = read(tmp_path, f'time,t,r\n2025-06-01T01:00,"{cell}",0.2\n', **settings)
     assert batch.problems.is_empty()
-    assert batch.bad_values.rows() == [(0, "t", cell, "no finite number")]
+    assert batch.bad_values.rows() == [(0, "t", cell, f"no finite number{way_out}")]
     assert batch.readings.select(AIR, RAIN).rows() == [(None, 0.2)]
 
 
@@ -576,3 +584,122 @@ def test_a_later_header_of_a_file_with_one_column_a_station_is_found(tmp_path):
     text = "time,a,b\n2025-06-01T01:00,1,2\ntime,b,a\n2025-06-01T02:00,2,1\n"
     [batch] = read(tmp_path, text, time="time", wide={AIR: {"x": "a", "y": "b"}})
     assert under(batch) == [(row, "line 3: time, b, a") for row in (1, 2, 4, 5)]
+
+
+@pytest.mark.parametrize("cell", ["\u22121.5", "\u22121,5", "-1.5"])
+def test_a_typographic_minus_is_one(tmp_path, cell):
+    settings = PLAIN | {"decimal": "," if "," in cell else "."}
+    assert values(read(tmp_path, f'time,t\n2025-06-01T01:00,"{cell}"\n', **settings), AIR)[0][1] == -1.5
+
+
+def test_a_typographic_minus_alone_is_no_number(tmp_path):
+    [batch] = read(tmp_path, "time,t\n2025-06-01T01:00,\u2212\n2025-06-01T02:00,1\u2212\n", **PLAIN)
+    assert batch.readings[AIR].to_list() == [None, None]
+    assert len(batch.bad_values) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"),
+    [
+        ({"strip": ["°C", "°F"]}, "'°F'"),
+        ({"strip": "°F"}, "'°F'"),
+        ({"strip": ["°C", "°F"], "unit": "°F"}, "'°C'"),
+        ({"strip": "F"}, "'F'"),
+        ({"strip": " K"}, "' K'"),
+    ],
+)
+def test_no_other_unit_is_cut_off(tmp_path, column, wrong):
+    settings = PLAIN | {"columns": {AIR: {"column": "t", **column}}}
+    with pytest.raises(
+        ConfigError, match=f"strip of {AIR} cuts off {wrong}, and its numbers are read in .*leave {wrong} out"
+    ):
+        read(tmp_path, "time,t\n2025-06-01T01:00,20 °C\n2025-06-01T02:00,70 °F\n", **settings)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"strip": ["°C", "C"]},
+        {"strip": "°F", "unit": "°F"},
+        {"strip": "°F", "factor": 0.5556, "offset": -17.8},
+        {"strip": ["F", "s"], "unit": "°C"},  # flags
+    ],
+)
+def test_the_unit_of_the_column_and_flags_are_cut_off(tmp_path, column):
+    settings = PLAIN | {"columns": {AIR: {"column": "t", **column}}}
+    mark = column["strip"] if isinstance(column["strip"], str) else column["strip"][0]
+    [(_, value)] = values(read(tmp_path, f"time,t\n2025-06-01T01:00,50 {mark}\n", **settings), AIR)
+    assert value == pytest.approx(50 if mark != "°F" else 10, abs=0.1)
+
+
+BLANKS = PLAIN | {"separator": "whitespace", "columns": {AIR: "t", RAIN: "r"}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "short"),
+    [
+        (["2025-06-01T01:00 12 0", "2025-06-01T02:00    1", "2025-06-01T03:00 13 0"], {1: "2 of 3"}),
+        (["  2025-06-01T01:00\t0.2", "", "2025-06-01T02:00 13 0 "], {0: "2 of 3"}),
+        (["2025-06-01T01:00", "2025-06-01T02:00", "2025-06-01T03:00"], dict.fromkeys(range(3), "1 of 3")),
+    ],
+)
+def test_between_blanks_a_row_with_fewer_fields_is_refused(tmp_path, rows, short):
+    [batch] = read(tmp_path, "\n".join(["time t r", *rows, ""]), **BLANKS)
+    assert dict(batch.problems.select("row_number", "reason").iter_rows()) == {
+        row: f"fewer fields than the header: {count}, and nothing tells which is missing: set widths, or have it marked (missing)"
+        for row, count in short.items()
+    }
+    assert batch.problems["value"][0] == " ".join(rows[min(short)].split())
+    at = list(short)
+    assert batch.readings.select(AIR, RAIN)[at].null_count().row(0) == (len(at), len(at))
+    assert batch.doubts == ()
+
+
+def test_between_blanks_rows_under_a_later_header_are_told_once(tmp_path):
+    text = "time t r\n2025-06-01T01:00 12 0\ntime r\n2025-06-01T02:00 1\n"
+    [batch] = read(tmp_path, text, **BLANKS)
+    assert batch.problems.filter(pl.col("row_number") == 2)["reason"].str.contains("names the columns").to_list() == [
+        True
+    ]
+
+
+def test_widths_take_a_blank_cell_for_one(tmp_path):
+    text = "time             t    r\n2025-06-01T01:00      1.5\n"
+    [batch] = read(tmp_path, text, **(BLANKS | {"widths": [16, 5, 4]}))
+    assert (batch.readings.select(AIR, RAIN).row(0), len(batch.problems)) == ((None, 1.5), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        (
+            "time,t,r\n2025-06-01T01:00,12,0\n\n2025-06-01T02:00,1\n2025-06-01T03:00,13,0\n2025-06-01T04:00,1\n",
+            "2 rows have fewer fields than the header, first line 4: 2 of 3",
+        ),
+        (
+            'time,t,r\n2025-06-01T01:00,"12\n",0\n2025-06-01T02:00,"1,5"\n2025-06-01T03:00,13,0\n',
+            "1 row has fewer fields than the header, first line 4: 2 of 3",
+        ),
+    ],
+)
+def test_behind_a_separator_some_short_rows_are_counted_and_kept(tmp_path, text, doubt):
+    [batch] = read(tmp_path, text, **(PLAIN | {"decimal": ",", "columns": {AIR: "t", RAIN: "r"}}))
+    assert [one for one in batch.doubts if "fewer" in one] == [
+        f"a.csv: {doubt}; the last ones are taken for empty, so see whether one is missing before them"
+    ]
+    assert "fewer" not in " ".join(batch.problems["reason"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time,t,r\n2025-06-01T01:00,12\n2025-06-01T02:00,1\n",  # in no row
+        "time,t,r\n2025-06-01T01:00,12,\n2025-06-01T02:00,1,0.2\n,,\n",  # empty, and there
+        "time,t,r,\n2025-06-01T01:00,12,0\n2025-06-01T02:00,1,0.2,\n",  # a separator may end a line
+        "# x\ntime,t,r\n# 5,6\n2025-06-01T01:00,12,\n2025-06-01T02:00,1,0.2\n",
+    ],
+)
+def test_nothing_is_said_where_no_row_is_shorter_than_others(tmp_path, text):
+    settings = PLAIN | {"comment": "#", "columns": {AIR: "t", RAIN: "r"}}
+    [batch] = read(tmp_path, text, **settings)
+    assert (batch.doubts, len(batch.problems)) == ((), 0)

@@ -23,6 +23,7 @@ OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 DAY = 45809  # 1 June 2025, in days as spreadsheets count them
 DATE, DATE_TIME, CLOCK = 1, 2, 3  # styles: number formats 14, 22 and 21
+HOURS, OWN_DATE_TIME, OWN_DATE = 4, 5, 6  # styles: [h]:mm, and formats of the file itself
 Cell = str | float | tuple[float, int] | None  # a pair is a number with its style
 
 
@@ -36,7 +37,11 @@ def workbook(**contents: dict[int, list[Cell]]) -> bytes:
             for i in range(1, len(contents) + 1)
         )
         links += f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/>'
-        formats = "".join(f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (0, 14, 22, 21))
+        formats = "".join(
+            f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (0, 14, 22, 21, 46, 164, 165)
+        )
+        own = {164: "dd/mm/yyyy\\ hh:mm;@", 165: "[$-407]d. mmmm yyyy&quot; (Tag h)&quot;"}
+        codes = "".join(f'<numFmt numFmtId="{number}" formatCode="{code}"/>' for number, code in own.items())
         archive.writestr(
             "[Content_Types].xml",
             f'<Types xmlns="{PACKAGE}/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>',
@@ -52,7 +57,10 @@ def workbook(**contents: dict[int, list[Cell]]) -> bytes:
         archive.writestr(
             "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{PACKAGE}/relationships">{links}</Relationships>'
         )
-        archive.writestr("xl/styles.xml", f'<styleSheet xmlns="{NAMESPACE}"><cellXfs>{formats}</cellXfs></styleSheet>')
+        archive.writestr(
+            "xl/styles.xml",
+            f'<styleSheet xmlns="{NAMESPACE}"><numFmts>{codes}</numFmts><cellXfs>{formats}</cellXfs></styleSheet>',
+        )
         for i, rows in enumerate(contents.values(), 1):
             body = "".join(row(number, cells) for number, cells in rows.items())
             archive.writestr(
@@ -206,3 +214,35 @@ def test_what_is_no_workbook_is_one_line(monkeypatch):
 def test_an_old_excel_file_is_named_as_what_it_is():
     with pytest.raises(SourceError, match=r"a\.xls is an old Excel file \(\.xls\): save it as \.xlsx or as CSV"):
         as_text(BytesIO(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600), "a.xls", None, ",")
+
+
+@pytest.mark.parametrize("midnight", [1.0, 1.0000001, 0.9999999])
+def test_hour_24_of_a_day_is_the_midnight_that_ends_it(tmp_path, midnight):
+    clocks = [(hour / 24, HOURS) for hour in (22, 23)] + [(midnight, HOURS), (1 / 24, HOURS)]
+    days = [DAY, DAY, DAY, DAY + 1]
+    rows = {1: ["day", "clock", "t"]}
+    rows |= {2 + i: [(day, DATE), clock, float(i)] for i, (day, clock) in enumerate(zip(days, clocks, strict=True))}
+    assert lines(workbook(Data=rows))[3] == "2025-06-01,24:00:00,2"
+    batch = read(tmp_path, workbook(Data=rows), time={"columns": ["day", "clock"]})
+    assert batch.problems.is_empty()
+    assert batch.readings["observed_at"].dt.strftime("%d %H").to_list() == ["01 22", "01 23", "02 00", "02 01"]
+
+
+def test_a_date_of_1900_is_one_where_there_is_no_clock():
+    assert lines(workbook(Data={1: ["day"], 2: [(1, DATE)], 3: [(2, DATE)]}))[1:] == ["1900-01-01", "1900-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("style", "is_read"), [(DATE_TIME, True), (OWN_DATE_TIME, True), (DATE, False), (OWN_DATE, False)]
+)
+def test_midnights_are_times_where_they_are_shown_with_a_clock(tmp_path, style, is_read):
+    rows = {3: ["remark", "time", "t"]} | {4 + i: [None, (DAY + i, style), float(i)] for i in range(3)}
+    other = {1: ["time"], 2: [(DAY, DATE)]}
+    batch = read(tmp_path, workbook(Other=other, Data=rows), sheet="Data", lines_before_header=2)
+    assert batch.readings["observed_at"].null_count() == (0 if is_read else 3)
+    assert all("a day without a clock" in reason for reason in batch.problems["reason"])
+
+
+def test_a_day_beside_a_stamp_stays_a_day():
+    rows = {1: ["a", "b", "c"]} | {2 + i: [(DAY + i, DATE), (DAY + i, DATE_TIME), (DAY + i, DATE)] for i in range(2)}
+    assert lines(workbook(Data=rows))[1] == "2025-06-01,2025-06-01 00:00:00,2025-06-01"

@@ -153,9 +153,7 @@ def test_rows_out_of_order_do_not_tell_and_the_warning_says_so(rows):
 def test_a_file_with_the_newest_row_on_top_that_lacks_one_of_two_hours_does_not_tell_which(rows):
     assert [clock for clock in told(*rows) if clock is None] == [None] * sum(row.startswith("02") for row in rows)
     [doubt] = doubts("Europe/Berlin", *rows)
-    assert (
-        'if the logger keeps standard time all year, set timezone = "+01:00"; else one of the two is missing' in doubt
-    )
+    assert '"+02:00" if summer time all year; else one of the two is missing, and nothing tells which' in doubt
     [forward] = doubts("Europe/Berlin", *reversed(rows))
     assert forward.partition(" only once")[2] == doubt.partition(" only once")[2]
 
@@ -194,23 +192,29 @@ def doubts(zone: str, *walls: str, stations: list[str] | None = None) -> tuple[s
 
 
 @pytest.mark.parametrize(
-    ("zone", "spring", "autumn", "offset"),
+    ("zone", "spring", "autumn", "settings"),
     [
-        ("Europe/Berlin", "2025-03-30 {}", "2025-10-26 {}", "+01:00"),
-        ("America/New_York", "2025-03-09 {}", "2025-11-02 {}", "-05:00"),
-        ("Australia/Adelaide", "2025-10-05 {}", "2025-04-06 {}", "+09:30"),
+        ("Europe/Berlin", "2025-03-30 {}", "2025-10-26 {}", ('"+01:00" if standard', '"+02:00" if summer')),
+        ("America/New_York", "2025-03-09 {}", "2025-11-02 {}", ('"-05:00" if standard', '"-04:00" if summer')),
+        ("Australia/Adelaide", "2025-10-05 {}", "2025-04-06 {}", ('"+09:30" if standard', '"+10:30" if summer')),
     ],
 )
-def test_a_logger_on_standard_time_is_proved_by_the_hours_that_clocks_change(zone, spring, autumn, offset):
+def test_the_hours_that_clocks_change_prove_another_clock_and_nothing_proves_which(zone, spring, autumn, settings):
     clocks = [f"0{hour}:{minute}" for hour in range(5) for minute in ("00", "30")]
     skipped, twice = [spring.format(clock) for clock in clocks], [autumn.format(clock) for clock in clocks]
     [proof] = doubts(zone, *skipped)
-    assert f'set timezone = "{offset}"' in proof
     assert f"goes on through {spring.format('02:00')}" in proof
+    assert f'so the logger\'s clock is not that of {zone}: if it keeps UTC, set timezone = "UTC";' in proof
     [hint] = doubts(zone, *twice)
-    assert f'if the logger keeps standard time all year, set timezone = "{offset}"' in hint
-    assert len(doubts(zone, *reversed(skipped))) == 1
-    assert f'set timezone = "{offset}"' in doubts(zone, *sorted([*skipped, *twice]))[0]
+    assert "else one of the two is missing" in hint
+    for doubt in (proof, hint, *doubts(zone, *reversed(skipped)), *doubts(zone, *sorted([*skipped, *twice]))):
+        assert 'if it keeps UTC, set timezone = "UTC"' in doubt
+        assert all(f"{setting} time all year" in doubt for setting in settings)
+
+
+def test_where_standard_time_is_utc_it_is_named_once():
+    [doubt] = doubts("Europe/London", *[f"2025-03-30 0{hour}:00" for hour in range(5)])
+    assert doubt.endswith('if it keeps UTC, set timezone = "UTC"; "+01:00" if summer time all year')
 
 
 def test_a_logger_that_follows_the_clock_or_a_single_odd_row_is_no_doubt():
