@@ -66,7 +66,7 @@ from daycast.sources.tables.columns import (
 )
 from daycast.sources.tables.short_forms import Duration, Words, column_if_bare
 from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
-from daycast.sources.tables.units import COMPASS, Unit, possible_units
+from daycast.sources.tables.units import COMPASS, Unit, possible_units, unit_of
 from daycast.sources.tables.values import RowSelection, ValueReader, strip_missing
 from daycast.sources.tables.wall_clock import (
     TOLD_TWICE,
@@ -225,7 +225,7 @@ class CsvSource(Inbox, Layout):
             selection = RowSelection(self.tidy.variable, column, self.tidy.unit, units, is_declared)
             column = self.tidy.value
         if selection is None or selection.unit_column is None:
-            self._validate_strip(variable, mapped, unit)
+            self._validate_strip(variable, mapped)
         return ValueReader(
             variable=variable.name,
             column=column,
@@ -241,20 +241,21 @@ class CsvSource(Inbox, Layout):
             selection=selection,
         )
 
-    def _validate_strip(self, variable: Variable, mapped: TextValueColumn, unit: Unit) -> None:
+    def _validate_strip(self, variable: Variable, mapped: TextValueColumn) -> None:
         """Raise ConfigError if a unit is cut off that is none of the column: 70 °F would be read as 70 °C."""
         if (mapped.factor, mapped.offset) != (1.0, 0.0):
             return
-        units = possible_units(variable)
-        given = mapped.unit or variable.unit
+        units, (given, _) = possible_units(variable), mapped.amount_unit
+        own = unit_of(variable, given)
         for mark in mapped.strip:
             other = units.get(mark.strip())
-            is_flag = mapped.unit is not None and len(mark.strip()) == 1
-            if other and not is_flag and (other.factor, other.zero) != (unit.factor, unit.zero):
+            is_flag = given is not None and len(mark.strip()) == 1
+            if other and not is_flag and (other.factor, other.zero) != (own.factor, own.zero):
+                read_in = given or variable.unit
                 raise ConfigError(
-                    f"source {self.name!r}: strip of {variable.name} cuts off {mark!r}, and its numbers are read in {given}: "
-                    f'set unit = "{mark.strip()}" if all are in it; if some are in {given}, leave {mark!r} out of strip, so that '
-                    "such values are reported and not misread"
+                    f"source {self.name!r}: strip of {variable.name} cuts off {mark!r}, and its numbers are read in {read_in}: "
+                    f'set unit = "{mark.strip()}" if all are in it; if some are in {read_in}, leave {mark!r} out of strip, so '
+                    "that such values are reported and not misread"
                 )
 
     def _make_batch(

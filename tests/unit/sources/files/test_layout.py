@@ -616,6 +616,14 @@ def test_no_other_unit_is_cut_off(tmp_path, column, wrong):
         read(tmp_path, "time,t\n2025-06-01T01:00,20 °C\n2025-06-01T02:00,70 °F\n", **settings)
 
 
+def test_the_unit_of_a_rate_is_cut_off_with_or_without_its_time(tmp_path):
+    column = {"column": "t", "unit": "in/min", "cell_method": "rate", "strip": ["in", "in/min"]}
+    [batch] = read(
+        tmp_path, "time,t\n2025-06-01T01:00,1 in\n2025-06-01T02:00,2 in/min\n", **(PLAIN | {"columns": {RAIN: column}})
+    )
+    assert batch.readings[RAIN].to_list() == pytest.approx([1524, 3048])
+
+
 @pytest.mark.parametrize(
     "column",
     [
