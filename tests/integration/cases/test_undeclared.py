@@ -20,7 +20,11 @@ DWD = {"separator": ";", "missing": "-999", "time": {"column": "MESS_DATUM", "fo
 LISTED = {"file": "stations.csv", "station": "id", "latitude": "lat", "longitude": "lon", "elevation_m": "elev"}
 SOURCES: dict[str, dict[str, Any]] = {
     "rain_counter": {"files": "x.csv", "columns": {"precipitation_mm": "daily_rain_mm"}},
-    "ecowitt": {"files": "ecowitt.csv", "columns": {"precipitation_mm": "Daily Rain(in)"}, **IN_LOCAL_TIME},
+    "ecowitt": {
+        "files": "ecowitt.csv",
+        "columns": {"precipitation_mm": {"column": "Daily Rain(in)", "unit": "in"}},
+        **IN_LOCAL_TIME,
+    },
     "eccc": {"files": "en_*.csv", "time": "Date/Time (LST)", "columns": {"wind_from_deg": "Wind Dir (10s deg)"}},
     "tidy": {"files": "tidy.csv", "station": "station", "columns": {"air_temperature_c": "value"}},
     "conflicting_duplicates": {"files": "x.csv", "station": "station", "columns": {"air_temperature_c": "temp"}},
