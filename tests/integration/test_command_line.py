@@ -33,7 +33,7 @@ def folder(tmp_path_factory) -> Path:
                 {"station": STATION, "variable": variable, "t0": T0},
             )
         publish(con, folder / "data" / "published.duckdb")
-    (folder / "daycast.toml").write_text("")
+    (folder / "daycast.toml").write_text('data = "data"\n')
     program = folder / "daycast"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m daycast "$@"\n')
     program.chmod(0o755)

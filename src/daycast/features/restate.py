@@ -7,6 +7,7 @@ another one for the source too is not replaced by the later one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -34,6 +35,8 @@ def restate(
     key: Sequence[str],
     mapping: str | None,
     others: Sequence[str] = (),
+    as_before: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> Restated:
     """Compare the held rows of a source with the rows that were read again. Held rows of other keys are left as they are.
 
@@ -45,6 +48,9 @@ def restate(
     source states is taken from there too. Else every held row gets the values that are read now, except a value that the source
     has corrected since: it stays if the mapping makes no difference to it, and is missing if it does, because what it was under
     the new mapping is not known. Rows of different mappings that differ do not count as corrections.
+
+    as_before: variables that the new mapping reads as the old one did. Their held values stay; where the source says something
+    else now, that is news: a further row, received `now` unless the source states when.
     """
     identity = [*key, "batch_id", "row_number", "received_at"]
     columns = [*identity, *variables, *others]
@@ -53,6 +59,7 @@ def restate(
     pairs = _pairs(both, again, [*variables], key).select(*columns, *_OLD, "at")
     alone = both.join(pairs, on=[*key, "at"], how="anti", maintain_order="left")
     stated = pl.concat([pairs.drop("at"), _revalued(both, alone, again, variables, key).select(*columns, *_OLD)])
+    stated = _with_held(stated, both, as_before, key)
     beside = stated.drop(others)
     old = both.select(*columns, "mapping").join(
         beside, left_on=identity, right_on=[*key, *_OLD], how="left", suffix="_new", maintain_order="left"
@@ -66,9 +73,33 @@ def restate(
     return Restated(
         retracted=wrong.select(columns),
         gone=gone.select(columns),
-        stated=pl.concat([taken, added], how="diagonal"),
+        stated=pl.concat([taken, added, _news(both, again, as_before, key, now)], how="diagonal"),
         fresh=again.join(both, on=key, how="anti", maintain_order="left").select(*identity, *variables, "is_stated"),
     )
+
+
+def _with_held(stated: pl.DataFrame, held: pl.DataFrame, as_before: Sequence[str], key: Sequence[str]) -> pl.DataFrame:
+    """The rows with the values of these variables that the rows had whose place they take."""
+    if not as_before:
+        return stated
+    own = held.select(*key, *(pl.col(name.removeprefix("old_")).alias(name) for name in _OLD), *as_before)
+    return stated.drop(as_before).join(own, on=[*key, *_OLD], how="left", maintain_order="left").select(stated.columns)
+
+
+def _news(
+    held: pl.DataFrame, again: pl.DataFrame, as_before: Sequence[str], key: Sequence[str], now: datetime | None
+) -> pl.DataFrame:
+    """What the source says now of variables that are read as before, where it is not the last that was held."""
+    identity = [*key, "received_at", "batch_id", "row_number"]
+    if not as_before:
+        return again.select(identity).clear()
+    last = held.group_by(key).agg(pl.col(name).drop_nulls().last().alias(f"{name}_held") for name in as_before)
+    told = again.group_by(key, maintain_order=True).agg(pl.all().last()).join(last, on=key)
+    receipt = pl.when("is_stated").then("received_at").otherwise(pl.lit(now, told.schema["received_at"]))
+    differs = {name: pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_held")) for name in as_before}
+    news = told.filter(pl.any_horizontal(*differs.values()))
+    values = [pl.when(one).then(name).alias(name) for name, one in differs.items()]
+    return news.with_columns(*values, received_at=receipt).select(*identity, *as_before)
 
 
 def _numbered(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

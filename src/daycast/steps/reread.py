@@ -6,7 +6,7 @@ month by month. Until that is done the old values stay in use, and ordinary load
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -63,6 +63,19 @@ def mapping_of(source: Source, variables: Mapping[str, Variable]) -> str | None:
 def _read_times(mapping: str | None) -> Any:
     """How a mapping says that times are read."""
     return {key: value for key, value in json.loads(mapping or "{}").items() if key in {"time", "timezone"}}
+
+
+def _read_as_before(before: str | None, after: str | None) -> list[str]:
+    """The variables that both mappings read alike, if they differ in columns of variables alone."""
+    old, new = json.loads(before or "{}"), json.loads(after or "{}")
+    of_variables = ("columns", "declared")
+    if old == new or any(old.get(key) != new.get(key) for key in {*old, *new} - {*of_variables}):
+        return []
+
+    def reads(mapping: Mapping[str, Any], name: str) -> list[Any]:
+        return [mapping.get(key, {}).get(name) for key in of_variables]
+
+    return [name for name in new.get("columns", {}) if reads(old, name) == reads(new, name)]
 
 
 def mapping_id(mapping: str | None) -> str | None:
@@ -203,6 +216,7 @@ class _Run:
     scratch: Warehouse
     unread: Collection[str]  # files of which not everything could be read again, or anything of a source without files
     times_differ: bool  # whether times are read in another way now
+    as_before: Sequence[str]  # variables that are read as before; empty if more than columns has changed
     now: datetime
 
     @contextmanager
@@ -232,8 +246,9 @@ def restate_source(
     """
     mapping = mapping_of(source, settings.glossary)
     with settings.warehouse.read(now) as con:
-        times_differ = _read_times(read_mapping(con, source.name)) != _read_times(mapping)
-    run = _Run(settings, source, reread, mapping, scratch, unread, times_differ, now)
+        before = read_mapping(con, source.name)
+    times_differ = _read_times(before) != _read_times(mapping)
+    run = _Run(settings, source, reread, mapping, scratch, unread, times_differ, _read_as_before(before, mapping), now)
     with run.both() as (con, again_con), transaction(con):
         records = copy_batches(again_con, con, source.name, reread.since)
         upsert_stations(con, stations, unplaced_stations(read_stations(again_con)["station_id"]))
@@ -263,11 +278,14 @@ def _restate_table(run: _Run, table: RowTable, outcome: Restatement) -> None:
             own = rows.filter(pl.col("source") == name)
             variables = list(run.settings.glossary)
             others = other_columns(rows, table, variables)
-            restated = restate(own, again, variables, table.key, mapping_id(run.mapping), others)
+            restated = restate(
+                own, again, variables, table.key, mapping_id(run.mapping), others, run.as_before, run.now
+            )
             gone = own.join(again, on=table.key, how="anti").with_columns(unit=run.unit())
             gone = gone.join(floors, on="unit", how="left").with_columns(
                 is_covered=(pl.col(table.instant) >= pl.col("floor")).fill_null(value=False)
                 & (pl.lit(not run.source.resumes) | pl.col("station_id").is_in(list(known)))
+                & pl.all_horizontal(pl.lit(value=True), pl.col(run.as_before).is_null())  # else it has them no more
             )
             left = gone.filter(~pl.col("is_covered"))
             _write_month(run, con, table, _with_gone(restated, gone.filter("is_covered")), rows)

@@ -107,3 +107,11 @@ def test_a_variable_that_is_not_configured_any_more_keeps_its_values() -> None:
     found = restate(held, again, VARIABLES, KEY, "new", ["soil"])
     assert found.stated.select("wind", "soil").rows() == [(10.0, 12.0)]
     assert found.retracted.select("wind", "soil").rows() == [(36.0, 12.0)]
+
+
+def test_a_variable_that_is_read_as_before_keeps_what_was_known_and_other_values_are_news() -> None:
+    held = frame([(1, 8.0, 36.0)], "before").with_columns(mapping=pl.lit("old"))
+    again = frame([(1, 9.0, 10.0)], "new").with_columns(is_stated=pl.lit(value=False))
+    found = restate(held, again, VARIABLES, KEY, "new", as_before=VARIABLES[:1], now=NOON + timedelta(hours=1))
+    assert values(found.stated) == [(1, 8.0, 10.0), (60, 9.0, None)]
+    assert values(found.retracted) == [(1, 8.0, 36.0)]
