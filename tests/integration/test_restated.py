@@ -19,6 +19,8 @@ from daycast.warehouse.observations import read_versions
 from integration.by_hand import ByHand, by_hand
 from integration.test_ingest import SCHEMA
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 1, 20, tzinfo=UTC)
 NOW = START + 20 * DAY
 COLUMNS = "station_id, observed_at, received_at, air_temperature_c, wind_speed_m_s, precipitation_mm"
