@@ -62,7 +62,7 @@ def _add_init(arguments: Arguments) -> None:
         "--from",
         dest="sample",
         metavar="FILE",
-        help="look at a file of readings, and write the [[sources]] table for it; what is a guess is marked",
+        help="look at a file of readings, or the newest of a folder or pattern, and write the [[sources]] table for it",
     )
     init.add_argument("--print", action="store_true", help="print the table for --from FILE, and write nothing")
 

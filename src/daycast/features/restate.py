@@ -97,9 +97,9 @@ def _news(
     told = again.group_by(key, maintain_order=True).agg(pl.all().last()).join(last, on=key)
     receipt = pl.when("is_stated").then("received_at").otherwise(pl.lit(now, told.schema["received_at"]))
     differs = {name: pl.col(name).is_not_null() & pl.col(name).ne_missing(pl.col(f"{name}_held")) for name in as_before}
-    news = told.filter(pl.any_horizontal(*differs.values()))
+    further = told.filter(pl.any_horizontal(*differs.values()))
     values = [pl.when(one).then(name).alias(name) for name, one in differs.items()]
-    return news.with_columns(*values, received_at=receipt).select(*identity, *as_before)
+    return further.with_columns(*values, received_at=receipt).select(*identity, *as_before)
 
 
 def _numbered(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

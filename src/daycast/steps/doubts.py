@@ -93,8 +93,16 @@ def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> lis
     values = ", ".join(f"{value:g}" for value in first[name][:_SHOWN])
     example = f"station {first['station_id']}, {first['observed_at']:%Y-%m-%dT%H:%MZ}, {name} {values}"
     way_out = "map the column that tells them apart, or take the second export away"
+    if _fall_back(conflicts):
+        way_out = f"set timezone, if the clocks went back then; else {way_out}"
     times = f"{len(conflicts):,} {'time' if len(conflicts) == 1 else 'times'}"
     return [f"rows of one station and instant differ, {times} ({example}), and the last row counts: {way_out}"]
+
+
+def _fall_back(conflicts: pl.DataFrame) -> bool:
+    """Whether rows of one hour at most differ at a station, as where local times are taken for UTC and the clocks go back."""
+    hours = conflicts.group_by("station_id").agg(pl.col("observed_at").dt.truncate("1h").n_unique())
+    return bool((hours["observed_at"] == 1).all())
 
 
 def find_tens_of_degrees(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:

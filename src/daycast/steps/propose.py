@@ -1,5 +1,6 @@
 """Propose a source: the `[[sources]]` table for a file, tried out on the file."""
 
+import glob
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +22,15 @@ _MANY = 12  # columns that are not read
 def propose_source(path: Path, folder: Path, now: datetime) -> str:
     """The table as TOML, with what is a guess beside it, and above it what it reads.
 
-    `folder` is that of the configuration. Raises SourceError for a file that cannot be read, or in which no table, time or
-    variable can be made out.
+    path: a file, a folder of files, or a pattern such as readings/*.csv; of several files the newest is looked at. `folder` is
+    that of the configuration. Raises SourceError for a file that cannot be read, or in which no table, time or variable can be
+    made out.
     """
-    place, home = path.resolve(), folder.resolve()
-    files = place.relative_to(home).as_posix() if place.is_relative_to(home) else place.as_posix()
-    proposal = propose(path, files)
+    path, pattern = _look_for(path)
+    home = folder.resolve()
+    where = path.resolve().parent
+    inside = (where.relative_to(home) if where.is_relative_to(home) else where).as_posix()
+    proposal = propose(path, (Path(glob.escape(inside)) / pattern).as_posix())
     settings = Settings.model_validate({"sources": [proposal.settings]}, context={"folder": folder})
     known = f" (a known layout: {proposal.layout})" if proposal.layout else ""
     notes = [f"From {path.name}{known}.", *_try(proposal, settings, now)]
@@ -34,6 +38,22 @@ def propose_source(path: Path, folder: Path, now: datetime) -> str:
         more = " …" if len(proposal.unread) > _MANY else ""
         notes.append(f"Not read: {', '.join(proposal.unread[:_MANY])}{more}.")
     return "".join(f"# {' '.join(note.split())}\n" for note in notes) + to_toml(proposal.settings, proposal.doubts)
+
+
+def _look_for(path: Path) -> tuple[Path, str]:
+    """The file to look at, and the pattern in its folder that it stands for."""
+    if path.is_dir():
+        inside, pattern = path, "*"
+    elif not path.exists() and glob.has_magic(path.name) and path.parent.is_dir():
+        inside, pattern = path.parent, path.name
+    else:
+        return path, glob.escape(path.name)
+    found = [file for file in inside.glob(pattern) if file.is_file() and not file.name.startswith(".")]
+    if not found:
+        raise SourceError(f"{path}: there is no such file: name one, or a folder or pattern that has some")
+    newest = max(found, key=lambda file: (file.stat().st_mtime, file.name))
+    ending = "".join(newest.suffixes[-2:]) if newest.suffix == ".gz" else newest.suffix
+    return newest, f"*{ending}" if path.is_dir() else pattern
 
 
 def _try(proposal: Proposal, settings: Settings, now: datetime) -> Iterator[str]:

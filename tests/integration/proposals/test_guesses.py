@@ -1,6 +1,8 @@
 """Files that are no known layout: what is guessed from names and values, and that guesses are marked as such."""
 
 import gzip
+import os
+import sqlite3
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 
 from daycast.errors import SourceError
+from daycast.settings import Settings
 from daycast.steps.propose import propose_source
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -426,3 +429,27 @@ def test_the_encoding_follows_from_cells_where_the_header_is_plain(tmp_path: Pat
     source, written = propose(tmp_path, text, encoding=encoding)
     assert source["encoding"] == encoding
     assert "encoding" in guesses(written)
+
+
+@pytest.mark.parametrize("asked", ["in [1]", "in [1]/*.csv"])
+def test_of_a_folder_or_a_pattern_the_newest_file_is_looked_at(asked: str, tmp_path: Path):
+    (tmp_path / "in [1]").mkdir()
+    for number, name in enumerate(("old.csv", "new.csv")):
+        file = tmp_path / "in [1]" / name
+        file.write_text(f"time,temp\n2025-03-13T0{number}:00Z,5.{number}\n")
+        os.utime(file, (1e9 + number, 1e9 + number))
+    written = propose_source(tmp_path / asked, tmp_path, NOW)
+    assert "# From new.csv" in written
+    source = tomllib.loads(written)["sources"][0]
+    assert source["files"] == "in [[]1]/*.csv"
+    settings = Settings.model_validate({"sources": [source]}, context={"folder": tmp_path})
+    assert sum(len(batch.readings) for batch in settings.sources[0].fetch(None, NOW, settings.glossary, ())) == 2
+
+
+def test_an_empty_folder_and_a_database_are_refused_with_a_way_out(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(SourceError, match="there is no such file"):
+        propose_source(tmp_path / "in", tmp_path, NOW)
+    sqlite3.connect(tmp_path / "logger.db").execute("create table readings (time text, temp real)").connection.close()
+    with pytest.raises(SourceError, match=r"an SQLite database.*daycast guide databases"):
+        propose_source(tmp_path / "logger.db", tmp_path, NOW)

@@ -1,6 +1,5 @@
 """The `[[sources]]` table for a file: what a known layout says, if it is one, and guesses for all that is left open."""
 
-import glob
 import re
 import tomllib
 from collections import Counter
@@ -44,6 +43,7 @@ _LISTS = ("missing", "zero", "strip")
 _TYPED = ("column", "unit", "factor", "offset", "cell_method", "resets")  # what a column of a Parquet file may say
 _ROWS = 20_000  # of a Parquet file
 _PARQUET = b"PAR1"
+_SQLITE = b"SQLite format 3\x00"
 _NUMERIC = 0.5  # the share of a column's cells that are numbers, at least
 _MANY = 200  # different words; a column with more does not name variables
 _REPEATED = 0.75  # of the rows have a time of their own at most, where several belong to each time
@@ -71,17 +71,22 @@ class Proposal:
 
 
 def propose(path: Path, files: str) -> Proposal:
-    """The source that reads a file; `files` is its address in the configuration.
+    """The source that reads a file; `files` is its address in the configuration, a pattern.
 
     Raises SourceError for a file that cannot be read, and for one in which no table, time or variable can be made out.
     """
     with open_bytes(path, path.name) as file:
-        is_typed = file.read(len(_PARQUET)) == _PARQUET
+        begins = file.read(len(_SQLITE))
+    if begins == _SQLITE:
+        raise SourceError(
+            f'{path.name} is an SQLite database, which kind = "sql" reads by a query: `daycast guide databases` has its table'
+        )
+    is_typed = begins.startswith(_PARQUET)
     sample, layout = (_typed_sample(path), {}) if is_typed else _text_sample(path)
     finder = _Finder(path, sample, layout)
     finder.find()
     name = plain(path.name.split(".")[0]).replace(" ", "-") or "files"
-    settings = {"kind": "csv", "name": name, "files": glob.escape(files), **finder.settings}
+    settings = {"kind": "csv", "name": name, "files": files, **finder.settings}
     if is_typed:
         settings = _without_text({**settings, "kind": "parquet"})
     in_order = {key: settings[key] for key in _ORDER if key in settings}
