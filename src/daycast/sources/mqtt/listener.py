@@ -90,13 +90,17 @@ class Listener:
         self._leave()
 
     def gather(self, seconds: float, most: int) -> list[MQTTMessage]:
-        """The next messages that came together, at most `most`; none if none came within `seconds`.
+        """The next messages that came together within `seconds`, at most `most`; none if none came in that time.
 
         Raises SourceError if the connection is lost and everything that came before was handed over.
         """
         messages: list[MQTTMessage] = []
+        deadline = time.monotonic() + seconds  # messages may never stop coming
         while len(messages) < most:
-            event = self._early.popleft() if self._early else self._next(_GATHER_S if messages else seconds)
+            left = deadline - time.monotonic()
+            if messages and left <= 0:
+                return messages
+            event = self._early.popleft() if self._early else self._next(min(_GATHER_S, left) if messages else left)
             if isinstance(event, _Lost):
                 self._early.append(event)  # for the next call
                 if messages:
