@@ -73,7 +73,7 @@ def restate(
     return Restated(
         retracted=wrong.select(columns),
         gone=gone.select(columns),
-        stated=pl.concat([taken, added, _news(both, again, as_before, key, now)], how="diagonal"),
+        stated=pl.concat([taken, added, _further(both, again, as_before, key, now)], how="diagonal"),
         fresh=again.join(both, on=key, how="anti", maintain_order="left").select(*identity, *variables, "is_stated"),
     )
 
@@ -86,7 +86,7 @@ def _with_held(stated: pl.DataFrame, held: pl.DataFrame, as_before: Sequence[str
     return stated.drop(as_before).join(own, on=[*key, *_OLD], how="left", maintain_order="left").select(stated.columns)
 
 
-def _news(
+def _further(
     held: pl.DataFrame, again: pl.DataFrame, as_before: Sequence[str], key: Sequence[str], now: datetime | None
 ) -> pl.DataFrame:
     """What the source says now of variables that are read as before, where it is not the last that was held."""

@@ -48,13 +48,9 @@ class Page:
     skill: pl.DataFrame  # basis, variable, forecaster, n, mae, rmse, bias, crps, coverage_80; all leads together
     by_lead: pl.DataFrame  # as the view skill_by_lead
     span: SkillSpan
-    forecasts: (
-        pl.DataFrame
-    )  # each station's newest issue: station_id, variable, issued_at, valid_at, input_regime, quantiles
+    forecasts: pl.DataFrame  # each station's newest: station_id, variable, issued_at, valid_at, input_regime, quantiles
     observations: pl.DataFrame  # station_id, observed_at, variables: of the days before the newest issue
-    coverage: (
-        pl.DataFrame
-    )  # as the view station_coverage, without retired stations, with time_zone (null where unknown)
+    coverage: pl.DataFrame  # as the view station_coverage and time_zone (null if unknown), without retired stations
     silent_before: datetime  # a station is silent if its last observation is older
     batches: pl.DataFrame  # the last ones, newest first
     rejections: pl.DataFrame  # column_name, reason, n, example; the most frequent first

@@ -335,9 +335,7 @@ class _Inputs:
     selected: pl.DataFrame  # those of them to forecast
     versions: pl.DataFrame
     external_forecasts: pl.DataFrame
-    unreported: (
-        pl.DataFrame
-    )  # station_id, variable: what a selected station never reported, or is not asked for any more
+    unreported: pl.DataFrame  # station_id, variable: what a station never reported, or is not asked for any more
     is_foreign: bool  # whether the model was trained on none of the selected stations
 
 

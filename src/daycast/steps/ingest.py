@@ -1,19 +1,15 @@
 """Ingest a source: fetch its batches, load them in groups, and bring the observations up to date.
 
-`ingest_source` is the step, read top to bottom. `ReadAhead` reads the source in a thread of its own, so that the warehouse is
-open only while a group is stored, never while the source is waited for.
+`ingest_source` is the step, read top to bottom. The source is read in a thread of its own (`read_ahead`), so that the warehouse
+is open only while a group is stored, never while the source is waited for.
 """
 
-import contextvars
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -22,11 +18,12 @@ from daycast.errors import ConfigError, DaycastError, SourceError, join_errors
 from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
-from daycast.sources.batch import Source, SourceBatch, Stop, StoppedError, current_stop
+from daycast.sources.batch import Source, SourceBatch
 from daycast.steps.doubts import find_doubts
 from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import LONGEST_SILENCE, make_observations
+from daycast.steps.read_ahead import ReadAhead
 from daycast.steps.record_run import correct_clock
 from daycast.steps.rejections import without_negative_totals
 from daycast.steps.reread import (
@@ -47,10 +44,6 @@ from daycast.warehouse.readings import BatchRecord, read_batches, read_fingerpri
 from daycast.warehouse.runs import read_newest_observed
 from daycast.warehouse.warehouse import Warehouse, holding_slot
 
-GROUP_ROWS = 500_000  # rows stored at once: bounds memory, and what a killed run loses
-GROUP_SECONDS = 5.0  # a group is stored after this time at the latest
-PAUSE_S = 0.5  # and as soon as the source has delivered nothing for this time
-_LEAVE_S = 1.0  # how long the thread may take to stop; after that it is left behind
 _LIMIT_KEY = "ingest.max_minutes"
 
 
@@ -183,7 +176,7 @@ class _Loaded:
     """What was read of a source and stored, and what could not be."""
 
     stored: "_Stored"
-    reading: "ReadAhead"
+    reading: ReadAhead
     errors: list[Exception]
     make_config: Callable[[], LoadConfig]
 
@@ -277,90 +270,6 @@ def _unread(loaded: _Loaded) -> list[str]:
     refused = list(error.refused) if isinstance(error, SourceError) else []
     rejected = [one.origin for one in loaded.stored.records if one.reason is not None]
     return [*refused, *rejected] or (["the rest"] if loaded.errors else [])
-
-
-class ReadAhead:
-    """Reads batches in a thread and hands them over in groups of about GROUP_ROWS rows.
-
-    The next group is read while the caller stores the one before. A context manager: leaving it stops the reading.
-    read: yields the batches, called in the thread. seconds: after this time no more is waited for; None: no limit.
-    """
-
-    def __init__(self, read: Callable[[], Generator[SourceBatch, None, None]], seconds: float | None) -> None:
-        self.error: BaseException | None = None  # what `read` raised, after everything it yielded before
-        self.out_of_time = False  # whether `read` was not done when its time was over
-        self._read, self._stop, self._changed = read, Stop(), threading.Condition()
-        self._group, self._rows, self._ended = list[SourceBatch](), 0, False
-        self._last_batch_at = 0.0
-        self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
-        context = contextvars.copy_context()
-        context.run(current_stop.set, self._stop)
-        self._thread = threading.Thread(target=context.run, args=[self._run], name="reading", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.ask()
-        with self._changed:
-            self._changed.notify_all()  # the thread may be waiting for room
-        self._thread.join(_LEAVE_S)
-
-    def groups(self) -> Iterator[list[SourceBatch]]:
-        """Yield the groups. Afterwards `error` and `out_of_time` tell how the reading ended."""
-        while not self.out_of_time:
-            group, ended = self._next_group()
-            if not ended and time.monotonic() >= self._deadline:
-                self.out_of_time = True
-                self._stop.ask()
-            if group:
-                yield group
-            if ended:
-                return
-
-    def _next_group(self) -> tuple[list[SourceBatch], bool]:
-        """Wait for a group and return it, and whether it was the last. It is smaller, or empty, if a time limit was reached."""
-        with self._changed:
-            begun = time.monotonic()
-            while not self._ended and self._rows < GROUP_ROWS:
-                due = self._deadline
-                if self._group:
-                    due = min(due, begun + GROUP_SECONDS, self._last_batch_at + PAUSE_S)
-                left = due - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(None if left == float("inf") else left)
-            group, self._group, self._rows = self._group, [], 0
-            self._changed.notify_all()
-            return group, self._ended
-
-    def _run(self) -> None:
-        """Read everything; the body of the thread."""
-        try:
-            with closing(self._read()) as batches:
-                for batch in batches:
-                    self._put(batch)
-        except StoppedError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - the storing thread decides what to do about it
-            self.error = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
-
-    def _put(self, batch: SourceBatch) -> None:
-        """Add a batch to the group, waiting while the group is full."""
-        with self._changed:
-            while self._rows >= GROUP_ROWS and not self._stop.is_asked:
-                self._changed.wait()
-            self._stop.check()
-            self._group.append(batch)
-            self._rows, self._last_batch_at = self._rows + len(batch.readings), time.monotonic()
-            self._changed.notify_all()
 
 
 @dataclass

@@ -8,8 +8,8 @@ import pytest
 
 from daycast.errors import SourceError
 from daycast.sources.batch import SourceBatch, find_stop, no_problems
-from daycast.steps import ingest
-from daycast.steps.ingest import ReadAhead
+from daycast.steps import read_ahead
+from daycast.steps.read_ahead import ReadAhead
 
 PATIENCE_S = 60.0  # for what is bound to happen, on a busy machine
 
@@ -26,9 +26,9 @@ def sizes(reading: ReadAhead) -> list[list[int]]:
 
 @pytest.fixture
 def small_groups(monkeypatch) -> None:
-    monkeypatch.setattr(ingest, "GROUP_ROWS", 10)
-    monkeypatch.setattr(ingest, "GROUP_SECONDS", 1e6)
-    monkeypatch.setattr(ingest, "PAUSE_S", 1e6)
+    monkeypatch.setattr(read_ahead, "GROUP_ROWS", 10)
+    monkeypatch.setattr(read_ahead, "GROUP_SECONDS", 1e6)
+    monkeypatch.setattr(read_ahead, "PAUSE_S", 1e6)
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -52,7 +52,7 @@ def test_no_more_than_a_group_is_read_ahead():
 
 
 def test_what_comes_slowly_is_handed_over_batch_by_batch(monkeypatch):
-    monkeypatch.setattr(ingest, "PAUSE_S", 0.01)
+    monkeypatch.setattr(read_ahead, "PAUSE_S", 0.01)
     taken = threading.Semaphore(1)
 
     def read() -> Iterator[SourceBatch]:
