@@ -2,8 +2,8 @@
 
     python tests/house/draw_report_picture.py data/demo [--station S0003] [--variable air_temperature_c] [--out report.png]
 
-Reads the published file of the data folder (after `make run`, that of data/demo) and writes src/daycast/guide/report.png: what was
-observed in the two days before the newest forecast, and its median with the 50 and 90 % intervals.
+Reads the published file of the data folder (after `make run` that is data/demo) and writes src/daycast/guide/report.png: what
+was observed in the two days before the newest forecast, and its median with the 50 and 90 % intervals.
 """
 
 import argparse
