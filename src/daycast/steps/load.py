@@ -5,7 +5,7 @@ its contract is rejected by itself; a batch with too many bad rows is rejected a
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -227,24 +227,9 @@ def _store(
     refused = problems.filter("costs_row")
     if not refused.is_empty():
         kept = rows.join(refused.select("row").unique(), on="row", how="anti", maintain_order="left")
-    names, key = list(config.variables), _key(rows)
     kept_rows, kept = kept, pl.concat([kept, changed.join(kept, on="row", how="semi")]).sort("row", maintain_order=True)
-    held = _read_held(con, kept).select(*key, "received_at", "row_number", *names)
-    receipts = {batch.receipt for batch in batches.values()}
-    clock = _receipt_of_corrections(kept[key[1]], held, config) if receipts == {"assumed"} else None
-    numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
-    new_readings = deduplicate(numbered, held, names, clock, config.resumed_from, key)
-    new_readings = new_readings.rename({"row_number": "row"})
-    if new_readings["row"].equals(kept["row"]):
-        new_readings = new_readings.with_columns(kept["batch_id"], kept["row_number"])  # both are sorted by row
-    else:
-        new_readings = new_readings.join(
-            kept_rows.select("row", "batch_id", "row_number"), on="row", maintain_order="left"
-        )
+    new_readings, revised = _find_new(con, kept, kept_rows, {batch.receipt for batch in batches.values()}, config)
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
-    revised = new_readings.join(held, on=key, how="semi")
-    if clock is not None:
-        revised = revised.filter(pl.col("received_at") >= clock)  # a value where there was none revises nothing
     records = _make_records(accepted, kept_rows, new_readings, revised, refused, config)
     records += [_make_rejected_record(config, batch_id, batches[batch_id], one) for batch_id, one in rejections.items()]
     errors = {batch_id: one.error for batch_id, one in rejections.items()}
@@ -261,6 +246,32 @@ def _store(
         write_counter(con, counter, numbers.join(kept_rows, on="row", how="semi").drop("row"))
     mark_stale(con, *stale_ranges(new_readings))
     return records, errors
+
+
+def _find_new(
+    con: duckdb.DuckDBPyConnection,
+    kept: pl.DataFrame,
+    kept_rows: pl.DataFrame,
+    receipts: Collection[str],
+    config: LoadConfig,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Of the rows `kept` those that say something new, and of these the ones that change what is held.
+
+    kept_rows: the rows as they were delivered; `kept` may have further ones of the same `row`, for amounts that changed.
+    """
+    names, key = list(config.variables), _key(kept)
+    held = _read_held(con, kept).select(*key, "received_at", "row_number", *names)
+    clock = _receipt_of_corrections(kept[key[1]], held, config) if set(receipts) == {"assumed"} else None
+    numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
+    new = deduplicate(numbered, held, names, clock, config.resumed_from, key).rename({"row_number": "row"})
+    if new["row"].equals(kept["row"]):
+        new = new.with_columns(kept["batch_id"], kept["row_number"])  # both are sorted by row
+    else:
+        new = new.join(kept_rows.select("row", "batch_id", "row_number"), on="row", maintain_order="left")
+    revised = new.join(held, on=key, how="semi")
+    if clock is not None:
+        revised = revised.filter(pl.col("received_at") >= clock)  # a value where there was none revises nothing
+    return new, revised
 
 
 def _make_amounts(

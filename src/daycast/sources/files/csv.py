@@ -283,11 +283,7 @@ class CsvSource(Inbox, Layout):
         problems = self._problems(raw, keys, quoted=survey.quoted)
         bad_values = value_problems(raw, read, readers)
         if chunk.unreadable:
-            values = list(dict.fromkeys(problem.column for problem in bad_values))
-            problems = self._with_unreadable(
-                problems, raw, survey, [name for name in self._key_columns if name not in values]
-            )
-            bad_values = self._with_unreadable(bad_values, raw, survey, values)
+            problems, bad_values = self._with_bytes(problems, bad_values, raw, survey)
         if self.wide:
             bad_values = [part for problem in bad_values for part in by_station(problem, raw[STACKED], self.wide)]
         readings = self._readings(read, keys, variables)
@@ -315,6 +311,17 @@ class CsvSource(Inbox, Layout):
             ),
             tolerance=self.tolerance,
             time_format=(self.time.format or "") if isinstance(self.time, TimeColumn) else "",
+        )
+
+    def _with_bytes(
+        self, problems: list[Problem], bad_values: list[Problem], raw: pl.DataFrame, survey: Survey
+    ) -> tuple[list[Problem], list[Problem]]:
+        """The same, and what has bytes that are not text: where a value cannot be read, that is why."""
+        values = list(dict.fromkeys(problem.column for problem in bad_values))
+        keys = [name for name in self._key_columns if name not in values]
+        return (
+            self._with_unreadable(problems, raw, survey, keys),
+            self._with_unreadable(bad_values, raw, survey, values),
         )
 
     def _doubt_units(
