@@ -286,6 +286,21 @@ def test_what_cannot_be_read_again_stays_and_is_named(tmp_path: Path) -> None:
     assert ask(right, f"{winds} >= '2026-02-04'").item() == 7.0
 
 
+def test_a_changed_column_may_be_empty_and_what_the_file_has_dropped_stays(tmp_path: Path) -> None:
+    header, first, second, third = "time,station,temp,wind,mean", "01:00,A,5,10,3", "02:00,A,,10,", "03:00,A,6,9,2"
+    (tmp_path / "garden.csv").write_text(
+        "\n".join([header, *(f"2026-02-01 {row}" for row in (first, second, third)), ""])
+    )
+    ingest(settings_of(tmp_path, csv_source(tmp_path, "wind")))
+    (tmp_path / "garden.csv").write_text("\n".join([header, *(f"2026-02-01 {row}" for row in (first, second)), ""]))
+    right = settings_of(tmp_path, csv_source(tmp_path, "mean"))
+    (told,) = ingest(right, NOW + HOUR).doubts
+    assert "2 rows were read wrongly" in told
+    assert "1 up to 2026-02-01T03:00Z cannot be read again" in told
+    held = "select hour(observed_at), air_temperature_c, wind_speed_m_s from readings order by all"
+    assert ask(right, held).rows() == [(1, 5.0, 3.0), (2, None, None), (3, 6.0, 9.0)]
+
+
 @pytest.mark.parametrize("first_day", [1, 3])
 def test_day_and_month_exchanged_are_put_right(tmp_path: Path, first_day: int) -> None:
     hours = [f"{day:02d}/06/2025 {hour:02d}:00" for day in range(first_day, first_day + 3) for hour in range(0, 24, 3)]
