@@ -80,7 +80,7 @@ def find_doubts(
 
 def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> list[str]:
     """One doubt if rows of one station and instant differ in a value, with an example of the first such instant."""
-    repeated = readings.filter(pl.struct(KEY).is_duplicated()) if len(names) else readings.clear()
+    repeated = _repeated(readings) if names else readings.clear()
     if repeated.is_empty():
         return []
     by_key = repeated.group_by(KEY, maintain_order=True).agg(pl.col(*names).drop_nulls().unique(maintain_order=True))
@@ -97,6 +97,16 @@ def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> lis
         way_out = f"set timezone, if the clocks went back then; else {way_out}"
     times = f"{len(conflicts):,} {'time' if len(conflicts) == 1 else 'times'}"
     return [f"rows of one station and instant differ, {times} ({example}), and the last row counts: {way_out}"]
+
+
+def _repeated(readings: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose station and instant come more than once. Numbers are sorted sooner than such pairs are compared."""
+    station, at = KEY
+    numbers = readings.select(pl.col(station).hash() ^ pl.col(at).hash(1)).to_series()
+    in_order = numbers.sort()
+    twice = in_order.filter(in_order == in_order.shift())
+    alike = readings.filter(numbers.is_in(twice.implode()))
+    return alike.filter(pl.struct(KEY).is_duplicated())  # pairs may have one number by chance
 
 
 def _fall_back(conflicts: pl.DataFrame) -> bool:
@@ -159,22 +169,33 @@ def find_missing_markers(readings: pl.DataFrame, variables: Mapping[str, Variabl
 
 
 def _with_lonely_ends(readings: pl.DataFrame, variables: Sequence[Variable]) -> list[Variable]:
-    """The variables whose lowest or highest value stands apart: a quick look that spares most variables the counting."""
-    ends = []
-    for variable in variables:
-        value = pl.col(variable.name)
-        inner = value.filter((value != value.min()) & (value != value.max()))
-        ends.append(pl.concat_list(value.min(), inner.min(), inner.max(), value.max()).alias(variable.name))
-    found = dict(zip((one.name for one in variables), readings.select(ends).row(0), strict=True)) if ends else {}
-    return [
-        variable
-        for variable in variables
-        if None not in (values := found[variable.name])
-        and (
-            _stands_apart(values[0], values[1], values[2], variable)
-            or _stands_apart(values[3], values[2], values[1], variable)
-        )
-    ]
+    """The variables whose lowest or highest value is repeated and stands apart: this spares most variables the counting."""
+    looks = [_ends(pl.col(variable.name)).alias(variable.name) for variable in variables]
+    ends = readings.select(looks).row(0, named=True) if looks else {}
+    return [variable for variable in variables if _has_lonely_end(ends[variable.name], variable)]
+
+
+def _ends(value: pl.Expr) -> pl.Expr:
+    """The lowest and highest of the values, how often each comes, and the values next to them, null if there are none."""
+    is_least, is_most = value == value.min(), value == value.max()
+    inner = value.filter(~is_least & ~is_most)
+    return pl.struct(
+        least=value.min(),
+        times_least=is_least.sum(),
+        second=inner.min(),
+        last_but_one=inner.max(),
+        most=value.max(),
+        times_most=is_most.sum(),
+    )
+
+
+def _has_lonely_end(ends: Mapping[str, float], variable: Variable) -> bool:
+    second, last_but_one = ends["second"], ends["last_but_one"]
+    if second is None:
+        return False
+    first_is_one = ends["times_least"] > 1 and _stands_apart(ends["least"], second, last_but_one, variable)
+    last_is_one = ends["times_most"] > 1 and _stands_apart(ends["most"], last_but_one, second, variable)
+    return first_is_one or last_is_one
 
 
 def _missing_markers(readings: pl.DataFrame, variable: Variable) -> list[str]:

@@ -67,7 +67,7 @@ from daycast.sources.tables.columns import (
 from daycast.sources.tables.short_forms import Duration, Words, column_if_bare
 from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
 from daycast.sources.tables.units import COMPASS, Unit, possible_units, unit_of
-from daycast.sources.tables.values import RowSelection, ValueReader, strip_missing
+from daycast.sources.tables.values import RowSelection, ValueReader, read_values, strip_missing
 from daycast.sources.tables.wall_clock import (
     TOLD_TWICE,
     WallClocks,
@@ -155,7 +155,7 @@ class CsvSource(Inbox, Layout):
         readers = self._readers(variables)
         copies = len(stations_of(self.wide)) or 1
         self._accumulations(variables)  # raises before any file is read
-        told: set[str] = set()  # doubts are the same in many files
+        headers, told = set[tuple[Any, ...]](), set[str]()  # both are the same in many files
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
             stream = as_text(stream, file.origin, self.sheet, self.mark)
@@ -166,7 +166,10 @@ class CsvSource(Inbox, Layout):
             for chunk in read_chunks(
                 stream, survey, self, self.needed, file.origin, copies, dated=self.time.columns[0]
             ):
-                doubts = tuple(self._doubt_units(chunk, variables, file.origin, told)) if first else ()
+                written, doubts = (*chunk.header, *map(tuple, chunk.below)), tuple[str, ...]()
+                if first and written not in headers:
+                    headers.add(written)
+                    doubts = tuple(self._doubt_units(chunk, variables, file.origin, told))
                 first = False
                 make_batch = partial(
                     self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey, doubts
@@ -279,7 +282,7 @@ class CsvSource(Inbox, Layout):
         aside, raw = held_back | old, table
         if aside.any():
             raw, keys = raw.filter(~aside), keys.filter(~aside)
-        read = raw.lazy().select(part for reader in readers for part in (reader.value(), reader.unreadable())).collect()
+        read = read_values(raw, readers)
         problems = self._problems(raw, keys, quoted=survey.quoted)
         bad_values = value_problems(raw, read, readers)
         if chunk.unreadable:

@@ -362,13 +362,18 @@ def _count_fields(body: bytes, separator: str) -> tuple[np.ndarray, np.ndarray]:
     """How many fields each row has that is not blank, and the number of its line from 0; quotation marks hold fields together."""
     text = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
     breaks, parts = text == ord("\n"), text == ord(separator)
-    outside = np.cumsum(text == ord('"'), dtype=np.uint8) % 2 == 0
-    ends = np.flatnonzero(breaks & outside)
+    inner = np.zeros(0, np.intp)  # line breaks within quotation marks
+    if b'"' in body:
+        outside = np.cumsum(text == ord('"'), dtype=np.uint8) % 2 == 0
+        inner = np.flatnonzero(breaks & ~outside)
+        breaks, parts = breaks & outside, parts & outside
+    ends, marks = np.flatnonzero(breaks), np.flatnonzero(parts)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    fields = np.add.reduceat(parts & outside, starts, dtype=np.int64) + 1
-    filled = np.add.reduceat(~(breaks | parts | (text == ord("\r"))), starts, dtype=np.int64) > 0
-    lines = np.concatenate([[0], np.cumsum(breaks, dtype=np.int64)[ends[:-1]]])
-    return fields[filled], lines[filled]
+    separators = np.diff(np.searchsorted(marks, ends), prepend=0)
+    returns = (text[ends - 1] == ord("\r")) & (ends > starts)
+    filled = ends - starts - separators - returns > 0
+    lines = np.arange(len(ends)) + np.searchsorted(inner, starts)
+    return separators[filled] + 1, lines[filled]
 
 
 def _read_strings(body: bytes, separator: str, width: int, origin: str, lines_before: int) -> pl.DataFrame:
@@ -398,7 +403,7 @@ def _read_lines(body: bytes) -> pl.Series:
 
 
 def value_problems(raw: pl.DataFrame, read: pl.DataFrame, readers: Iterable[ValueReader]) -> list[Problem]:
-    """Text where a number, a compass point or a unit belongs; `read` has what the readers' `unreadable` makes."""
+    """Text where a number, a compass point or a unit belongs; `read` has what `read_values` makes."""
     texts = [
         Problem(reader.column, where, raw[reader.column], reader.explain(raw) if where.any() else reader.reason)
         for reader, where in ((reader, read[reader.unreadable_name]) for reader in readers)

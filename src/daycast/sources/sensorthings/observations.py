@@ -21,6 +21,7 @@ from daycast.sources.sensorthings.datastreams import Channel
 from daycast.sources.sensorthings.things import Entity, entity_url, read_collection
 from daycast.sources.tables.time_text import is_beyond_calendar, parse_instant
 from daycast.sources.tables.times import earlier
+from daycast.sources.tables.values import read_values
 from daycast.times import BEYOND_CALENDAR, FIRST_TIME
 
 FIELDS = ("phenomenonTime", "result", "resultTime")  # of an Observation
@@ -55,15 +56,18 @@ def read_observations(table: pl.DataFrame, channel: Channel, timing: Timing) -> 
     said = table.select(
         _interval_ends().list.first().alias("start"), _interval_ends().list.last().alias("end"), "resultTime"
     )
+    reader = channel.reader
+    values = read_values(table, [reader])
     return (
         table.with_columns(
             raw=pl.struct(FIELDS),
+            unreadable=values[reader.unreadable_name],
             beyond=is_beyond_calendar(said["start"], None) | is_beyond_calendar(said["end"], None),
             started_at=parse_instant(said["start"], None),
             observed_at=parse_instant(said["end"], None),
             resulted_at=parse_instant(said["resultTime"], None),
         )
-        .with_columns(received_at=_received_at(timing), value=channel.reader.value(), fault=_fault(channel, timing))
+        .with_columns(received_at=_received_at(timing), value=values[reader.variable], fault=_fault(channel, timing))
         .sort("resulted_at", nulls_last=False, maintain_order=True)
         .with_columns(turn=pl.int_range(pl.len()).over("observed_at", "received_at"))
         .select(*_KEY, "value", "raw", "fault")
@@ -128,7 +132,7 @@ def _fault(channel: Channel, timing: Timing) -> pl.Expr:
         ("phenomenonTime", started > ended, "an interval that ends before it begins"),
         ("phenomenonTime", ended - started > timing.longest_interval, too_long),
         ("resultTime", no_result_time & timing.result_time_is_receipt, no_time),
-        ("result", channel.reader.unreadable(), channel.reader.reason),
+        ("result", pl.col("unreadable"), channel.reader.reason),
     ]
     return pl.coalesce(
         pl.when(wrong).then(

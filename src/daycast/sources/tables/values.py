@@ -1,4 +1,7 @@
-"""From one column to one variable in daycast's unit: `ValueReader` reads columns of text, `TypedReader` columns of numbers."""
+"""From one column to one variable in daycast's unit: `ValueReader` reads columns of text, `TypedReader` columns of numbers.
+
+`read_values` reads a table of text by many readers at once.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +46,7 @@ def parse_number(text: pl.Expr, decimal: str, thousands: str | None = None) -> p
 
     `thousands` may stand between groups of three digits, and nowhere else: with a comma, 1,013.2 is read and 1,5 is not.
     """
-    text = pl.when(text.str.starts_with(_MINUS)).then(text.str.replace(_MINUS, "-", literal=True)).otherwise(text)
+    text = text.map_batches(_with_hyphens, pl.String, is_elementwise=True)
     if thousands is not None:
         mark, point = pl.escape_regex(thousands), pl.escape_regex(decimal)
         grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{point}\d*)?$")
@@ -53,6 +56,13 @@ def parse_number(text: pl.Expr, decimal: str, thousands: str | None = None) -> p
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(decimal, ".", literal=True))
     number = text.cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number)
+
+
+def _with_hyphens(text: pl.Series) -> pl.Series:
+    """The text with a hyphen in place of a minus at its beginning. Hardly any has one, so that a search is quicker."""
+    if not text.str.starts_with(_MINUS).any():
+        return text
+    return text.str.replace(f"^{_MINUS}", "-")
 
 
 _MARKS = (",", ".", "'", " ", "\u00a0", "\u202f")  # between groups of three digits
@@ -159,35 +169,50 @@ class ValueReader:
     zero: tuple[str, ...] = ()
     selection: RowSelection | None = None  # None: every row
 
-    def value(self) -> pl.Expr:
-        """The variable [its unit], null where missing or unreadable."""
-        number = self._number()
-        for marker in self._as_numbers(self.missing):
-            number = pl.when(number != marker).then(number)
-        for marker in self._as_numbers(self.zero):
-            number = pl.when(number == marker).then(0.0).otherwise(number)
+    def text(self) -> pl.Expr:
+        """The text of the column in the rows of the variable, null where it says that there is none."""
+        text = pl.col(self.column)
+        if self.strip:
+            marks = "|".join(pl.escape_regex(mark) for mark in sorted(self.strip, key=len, reverse=True))
+            bare, kept = text.str.strip_chars(), [*self.missing, *self.zero]
+            text = pl.when(bare.is_in(kept)).then(bare).otherwise(bare.str.replace(rf"(?:\s*(?:{marks}))+$", ""))
+        text = strip_missing(text, self.missing)
+        return text if self.selection is None else pl.when(self.selection.rows).then(text)
+
+    def number(self, text: pl.Expr) -> pl.Expr:
+        """The number that `text` shows, null where it shows none."""
+        if self.compass:
+            return compass_to_degrees(text)
+        number = parse_number(text, self.decimal, self.thousands)
+        return pl.when(text.is_in(self.zero)).then(0.0).otherwise(number) if self.zero else number
+
+    def value(self, number: pl.Expr) -> pl.Expr:
+        """The variable [its unit] of `number`, null where that marks a missing value."""
+        if markers := self._as_numbers(self.missing):
+            number = pl.when(~number.is_in(markers)).then(number)
+        if zeros := self._as_numbers(self.zero):
+            number = pl.when(number.is_in(zeros)).then(0.0).otherwise(number)
         if (self.factor, self.offset) != (1.0, 0.0):
             number = number * self.factor + self.offset
         if self.selection is None:
-            return self.unit.to_daycast(number).alias(self.variable)
-        return self.selection.to_daycast(number, self.unit).alias(self.variable)
+            return self.unit.to_daycast(number)
+        return self.selection.to_daycast(number, self.unit)
 
-    def unreadable(self) -> pl.Expr:
-        """True where the text is neither a value nor a way to say that there is none; the column is called `unreadable_name`."""
-        text = self._text()
+    def unreadable(self, text: pl.Expr, number: pl.Expr) -> pl.Expr:
+        """True where `text` is neither a value nor a way to say that there is none."""
         no_direction = says_no_direction(text) if self.compass else pl.lit(value=False)
-        return (text.is_not_null() & self._number().is_null() & ~no_direction).alias(self.unreadable_name)
+        return text.is_not_null() & number.is_null() & ~no_direction
 
     @property
     def unreadable_name(self) -> str:
-        """The name of the column that `unreadable` makes."""
+        """The name of the column of `read_values` that says where the text is unreadable."""
         return f"{self.variable} unreadable"
 
     def unstated_unit(self) -> pl.Expr:
         """True where there is a value whose unit is not said, though other rows of the variable have a different one."""
         if self.selection is None:
             return pl.lit(value=False)
-        return self.selection.unstated_unit() & self._text().is_not_null()
+        return self.selection.unstated_unit() & self.text().is_not_null()
 
     @property
     def reason(self) -> str:
@@ -200,25 +225,9 @@ class ValueReader:
         if self.compass:
             return raw.select(plain.alias("reason")).to_series()
         hint = pl.coalesce(
-            _other_marks(self._text(), self.decimal, self.thousands), _unit_behind(self._text(), self.strip)
+            _other_marks(self.text(), self.decimal, self.thousands), _unit_behind(self.text(), self.strip)
         )
         return raw.select(reason=pl.coalesce(pl.format("{}: {}", plain, hint), plain)).to_series()
-
-    def _text(self) -> pl.Expr:
-        text = pl.col(self.column)
-        if self.strip:
-            marks = "|".join(pl.escape_regex(mark) for mark in sorted(self.strip, key=len, reverse=True))
-            bare, kept = text.str.strip_chars(), [*self.missing, *self.zero]
-            text = pl.when(bare.is_in(kept)).then(bare).otherwise(bare.str.replace(rf"(?:\s*(?:{marks}))+$", ""))
-        text = strip_missing(text, self.missing)
-        return text if self.selection is None else pl.when(self.selection.rows).then(text)
-
-    def _number(self) -> pl.Expr:
-        text = self._text()
-        if self.compass:
-            return compass_to_degrees(text)
-        number = parse_number(text, self.decimal, self.thousands)
-        return pl.when(text.is_in(self.zero)).then(0.0).otherwise(number) if self.zero else number
 
     def _as_numbers(self, markers: Sequence[str]) -> list[float]:
         """The markers as numbers, so that -9999 also marks -9999.0."""
@@ -226,6 +235,23 @@ class ValueReader:
             return []
         numbers = (_float_or_none(marker.replace(self.decimal, ".")) for marker in markers)
         return [number for number in numbers if number is not None and isfinite(number)]
+
+
+def read_values(table: pl.DataFrame, readers: Sequence[ValueReader]) -> pl.DataFrame:
+    """The variable of each reader, null where missing or unreadable, and a column `unreadable_name` that is true there.
+
+    One step after the other: as a single expression, the text would be stripped and parsed anew wherever it is used.
+    """
+    texts = table.select(reader.text().alias(reader.variable) for reader in readers)
+    numbers = texts.select(reader.number(pl.col(reader.variable)).alias(reader.variable) for reader in readers)
+    made: list[pl.Expr] = []
+    for reader in readers:
+        text, number = (pl.lit(frame[reader.variable]) for frame in (texts, numbers))
+        made += [
+            reader.value(number).alias(reader.variable),
+            reader.unreadable(text, number).alias(reader.unreadable_name),
+        ]
+    return table.select(made)
 
 
 def _float_or_none(text: str) -> float | None:
