@@ -7,6 +7,7 @@ batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECK
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 
@@ -189,7 +190,7 @@ def _ends(value: pl.Expr) -> pl.Expr:
     )
 
 
-def _has_lonely_end(ends: Mapping[str, float], variable: Variable) -> bool:
+def _has_lonely_end(ends: Mapping[str, Any], variable: Variable) -> bool:
     second, last_but_one = ends["second"], ends["last_but_one"]
     if second is None:
         return False
