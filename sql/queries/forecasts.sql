@@ -142,22 +142,33 @@ from forecasts
 where issued_at = $issued_at
 group by station_id;
 
+-- name: count_forecasts_of_days
+-- How many forecasts each station has that are valid up to $as_of on the days in the frame `days`.
+with hours as (
+    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
+    from days
+)
+select station_id, count(*) as rows
+from forecasts
+semi join hours using (valid_at)
+where valid_at <= $as_of
+group by station_id
+order by station_id;
+
 -- name: select_forecasts_of_days
--- The forecasts valid up to $as_of on the days in the frame `days`, of hours that have an observation.
+-- The forecasts of the stations in `chosen` valid up to $as_of on the days in the frame `days`, of hours that have an observation.
 with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
     from days
-),
-final as (
-    select forecasts.*
-    from forecasts
-    semi join hours using (valid_at)
-    join observations
-        on observations.station_id = forecasts.station_id
-        and observations.observed_at = forecasts.valid_at
-    where forecasts.valid_at <= $as_of
 )
-select * from final
+select forecasts.*
+from forecasts
+semi join hours using (valid_at)
+semi join chosen using (station_id)
+join observations
+    on observations.station_id = forecasts.station_id
+    and observations.observed_at = forecasts.valid_at
+where forecasts.valid_at <= $as_of
 order by model_id, station_id, variable, issued_at, lead_hours;
 
 -- name: select_hours_of_issue

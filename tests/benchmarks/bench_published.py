@@ -30,7 +30,13 @@ from measurement import say
 
 from daycast.variables import BUILT_IN
 from daycast.warehouse.append_only import touch
-from daycast.warehouse.forecasts import read_days_to_score, read_forecasts_of_days, replace_scores, write_verification
+from daycast.warehouse.forecasts import (
+    count_forecasts_of_days,
+    read_days_to_score,
+    read_forecasts_of_days,
+    replace_scores,
+    write_verification,
+)
 from daycast.warehouse.publish.publication import publish
 from daycast.warehouse.warehouse import Warehouse
 
@@ -155,7 +161,8 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         con.execute("checkpoint")
         begin = time.perf_counter()
         now = T0 + last * HOUR
-        found = read_forecasts_of_days(con, read_days_to_score(con, now), now)
+        days = read_days_to_score(con, now)
+        found = read_forecasts_of_days(con, days, count_forecasts_of_days(con, days, now), now)
         scores = scores_of(found).with_columns(scored_at=now)
         replace_scores(con, scores, scores.select("station_id", "valid_on").unique())
         return time.perf_counter() - begin, len(found)

@@ -1,7 +1,7 @@
 """Scores of quantile forecasts: MAE, MSE, bias, CRPS, coverage, pinball loss and interval width.
 
-`score_elements` and `sharpness_elements` score every single forecast, `Tally` averages arrays of windows, `score_rows` averages
-the rows of a long table. All forecasts of daycast have the same quantile levels (`LEVELS`).
+`score_elements` and `sharpness_elements` score every single forecast, `Tally` averages arrays of windows, `score_groups`
+averages any groups. All forecasts of daycast have the same quantile levels (`LEVELS`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -90,14 +90,16 @@ def with_rmse(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("mse").sqrt()).rename({"mse": "rmse"})
 
 
-def score_rows(forecasts: pl.DataFrame, quantiles: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
-    """The mean scores of forecasts in long form, for each group of `by`; rows without an observation are left out.
+def score_groups(quantiles: np.ndarray, truth: np.ndarray, group: np.ndarray) -> pl.DataFrame:
+    """The mean scores of forecasts by group: quantiles (K, Q), truth (K,), NaN where it is missing, number of the group (K,).
 
-    forecasts: the columns of `by`, those named by `quantiles` and `observed`. Returns the columns of `by`, n, mae, rmse, bias,
-    crps, coverage_50, _80, _90, pinball, width_50, _80, _90, sorted by `by`.
+    Returns a row for each group with a truth, in order: group, n, mae, rmse, bias, crps, coverage_50, _80, _90, pinball,
+    width_50, _80, _90.
     """
-    rows = forecasts.filter(pl.col("observed").is_not_null())
-    values, truth = rows.select(quantiles).to_numpy(), rows["observed"].to_numpy()
-    scores = score_elements(values, truth) | sharpness_elements(values, truth)
-    scored = rows.select(by).with_columns(pl.Series(name, score) for name, score in scores.items())
-    return with_rmse(scored.group_by(by, maintain_order=True).agg(pl.len().alias("n"), pl.col(*scores).mean())).sort(by)
+    known = ~np.isnan(truth)
+    quantiles, truth, group = quantiles[known], truth[known], group[known]
+    counts = np.bincount(group)
+    found = np.flatnonzero(counts)
+    scores = score_elements(quantiles, truth) | sharpness_elements(quantiles, truth)
+    means = {name: np.bincount(group, score)[found] / counts[found] for name, score in scores.items()}
+    return with_rmse(pl.DataFrame({"group": found, "n": counts[found], **means}))

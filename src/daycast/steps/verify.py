@@ -1,22 +1,30 @@
 """Verify: score served forecasts and their baselines against observations, and look for drift of the champion."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
-import duckdb
+import numpy as np
 import polars as pl
 
 from daycast.evaluation.drift import Drift, DriftLimits, find_drifts
-from daycast.evaluation.scores import score_rows
+from daycast.evaluation.scores import score_groups
 from daycast.features.panel import make_panel
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint
+from daycast.model.forecaster import Forecaster
+from daycast.model.windows import Windows
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
-from daycast.steps.to_long import to_long
-from daycast.times import DAY, HISTORY_HOURS, HOUR, UTC_TIME
-from daycast.warehouse.forecasts import read_days_to_score, read_forecasts_of_days, replace_scores, write_verification
+from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
+from daycast.warehouse.forecasts import (
+    count_forecasts_of_days,
+    read_days_to_score,
+    read_forecasts_of_days,
+    replace_scores,
+    write_verification,
+)
 from daycast.warehouse.models import (
     ModelRow,
     add_drifts,
@@ -30,9 +38,7 @@ from daycast.warehouse.models import (
 from daycast.warehouse.observations import read_stations, read_versions
 
 _DAYS_AT_ONCE = 7  # of forecasts, with the week before them that the baselines read
-_KEY = ["station_id", "issued_at", "variable", "lead_hours"]
-_MODEL = {"model_id": pl.String(), "forecaster": pl.String()}
-_BY = ["model_id", "forecaster", "station_id", "variable", "lead_hours", "valid_on"]
+_ROWS_AT_ONCE = 1_000_000  # of forecasts, beside as many of each baseline
 
 
 def verify_forecasts(settings: Settings, now: datetime, until: datetime | None = None) -> int:
@@ -53,80 +59,186 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     return scored
 
 
+@dataclass(frozen=True)
+class _Truth:
+    """What came, and what the models saw, for forecasts that are valid on some days."""
+
+    days: pl.DataFrame  # day
+    start: datetime  # the first hour that a model read
+    end: datetime  # the last hour that may have been observed
+    versions: pl.DataFrame
+    stations: pl.DataFrame
+    variables: list[str]
+
+
 def _score_days(settings: Settings, days: pl.DataFrame, now: datetime, until: datetime | None) -> int:
-    """Score all forecasts of these days anew, see `verify_forecasts`. The warehouse is open while they are read and written."""
+    """Score all forecasts of these days anew, some stations at a time, see `verify_forecasts`."""
     as_of = until or now
+    first, last = (datetime.combine(day, time(), UTC) for day in (days["day"].min(), days["day"].max()))  # type: ignore[arg-type]
+    start, end = first - (HORIZON_HOURS + HISTORY_HOURS - 1) * HOUR, min(last + DAY - HOUR, floor_hour(as_of))
     with settings.warehouse.read(now) as con:
-        found = read_forecasts_of_days(con, days, as_of)
+        counts = count_forecasts_of_days(con, days, as_of)
+        if counts.is_empty():
+            return 0
+        versions = keep_usable(read_versions(con, start, end, as_of), list(settings.glossary))
+        truth = _Truth(days, start, end, versions, read_stations(con), list(settings.glossary))
+    opened: dict[str, _Opened] = {}
+    return sum(_score_stations(settings, truth, some, opened, now, until) for some in _split(counts))
+
+
+def _split(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Stations in parts of about as many rows as fit into memory."""
+    part = (pl.col("rows").cum_sum() - pl.col("rows")) // _ROWS_AT_ONCE
+    yield from counts.with_columns(part=part).partition_by("part", maintain_order=True)
+
+
+def _score_stations(
+    settings: Settings,
+    truth: _Truth,
+    some: pl.DataFrame,
+    opened: dict[str, "_Opened"],
+    now: datetime,
+    until: datetime | None,
+) -> int:
+    """The same for some stations. The warehouse is open while their forecasts are read, and while their scores are written."""
+    with settings.warehouse.read(now) as con:
+        found = read_forecasts_of_days(con, truth.days, some, until or now)
         served = found.filter(pl.col("backfilled").eq_missing(True).not_())
-        stations = read_stations(con)
-        models = {name: find_model(con, name) for name in served["model_id"].unique().sort()}
-        versions = keep_usable(_read_truth(con, served, as_of), list(settings.glossary)) if len(served) else None
+        models = [find_model(con, name) for name in served["model_id"].unique().sort()]
     if found.is_empty():
         return 0
+    served = _with_observed(served, truth)
+    tables, count = [], 0
+    for model in models:
+        if model.model_id not in opened:
+            opened[model.model_id] = _open(settings, model, truth)
+        rows = served.filter(pl.col("model_id") == model.model_id)
+        tables += _score_model(opened[model.model_id], rows)
+        count += len(rows) - rows["observed"].null_count()
     scored = None
-    if versions is not None:
-        observed = _to_observed_rows(versions, list(settings.glossary))
-        served = served.join(observed, on=["station_id", "valid_at", "variable"], how="left")
-        scored = pl.concat(
-            _score_model(settings, model, served.filter(pl.col("model_id") == name), versions, stations)
-            for name, model in models.items()
-        ).with_columns(scored_at=pl.lit(now, UTC_TIME), as_of=pl.lit(until, UTC_TIME))
+    if tables:
+        written = {"scored_at": pl.lit(now, UTC_TIME), "as_of": pl.lit(until, UTC_TIME)}
+        scored = pl.concat(tables).with_columns(**written)
     with settings.warehouse.write(now) as con:
         replace_scores(con, scored, found.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique())
-    return 0 if scored is None else _count_served(scored, models)
+    return count
 
 
-def _read_truth(con: duckdb.DuckDBPyConnection, served: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The observation versions that the models saw and what came, for these forecasts."""
-    since, last = served["issued_at"].min(), served["valid_at"].max()
-    return read_versions(con, since - (HISTORY_HOURS - 1) * HOUR, last, as_of)  # type: ignore[operator,arg-type]
+def _with_observed(served: pl.DataFrame, truth: _Truth) -> pl.DataFrame:
+    """The forecasts with what was observed, in the variable's unit, null where that is missing.
 
-
-def _count_served(scored: pl.DataFrame, models: Mapping[str, ModelRow]) -> int:
-    """How many forecast rows these scores are of, without those of the baselines."""
-    served = pl.DataFrame([(name, model.forecaster) for name, model in models.items()], schema=_MODEL, orient="row")
-    return int(scored.join(served, on=list(_MODEL))["n"].sum())
-
-
-def _to_observed_rows(versions: pl.DataFrame, variables: list[str]) -> pl.DataFrame:
-    """The current observations, one row per value: station_id, valid_at, variable, observed (in the variable's unit).
-
-    They come from the table, not from the model's array, which is scaled in single precision: a dry hour must not become 1e-9 mm.
+    It comes from the table, not from the model's array, which is scaled in single precision: a dry hour must not become 1e-9 mm.
     """
-    current = versions.filter(pl.col("known_until").is_null()).rename({"observed_at": "valid_at"})
-    long = current.unpivot(variables, index=["station_id", "valid_at"], variable_name="variable", value_name="observed")
-    return long.drop_nulls("observed")
+    current = truth.versions.filter(
+        pl.col("known_until").is_null(), pl.col("station_id").is_in(served["station_id"].unique().implode())
+    ).rename({"observed_at": "valid_at"})
+    long = current.unpivot(
+        truth.variables, index=["station_id", "valid_at"], variable_name="variable", value_name="observed"
+    )
+    return served.join(long.drop_nulls("observed"), on=["station_id", "valid_at", "variable"], how="left")
 
 
-def _score_model(
-    settings: Settings, model: ModelRow, served: pl.DataFrame, versions: pl.DataFrame, stations: pl.DataFrame
-) -> pl.DataFrame:
-    """Scores of one model's served forecasts, and of its baselines for the same stations and hours of issue."""
-    name = model.forecaster
+@dataclass(frozen=True)
+class _Opened:
+    """A model with the panel that it reads."""
+
+    model: ModelRow
+    forecaster: Forecaster
+    windows: Windows
+
+
+def _open(settings: Settings, model: ModelRow, truth: _Truth) -> _Opened:
     forecaster = load_checkpoint(settings.checkpoints / model.checkpoint, settings.model.device)
-    baselines = [other for other in BASELINES if other in forecaster.names and other != name]
-    targets = forecaster.header.targets
-    start = served["issued_at"].min() - (HISTORY_HOURS - 1) * HOUR  # type: ignore[operator]
-    panel = make_panel(versions, stations, forecaster.header.channels, start, served["valid_at"].max())  # type: ignore[arg-type]
-    ids = panel.stations.select("station_id").with_row_index("at")
-    issued = served.select("station_id", "issued_at").unique(maintain_order=True).join(ids, on="station_id")
-    t0 = (issued["issued_at"] - start).dt.total_hours().to_numpy()
-    tables = []
-    for part, quantiles, _, _ in forecaster.predict(forecaster.open(panel), issued["at"].to_numpy(), t0, baselines):
-        keys = issued[part].select("station_id", "issued_at")
-        model_rows = served.join(keys, on=["station_id", "issued_at"], how="semi").with_columns(forecaster=pl.lit(name))
-        rows = [to_long(quantiles[other], QUANTILE_COLUMNS, keys, targets) for other in baselines]
-        baseline_rows = [
-            row.with_columns(forecaster=pl.lit(other)).join(model_rows.select(*_KEY, "observed"), on=_KEY)
-            for other, row in zip(baselines, rows, strict=True)
-        ]
-        tables += [
-            table.select(*_KEY, "valid_at", "forecaster", "observed", *QUANTILE_COLUMNS)
-            for table in [model_rows, *baseline_rows]
-        ]
-    scored = pl.concat(tables).with_columns(model_id=pl.lit(model.model_id), valid_on=pl.col("valid_at").dt.date())
-    return score_rows(scored, QUANTILE_COLUMNS, _BY)
+    panel = make_panel(truth.versions, truth.stations, forecaster.header.channels, truth.start, truth.end)
+    return _Opened(model, forecaster, forecaster.open(panel))
+
+
+def _score_model(opened: _Opened, served: pl.DataFrame) -> list[pl.DataFrame]:
+    """Scores of one model's served forecasts, and of its baselines for those of them that were observed."""
+    forecaster, name = opened.forecaster, opened.model.forecaster
+    groups = _Groups.of(served, forecaster.header.targets)
+    group, truth = groups.number(served), served["observed"].to_numpy()
+    tables = {name: score_groups(served.select(QUANTILE_COLUMNS).to_numpy(), truth, group)}
+    others = [other for other in BASELINES if other in forecaster.names and other != name]
+    tables |= _score_baselines(opened, others, served.with_columns(group=group))
+    return [groups.describe(table, opened.model.model_id, who) for who, table in tables.items()]
+
+
+def _score_baselines(opened: _Opened, names: list[str], served: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Scores of the model's baselines for these forecasts, by `group`, where they were observed."""
+    windows, targets = opened.windows, opened.forecaster.header.targets
+    at = windows.panel.stations.select("station_id").with_row_index("at")
+    issues = served.select("station_id", "issued_at").unique(maintain_order=True).join(at, on="station_id")
+    known = served.filter(pl.col("observed").is_not_null() & pl.col("variable").is_in(targets))
+    known = known.join(issues.with_row_index("issue"), on=["station_id", "issued_at"])
+    if known.is_empty():
+        return {}
+    where = known["issue"], known["lead_hours"] - 1, known["variable"].cast(pl.Enum(targets)).to_physical()
+    shape = (len(issues), HORIZON_HOURS, len(targets))
+    truth, group = np.full(shape, np.nan), np.zeros(shape, np.int64)
+    truth[*where], group[*where] = known["observed"], known["group"]
+    is_known = ~np.isnan(truth)
+    quantiles: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    t0 = (issues["issued_at"] - windows.panel.start).dt.total_hours().to_numpy()
+    for part, forecast, _, _ in opened.forecaster.predict(windows, issues["at"].to_numpy(), t0, names):
+        for name in names:
+            quantiles[name].append(forecast[name][is_known[part]].astype(np.float64))
+    return {
+        name: score_groups(np.concatenate(parts), truth[is_known], group[is_known]) for name, parts in quantiles.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Numbers for what is scored together: a station, a day of validity, a lead and a variable."""
+
+    stations: pl.Series
+    first_day: date
+    days: int
+    variables: list[str]
+
+    @classmethod
+    def of(cls, served: pl.DataFrame, targets: Sequence[str]) -> "_Groups":
+        """The groups of these forecasts."""
+        first, last = served.select(
+            first=pl.col("valid_at").min().dt.date(), last=pl.col("valid_at").max().dt.date()
+        ).row(0)
+        return cls(
+            served["station_id"].unique().sort(),
+            first,
+            (last - first).days + 1,
+            list(dict.fromkeys([*targets, *served["variable"].unique().sort()])),
+        )
+
+    def number(self, served: pl.DataFrame) -> np.ndarray:
+        """The group of each forecast. (K,) int64"""
+        station = pl.col("station_id").cast(pl.Enum(self.stations)).to_physical().cast(pl.Int64)
+        day = (pl.col("valid_at").dt.date() - self.first_day).dt.total_days()
+        lead = pl.col("lead_hours").cast(pl.Int64) - 1
+        variable = pl.col("variable").cast(pl.Enum(self.variables)).to_physical().cast(pl.Int64)
+        group = ((station * self.days + day) * HORIZON_HOURS + lead) * len(self.variables) + variable
+        return served.select(group).to_series().to_numpy()
+
+    def describe(self, table: pl.DataFrame, model_id: str, forecaster: str) -> pl.DataFrame:
+        """Rows of `scores` from the mean scores of groups, but for when they were made."""
+        per_day = HORIZON_HOURS * len(self.variables)
+        group = pl.col("group")
+        named = table.select(
+            pl.lit(model_id).alias("model_id"),
+            pl.lit(forecaster).alias("forecaster"),
+            station=group // (per_day * self.days),
+            variable=group % len(self.variables),
+            lead_hours=(group // len(self.variables) % HORIZON_HOURS + 1).cast(pl.UInt8),
+            valid_on=pl.lit(self.first_day) + pl.duration(days=group // per_day % self.days),
+        )
+        return named.select(
+            "model_id",
+            "forecaster",
+            pl.lit(self.stations).gather("station").alias("station_id"),
+            pl.lit(pl.Series(self.variables)).gather("variable").alias("variable"),
+            "lead_hours",
+            "valid_on",
+        ).hstack(table.drop("group"))
 
 
 def note_drifts(settings: Settings, now: datetime, until: datetime | None = None) -> tuple[str | None, list[Drift]]:

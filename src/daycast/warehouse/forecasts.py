@@ -39,9 +39,17 @@ def read_days_to_score(con: duckdb.DuckDBPyConnection, now: datetime) -> pl.Data
     return read_frame(con, "select_days_to_score", now=now)
 
 
-def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Rows of `forecasts` valid on one of these days, up to `as_of`, whose valid_at has an observation."""
+def count_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """How many rows of `forecasts` each station has that are valid on one of these days, up to `as_of`: station_id, rows."""
     with frames(con, days=days):
+        return read_frame(con, "count_forecasts_of_days", as_of=as_of)
+
+
+def read_forecasts_of_days(
+    con: duckdb.DuckDBPyConnection, days: pl.DataFrame, stations: pl.DataFrame, as_of: datetime
+) -> pl.DataFrame:
+    """Rows of `forecasts` of these stations (station_id), valid on one of these days up to `as_of`, and with an observation."""
+    with frames(con, days=days, chosen=stations.select("station_id")):
         return read_frame(con, "select_forecasts_of_days", as_of=as_of)
 
 
