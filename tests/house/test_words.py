@@ -47,7 +47,6 @@ RETIRED = {  # the word that came instead
     "news": "new_readings",
     "keep_news": "deduplicate",
     "refusals": "rejections",
-    "long_rows": "to_long",
     "dropped_file": "inbox_file",
     "past_checks": "temporal",
     "together_checks": "consistency",

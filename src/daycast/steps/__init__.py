@@ -8,5 +8,5 @@ One module per step, in the order in which a run takes them:
 - `publish` writes what people read: the published file, the summary, the report page, a picture.
 
 Besides the run: `backfill`, `backtest`, `doctor` (with `preview`, which reads without storing), `maintain`, `registry`. Used by
-several steps: `record_run` (the log of runs), `map_blocks` (who computes blocks of stations) and `to_long` (arrays to rows).
+several steps: `record_run` (the log of runs) and `map_blocks` (who computes blocks of stations).
 """

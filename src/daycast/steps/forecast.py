@@ -32,7 +32,6 @@ from daycast.sources.batch import EXTERNAL_FORECAST_KEYS
 from daycast.steps.changes import is_foreign
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.serving import read_serving_stations, read_undelivered
-from daycast.steps.to_long import to_long
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
 from daycast.variables import flag_column
 from daycast.warehouse.forecasts import count_forecasts, read_external_forecasts, replace_forecasts
@@ -116,13 +115,29 @@ def forecast_block(block: ForecastBlock) -> pl.DataFrame:
         regimes = np.where(block.imputed[part], COLD_START, np.array(REGIMES)[regime][:, None])
         values = pick(quantiles, servers[part])
         implausible = forecaster.implausible(stations.panel, stations.own[part], origins[0], values[..., MEDIAN])
-        rows = to_long(values, QUANTILE_COLUMNS, issued[part], targets).with_columns(
+        rows = _to_rows(values, QUANTILE_COLUMNS, issued[part], targets).with_columns(
             pl.Series("input_regime", np.repeat(regimes.ravel(), HORIZON_HOURS)),
             pl.Series("forecaster", np.repeat(servers[part].ravel(), HORIZON_HOURS)),
             pl.Series("implausible", implausible.transpose(0, 2, 1).ravel()),
         )
         parts.append(rows.filter(pl.Series(np.repeat(is_served[part].ravel(), HORIZON_HOURS))))
     return pl.concat(parts).with_columns(value=pl.col("q50"))
+
+
+def _to_rows(values: np.ndarray, columns: Sequence[str], issues: pl.DataFrame, targets: Sequence[str]) -> pl.DataFrame:
+    """One row for each issue, variable and lead, from values (N, H, V, K).
+
+    columns: K names for the last axis. issues: N rows with station_id, issued_at and any other columns. targets: V variables.
+    Returns the columns of `issues`, then variable, lead_hours (1 to H), `columns` (Float64), valid_at = issued_at + lead_hours.
+    """
+    N, H, V, K = values.shape
+    flat = values.transpose(0, 2, 1, 3).reshape(N * V * H, K).astype(np.float64)
+    repeated = issues[np.repeat(np.arange(N), V * H)]
+    return repeated.with_columns(
+        pl.Series("variable", np.tile(np.repeat(np.array(targets), H), N)),
+        pl.Series("lead_hours", np.tile(np.arange(1, H + 1, dtype=np.uint8), N * V)),
+        *(pl.Series(name, flat[:, k]) for k, name in enumerate(columns)),
+    ).with_columns(valid_at=pl.col("issued_at") + pl.duration(hours=pl.col("lead_hours")))
 
 
 def _has_climatology(forecaster: Forecaster) -> np.ndarray:
