@@ -11,10 +11,12 @@ import pytest
 
 from daycast.errors import ContractError, SourceError
 from daycast.settings import Settings
+from daycast.stations import STATION_SCHEMA
 from daycast.steps import preview
 from daycast.steps.doctor import CheckResult, examine
 from daycast.steps.ingest import ingest_source
 from daycast.steps.preview import preview_source
+from daycast.warehouse.warehouse import Warehouse
 
 NOW = datetime(2025, 8, 1, tzinfo=UTC)
 START = datetime(2025, 6, 1, tzinfo=UTC)
@@ -27,6 +29,7 @@ SOURCE: dict[str, Any] = {
     "columns": {"air_temperature_c": "temp", "precipitation_mm": "rain"},
 }
 GOES_ON = " " * 13
+NO_LIST = pl.DataFrame(schema=STATION_SCHEMA)
 NO_PLACES = pl.DataFrame(schema={"station_id": pl.String, "longitude": pl.Float64})
 TABLE = ("UTC", "local", "by the sun", "issued", "valid")  # a row of dates, above one of clocks
 
@@ -85,13 +88,32 @@ def test_all_files_are_read(tmp_path: Path) -> None:
     assert "rain 2025-05 0.2 mm, 2025-06 14.2 mm; the highest hour is 0.2 mm at A, 2025-06-01 00:00 UTC" in lines
 
 
-def test_reading_stops_at_the_limit_of_rows_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_large_files_the_beginning_is_read_and_all_of_them_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daycast.sources.files.csv_table._MAX_ROWS", 10)
     monkeypatch.setattr(preview, "MOST_ROWS", 40)
     for number in range(3):
         write(tmp_path, f"{number}.csv", hourly(24, 24 * number))
     (result,) = results_of(settings_of(tmp_path))
-    assert str(result) == "ok   source yard: 0 stations listed; the first 2 of 3 files have 48 rows, 0 problems"
-    assert shown(settings_of(tmp_path))[0].startswith("read the first 2 of 3 files: 48 rows; doctor stops after")
+    assert str(result) == "ok   source yard: 0 stations listed; 3 files have 60 rows, 0 problems"
+    assert shown(settings_of(tmp_path))[0] == "read 3 files: 60 rows; at most about 13 rows of each"
+    (tmp_path / "in" / "2.csv").write_text("time,station,temperature,rain\n")
+    assert results_of(settings_of(tmp_path))[0].detail.startswith("in/2.csv has no column 'temp'")
+
+
+def test_of_very_many_files_a_sample_is_read_from_the_first_to_the_last_and_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "ALL_FILES", 8)
+    monkeypatch.setattr(preview, "SOME_FILES", 3)
+    for number in range(9):
+        write(tmp_path, f"{number}.csv", hourly(24, 24 * number))
+    (result,) = results_of(settings_of(tmp_path))
+    assert str(result) == "ok   source yard: 0 stations listed; 3 of 9 files have 72 rows, 0 problems"
+    lines = shown(settings_of(tmp_path))
+    assert lines[0] == "read 3 of 9 files: 72 rows; a sample spread over all"
+    assert "hours 2025-06-01 00:00 to 2025-06-09 23:00 UTC, rows mostly 1 h apart" in lines
 
 
 def test_reading_stops_at_the_limit_of_time_but_waits_for_the_first_batch(tmp_path: Path) -> None:
@@ -99,8 +121,9 @@ def test_reading_stops_at_the_limit_of_time_but_waits_for_the_first_batch(tmp_pa
         write(tmp_path, f"{number}.csv", hourly(24, 24 * number))
     settings = settings_of(tmp_path)
     clock = iter([0.0, 2 * preview.MOST_SECONDS])
-    found = preview_source(settings, settings.sources[0], NOW, NO_PLACES, clock.__next__)
-    assert (found.part, found.whole, found.rows) == ("the first 1 of 3 files", False, 24)
+    scratch = Warehouse(tmp_path / "scratch.duckdb", settings.glossary.values())
+    found = preview_source(settings, settings.sources[0], NO_LIST, NOW, NO_PLACES, scratch, clock.__next__)
+    assert (found.part, found.limit, found.rows) == ("1 of 3 files", "doctor stops after 20 s", 24)
 
 
 def test_a_part_of_a_large_file_is_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,13 +176,16 @@ def test_rows_and_values_that_would_be_refused_are_a_warning_with_the_commonest_
     lines[3], lines[4], lines[5] = (line.replace("Z", "?") for line in lines[3:6])
     lines[9] = lines[9].replace("12.5", "ERR")
     write(tmp_path, "0.csv", lines)
-    ok, warning = results_of(settings_of(tmp_path))
-    assert str(ok) == "ok   source yard: 0 stations listed; in/0.csv has 48 rows, 4 problems"
+    (warning,) = results_of(settings_of(tmp_path))
     assert str(warning).startswith("warn source yard: 3 rows and 1 value would be refused: time no time in the form")
     assert "(3×, for example '2025-06-01T03:00?'); temp " in str(warning)
     assert "(1×, for example 'ERR'); correct the column" in str(warning)
-    assert not ok.below
-    assert warning.below
+    example, _, other = shown(settings_of(tmp_path))[0].partition(" temp (1×)")
+    assert (
+        example == "refused time (3×), in/0.csv, row 4: time '2025-06-01T03:00?', station 'A', temp '12.5', rain '0.2'"
+    )
+    assert other == ", in/0.csv, row 10: time '2025-06-01T09:00Z', station 'A', temp 'ERR', rain '0.2'"
+    assert all(len(line) <= 80 for line in warning.lines())
 
 
 def test_stations_without_a_position_are_pointed_at_where_others_have_one(tmp_path: Path) -> None:
@@ -225,7 +251,7 @@ def test_the_doubled_hour_is_told_apart_across_files_as_ingest_does(tmp_path: Pa
 def test_a_doubled_hour_that_nothing_tells_apart_is_refused_as_ingest_does(tmp_path: Path) -> None:
     write(tmp_path, "1.csv", [f"2024-10-27T0{hour}:00,A,{9 - hour},0.0" for hour in (2, 8, 9)])
     settings = settings_of(tmp_path, timezone="Europe/Berlin")
-    warnings = [str(result) for result in results_of(settings)[1:]]
+    warnings = [str(result) for result in results_of(settings)]
     assert warnings[0].startswith("warn source yard: 1 row would be refused: ")
     assert ingest_source(settings, settings.sources[0], NOW).refused == 1
 
@@ -259,16 +285,18 @@ def test_external_forecasts_are_shown_with_their_times_of_issue(tmp_path: Path) 
     assert lines[-1] == "air temperature, °C 1 3 4 6 8"
 
 
-def test_of_a_query_the_first_batch_is_read(tmp_path: Path) -> None:
+def test_of_a_query_all_is_read_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     time = "timestamptz '2025-06-01 00:00:00Z' + to_hours(hour)"
     query = f"select 'A' as station, {time} as time, 12.5 as temp from range(48) as r(hour)"
     source = {"kind": "sql", "query": query, "columns": {"air_temperature_c": "temp"}}
     del (given := SOURCE | source)["files"]
     settings = Settings.model_validate({"data": "state", "sources": [given]}, context={"folder": tmp_path})
     assert str(results_of(settings)[0]).endswith("yard from row 1 has 48 rows, 0 problems")
-    assert (
-        shown(settings)[0] == "read yard from row 1: 48 rows; doctor reads the first batch only, and there may be more"
-    )
+    assert shown(settings)[0] == "read yard from row 1: 48 rows"
+    monkeypatch.setattr("daycast.sources.sql.CHUNK_ROWS", 20)
+    assert shown(settings)[0] == "read 3 batches: 48 rows"
+    monkeypatch.setattr(preview, "MOST_ROWS", 40)
+    assert shown(settings)[0] == "read 2 batches: 40 rows; doctor reads the beginning only, and there may be more"
 
 
 def test_a_source_that_delivers_nothing_shows_nothing(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _doctor(args: argparse.Namespace) -> None:
 
     findings = []
     for finding in examine(load_settings(args.config), clock(), clock(args.until)):
-        print("\n".join([str(finding), *finding.below]), flush=True)
+        print("\n".join(finding.lines()), flush=True)
         findings.append(finding)
     if failed := [finding for finding in findings if not finding.ok]:
         raise ConfigError(f"{len(failed)} of {len(findings)} checks failed")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from daycast.features.profile import Coverage, DailyCycle, Profile, Rain
-from daycast.report.terminal import Column, render_pairs, render_table
+from daycast.report.terminal import Column, cut, render_pairs, render_table
 from daycast.times import HOUR
 from daycast.variables import Variable
 
@@ -17,6 +17,7 @@ _INDENT = "  "
 _NAMES = 9  # cells
 _MONTHS = 6  # that are shown, the newest
 _STATIONS = 3  # that are named
+_LONGEST_ROW = 300  # cells, of a refused row
 _CELL = 10  # cells of a reading's column, as wide as a date
 
 
@@ -49,6 +50,29 @@ def render_source(view: SourceView, variables: Mapping[str, Variable], width: in
         lines += ["not mapped, and looks like weather; to add under [sources.columns]:"]
         lines += [_INDENT + line for line in view.columns]
     return [_INDENT + line for line in lines]
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row that would be refused, or a value of it, as an example of several."""
+
+    column: str  # that is why
+    count: int
+    where: str
+    row: Mapping[str, object]  # as the source wrote it
+
+
+def render_refusals(rows: Sequence[RefusedRow], width: int = WIDTH) -> list[str]:
+    """The lines, indented, of at most `width` cells: for each reason the first row that it holds for."""
+    pairs = []
+    for one in rows:
+        cells = ", ".join(f"{name} {_cell(value)}" for name, value in one.row.items() if value is not None)
+        pairs.append(("refused", f"{one.column} ({one.count:,}×), {one.where}: {cut(cells, _LONGEST_ROW)}"))
+    return [_INDENT + line for line in render_pairs(pairs, width - len(_INDENT), _NAMES).splitlines()]
+
+
+def _cell(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)
 
 
 def _describe_stations(view: SourceView) -> list[tuple[str, str]]:

@@ -3,25 +3,27 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import polars as pl
 
-from daycast.errors import ContractError, DaycastError, ModelError, StorageError
+from daycast.errors import DaycastError, ModelError, StorageError, listed
 from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
-from daycast.report.source_view import SourceView, render_source
+from daycast.report.source_view import WIDTH, RefusedRow, SourceView, render_refusals, render_source
+from daycast.report.terminal import wrap
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
-from daycast.steps.doubts import find_doubts
-from daycast.steps.preview import MOST_ROWS, MOST_SECONDS, Preview, preview_source
+from daycast.steps.doubts import tell_once
+from daycast.steps.preview import Preview, preview_source
+from daycast.steps.refusals import Refusal
 from daycast.steps.serving import list_sources
 from daycast.steps.unmapped import unmapped_columns
 from daycast.times import parse_duration
@@ -30,13 +32,12 @@ from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
 from daycast.warehouse.observations import read_stations
 from daycast.warehouse.readings import read_origins
-from daycast.warehouse.warehouse import read_frame
+from daycast.warehouse.warehouse import Warehouse, read_frame
 
 _BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST_FREE_GB = 1.0
 _NAMED = 3  # stations
-_FILES = f"doctor stops after {MOST_ROWS:,} rows or {MOST_SECONDS:g} s"
-_OTHERS = "doctor reads the first batch only, and there may be more"
+_INDENT = " " * len("warn ")  # of the further lines of a result
 _NUMBERED = re.compile(r"-\d+(\.[^.]*)$")  # what a name gets in a folder that has it already
 
 
@@ -102,12 +103,18 @@ class CheckResult:
         word = "warn" if self.is_warning else "ok  " if self.ok else "FAIL"
         return f"{word} {self.check}: {self.detail}"
 
+    def lines(self) -> list[str]:
+        """The result for a terminal of WIDTH cells, with the lines below it."""
+        indent = len(_INDENT)
+        first, *others = wrap(str(self)[indent:], WIDTH - indent)
+        return [str(self)[:indent] + first, *(_INDENT + line for line in others), *self.below]
+
 
 def examine(settings: Settings, now: datetime, until: datetime | None = None) -> Iterator[CheckResult]:
     """Check contracts, device, disk, warehouse, the champion's checkpoint and each source.
 
-    Every check runs, even if others fail. until: the sources are asked for what they received up to then, by default `now`. Below
-    the last result of each source stands what was understood of it.
+    Every check runs, even if others fail. until: the sources are asked for what they received up to then, by default `now`. A
+    source is loaded as its first ingest would, or a sample of it. Below its last result stands what was understood of it.
     """
     yield _check("contracts", _contracts)
     yield _check("device", lambda: f"training runs on {choose_device(settings.model.device)}")
@@ -116,17 +123,12 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     yield _check("champion", lambda: _check_champion(settings, now))
     yield from _retired_sources(settings, now)
     places = _Places(settings, now)
-    for source in settings.sources:
-        yield from _examine_source(settings, source, until or now, places)
-
-
-def _examine_source(settings: Settings, source: Source, until: datetime, places: "_Places") -> Iterator[CheckResult]:
-    """The check of one source, its warnings, and below the last of these what was understood of it."""
-    name, doubts, below = f"source {source.name}", list[str](), list[str]()
-    results = [_check(name, lambda: _check_source(settings, source, until, places, doubts, below))]
-    results += [CheckResult(name, ok=True, detail=doubt, is_warning=True) for doubt in dict.fromkeys(doubts)]
-    results[-1] = replace(results[-1], below=tuple(below))
-    yield from results
+    with tempfile.TemporaryDirectory(prefix="daycast-doctor-") as folder:
+        trial = _Trial(
+            settings, until or now, now, places, Warehouse(Path(folder) / "trial.duckdb", settings.glossary.values())
+        )
+        for source in settings.sources:
+            yield from trial.examine(source)
 
 
 def _check(name: str, check: Callable[[], str]) -> CheckResult:
@@ -193,27 +195,63 @@ def _check_champion(settings: Settings, now: datetime) -> str:
     return f"{champion.model_id}, its checkpoint is whole"
 
 
-def _check_source(
-    settings: Settings, source: Source, until: datetime, places: "_Places", doubts: list[str], below: list[str]
-) -> str:
-    """Read a source as its first ingest would, storing nothing. Raises what ingest would raise.
+@dataclass(frozen=True)
+class _Trial:
+    """The check of the sources, one after the other: each is loaded as ingest would, into a warehouse that is thrown away."""
 
-    Adds what is odd to `doubts`, and to `below` the lines that show what was understood, also if it raises.
+    settings: Settings
+    until: datetime
+    now: datetime
+    places: "_Places"
+    scratch: Warehouse
+
+    def examine(self, source: Source) -> Iterator[CheckResult]:
+        """Its result, ok only if ingest would take in everything; then its warnings, and below the last what was understood."""
+        name, told = f"source {source.name}", _Told()
+        result = _check(name, lambda: self._check(source, told))
+        results = (
+            [] if result.ok and told.withheld else [replace(result, below=() if result.ok else tuple(told.examples))]
+        )
+        results += [
+            CheckResult(name, ok=True, detail=detail, is_warning=True, below=tuple(told.examples) if is_refusal else ())
+            for detail, is_refusal in told.withheld.items()
+            if result.ok or not is_refusal
+        ]
+        results += [CheckResult(name, ok=True, detail=doubt, is_warning=True) for doubt in told.doubts]
+        yield from results[:-1]
+        yield replace(results[-1], below=(*results[-1].below, *told.below))
+
+    def _check(self, source: Source, told: "_Told") -> str:
+        """Describe what ingest would take in. Raises what it would raise, after `told` has what is to be shown all the same."""
+        settings, places, until = self.settings, self.places, self.until
+        stations = source.stations()
+        places.add(stations)
+        preview = preview_source(settings, source, stations, until, places.known, self.scratch)
+        told.withheld = dict(_withheld(preview, is_now=until >= self.now))
+        told.doubts = [*_flagged(preview), *tell_once(preview.doubts), *_doubts(preview, places.longitudes)]
+        told.examples = render_refusals([_refused_row(one) for one in preview.refusals.commonest("row", "value")])
+        if preview.head:
+            told.below = render_source(_view(source, preview, places, until), settings.glossary)
+        preview.raise_errors()
+        unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
+        if not preview.head:
+            return f"{len(stations)} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
+        have = "have" if preview.part.endswith((" files", " batches")) else "has"
+        return f"{len(stations)} stations listed; {preview.part} {have} {preview.rows:,} rows, 0 problems{unknown}"
+
+
+@dataclass
+class _Told:
+    """What is said of a source besides its result.
+
+    withheld: what ingest would not take in, and whether it would refuse it; examples: rows that it would refuse, in lines.
+    doubts: what is odd. below: the lines that show what was understood.
     """
-    listed = source.stations()
-    places.add(listed)
-    preview = preview_source(settings, source, until, places.known)
-    if preview.batches:
-        found = find_doubts(preview.batches, settings.glossary, places.known)
-        doubts += [*_refusals(preview), *found, *_doubts(preview, places.longitudes)]
-        below += render_source(_view(source, preview, places, until), settings.glossary)
-    preview.raise_errors()
-    unknown = _describe_unknown(settings, source, until) if isinstance(source, Inbox) else ""
-    if not preview.batches:
-        return f"{len(listed)} stations listed, nothing delivered up to {until.isoformat()}{unknown}"
-    have = "have" if preview.part.endswith(" files") else "has"
-    summary = f"{preview.part} {have} {preview.rows:,} rows, {preview.problems:,} problems"
-    return f"{len(listed)} stations listed; {summary}{unknown}"
+
+    withheld: dict[str, bool] = field(default_factory=dict)
+    examples: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    below: Sequence[str] = ()
 
 
 class _Places:
@@ -238,14 +276,31 @@ class _Places:
         return dict(self.known.drop_nulls("longitude").select("station_id", "longitude").iter_rows())
 
 
-def _refusals(preview: Preview) -> list[str]:
-    """A doubt about rows and values that ingest would refuse, with the commonest reasons; none if the error says it already."""
-    counts = [(preview.refused_rows, "row"), (preview.refused_values, "value")]
-    counted = " and ".join(f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
-    is_told = preview.readable.is_empty() or any(isinstance(error, ContractError) for error in preview.errors)
-    if is_told or not counted:
-        return []
-    return [f"{counted} would be refused: {preview.reasons}; correct the column, its unit, format or missing markers"]
+def _withheld(preview: Preview, *, is_now: bool) -> Iterator[tuple[str, bool]]:
+    """What ingest would not take in, in words, and whether it would refuse it."""
+    if refused := str(preview.refusals):
+        way_out = "correct the column, its unit, format or missing markers"
+        yield f"{refused} would be refused: {preview.refusals.summary()}; {way_out}", True
+    if preview.left:
+        left = f"{len(preview.left):,} file{'s' if len(preview.left) > 1 else ''} would be left for a later ingest"
+        yield f"{left}, because they are still written to or empty (settle): {listed(preview.left)}", False
+    if preview.waiting and is_now:
+        waiting = f"{preview.waiting:,} rows would wait, because they are stamped later than now"
+        yield f"{waiting}: if they are no forecasts, look at the timezone and the format of times", False
+    elif preview.head and not preview.rows:
+        yield f"{preview.part} {'have' if preview.part.endswith(' files') else 'has'} no row", False
+
+
+def _refused_row(refusal: Refusal) -> RefusedRow:
+    where = f"{refusal.origin}, row {refusal.number:,}"
+    return RefusedRow(refusal.column, refusal.count, where, refusal.row)
+
+
+def _flagged(preview: Preview) -> Iterator[str]:
+    """A doubt about values that would be kept and flagged."""
+    if preview.refusals.flagged:
+        reasons = "; ".join(map(str, preview.refusals.commonest("use")))
+        yield f"{preview.refusals.flagged:,} values would be kept, flagged and not used: {reasons}"
 
 
 def _doubts(preview: Preview, longitudes: Mapping[str, float]) -> list[str]:
@@ -276,7 +331,7 @@ def _view(source: Source, preview: Preview, places: _Places, until: datetime) ->
     waiting = (
         f"; {preview.waiting:,} more wait, stamped later than {until:%Y-%m-%d %H:%M} UTC" if preview.waiting else ""
     )
-    limit = "" if preview.whole else f"; {_FILES if isinstance(source, Inbox) else _OTHERS}"
+    limit = f"; {preview.limit}" if preview.limit else ""
     return SourceView(
         read=f"{preview.part}: {preview.rows:,} rows{waiting}{limit}",
         sample=preview.sample,
@@ -284,7 +339,7 @@ def _view(source: Source, preview: Preview, places: _Places, until: datetime) ->
         names=preview.names,
         zone=getattr(source, "timezone", None),
         longitudes=places.longitudes,
-        columns=unmapped_columns(source, preview.batches),
+        columns=unmapped_columns(source, [preview.head] if preview.head else []),
     )
 
 

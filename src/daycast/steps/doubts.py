@@ -5,7 +5,7 @@ batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECK
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ _NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids
 _LEAST_DATES, _MONTHS, _NEXT_DAYS = 3, 12, timedelta(days=2)
 _FEWER_JUMPS = 2  # times as many jumps from date to date as with day and month exchanged
 _DAY, _MONTH = re.compile(r"%[-_0]?[de]"), re.compile(r"%[-_0]?m")
+_DIGITS = re.compile(r"\d+")
 _FAR = 0.1  # of all that is possible
 # of a source, whose stations share a column: sorting all would take as long as loading them
 _STATIONS, _ROWS = 20, 50_000
@@ -77,6 +78,16 @@ def find_doubts(
     if stations is not None and batches:
         found += find_spellings(pl.concat(batch.readings["station_id"] for batch in batches), stations)
     return list(dict.fromkeys([*own, *found]))
+
+
+def tell_once(doubts: Iterable[str]) -> list[str]:
+    """The doubts; of those that differ in numbers alone, such as dates, the first with the count of the others."""
+    alike: dict[str, list[str]] = {}
+    for doubt in doubts:
+        alike.setdefault(_DIGITS.sub("0", doubt), []).append(doubt)
+    return [
+        f"{first} (and {len(others):,} more of this kind)" if others else first for first, *others in alike.values()
+    ]
 
 
 def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> list[str]:

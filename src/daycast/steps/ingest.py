@@ -19,8 +19,8 @@ from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
-from daycast.steps.doubts import find_doubts
-from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
+from daycast.steps.doubts import find_doubts, tell_once
+from daycast.steps.load import CheckedRows, LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import LONGEST_SILENCE, make_observations
 from daycast.steps.read_ahead import ReadAhead
@@ -222,6 +222,34 @@ def _load(
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What ingest would store of a source, and what it would say: see `Ingested`."""
+
+    records: Sequence[BatchRecord]
+    waiting: int
+    doubts: Sequence[str]
+    errors: Sequence[Exception]  # that it would end with
+
+
+def try_source(
+    settings: Settings,
+    source: Source,
+    until: datetime,
+    warehouse: Warehouse,
+    watch: Callable[[CheckedRows], None],
+) -> Trial:
+    """Load a source into another warehouse, as its first ingest at `until` would; nothing is moved away or confirmed.
+
+    watch: is shown all rows after they were checked.
+    """
+    run = _Run(settings, source, until, until, settings.ingest.max_minutes, lambda _: None)
+    given = {"newest": None, "resumed_from": None, "watch": watch}
+    loaded = _load(run, warehouse, source, None, (), given, finish=False)
+    stored = loaded.stored
+    return Trial(stored.records, stored.waiting, tuple(stored.doubts), loaded.errors)
+
+
+@dataclass(frozen=True)
 class _Again:
     """What came of reading a source again, if that was due."""
 
@@ -361,7 +389,7 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         left_out=stored.left_out,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
-        doubts=tuple(stored.doubts),
+        doubts=tuple(tell_once(stored.doubts)),
         moved=stored.moved,
     )
 

@@ -46,6 +46,20 @@ from daycast.warehouse.warehouse import transaction
 
 
 @dataclass(frozen=True)
+class CheckedRows:
+    """The rows of some batches after they were checked, before anything is written.
+
+    rows: as `stack_rows` gives them, with amounts; problems: as `find_problems` does. batches: by batch_id. rejected: the ids of
+    those of which nothing is stored.
+    """
+
+    rows: pl.DataFrame
+    problems: pl.DataFrame
+    batches: Mapping[str, SourceBatch]
+    rejected: Collection[str]
+
+
+@dataclass(frozen=True)
 class LoadConfig:
     """How batches of one source are loaded. Times are UTC."""
 
@@ -60,6 +74,7 @@ class LoadConfig:
     resumed_from: datetime | None  # everything received up to here was already asked for in an earlier run
     mapping: str | None = None  # how the source is read; None if it does not say
     reread_at: datetime | None = None  # when the source began to be read again; None for ordinary batches
+    watch: Callable[[CheckedRows], None] | None = None  # is shown all rows
 
 
 def load_batches(
@@ -221,6 +236,8 @@ def _store(
     rows, changed, counters = _make_amounts(con, rows, batches, config.source)
     problems = pl.concat([find_problems(rows, batches, config.variables, config.earliest), *undecided])
     rejections = reject_batch(rows, problems, batches, config.variables, config.refuse_above)
+    if config.watch:
+        config.watch(CheckedRows(rows, problems, batches, list(rejections)))
     if rejections:
         rows, problems = (frame.filter(~pl.col("batch_id").is_in(list(rejections))) for frame in (rows, problems))
     kept = rows

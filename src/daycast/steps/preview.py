@@ -1,69 +1,62 @@
-"""A preview of a source: what ingest would read, refuse and keep of it, found out without storing anything.
+"""A preview of a source: what ingest would read, keep and refuse of it, found out without storing anything for good.
 
-`preview_source` reads as ingest does, batch by batch, until a limit of rows or time; `Preview` has what doctor tells of it.
+`preview_source` has ingest load the source, or a sample of it, into a warehouse that is thrown away, and watches. `Preview` has
+what doctor tells of it.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 import polars as pl
 
 from daycast.errors import ContractError, join_errors
-from daycast.features.amounts import accumulate
-from daycast.features.deduplicate import KEY
 from daycast.features.profile import Profile, make_profile
 from daycast.settings import Settings
-from daycast.sources.batch import PROBLEM_SCHEMA, READING_KEYS, Source, SourceBatch
+from daycast.sources.batch import Source, SourceBatch
 from daycast.sources.files.csv import CsvSource
-from daycast.sources.files.inbox import Inbox
+from daycast.sources.files.inbox import Inbox, Sample, ends_its_file, file_of
 from daycast.sources.tables.typed_table import TypedTable
-from daycast.steps.load import settle_rows, stack_rows
-from daycast.steps.rejections import commonest_reasons, find_problems, reject_batch, without_negative_totals
+from daycast.steps.ingest import try_source
+from daycast.steps.load import CheckedRows
+from daycast.steps.refusals import Refusals
+from daycast.variables import Variable
+from daycast.warehouse.warehouse import Warehouse
 
-MOST_ROWS = 1_000_000  # after so many no further batch is read
-MOST_SECONDS = 10.0  # nor after this time; the first batch is always waited for
+ALL_FILES = 1000  # if there are more, only SOME_FILES are read
+SOME_FILES = 20
+MOST_ROWS = 1_000_000  # of a source; after its share of them no more of a file is read
+MOST_SECONDS = 20.0  # after which no further batch is read; the first one is always waited for
 _SAMPLED_AT = (0.0, 0.23, 0.48, 0.77, 1.0)  # of all rows; quarters would often be the same hour of the day
-_HEAD_ROWS = 1000  # kept of each batch as it was written
-# nothing is computed at import: forked processes would wait for the threads of polars
-_NO_NUMBERS = pl.DataFrame(schema={**READING_KEYS, "number": pl.Float64})
-_NO_PROBLEMS = pl.DataFrame(schema={"row": pl.UInt32, **PROBLEM_SCHEMA, "costs_row": pl.Boolean})
+_HEAD_ROWS = 1000  # kept of the first batch as it was written
 
 
 @dataclass(frozen=True)
 class Preview:
     """What ingest would make of the part of a source that was read.
 
-    batches: as they were read, with only the first rows of `raw`. part: which part of the source they are, in words; whole:
-    whether that is all of it. errors: those that ingest would end with: the source's own, and one for each batch that would be
-    refused whole. readable: the rows without a problem, with a column for each variable. problems, refused_rows, refused_values:
-    how many there are; reasons: the three most frequent of them in words. names: the variables that the source maps. profile:
-    of readings; None for external forecasts.
+    part: which part of the source that is, in words; limit: why it is not all of it, empty if it is. left: the files that ingest
+    would leave for later, because they are still written to. errors: those that ingest would end with. rows: how many were
+    delivered; kept: how many of them ingest would keep; waiting: how many it holds back because they are stamped later than now.
+    readable: the rows without a problem, with a column for each variable; of refused files too. refusals: what would be refused,
+    and why. doubts: what ingest would find odd. head: the first batch, with the first rows of `raw`. names: the variables that
+    the source maps. profile: of readings; None for external forecasts.
     """
 
-    batches: Sequence[SourceBatch]
     part: str
-    whole: bool
+    limit: str
+    left: Sequence[str]
     errors: Sequence[Exception]
+    rows: int
+    kept: int
+    waiting: int
     readable: pl.DataFrame
-    problems: int
-    refused_rows: int
-    refused_values: int
-    reasons: str
+    refusals: Refusals
+    doubts: Sequence[str]
+    head: SourceBatch | None
     names: Sequence[str]
     profile: Profile | None
-
-    @property
-    def rows(self) -> int:
-        """The rows that were read."""
-        return sum(len(batch.readings) for batch in self.batches)
-
-    @property
-    def waiting(self) -> int:
-        """The rows held back because they are stamped later than now."""
-        return sum(batch.waiting for batch in self.batches)
 
     @property
     def sample(self) -> pl.DataFrame:
@@ -75,132 +68,167 @@ class Preview:
         """Raise the errors as one, if there are any, or a ContractError if no row could be kept."""
         if self.errors:
             raise join_errors(self.errors)
-        if self.rows and self.readable.is_empty():
-            raise ContractError(f"{self.part}: none of {self.rows:,} rows can be kept: {self.reasons}")
+        if self.rows and not self.kept:
+            raise ContractError(f"{self.part}: none of {self.rows:,} rows can be kept: {self.refusals.summary()}")
 
 
 def preview_source(
     settings: Settings,
     source: Source,
+    listed: pl.DataFrame,
     until: datetime,
     stations: pl.DataFrame,
+    scratch: Warehouse,
     seconds: Callable[[], float] = time.monotonic,
 ) -> Preview:
-    """Read the beginning of a source as its first ingest would at `until`, and find out what it would keep.
+    """Load a source, or a sample of it, into `scratch` as its first ingest would at `until`, and find out what is kept.
 
-    Batches of files are read until MOST_ROWS rows or MOST_SECONDS are reached; of services and databases only the first one is.
-    stations: station_id, longitude of those that are known. seconds: a clock.
+    listed: the stations that the source lists. stations: station_id, longitude of those that are known. seconds: a clock.
     """
-    batches, cut, error = _read(source, until, settings, seconds)
-    part = _describe_part(source, batches, cut=cut)
-    of_readings, of_forecasts = (
-        _sort_out([batch for batch in batches if batch.is_forecast == is_forecast], settings)
-        for is_forecast in (False, True)
-    )
-    problems = pl.concat([of_readings.problems, of_forecasts.problems], how="diagonal")
-    readable = of_forecasts.readable if of_readings.readable.is_empty() else of_readings.readable
+    sampled = _Sampled(source, listed, seconds)
+    watched = _Watched(settings.glossary)
+    trial = try_source(settings, sampled, until, scratch, watched.add)
+    readable = watched.readable
     names, tolerance = _mapped(source, settings, readable), getattr(source, "tolerance", timedelta(0))
     return Preview(
-        batches=batches,
-        part=part,
-        whole=not cut,
-        errors=[*of_readings.errors, *of_forecasts.errors, *([error] if error else [])],
+        part=sampled.describe(),
+        limit=sampled.limit(),
+        left=sampled.left(trial.errors),
+        errors=trial.errors,
+        rows=watched.rows,
+        kept=sum(record.rows_kept for record in trial.records),
+        waiting=trial.waiting,
         readable=readable,
-        problems=len(problems),
-        refused_rows=of_readings.refused_rows + of_forecasts.refused_rows,
-        refused_values=len(problems.filter(~pl.col("costs_row"))),
-        reasons=commonest_reasons(problems),
+        refusals=watched.refusals,
+        doubts=trial.doubts,
+        head=sampled.head,
         names=names,
         profile=make_profile(readable, names, stations, tolerance) if "observed_at" in readable.columns else None,
     )
 
 
-def _read(
-    source: Source, until: datetime, settings: Settings, seconds: Callable[[], float]
-) -> tuple[list[SourceBatch], bool, Exception | None]:
-    """The batches, whether there may be more, and the error with which the source ended."""
-    batches, rows, deadline = list[SourceBatch](), 0, seconds() + MOST_SECONDS
-    try:
-        for batch in source.fetch(None, until, settings.glossary, ()):
-            batches.append(replace(without_negative_totals(batch), raw=batch.raw.head(_HEAD_ROWS)))
-            rows += len(batch.readings)
-            if not isinstance(source, Inbox) or rows >= MOST_ROWS or seconds() >= deadline:
-                return batches, True, None
-    except Exception as error:  # noqa: BLE001 - what was read before is shown, and the error is a failed check
-        return batches, False, error
-    return batches, False, None
+class _Sampled:
+    """A source, of which only a part is read if it is large; see `Source`.
 
-
-def _describe_part(source: Source, batches: Sequence[SourceBatch], *, cut: bool) -> str:
-    """Which part of the source was read, such as `the first 3 of 40 files`; empty if nothing was."""
-    if not batches:
-        return ""
-    if not isinstance(source, Inbox):
-        return batches[0].origin
-    files = [file.origin for file in source.ready_files()]
-    origins = {batch.origin for batch in batches} | {batch.origin.rpartition(" from ")[0] for batch in batches}
-    read = [file for file in files if file in origins]
-    if len(files) == 1:
-        return f"the beginning of {files[0]}" if cut else files[0]
-    if cut:
-        return f"the first {len(read):,} of {len(files):,} files"
-    return f"{len(read):,} files" if len(read) == len(files) else f"{len(read):,} of {len(files):,} files"
-
-
-@dataclass(frozen=True)
-class _Sorted:
-    """Rows without a problem, the problems, and the errors of the batches that would be refused whole."""
-
-    readable: pl.DataFrame
-    problems: pl.DataFrame
-    refused_rows: int
-    errors: list[ContractError]
-
-
-def _sort_out(batches: Sequence[SourceBatch], settings: Settings) -> _Sorted:
-    """What ingest would do with the rows of batches of one kind."""
-    if not batches:
-        return _Sorted(pl.DataFrame(), _NO_PROBLEMS, 0, [])
-    by_id = {str(number): batch for number, batch in enumerate(batches)}
-    rows, undecided = _settled(stack_rows(by_id, settings.glossary), by_id, settings)
-    rows = _with_amounts(rows, batches)
-    problems = find_problems(rows, by_id, settings.glossary, settings.ingest.earliest)
-    problems = pl.concat([problems, *undecided])
-    rejections = reject_batch(rows, problems, by_id, settings.glossary, settings.ingest.refuse_above)
-    refused = problems.filter("costs_row").select("row").unique()
-    readable = rows.join(refused, on="row", how="anti", maintain_order="left")
-    return _Sorted(readable, problems, len(refused), [one.error for one in rejections.values()])
-
-
-def _settled(
-    rows: pl.DataFrame, batches: Mapping[str, SourceBatch], settings: Settings
-) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The rows with one instant each, and the problems of those that may stand for two, as if only these batches were held.
-
-    As in ingest, batches with such rows come last, one by one.
+    Of many files some are read, spread over all of them; of large files and other sources the beginning.
     """
-    own = {batch_id: batch for batch_id, batch in batches.items() if "later_at" in batch.readings.columns}
-    if not own:
-        return rows, []
-    settled, problems = [rows.filter(~pl.col("batch_id").is_in(list(own))).drop("later_at")], list[pl.DataFrame]()
-    for batch_id, batch in own.items():
-        held = pl.concat(settled)
-        of_batch, undecided = settle_rows(
-            rows.filter(pl.col("batch_id") == batch_id),
-            {batch_id: batch},
-            settings.glossary,
-            partial(held.join, on=KEY, how="semi"),
+
+    resumes = False
+
+    def __init__(self, source: Source, listed: pl.DataFrame, seconds: Callable[[], float]) -> None:
+        self.name = source.name
+        self.head: SourceBatch | None = None
+        self._source, self._listed, self._seconds = source, listed, seconds
+        self._files, self._chosen = list[str](), list[str]()
+        self._origins, self._ended = list[str](), dict[str, bool]()  # of batches; whether a file was read to its end
+        self._is_cut = False  # whether no further batch was read
+
+    def stations(self) -> pl.DataFrame:
+        """The station list of the source."""
+        return self._listed
+
+    def fetch(
+        self, since: datetime | None, until: datetime, variables: Mapping[str, Variable], seen: Collection[str]
+    ) -> Iterator[SourceBatch]:
+        """Yield the batches of the part."""
+        source, deadline, rows = self._choose(), self._seconds() + MOST_SECONDS, 0
+        for batch in source.fetch(since, until, variables, seen):
+            self._note(batch)
+            rows += len(batch.readings)
+            yield batch
+            if self._is_enough(rows, deadline):
+                self._is_cut = True
+                return
+
+    def _note(self, batch: SourceBatch) -> None:
+        self.head = self.head or replace(batch, raw=batch.raw.head(_HEAD_ROWS))
+        self._origins.append(batch.origin)
+        self._ended[file_of(batch.origin)] = ends_its_file(batch)
+
+    def _is_enough(self, rows: int, deadline: float) -> bool:
+        if getattr(self._source, "forgets", False):
+            return True  # what was not confirmed would be waited for
+        # of files, each has its own share of rows
+        return self._seconds() >= deadline or (rows >= MOST_ROWS and not isinstance(self._source, Inbox))
+
+    def _choose(self) -> Source:
+        if not isinstance(self._source, Inbox):
+            return self._source
+        self._files = [file.origin for file in self._source.ready_files()]
+        self._chosen = _spread(self._files, SOME_FILES) if len(self._files) > ALL_FILES else self._files
+        share = max(MOST_ROWS // max(len(self._chosen), 1), 1)
+        return self._source.with_sample(Sample(frozenset(self._chosen), share))
+
+    @property
+    def _read(self) -> list[str]:
+        """The files of which anything was read."""
+        return [file for file in self._chosen if file in self._ended]
+
+    @property
+    def _begun(self) -> int:
+        """How many files were not read to their end."""
+        return sum(not ended for ended in self._ended.values())
+
+    def describe(self) -> str:
+        """Which part of the source was read, such as `20 of 4,000 files`; empty if nothing was."""
+        if not self._origins:
+            return ""
+        if not isinstance(self._source, Inbox):
+            return self._origins[0] if len(self._origins) == 1 else f"{len(self._origins):,} batches"
+        if len(self._files) == 1:
+            return f"the beginning of {self._files[0]}" if self._begun else self._files[0]
+        read = len(self._read)
+        return f"{read:,} files" if read == len(self._files) else f"{read:,} of {len(self._files):,} files"
+
+    def limit(self) -> str:
+        """Why not all of it was read, in words; empty if it was."""
+        if not isinstance(self._source, Inbox):
+            return "doctor reads the beginning only, and there may be more" if self._is_cut else ""
+        spread = "a sample spread over all" if len(self._chosen) < len(self._files) else ""
+        share = f"at most about {MOST_ROWS // len(self._chosen):,} rows of each" if self._begun else ""
+        late = f"doctor stops after {MOST_SECONDS:g} s" if self._is_cut else ""
+        return ", ".join(filter(None, [spread, share, late]))
+
+    def left(self, errors: Sequence[Exception]) -> list[str]:
+        """The files that ingest leaves for later, because they are still written to, or seem to be."""
+        if not isinstance(self._source, Inbox) or self._is_cut:
+            return []
+        refused = {origin for error in errors for origin in getattr(error, "refused", {})}
+        silent = (
+            [file for file in self._chosen if file not in {*self._read, *refused}]
+            if self._origins or not errors
+            else []
         )
-        settled.append(of_batch.select(held.columns))
-        problems += undecided
-    return pl.concat(settled).sort("row"), problems
+        return [*silent, *self._source.unsettled_files()]
 
 
-def _with_amounts(rows: pl.DataFrame, batches: Sequence[SourceBatch]) -> pl.DataFrame:
-    """The rows with amounts in place of the numbers of counters, of running hours and rates, as if nothing were held of them."""
-    for name, accumulation in {name: one for batch in batches for name, one in batch.accumulations.items()}.items():
-        rows = accumulate(rows, _NO_NUMBERS, name, accumulation).rows
-    return rows
+def _spread(files: Sequence[str], count: int) -> list[str]:
+    """So many of the files, evenly, with the first and the last."""
+    return [files[round(number * (len(files) - 1) / (count - 1))] for number in range(count)]
+
+
+class _Watched:
+    """What becomes of rows while they are loaded."""
+
+    def __init__(self, variables: Mapping[str, Variable]) -> None:
+        self.rows, self.refusals = 0, Refusals()
+        self._variables = variables
+        self._readable: list[pl.DataFrame] = []
+
+    def add(self, checked: CheckedRows) -> None:
+        """Note the rows of some batches."""
+        self.rows += len(checked.rows)
+        self.refusals.add(checked, self._variables)
+        refused = checked.problems.filter("costs_row").select("row").unique()
+        readable = checked.rows.join(refused, on="row", how="anti", maintain_order="left").drop("batch_id", "row")
+        if not readable.is_empty():
+            self._readable.append(readable)
+
+    @property
+    def readable(self) -> pl.DataFrame:
+        """The rows without a problem: readings, or forecasts if there are no readings."""
+        readings = [rows for rows in self._readable if "issued_at" not in rows.columns]
+        return pl.concat(readings or self._readable) if self._readable else pl.DataFrame()
 
 
 def _mapped(source: Source, settings: Settings, readable: pl.DataFrame) -> list[str]:

@@ -140,7 +140,12 @@ def _beyond(variable: Variable) -> pl.Expr:
 def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
     """The problems of `rows`, and their values outside the physical limits, which alone would only be flagged."""
     of_these = problems.join(rows, on="row", how="semi", maintain_order="left")
-    beyond = [
+    return pl.concat([of_these, find_outside(rows, variables)])
+
+
+def find_outside(rows: pl.DataFrame, variables: Mapping[str, Variable]) -> pl.DataFrame:
+    """The values outside the physical limits, as problems: they are flagged, and count when a batch is rejected."""
+    return pl.concat(
         rows.filter(_beyond(variable)).select(
             "row",
             "batch_id",
@@ -151,8 +156,7 @@ def _all_problems(rows: pl.DataFrame, problems: pl.DataFrame, variables: Mapping
             pl.lit(value=True).alias("costs_row"),
         )
         for name, variable in variables.items()
-    ]
-    return pl.concat([of_these, *beyond])
+    )
 
 
 def commonest_reasons(problems: pl.DataFrame) -> str:

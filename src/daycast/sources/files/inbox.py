@@ -5,6 +5,7 @@ file sources share (`Inbox`), whose `read_files` puts these together.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -202,6 +203,16 @@ class FileLoader:
         return f"{self._fingerprint} {number}{' last' if last else ''}"
 
 
+def file_of(origin: str) -> str:
+    """The file that a batch with this origin came from."""
+    return re.sub(r" from (?:line|row) [\d,]+$", "", origin)
+
+
+def ends_its_file(batch: SourceBatch) -> bool:
+    """Whether a batch is the last chunk of its file, or all of it."""
+    return file_of(batch.origin) == batch.origin or batch.fingerprint.endswith(" last")
+
+
 def _reserve(folder: Path, path: Path) -> Path:
     """A new empty file in `folder` with the name of `path`, or with a number added if that name is taken."""
     for number in count(1):
@@ -212,6 +223,13 @@ def _reserve(folder: Path, path: Path) -> Path:
             continue
         return candidate
     raise AssertionError  # count never ends
+
+
+class Sample(NamedTuple):
+    """A part of an inbox that is read in place of all of it."""
+
+    origins: frozenset[str]  # of its files
+    rows: int  # of a file: no further chunk is read after so many
 
 
 INBOX_SETTINGS = {"files", "settle", "after"}  # settings that change no reading
@@ -261,6 +279,7 @@ class Inbox(SettingsInContext):
     settle: Duration | None = None
     after: After = "keep"
     _reads_put_away: bool = PrivateAttr(default=False)
+    _sample: Sample | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _validate_move_to(self) -> "Inbox":
@@ -276,13 +295,29 @@ class Inbox(SettingsInContext):
         Raises SourceError for a glob that matches no file; if files are moved away, only for a glob whose folder is missing.
         Raises SourceError, too, if a symbolic link leads `after.move_to` out of the configuration's folder.
         """
+        ready = [file for file in self._matched() if not (file.young and self._only_settled)]
+        return [*self._put_away(self._destination()), *ready] if self._reads_put_away else ready
+
+    def unsettled_files(self) -> list[str]:
+        """The names of the files that are left for the next run, because they were written to a moment ago."""
+        return [file.origin for file in self._matched() if file.young and self._only_settled]
+
+    def _matched(self) -> list[InboxFile]:
+        """The files that match a glob, those of the sample if there is one; without those that were put away."""
         destination = self._destination()
         found = matched_files(self.files, self._folder, may_be_empty=destination is not None)
         if destination is not None:
             found = [(origin, path) for origin, path in found if not path.resolve().is_relative_to(destination)]
+        if self._sample:
+            found = [(origin, path) for origin, path in found if origin in self._sample.origins]
         files = (self._inspect(origin, path, destination) for origin, path in found)
-        ready = [file for file in files if file is not None and not (file.young and self._only_settled)]
-        return [*self._put_away(destination), *ready] if self._reads_put_away else ready
+        return [file for file in files if file is not None]
+
+    def with_sample(self, sample: Sample) -> Self:
+        """The same source, reading only a part of its files."""
+        copy = self.model_copy()
+        copy._sample = sample  # noqa: SLF001 (its own class)
+        return copy
 
     def with_files_put_away(self) -> Self:
         """The same source, reading first the files that it has put away, by the time they were written; these stay there."""
@@ -341,7 +376,7 @@ class Inbox(SettingsInContext):
         errors: dict[str, SourceError] = {}
         for file in files:
             try:
-                for batch in batches(file):
+                for batch in self._sampled(batches(file)):
                     if not (self._only_settled and file.has_changed()):
                         yield batch
             except UnfinishedFileError as error:
@@ -354,6 +389,15 @@ class Inbox(SettingsInContext):
             reasons = {origin: str(error) for origin, error in errors.items()}
             others = f" (and {len(reasons) - 1} more files cannot be read)" if len(reasons) > 1 else ""
             raise SourceError(f"{next(iter(reasons.values()))}{others}", reasons)
+
+    def _sampled(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
+        """The batches of a file; those that a sample has of it."""
+        rows = 0
+        for batch in batches:
+            yield batch
+            rows += len(batch.readings)
+            if self._sample and rows >= self._sample.rows:
+                return
 
     @property
     def _only_settled(self) -> bool:
