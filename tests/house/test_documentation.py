@@ -3,13 +3,17 @@
 import argparse
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from pydantic import BaseModel
 
 from daycast.__main__ import build_parser
 from daycast.model.config import ModelConfig
-from daycast.quality.limits import DEFAULTS
+from daycast.quality.limits import DEFAULTS, Limits
 from daycast.settings import Settings, SourceSettings
 from daycast.settings.sections import RENAMED
 from daycast.warehouse.publish.publication import OWN_TABLES, PUBLIC_TABLES
@@ -112,6 +116,81 @@ def test_every_source_and_setting_of_the_template_is_accepted_when_uncommented(t
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == kinds
     assert settings.limits["air_temperature_c"] == DEFAULTS["air_temperature_c"]
     assert settings.glossary["soil_moisture_pct"].unit == "%"
+
+
+TEMPLATE = (ROOT / "src/daycast/template.toml").read_text()
+KINDS = {
+    get_args(source.model_fields["kind"].annotation)[0]: source for source in get_args(get_args(SourceSettings)[0])
+}
+# examples of sources, from their table to the next empty line
+SOURCES = [part for part in re.split(r"\n\n|^(?=\[\[)", TEMPLATE, flags=re.MULTILINE) if "[[sources]]\n" in part]
+ALTERNATIVE = re.compile(r"^# # (\w+) = .*$", re.MULTILINE)
+
+
+def uncommented(text: str) -> str:
+    return re.sub(r"^# ?(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+
+
+def keys_of(model: type) -> dict[str, Any]:
+    """Each key of a section, with its type."""
+    if is_dataclass(model):
+        types = get_type_hints(model, include_extras=True)
+        return {one.name: types[one.name] for one in fields(model)}
+    return {one.alias or name: one.annotation for name, one in model.model_fields.items()}
+
+
+def sections_in(annotation: Any) -> Iterator[type]:
+    """The sections that a type mentions."""
+    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, BaseModel)):
+        yield annotation
+    for part in get_args(annotation):
+        yield from sections_in(part)
+
+
+def sections_below(model: type) -> set[type]:
+    """All sections that can stand within this one."""
+    found, new = set[type](), [model]
+    while new:
+        below = {section for annotation in keys_of(new.pop()).values() for section in sections_in(annotation)}
+        new += below - found
+        found |= below
+    return found
+
+
+def is_named(key: str, text: str) -> bool:
+    return bool(re.search(rf"(?<![\w.]){key} = |^(?:# )?\[+(?:\w+\.)?{key}[].]", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_key_of_a_kind_of_source_is_among_the_examples_of_that_kind(kind):
+    text = "\n".join(part for part in SOURCES if f'kind = "{kind}"' in part)
+    assert [key for key in keys_of(KINDS[kind]) if not is_named(key, text)] == []
+
+
+def test_every_key_of_every_other_section_is_in_the_template():
+    sections = {Settings, *sections_below(Settings)}
+    assert {Settings, ModelConfig, *KINDS.values()} < sections
+    missing = [f"{one.__name__}.{key}" for one in sections for key in keys_of(one) if not is_named(key, TEMPLATE)]
+    assert missing == []
+    quality = TEMPLATE.split("[quality.air_temperature_c]")[1].split("\n\n")[0]
+    assert [one.name for one in fields(Limits) if not is_named(one.name, quality)] == []
+
+
+@pytest.mark.parametrize("example", SOURCES, ids=lambda part: re.findall(r'name = "([\w-]+)"', part)[0])
+def test_every_source_of_the_template_is_accepted_alone_and_with_each_alternative(example, tmp_path):
+    texts = [example]
+    for line in ALTERNATIVE.finditer(example):
+        replaced = re.findall(r"in place of (\w+)", line[0])
+        keys = "|".join([line[1], *replaced])
+        texts.append(re.sub(rf"^# (?:{keys}) = .*\n", "", example, flags=re.MULTILINE).replace(line[0], line[0][2:]))
+    tables = [tomllib.loads(uncommented(text)) for text in texts]
+    (shown, *others) = [Settings.model_validate(table, context={"folder": tmp_path}).sources for table in tables]
+    assert shown not in others
+
+
+def test_the_template_can_be_read_in_a_terminal():
+    assert [line for line in TEMPLATE.splitlines() if len(line) > 130] == []
+    assert max(len(part.splitlines()) for part in SOURCES) <= 50
 
 
 def test_the_csv_example_of_the_readme_is_a_configuration(tmp_path):

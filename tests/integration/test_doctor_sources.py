@@ -112,7 +112,7 @@ def test_of_very_many_files_a_sample_is_read_from_the_first_to_the_last_and_it_s
     (result,) = results_of(settings_of(tmp_path))
     assert str(result) == "ok   source yard: 0 stations listed; 3 of 9 files have 72 rows, 0 problems"
     lines = shown(settings_of(tmp_path))
-    assert lines[0] == "read 3 of 9 files: 72 rows; a sample spread over all"
+    assert lines[0] == "read 3 of 9 files: 72 rows; a sample from the first to the last"
     assert "hours 2025-06-01 00:00 to 2025-06-09 23:00 UTC, rows mostly 1 h apart" in lines
 
 

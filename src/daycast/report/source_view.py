@@ -62,7 +62,7 @@ class RefusedRow:
     row: Mapping[str, object]  # as the source wrote it
 
 
-def render_refusals(rows: Sequence[RefusedRow], width: int = WIDTH) -> list[str]:
+def render_refused(rows: Sequence[RefusedRow], width: int = WIDTH) -> list[str]:
     """The lines, indented, of at most `width` cells: for each reason the first row that it holds for."""
     pairs = []
     for one in rows:

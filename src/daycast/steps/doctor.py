@@ -16,14 +16,14 @@ from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
 from daycast.quality.contracts import check_contracts_are_on
-from daycast.report.source_view import WIDTH, RefusedRow, SourceView, render_refusals, render_source
+from daycast.report.source_view import WIDTH, RefusedRow, SourceView, render_refused, render_source
 from daycast.report.terminal import wrap
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.steps.doubts import tell_once
 from daycast.steps.preview import Preview, preview_source
-from daycast.steps.refusals import Refusal
+from daycast.steps.reasons import Reason
 from daycast.steps.serving import list_sources
 from daycast.steps.unmapped import unmapped_columns
 from daycast.times import parse_duration
@@ -229,7 +229,7 @@ class _Trial:
         preview = preview_source(settings, source, stations, until, places.known, self.scratch)
         told.withheld = dict(_withheld(preview, is_now=until >= self.now))
         told.doubts = [*_flagged(preview), *tell_once(preview.doubts), *_doubts(preview, places.longitudes)]
-        told.examples = render_refusals([_refused_row(one) for one in preview.refusals.commonest("row", "value")])
+        told.examples = render_refused([_refused_row(one) for one in preview.reasons.commonest("row", "value")])
         if preview.head:
             told.below = render_source(_view(source, preview, places, until), settings.glossary)
         preview.raise_errors()
@@ -278,9 +278,9 @@ class _Places:
 
 def _withheld(preview: Preview, *, is_now: bool) -> Iterator[tuple[str, bool]]:
     """What ingest would not take in, in words, and whether it would refuse it."""
-    if refused := str(preview.refusals):
+    if refused := str(preview.reasons):
         way_out = "correct the column, its unit, format or missing markers"
-        yield f"{refused} would be refused: {preview.refusals.summary()}; {way_out}", True
+        yield f"{refused} would be refused: {preview.reasons.summary()}; {way_out}", True
     if preview.left:
         left = f"{len(preview.left):,} file{'s' if len(preview.left) > 1 else ''} would be left for a later ingest"
         yield f"{left}, because they are still written to or empty (settle): {listed(preview.left)}", False
@@ -291,16 +291,16 @@ def _withheld(preview: Preview, *, is_now: bool) -> Iterator[tuple[str, bool]]:
         yield f"{preview.part} {'have' if preview.part.endswith(' files') else 'has'} no row", False
 
 
-def _refused_row(refusal: Refusal) -> RefusedRow:
-    where = f"{refusal.origin}, row {refusal.number:,}"
-    return RefusedRow(refusal.column, refusal.count, where, refusal.row)
+def _refused_row(reason: Reason) -> RefusedRow:
+    where = f"{reason.origin}, row {reason.number:,}"
+    return RefusedRow(reason.column, reason.count, where, reason.row)
 
 
 def _flagged(preview: Preview) -> Iterator[str]:
     """A doubt about values that would be kept and flagged."""
-    if preview.refusals.flagged:
-        reasons = "; ".join(map(str, preview.refusals.commonest("use")))
-        yield f"{preview.refusals.flagged:,} values would be kept, flagged and not used: {reasons}"
+    if preview.reasons.flagged:
+        reasons = "; ".join(map(str, preview.reasons.commonest("use")))
+        yield f"{preview.reasons.flagged:,} values would be kept, flagged and not used: {reasons}"
 
 
 def _doubts(preview: Preview, longitudes: Mapping[str, float]) -> list[str]:

@@ -20,7 +20,7 @@ from daycast.sources.files.inbox import Inbox, Sample, ends_its_file, file_of
 from daycast.sources.tables.typed_table import TypedTable
 from daycast.steps.ingest import try_source
 from daycast.steps.load import CheckedRows
-from daycast.steps.refusals import Refusals
+from daycast.steps.reasons import Reasons
 from daycast.variables import Variable
 from daycast.warehouse.warehouse import Warehouse
 
@@ -39,7 +39,7 @@ class Preview:
     part: which part of the source that is, in words; limit: why it is not all of it, empty if it is. left: the files that ingest
     would leave for later, because they are still written to. errors: those that ingest would end with. rows: how many were
     delivered; kept: how many of them ingest would keep; waiting: how many it holds back because they are stamped later than now.
-    readable: the rows without a problem, with a column for each variable; of refused files too. refusals: what would be refused,
+    readable: the rows without a problem, with a column for each variable; of refused files too. reasons: what would be refused,
     and why. doubts: what ingest would find odd. head: the first batch, with the first rows of `raw`. names: the variables that
     the source maps. profile: of readings; None for external forecasts.
     """
@@ -52,7 +52,7 @@ class Preview:
     kept: int
     waiting: int
     readable: pl.DataFrame
-    refusals: Refusals
+    reasons: Reasons
     doubts: Sequence[str]
     head: SourceBatch | None
     names: Sequence[str]
@@ -69,7 +69,7 @@ class Preview:
         if self.errors:
             raise join_errors(self.errors)
         if self.rows and not self.kept:
-            raise ContractError(f"{self.part}: none of {self.rows:,} rows can be kept: {self.refusals.summary()}")
+            raise ContractError(f"{self.part}: none of {self.rows:,} rows can be kept: {self.reasons.summary()}")
 
 
 def preview_source(
@@ -99,7 +99,7 @@ def preview_source(
         kept=sum(record.rows_kept for record in trial.records),
         waiting=trial.waiting,
         readable=readable,
-        refusals=watched.refusals,
+        reasons=watched.reasons,
         doubts=trial.doubts,
         head=sampled.head,
         names=names,
@@ -110,7 +110,7 @@ def preview_source(
 class _Sampled:
     """A source, of which only a part is read if it is large; see `Source`.
 
-    Of many files some are read, spread over all of them; of large files and other sources the beginning.
+    Of many files some are read, from the first to the last; of large files and other sources the beginning.
     """
 
     resumes = False
@@ -155,7 +155,7 @@ class _Sampled:
         if not isinstance(self._source, Inbox):
             return self._source
         self._files = [file.origin for file in self._source.ready_files()]
-        self._chosen = _spread(self._files, SOME_FILES) if len(self._files) > ALL_FILES else self._files
+        self._chosen = _sample_of(self._files, SOME_FILES) if len(self._files) > ALL_FILES else self._files
         share = max(MOST_ROWS // max(len(self._chosen), 1), 1)
         return self._source.with_sample(Sample(frozenset(self._chosen), share))
 
@@ -184,10 +184,10 @@ class _Sampled:
         """Why not all of it was read, in words; empty if it was."""
         if not isinstance(self._source, Inbox):
             return "doctor reads the beginning only, and there may be more" if self._is_cut else ""
-        spread = "a sample spread over all" if len(self._chosen) < len(self._files) else ""
+        sample = "a sample from the first to the last" if len(self._chosen) < len(self._files) else ""
         share = f"at most about {MOST_ROWS // len(self._chosen):,} rows of each" if self._begun else ""
         late = f"doctor stops after {MOST_SECONDS:g} s" if self._is_cut else ""
-        return ", ".join(filter(None, [spread, share, late]))
+        return ", ".join(filter(None, [sample, share, late]))
 
     def left(self, errors: Sequence[Exception]) -> list[str]:
         """The files that ingest leaves for later, because they are still written to, or seem to be."""
@@ -202,7 +202,7 @@ class _Sampled:
         return [*silent, *self._source.unsettled_files()]
 
 
-def _spread(files: Sequence[str], count: int) -> list[str]:
+def _sample_of(files: Sequence[str], count: int) -> list[str]:
     """So many of the files, evenly, with the first and the last."""
     return [files[round(number * (len(files) - 1) / (count - 1))] for number in range(count)]
 
@@ -211,14 +211,14 @@ class _Watched:
     """What becomes of rows while they are loaded."""
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:
-        self.rows, self.refusals = 0, Refusals()
+        self.rows, self.reasons = 0, Reasons()
         self._variables = variables
         self._readable: list[pl.DataFrame] = []
 
     def add(self, checked: CheckedRows) -> None:
         """Note the rows of some batches."""
         self.rows += len(checked.rows)
-        self.refusals.add(checked, self._variables)
+        self.reasons.add(checked, self._variables)
         refused = checked.problems.filter("costs_row").select("row").unique()
         readable = checked.rows.join(refused, on="row", how="anti", maintain_order="left").drop("batch_id", "row")
         if not readable.is_empty():

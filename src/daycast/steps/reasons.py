@@ -16,7 +16,7 @@ Cost = Literal["row", "value", "use"]  # a value that costs its use is kept and 
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Reason:
     """One reason, and the first row that it holds for."""
 
     cost: Cost
@@ -33,13 +33,13 @@ class Refusal:
 
 
 @dataclass
-class Refusals:
+class Reasons:
     """What ingest would refuse of the batches that were added."""
 
     rows: int = 0
     values: int = 0  # in rows that are kept
     flagged: int = 0  # values outside the physical limits, in rows that are kept
-    _reasons: dict[tuple[str, str, str], Refusal] = field(default_factory=dict)
+    _reasons: dict[tuple[str, str, str], Reason] = field(default_factory=dict)
 
     def add(self, checked: CheckedRows, variables: Mapping[str, Variable]) -> None:
         """Count what was found in some batches. In rejected ones all rows are refused, and values outside the limits are why."""
@@ -66,9 +66,9 @@ class Refusals:
                 continue
             batch, number = checked.batches[one["batch_id"]], one["row_number"]
             row = batch.raw.row(number, named=True)
-            self._reasons[key] = Refusal(*key, one["len"], one["value"], batch.origin, number + 1, row)
+            self._reasons[key] = Reason(*key, one["len"], one["value"], batch.origin, number + 1, row)
 
-    def commonest(self, *costs: Cost) -> list[Refusal]:
+    def commonest(self, *costs: Cost) -> list[Reason]:
         """The most frequent reasons of these costs, at most SHOWN."""
         found = [one for one in self._reasons.values() if one.cost in costs]
         return sorted(found, key=lambda one: (one.count, one.column, one.reason), reverse=True)[:SHOWN]
