@@ -451,5 +451,8 @@ def test_an_empty_folder_and_a_database_are_refused_with_a_way_out(tmp_path: Pat
     with pytest.raises(SourceError, match="there is no such file"):
         propose_source(tmp_path / "in", tmp_path, NOW)
     sqlite3.connect(tmp_path / "logger.db").execute("create table readings (time text, temp real)").connection.close()
-    with pytest.raises(SourceError, match=r"an SQLite database.*daycast guide databases"):
+    with pytest.raises(SourceError, match=r"an SQLite database .*\(tables: readings\): `daycast guide databases`"):
         propose_source(tmp_path / "logger.db", tmp_path, NOW)
+    (tmp_path / "cut.sdb").write_bytes(b"SQLite format 3\x00" + b"\x07" * 200)
+    with pytest.raises(SourceError, match=r"cut.sdb is an SQLite database that cannot be read: "):
+        propose_source(tmp_path / "cut.sdb", tmp_path, NOW)

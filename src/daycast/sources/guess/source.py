@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import polars as pl
@@ -29,6 +29,7 @@ from daycast.sources.guess.columns import (
     unit_in,
     use_one_system,
 )
+from daycast.sources.guess.databases import is_sqlite, propose_database
 from daycast.sources.guess.text import Sample, read_sample, read_text
 from daycast.sources.guess.times import Time, find_time, find_tolerance, find_zone, offset, why_no_time
 from daycast.sources.streams import open_bytes
@@ -43,7 +44,6 @@ _LISTS = ("missing", "zero", "strip")
 _TYPED = ("column", "unit", "factor", "offset", "cell_method", "resets")  # what a column of a Parquet file may say
 _ROWS = 20_000  # of a Parquet file
 _PARQUET = b"PAR1"
-_SQLITE = b"SQLite format 3\x00"
 _NUMERIC = 0.5  # the share of a column's cells that are numbers, at least
 _MANY = 200  # different words; a column with more does not name variables
 _REPEATED = 0.75  # of the rows have a time of their own at most, where several belong to each time
@@ -75,13 +75,11 @@ def propose(path: Path, files: str) -> Proposal:
 
     Raises SourceError for a file that cannot be read, and for one in which no table, time or variable can be made out.
     """
+    if is_sqlite(path):
+        table = propose_database(path, (PurePath(_unescaped(files)).parent / path.name).as_posix())
+        return Proposal(table.settings, table.doubts, table.program)
     with open_bytes(path, path.name) as file:
-        begins = file.read(len(_SQLITE))
-    if begins == _SQLITE:
-        raise SourceError(
-            f'{path.name} is an SQLite database, which kind = "sql" reads by a query: `daycast guide databases` has its table'
-        )
-    is_typed = begins.startswith(_PARQUET)
+        is_typed = file.read(len(_PARQUET)) == _PARQUET
     sample, layout = (_typed_sample(path), {}) if is_typed else _text_sample(path)
     finder = _Finder(path, sample, layout)
     finder.find()
@@ -91,6 +89,11 @@ def propose(path: Path, files: str) -> Proposal:
         settings = _without_text({**settings, "kind": "parquet"})
     in_order = {key: settings[key] for key in _ORDER if key in settings}
     return Proposal(in_order, finder.doubts, layout.get("name"), finder.unread)
+
+
+def _unescaped(pattern: str) -> str:
+    """A pattern without what keeps it from being one."""
+    return re.sub(r"\[([*?[])\]", r"\1", pattern)
 
 
 @cache

@@ -42,6 +42,8 @@ def _value(value: Any, key: str = "") -> str:
 
 
 def _text(text: str) -> str:
+    if text.endswith("\n") and "\\" not in text and '"""' not in text:
+        return f'"""\n{text}"""'
     if "\\" in text and "'" not in text and text.isprintable():
         return f"'{text}'"
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
