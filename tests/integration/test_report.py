@@ -115,7 +115,7 @@ def test_the_summary_tells_the_run_the_champion_and_the_forecasts(settings):
     text = render_summary(summarise(settings, NOW, [intake], None), 120)
     assert f"{intake.delivered:,} in, {intake.kept:,} kept" in text
     assert "evaluated on the newest 14 days to 2026-03-01, never trained on" in text
-    assert re.search(r"air temperature +1\.00 °C +50 % better +persistence +2\.00 +50 % +79 %", text)
+    assert re.search(r"air temperature +GRU +1\.00 °C +50 % better +persistence +2\.00 +50 % +79 %", text)
     assert "2 stations × 2 variables × 24 h\n" in text
     assert "select valid_at, air_temperature_c, soil_moisture_pct\n  from next_hours" in text
     assert "not due before 2026-03-08 10:03 UTC" in text  # a week after the newest model

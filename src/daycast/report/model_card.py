@@ -7,7 +7,15 @@ from datetime import datetime
 import polars as pl
 
 from daycast.evaluation.serving import Fallback
-from daycast.report.skill import HoldoutResult, label, name_servers, tell_chance_of, tell_fallback, tell_ratio
+from daycast.report.skill import (
+    HoldoutResult,
+    label,
+    name_servers,
+    tell_chance_of,
+    tell_fallback,
+    tell_ratio,
+    tell_server,
+)
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
@@ -146,8 +154,7 @@ def _by_variable(card: ModelCard, width: int) -> str:
 
 
 def _server(card: ModelCard, forecaster: str, exceptions: int) -> str:
-    name = "itself" if forecaster == card.forecaster else label(forecaster)
-    return name + (f", except {exceptions} stations" if exceptions > 1 else ", except 1 station" if exceptions else "")
+    return tell_server("itself" if forecaster == card.forecaster else label(forecaster), exceptions)
 
 
 def _hardest(card: ModelCard, variable: str) -> tuple[str, str, str]:

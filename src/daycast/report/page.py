@@ -28,6 +28,7 @@ from daycast.report.skill import (
     tell_chance_of,
     tell_fallback,
     tell_ratio,
+    tell_server,
 )
 from daycast.report.station_data import REGIMES, make_station_data
 from daycast.variables import Variable
@@ -89,7 +90,7 @@ def make_context(page: Page) -> dict[str, Any]:
     Inside a section, None is printed as a dash.
     """
     served = page.champion.forecaster if page.champion else None
-    lines = compare_with_naive(page.skill, served, page.variables) if served else ()
+    lines = compare_with_naive(page.skill, served, page.variables, page.fallbacks) if served else ()
     leads = make_lead_charts(page.by_lead, served, page.variables) if served else []
     return {
         "as_of": _moment(page.now),
@@ -174,18 +175,20 @@ def _compare(result: HoldoutResult, title: str, rivals: Sequence[Rival]) -> dict
 
 
 def _skill(page: Page, champion: Champion, lines: Sequence[SkillLine]) -> dict[str, Any]:
-    """The champion's errors of each variable beside those of every baseline."""
+    """The errors of who serves each variable beside those of every baseline, and of the champion where that is not always it."""
     scores = page.skill.drop_nulls("mae").iter_rows(named=True)
     mae = {(row["variable"], row["forecaster"]): f"{row['mae']:.2f}" for row in scores}
     scored = set(page.skill["forecaster"])
     baselines = [name for name in BASELINE_COLORS if name != champion.forecaster and name in scored]
+    if any(line.server != champion.forecaster for line in lines):
+        baselines.insert(0, champion.forecaster)
     return {
         "basis": describe_basis(page.skill["basis"][0], page.span, champion.trained_until),
-        "champion": label(champion.forecaster),
         "baselines": [label(name) for name in baselines],
         "rows": [
             {
                 "variable": f"{line.variable.label} ({line.variable.unit})",
+                "server": tell_server(label(line.server), line.exceptions),
                 "mae": f"{line.mae:.2f}",
                 "baseline_maes": [mae.get((line.variable.name, name)) for name in baselines],
                 "saving": better(line.saving),

@@ -52,15 +52,17 @@ class SkillSpan:
 
 @dataclass(frozen=True)
 class SkillLine:
-    """The champion's errors for one variable, over all leads, beside those of the best naive forecast."""
+    """The errors of who serves one variable, over all leads, beside those of the best naive forecast."""
 
     variable: Variable
+    server: str  # the forecaster that serves most stations
+    exceptions: int  # stations that another one serves
     mae: float  # in the variable's unit
     bias: float  # forecast minus observation, in the variable's unit
     coverage_80: float  # share of observations inside the 80 % interval
-    rival: str | None  # the naive forecaster with the lowest MAE, except the champion itself
+    rival: str | None  # the naive forecaster with the lowest MAE, except the server itself
     rival_mae: float | None
-    saving: float | None  # 1 − mae / rival_mae; below 0 the champion is worse
+    saving: float | None  # 1 − mae / rival_mae; below 0 the server is worse
     crps_saving: float | None  # the same for the CRPS, against the lowest naive CRPS
 
 
@@ -78,26 +80,32 @@ def better(saving: float | None) -> str:
 
 
 def compare_with_naive(
-    skill: pl.DataFrame, forecaster: str, variables: Mapping[str, Variable]
+    skill: pl.DataFrame, forecaster: str, variables: Mapping[str, Variable], fallbacks: Sequence[Fallback] = ()
 ) -> tuple[SkillLine, ...]:
-    """One line for each variable for which `forecaster` has scores, in the order of `variables`.
+    """One line for each variable for which who serves it has scores, in the order of `variables`.
 
-    skill: columns variable, forecaster, mae, bias, crps, coverage_80; one row for each variable and forecaster.
+    skill: columns variable, forecaster, mae, bias, crps, coverage_80; one row for each variable and forecaster. fallbacks: those
+    that serve in place of `forecaster`.
     """
-    scores = {row["variable"]: row for row in skill.filter(pl.col("forecaster") == forecaster).iter_rows(named=True)}
-    naive = skill.filter(pl.col("forecaster").is_in(NAIVE), pl.col("forecaster") != forecaster)
+    scores = {(row["variable"], row["forecaster"]): row for row in skill.iter_rows(named=True)}
+    naive = skill.filter(pl.col("forecaster").is_in(NAIVE))
     return tuple(
-        _compare(variable, scores[name], naive.filter(pl.col("variable") == name))
-        for name, variable in variables.items()
-        if name in scores
+        _compare(variables[name], server, exceptions, scores[name, server], naive.filter(pl.col("variable") == name))
+        for name, (server, exceptions) in name_servers(forecaster, fallbacks, list(variables)).items()
+        if (name, server) in scores
     )
 
 
-def _compare(variable: Variable, scores: dict[str, float], naive: pl.DataFrame) -> SkillLine:
+def _compare(
+    variable: Variable, server: str, exceptions: int, scores: dict[str, float], naive: pl.DataFrame
+) -> SkillLine:
+    naive = naive.filter(pl.col("forecaster") != server)
     best = naive.sort("mae", "forecaster").row(0, named=True) if len(naive) else None
     lowest_crps: float | None = naive["crps"].min()  # type: ignore[assignment]
     return SkillLine(
         variable=variable,
+        server=server,
+        exceptions=exceptions,
         mae=scores["mae"],
         bias=scores["bias"],
         coverage_80=scores["coverage_80"],
@@ -200,6 +208,11 @@ def tell_fallback(one: Fallback, variables: Mapping[str, Variable]) -> str:
     place = "" if one.station_id is None else f" at {one.station_id}"
     numbers = f"CRPS ×{one.crps_ratio:.3f}, chance {tell_chance(one.chance)}, {one.days} days"
     return f"{name}{place} is served by {label(one.forecaster)} ({numbers})"
+
+
+def tell_server(name: str, exceptions: int) -> str:
+    """Who serves a variable, by its name for readers, and at how many stations another one does."""
+    return name + (f", except {exceptions} stations" if exceptions > 1 else ", except 1 station" if exceptions else "")
 
 
 def name_servers(

@@ -16,7 +16,17 @@ from typing import Protocol
 import polars as pl
 
 from daycast.evaluation.drift import Drift
-from daycast.report.skill import Champion, SkillLine, SkillSpan, better, compare_with_naive, describe_basis, label
+from daycast.evaluation.serving import Fallback
+from daycast.report.skill import (
+    Champion,
+    SkillLine,
+    SkillSpan,
+    better,
+    compare_with_naive,
+    describe_basis,
+    label,
+    tell_server,
+)
 from daycast.report.terminal import Column, render_pairs, render_table, wrap_text
 from daycast.variables import Variable
 
@@ -54,6 +64,10 @@ class Account(Protocol):
     @property
     def waiting(self) -> int:
         """Rows with a time later than the run; they are read again when their time has come."""
+
+    @property
+    def reread(self) -> str:
+        """What came of reading the source again; empty if that was not done."""
 
     @property
     def flagged(self) -> Mapping[str, int]:
@@ -106,6 +120,7 @@ class Summary:
     variables: Mapping[str, Variable]
     published: Path
     report: Path
+    fallbacks: Sequence[Fallback] = ()  # that serve in the champion's place
     drifts: Sequence[Drift] = ()  # of the champion
     changes: tuple[str, ...] = ()  # what made this run's retraining due at once
     retired: tuple[str, ...] = ()  # the sources whose stations are not served any more
@@ -154,7 +169,10 @@ def _count(ingested: Account) -> str:
     revised = f", {ingested.revised:,} corrections" if ingested.revised else ""
     waiting = f", {ingested.waiting:,} wait (stamped later than now)" if ingested.waiting else ""
     kept = f"{ingested.kept:,} kept{repeated}{revised}"
-    return f"{ingested.source}: {ingested.delivered:,} in, {kept}, {ingested.refused:,} refused{waiting}"
+    rows = f"{ingested.delivered:,} in, {kept}, {ingested.refused:,} refused{waiting}"
+    if ingested.reread:
+        rows = f"{ingested.reread}; {'new are ' + rows if ingested.delivered else f'nothing new{waiting}'}"
+    return f"{ingested.source}: {rows}"
 
 
 def _render_champion(summary: Summary, width: int) -> str:
@@ -184,7 +202,7 @@ def _render_skill(summary: Summary, width: int) -> str:
     champion = summary.champion
     if champion is None:
         return ""
-    lines = compare_with_naive(summary.skill, champion.forecaster, summary.variables)
+    lines = compare_with_naive(summary.skill, champion.forecaster, summary.variables, summary.fallbacks)
     if not lines:
         return "Skill       not evaluated yet"
     basis = describe_basis(summary.skill["basis"][0], summary.span, champion.trained_until)
@@ -193,6 +211,7 @@ def _render_skill(summary: Summary, width: int) -> str:
 
 _HEADINGS: tuple[Column, ...] = (
     ("variable", "left"),
+    ("served by", "left"),
     ("error", "right"),
     ("", "left"),
     ("than", "left"),
@@ -201,8 +220,8 @@ _HEADINGS: tuple[Column, ...] = (
     ("in 80 %", "right"),
 )
 _LEGEND = (
-    "error: mean absolute, leads 1 to 24 h; than, at: the best naive forecast and its error; CRPS: saving if intervals count "
-    "too; in 80 %: share of observations inside that interval"
+    "error: mean absolute of who serves, leads 1 to 24 h; than, at: the best naive forecast and its error; CRPS: saving if "
+    "intervals count too; in 80 %: share of observations inside that interval"
 )
 
 
@@ -210,6 +229,7 @@ def _render_table(lines: Sequence[SkillLine], width: int) -> str:
     rows = [
         [
             line.variable.label,
+            tell_server(label(line.server), line.exceptions),
             f"{line.mae:.2f} {line.variable.unit}",
             better(line.saving),
             label(line.rival) if line.rival else "–",

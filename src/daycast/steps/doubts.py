@@ -6,8 +6,9 @@ batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECK
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -33,6 +34,13 @@ _NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids
 _LEAST_DATES, _MONTHS, _NEXT_DAYS = 3, 12, timedelta(days=2)
 _FEWER_JUMPS = 2  # times as many jumps from date to date as with day and month exchanged
 _DAY, _MONTH = re.compile(r"%[-_0]?[de]"), re.compile(r"%[-_0]?m")
+# zones whose clocks go back at different hours and days, the most frequent first
+_GOING_BACK = (
+    "Europe/Berlin", "America/New_York", "Europe/London", "Europe/Helsinki", "Australia/Sydney", "Australia/Adelaide",
+    "Pacific/Auckland", "America/Santiago", "America/Havana", "Africa/Cairo", "Asia/Jerusalem", "Asia/Beirut", "Asia/Tehran",
+    "America/Asuncion", "America/Sao_Paulo", "America/Mexico_City", "Australia/Lord_Howe",
+)  # fmt: skip
+_MOST_AUTUMNS = 200
 _DIGITS = re.compile(r"\d+")
 _FAR = 0.1  # of all that is possible
 # of a source, whose stations share a column: sorting all would take as long as loading them
@@ -105,8 +113,8 @@ def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> lis
     values = ", ".join(f"{value:g}" for value in first[name][:_SHOWN])
     example = f"station {first['station_id']}, {first['observed_at']:%Y-%m-%dT%H:%MZ}, {name} {values}"
     way_out = "map the column that tells them apart, or take the second export away"
-    if _fall_back(conflicts):
-        way_out = f"set timezone, if the clocks went back then; else {way_out}"
+    if zone := _zone_going_back(conflicts["observed_at"]):
+        way_out = f"set timezone, because clocks went back then, for example in {zone}; else {way_out}"
     times = f"{len(conflicts):,} {'time' if len(conflicts) == 1 else 'times'}"
     return [f"rows of one station and instant differ, {times} ({example}), and the last row counts: {way_out}"]
 
@@ -121,10 +129,17 @@ def _repeated(readings: pl.DataFrame) -> pl.DataFrame:
     return alike.filter(pl.struct(KEY).is_duplicated())  # pairs may have one number by chance
 
 
-def _fall_back(conflicts: pl.DataFrame) -> bool:
-    """Whether rows of one hour at most differ at a station, as where local times are taken for UTC and the clocks go back."""
-    hours = conflicts.group_by("station_id").agg(pl.col("observed_at").dt.truncate("1h").n_unique())
-    return bool((hours["observed_at"] == 1).all())
+def _zone_going_back(instants: pl.Series) -> str | None:
+    """A zone in which all these times came twice, if they are times of its clocks that were taken for UTC; None if there is none."""
+    hours = instants.dt.truncate("1h").unique().dt.replace_time_zone(None).to_list()
+    if len(hours) > _MOST_AUTUMNS:
+        return None
+    return next((zone for zone in _GOING_BACK if all(_came_twice(hour, ZoneInfo(zone)) for hour in hours)), None)
+
+
+def _came_twice(wall: datetime, zone: ZoneInfo) -> bool:
+    first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return first is not None and second is not None and first > second  # the other way round it was skipped
 
 
 def find_tens_of_degrees(readings: pl.DataFrame, variables: Mapping[str, Variable]) -> list[str]:

@@ -64,6 +64,7 @@ class Ingested:
     stopped_after_min: float | None = None  # the time limit, if it was reached: the rest is left to the next run
     doubts: tuple[str, ...] = ()  # what is odd about the rows, and what to set
     moved: int = 0  # rows stamped just past a full hour that count for it, by the source's tolerance
+    reread: str = ""  # what came of reading it again, and why that was done; empty if it was not
 
     def __str__(self) -> str:
         checks = ", ".join(f"{check} {count:,}" for check, count in self.flagged.most_common())
@@ -74,10 +75,13 @@ class Ingested:
         moved = f", {self.moved:,} counted for the full hour just before their stamp" if self.moved else ""
         minutes = self.stopped_after_min
         left = f"; stopped after {minutes:.3g} min ({_LIMIT_KEY}), the rest is left to the next run" if minutes else ""
-        return (
-            f"{self.source}: {self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
-            f"{self.revised:,} revised), {self.refused:,} refused{bad}{out}{waiting}{moved}; {flagged}{left}"
+        delivered = (
+            f"{self.delivered:,} rows delivered, {self.kept:,} kept ({self.repeated:,} known before, "
+            f"{self.revised:,} revised), {self.refused:,} refused{bad}"
         )
+        if self.reread:
+            delivered = f"{self.reread}; {'new are ' + delivered if self.delivered else 'nothing new was delivered'}"
+        return f"{self.source}: {delivered}{out}{waiting}{moved}; {flagged}{left}"
 
 
 def choose_sources(settings: Settings, name: str | None) -> Sequence[Source]:
@@ -134,7 +138,7 @@ def ingest_source(
     run = _Run(settings, source, now, until, minutes, progress)
     again = _read_again(run, Asked(since) if reread else None)
     if again.out_of_time:
-        return replace(_sum_up(source.name, _Stored(), Counter(), minutes), doubts=again.notes)
+        return replace(_sum_up(source.name, _Stored(), Counter(), minutes), reread=again.note)
     since = None if reread else since
     with settings.warehouse.write(now) as con:
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
@@ -156,7 +160,7 @@ def ingest_source(
         with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
     done = _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
-    return replace(done, doubts=(*again.notes, *done.doubts))
+    return replace(done, reread=again.note)
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,7 @@ def try_source(
 class _Again:
     """What came of reading a source again, if that was due."""
 
-    notes: tuple[str, ...] = ()
+    note: str = ""
     errors: tuple[Exception, ...] = ()
     out_of_time: bool = False
 
@@ -270,7 +274,7 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
         due = find_due(con, source, settings.glossary, now, asked)
     if due is None or due.reread is None:
         remove_scratch(settings, source.name)  # of a run that was killed at its very end
-        return _Again() if due is None else _Again((describe(due, None),))
+        return _Again() if due is None else _Again(describe(due, None))
     reread, mapping = due.reread, mapping_of(source, settings.glossary)
     scratch = scratch_of(settings, reread, mapping)
     with opened(scratch, now) as con:
@@ -280,16 +284,15 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
         start = reread.since and reread.since - timedelta(microseconds=1)
         loaded = _load(run, scratch, source_again(source), start, seen, given, finish=False)
     if loaded.reading.out_of_time:
-        return _Again(
-            (f"it is being read again ({due.changes or 'as asked'}), which the next ingest goes on with",), (), True
-        )
+        note = f"it is being read again ({due.changes or 'as asked'}), which the next ingest goes on with"
+        return _Again(note, out_of_time=True)
     with opened(scratch, now) as con:
         nothing = read_batches(con, source.name).is_empty()
     if loaded.errors and (nothing or (source.resumes and not loaded.stored.records)):
         raise join_errors(loaded.errors)
     unread = _unread(loaded)
     outcome = restate_source(settings, source, reread, scratch, loaded.make_config().listed, unread, now)
-    return _Again((describe(due, outcome) + unread_line(unread),), tuple(loaded.errors))
+    return _Again(describe(due, outcome) + unread_line(unread), tuple(loaded.errors))
 
 
 def _unread(loaded: _Loaded) -> list[str]:

@@ -75,6 +75,7 @@ def summarise(
         count = read_forecast_count(con, as_of)
         first = read_frame(con, "select_forecasts_of_first_stations", stations=1, as_of=as_of)
         drifts, retired = read_drifts(con), _retired(con, settings)
+        fallbacks = read_fallbacks(con, champion.model_id) if champion else ()
     return Summary(
         now=as_of,
         ingested=tuple(ingested),
@@ -90,6 +91,7 @@ def summarise(
         variables=settings.glossary,
         published=settings.published,
         report=settings.report,
+        fallbacks=fallbacks,
         drifts=drifts,
         changes=tuple(changes),
         retired=retired,

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from daycast.evaluation.serving import Fallback
 from daycast.report.skill import NAIVE, SkillSpan, better, compare_with_naive, describe_basis
 from daycast.variables import BUILT_IN
 
@@ -36,6 +37,21 @@ def test_a_naive_champion_is_compared_with_the_others():
     (line,) = compare_with_naive(skill, "persistence", BUILT_IN)
     assert line.rival == "climatology"
     assert line.saving == pytest.approx(-0.25)
+
+
+def test_where_a_fallback_serves_its_errors_are_shown_and_not_those_of_the_champion():
+    names = ("gru", "climatology", "persistence")
+    skill = _skill(
+        *((one, name, 1.0 + at, 1.0 + at) for one in ("dew_point_c", "wind_speed_m_s") for at, name in enumerate(names))
+    )
+    fallbacks = [
+        Fallback("wind_speed_m_s", None, "climatology", 0.9, 0.99, 60),
+        Fallback("dew_point_c", "A", "persistence", 0.9, 0.99, 60),
+    ]
+    dew, wind = compare_with_naive(skill, "gru", BUILT_IN, fallbacks)
+    assert (dew.server, dew.exceptions, dew.mae, dew.rival) == ("gru", 1, 1.0, "climatology")
+    assert (wind.server, wind.exceptions, wind.mae, wind.rival) == ("climatology", 0, 2.0, "persistence")
+    assert wind.crps_saving == pytest.approx(1 - 2 / 3)
 
 
 def test_lines_stand_in_the_order_of_the_glossary_and_skip_what_was_not_scored():

@@ -29,6 +29,7 @@ class Brought:
     refused: int
     waiting: int
     flagged: dict[str, int]
+    reread: str = ""
 
 
 def _skill():
@@ -87,8 +88,16 @@ def test_more_than_a_few_silent_stations_are_counted():
 
 def test_the_saving_is_told_against_the_best_naive_forecast():
     line = next(line for line in render_summary(_summary(), 120).splitlines() if line.startswith("wind speed"))
-    cells = ["wind speed", "0.72 m/s", "28 % better", "same hour yesterday", "1.00", "28 %", "79 %"]
+    cells = ["wind speed", "GRU", "0.72 m/s", "28 % better", "same hour yesterday", "1.00", "28 %", "79 %"]
     assert re.split(r"\s{2,}", line) == cells  # 1 - 0.72 / 1.00 = 28 %
+
+
+def test_what_a_reread_did_stands_in_place_of_no_rows():
+    told = "80 rows were read wrongly and are restated"
+    text = render_summary(_summary(ingested=(Brought("roof", 0, 0, 0, 0, 0, 0, {}, told),)), 120)
+    assert f"roof: {told}; nothing new\n" in text
+    text = render_summary(_summary(ingested=(Brought("roof", 5, 5, 0, 0, 0, 0, {}, told),)), 120)
+    assert f"roof: {told}; new are 5 in, 5 kept, 0 refused\n" in text
 
 
 def test_the_unit_of_a_declared_variable_is_told():

@@ -8,7 +8,7 @@ import pytest
 
 from daycast.features.amounts import Accumulation, CalendarReset
 from daycast.sources.batch import SourceBatch, no_problems
-from daycast.steps.doubts import find_doubts
+from daycast.steps.doubts import find_doubts, tell_once
 from daycast.variables import BUILT_IN
 
 TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
@@ -33,6 +33,37 @@ def test_rows_of_one_instant_that_differ_are_pointed_at() -> None:
     assert doubt.startswith(
         "rows of one station and instant differ, 1 time (station A, 2025-03-01T10:00Z, air_temperature_c 5, 25, -5)"
     )
+
+
+@pytest.mark.parametrize(
+    ("walls", "zone"),
+    [
+        (["2025-10-26T02:00", "2025-10-26T02:30"], "Europe/Berlin"),
+        (["2023-10-29T02:15", "2024-10-27T02:15", "2025-10-26T02:45"], "Europe/Berlin"),
+        (["2025-11-02T01:20"], "America/New_York"),
+        (["2025-04-06T02:40"], "Australia/Sydney"),
+    ],
+)
+def test_rows_that_differ_in_the_hour_that_came_twice_name_the_timezone(walls: list[str], zone: str) -> None:
+    instants = [datetime.fromisoformat(wall).replace(tzinfo=UTC) for wall in walls]
+    (doubt,) = find_doubts([batch([("A", at, value, None) for at in instants for value in (5.0, 6.0)])], BUILT_IN)
+    assert f"set timezone, because clocks went back then, for example in {zone}; else map" in doubt
+
+
+@pytest.mark.parametrize(
+    "walls", [["2025-03-30T02:30"], ["2025-10-26T02:30", "2025-10-27T02:30"], ["2025-07-06T01:00"]]
+)
+def test_rows_that_differ_at_other_times_do_not(walls: list[str]) -> None:
+    instants = [datetime.fromisoformat(wall).replace(tzinfo=UTC) for wall in walls]
+    (doubt,) = find_doubts([batch([("A", at, value, None) for at in instants for value in (5.0, 6.0)])], BUILT_IN)
+    assert "timezone" not in doubt
+
+
+def test_doubts_that_differ_in_numbers_alone_are_told_once() -> None:
+    told = tell_once(
+        ["all 4 rows of 2025-08-01 wait", "odd", "all 3 rows of 2025-08-02 wait", "all 4 rows of 2026-01-01 wait"]
+    )
+    assert told == ["all 4 rows of 2025-08-01 wait (and 2 more of this kind)", "odd"]
 
 
 def test_a_source_of_a_kind_that_fixes_how_rows_are_read_is_told_nothing_to_set() -> None:
