@@ -130,7 +130,7 @@ def _repeated(readings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _zone_going_back(instants: pl.Series) -> str | None:
-    """A zone in which all these times came twice, if they are times of its clocks that were taken for UTC; None if there is none."""
+    """A zone in which all these times came twice, if they are times of its clocks and were taken for UTC; None without one."""
     hours = instants.dt.truncate("1h").unique().dt.replace_time_zone(None).to_list()
     if len(hours) > _MOST_AUTUMNS:
         return None
