@@ -114,6 +114,7 @@ def test_of_very_many_files_a_sample_is_read_from_the_first_to_the_last_and_it_s
     lines = shown(settings_of(tmp_path))
     assert lines[0] == "read 3 of 9 files: 72 rows; a sample from the first to the last"
     assert "hours 2025-06-01 00:00 to 2025-06-09 23:00 UTC, rows mostly 1 h apart" in lines
+    assert not any(line.startswith(("gaps", "rain")) for line in lines)  # there are none but those of the sample
 
 
 def test_reading_stops_at_the_limit_of_time_but_waits_for_the_first_batch(tmp_path: Path) -> None:

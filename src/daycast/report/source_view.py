@@ -17,6 +17,7 @@ _INDENT = "  "
 _NAMES = 9  # cells
 _MONTHS = 6  # that are shown, the newest
 _STATIONS = 3  # that are named
+_OF_ALL_HOURS = ("gaps", "rain")  # parts of a profile that a sample of files says nothing about
 _LONGEST_ROW = 300  # cells, of a refused row
 _CELL = 10  # cells of a reading's column, as wide as a date
 
@@ -36,6 +37,7 @@ class SourceView:
     zone: str | None
     longitudes: Mapping[str, float]
     columns: Sequence[str] = ()
+    has_gaps: bool = False  # whether files between those that were read are left out, so that gaps say nothing
 
 
 def render_source(view: SourceView, variables: Mapping[str, Variable], width: int = WIDTH) -> list[str]:
@@ -45,6 +47,7 @@ def render_source(view: SourceView, variables: Mapping[str, Variable], width: in
     if not view.sample.is_empty():
         lines += render_table(*_sample(view, variables), inside).splitlines()
     if view.profile is not None and (told := _describe_profile(view.profile)):
+        told = [(name, text) for name, text in told if not (view.has_gaps and name in _OF_ALL_HOURS)]
         lines += render_pairs(told, inside, _NAMES).splitlines()
     if view.columns:
         lines += ["not mapped, and looks like weather; to add under [sources.columns]:"]

@@ -339,6 +339,7 @@ def _view(source: Source, preview: Preview, places: _Places, until: datetime) ->
         names=preview.names,
         zone=getattr(source, "timezone", None),
         longitudes=places.longitudes,
+        has_gaps=preview.has_gaps,
         columns=unmapped_columns(source, [preview.head] if preview.head else []),
     )
 

@@ -36,16 +36,18 @@ _HEAD_ROWS = 1000  # kept of the first batch as it was written
 class Preview:
     """What ingest would make of the part of a source that was read.
 
-    part: which part of the source that is, in words; limit: why it is not all of it, empty if it is. left: the files that ingest
-    would leave for later, because they are still written to. errors: those that ingest would end with. rows: how many were
-    delivered; kept: how many of them ingest would keep; waiting: how many it holds back because they are stamped later than now.
-    readable: the rows without a problem, with a column for each variable; of refused files too. reasons: what would be refused,
-    and why. doubts: what ingest would find odd. head: the first batch, with the first rows of `raw`. names: the variables that
-    the source maps. profile: of readings; None for external forecasts.
+    part: which part of the source that is, in words; limit: why it is not all of it, empty if it is; has_gaps: whether files
+    between those that were read are left out. left: the files that ingest would leave for later, because they are still written
+    to. errors: those that ingest would end with. rows: how many were delivered; kept: how many of them ingest would keep;
+    waiting: how many it holds back because they are stamped later than now. readable: the rows without a problem, with a column
+    for each variable; of refused files too. reasons: what would be refused, and why. doubts: what ingest would find odd. head:
+    the first batch, with the first rows of `raw`. names: the variables that the source maps. profile: of readings; None for
+    external forecasts.
     """
 
     part: str
     limit: str
+    has_gaps: bool
     left: Sequence[str]
     errors: Sequence[Exception]
     rows: int
@@ -93,6 +95,7 @@ def preview_source(
     return Preview(
         part=sampled.describe(),
         limit=sampled.limit(),
+        has_gaps=sampled.has_gaps,
         left=sampled.left(trial.errors),
         errors=trial.errors,
         rows=watched.rows,
@@ -168,6 +171,11 @@ class _Sampled:
     def _begun(self) -> int:
         """How many files were not read to their end."""
         return sum(not ended for ended in self._ended.values())
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether files between those that were read are left out, or the ends of some."""
+        return len(self._chosen) < len(self._files) or bool(self._begun and len(self._files) > 1)
 
     def describe(self) -> str:
         """Which part of the source was read, such as `20 of 4,000 files`; empty if nothing was."""

@@ -31,7 +31,9 @@ def propose_source(path: Path, folder: Path, now: datetime) -> str:
     where = path.resolve().parent
     inside = (where.relative_to(home) if where.is_relative_to(home) else where).as_posix()
     proposal = propose(path, (Path(glob.escape(inside)) / pattern).as_posix())
-    settings = Settings.model_validate({"sources": [proposal.settings]}, context={"folder": folder})
+    # of several files, the one that was looked at
+    tried = {"files": glob.escape(str(path.resolve()))} if "files" in proposal.settings else {}
+    settings = Settings.model_validate({"sources": [proposal.settings | tried]}, context={"folder": folder})
     known = f" (a known layout: {proposal.layout})" if proposal.layout else ""
     notes = [f"From {path.name}{known}.", *_try(proposal, settings, now)]
     if proposal.unread:
