@@ -189,6 +189,56 @@ def test_rows_and_values_that_would_be_refused_are_a_warning_with_the_commonest_
     assert all(len(line) <= 80 for line in warning.lines())
 
 
+def test_ids_that_the_warehouse_has_in_another_spelling_are_pointed_at(tmp_path: Path) -> None:
+    write(tmp_path, "0.csv", hourly(24, station="05480"))
+    settings = settings_of(tmp_path)
+    ingest_source(settings, settings.sources[0], NOW)
+    write(tmp_path, "0.csv", hourly(24, station="5480"))
+    warnings = [str(result) for result in results_of(settings)]
+    assert any("stations '05480' and '5480' differ in leading zeros only" in one for one in warnings)
+
+
+def test_an_unreadable_file_does_not_hide_what_would_be_refused_of_the_others(tmp_path: Path) -> None:
+    write(tmp_path, "0.csv", [*hourly(48), "noon,A,12.5,0.2"])
+    (tmp_path / "in" / "1.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00" * 40)
+    failed, refused = results_of(settings_of(tmp_path))
+    assert str(failed).startswith("FAIL source yard: in/1.csv is not text")
+    assert str(refused).startswith(
+        "warn source yard: 1 row would be refused: time no time in the form ISO 8601 (1×, for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [(hourly(3, 24 * 90), "3 rows would wait, because they are stamped later than now"), ([], "in/0.csv has no row")],
+)
+def test_where_nothing_could_be_taken_in_it_is_not_ok(tmp_path: Path, lines: list[str], reason: str) -> None:
+    write(tmp_path, "0.csv", lines)
+    first = str(results_of(settings_of(tmp_path))[0])
+    assert first.startswith(f"warn source yard: {reason}")
+    write(tmp_path, "1.csv", hourly(3, 24 * 91))
+    assert not any(str(result).startswith("ok") for result in results_of(settings_of(tmp_path)))
+
+
+def test_files_that_are_left_for_later_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "0.csv", hourly(24))
+    (warning,) = results_of(settings_of(tmp_path, settle="1h"))
+    assert str(warning).startswith(
+        "warn source yard: 1 file would be left for a later ingest, still written to or empty"
+    )
+    assert warning.detail.endswith("(settle): in/0.csv")
+
+
+def test_values_outside_the_limits_are_kept_and_said_to_be_flagged(tmp_path: Path) -> None:
+    write(tmp_path, "0.csv", hourly(90) + hourly(5, 90, temp="451"))
+    ok, warning = results_of(settings_of(tmp_path))
+    assert ok.detail.endswith("95 rows, 0 problems")
+    told = (
+        "5 values would be kept, flagged and not used: air_temperature_c outside -95 to 65 °C (5×, for example '451.0')"
+    )
+    assert warning.detail == told
+
+
 def test_stations_without_a_position_are_pointed_at_where_others_have_one(tmp_path: Path) -> None:
     write(tmp_path, "0.csv", hourly(24) + hourly(24, station="a"))
     (tmp_path / "stations.csv").write_text("id,lat,lon\nA,48.0,15.0\n")

@@ -5,13 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 import polars as pl
 
-from daycast.errors import DaycastError, ModelError, StorageError, listed
+from daycast.errors import ContractError, DaycastError, ModelError, StorageError, listed
 from daycast.files import explain
 from daycast.model.checkpoint import check_checkpoint
 from daycast.model.device import choose_device
@@ -21,6 +21,7 @@ from daycast.report.terminal import wrap
 from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
+from daycast.stations import STATION_SCHEMA
 from daycast.steps.doubts import tell_once
 from daycast.steps.preview import Preview, preview_source
 from daycast.steps.reasons import Reason
@@ -31,8 +32,8 @@ from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
 from daycast.warehouse.observations import read_stations
-from daycast.warehouse.readings import read_origins
-from daycast.warehouse.warehouse import Warehouse, read_frame
+from daycast.warehouse.readings import read_origins, upsert_stations
+from daycast.warehouse.warehouse import Warehouse, read_frame, transaction
 
 _BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST_FREE_GB = 1.0
@@ -124,9 +125,9 @@ def examine(settings: Settings, now: datetime, until: datetime | None = None) ->
     yield from _retired_sources(settings, now)
     places = _Places(settings, now)
     with tempfile.TemporaryDirectory(prefix="daycast-doctor-") as folder:
-        trial = _Trial(
-            settings, until or now, now, places, Warehouse(Path(folder) / "trial.duckdb", settings.glossary.values())
-        )
+        scratch = Warehouse(Path(folder) / "trial.duckdb", settings.glossary.values())
+        places.write_into(scratch, now)
+        trial = _Trial(settings, until or now, now, places, scratch)
         for source in settings.sources:
             yield from trial.examine(source)
 
@@ -209,15 +210,10 @@ class _Trial:
         """Its result, ok only if ingest would take in everything; then its warnings, and below the last what was understood."""
         name, told = f"source {source.name}", _Told()
         result = _check(name, lambda: self._check(source, told))
-        results = (
-            [] if result.ok and told.withheld else [replace(result, below=() if result.ok else tuple(told.examples))]
-        )
-        results += [
-            CheckResult(name, ok=True, detail=detail, is_warning=True, below=tuple(told.examples) if is_refusal else ())
-            for detail, is_refusal in told.withheld.items()
-            if result.ok or not is_refusal
-        ]
-        results += [CheckResult(name, ok=True, detail=doubt, is_warning=True) for doubt in told.doubts]
+        withheld = [_warning(name, one) for one in told.withheld]
+        results = withheld if result.ok and withheld else [result, *withheld]
+        results[0] = replace(results[0], below=tuple(told.examples))
+        results += [_warning(name, doubt) for doubt in told.doubts]
         yield from results[:-1]
         yield replace(results[-1], below=(*results[-1].below, *told.below))
 
@@ -227,7 +223,7 @@ class _Trial:
         stations = source.stations()
         places.add(stations)
         preview = preview_source(settings, source, stations, until, places.known, self.scratch)
-        told.withheld = dict(_withheld(preview, is_now=until >= self.now))
+        told.withheld = list(_withheld(preview, is_now=until >= self.now))
         told.doubts = [*_flagged(preview), *tell_once(preview.doubts), *_doubts(preview, places.longitudes)]
         told.examples = render_refused([_refused_row(one) for one in preview.reasons.commonest("row", "value")])
         if preview.head:
@@ -244,14 +240,18 @@ class _Trial:
 class _Told:
     """What is said of a source besides its result.
 
-    withheld: what ingest would not take in, and whether it would refuse it; examples: rows that it would refuse, in lines.
-    doubts: what is odd. below: the lines that show what was understood.
+    withheld: what ingest would not take in; examples: rows that it would refuse, in lines. doubts: what is odd. below: the lines
+    that show what was understood.
     """
 
-    withheld: dict[str, bool] = field(default_factory=dict)
+    withheld: Sequence[str] = ()
     examples: Sequence[str] = ()
     doubts: Sequence[str] = ()
     below: Sequence[str] = ()
+
+
+def _warning(check: str, detail: str) -> CheckResult:
+    return CheckResult(check, ok=True, detail=detail, is_warning=True)
 
 
 class _Places:
@@ -270,25 +270,35 @@ class _Places:
         both = pl.concat([self.known, stations.select(self.known.columns).cast(self.known.schema)])
         self.known = both.sort("longitude", nulls_last=True, maintain_order=True).unique("station_id", keep="first")
 
+    def write_into(self, warehouse: Warehouse, now: datetime) -> None:
+        """Let the stations be known there too, so that others whose ids are written in another way are noticed."""
+        absent = [
+            pl.lit(None, kind).alias(name) for name, kind in STATION_SCHEMA.items() if name not in self.known.columns
+        ]
+        stations = self.known.with_columns(absent).select(STATION_SCHEMA.keys())
+        with warehouse.write(now) as con, transaction(con):
+            upsert_stations(con, stations, stations.clear())
+
     @property
     def longitudes(self) -> dict[str, float]:
         """The longitude of each station that has a position."""
         return dict(self.known.drop_nulls("longitude").select("station_id", "longitude").iter_rows())
 
 
-def _withheld(preview: Preview, *, is_now: bool) -> Iterator[tuple[str, bool]]:
-    """What ingest would not take in, in words, and whether it would refuse it."""
-    if refused := str(preview.reasons):
+def _withheld(preview: Preview, *, is_now: bool) -> Iterator[str]:
+    """What ingest would not take in, in words, without what the errors tell."""
+    is_told = not preview.kept or any(isinstance(error, ContractError) for error in preview.errors)
+    if (refused := str(preview.reasons)) and not is_told:
         way_out = "correct the column, its unit, format or missing markers"
-        yield f"{refused} would be refused: {preview.reasons.summary()}; {way_out}", True
+        yield f"{refused} would be refused: {preview.reasons.summary()}; {way_out}"
     if preview.left:
         left = f"{len(preview.left):,} file{'s' if len(preview.left) > 1 else ''} would be left for a later ingest"
-        yield f"{left}, because they are still written to or empty (settle): {listed(preview.left)}", False
+        yield f"{left}, still written to or empty (settle): {listed(preview.left)}"
     if preview.waiting and is_now:
         waiting = f"{preview.waiting:,} rows would wait, because they are stamped later than now"
-        yield f"{waiting}: if they are no forecasts, look at the timezone and the format of times", False
+        yield f"{waiting}: if they are no forecasts, look at the timezone and the format of times"
     elif preview.head and not preview.rows:
-        yield f"{preview.part} {'have' if preview.part.endswith(' files') else 'has'} no row", False
+        yield f"{preview.part} {'have' if preview.part.endswith(' files') else 'has'} no row"
 
 
 def _refused_row(reason: Reason) -> RefusedRow:
