@@ -20,6 +20,7 @@ from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
 from daycast.steps.doubts import find_doubts
+from daycast.steps.dropped_values import DroppedValues
 from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import LONGEST_SILENCE, make_observations
@@ -33,6 +34,7 @@ from daycast.steps.reread import (
     mapping_id,
     mapping_of,
     opened,
+    put_away_by,
     remove_scratch,
     restate_source,
     scratch_of,
@@ -195,7 +197,7 @@ def _load(
 
     given: the fields of LoadConfig that depend on what is held. finish: let the source put away what was stored.
     """
-    settings, listed = run.settings, list[pl.DataFrame]()
+    settings, listed, dropped = run.settings, list[pl.DataFrame](), DroppedValues(source.name, put_away_by(source))
 
     def read() -> Generator[SourceBatch, None, None]:
         listed.append(source.stations())
@@ -212,11 +214,13 @@ def _load(
             earliest=settings.ingest.earliest,
             refuse_above=settings.ingest.refuse_above,
             mapping=mapping_id(mapping_of(source, settings.glossary)),
+            dropped=dropped,
             **given,
         )
 
     with ReadAhead(read, 60 * run.minutes) as reading:
         stored = _store_groups(warehouse, reading, make_config, run.progress, finish=finish)
+    stored.doubts |= dict.fromkeys(dropped.told())
     failed = _errors_of_reading(reading, source.name, run.minutes, nothing_loaded=not stored.records)
     return _Loaded(stored, reading, stored.errors + failed, make_config)
 

@@ -162,6 +162,11 @@ def source_again(source: Source) -> Source:
     return source.with_files_put_away() if isinstance(source, Inbox) else source
 
 
+def put_away_by(source: Source) -> str | None:
+    """The folder to which the source moves the files that it has read, if it does."""
+    return source.after.move_to if isinstance(source, Inbox) and source.after != "keep" else None
+
+
 def scratch_of(settings: Settings, reread: Reread, mapping: str | None) -> Warehouse:
     """The warehouse into which a source is read again; files of other rereads of the source are removed."""
     about = sha256(f"{mapping} {reread.since} {reread.begun_at.isoformat()}".encode()).hexdigest()[:16]

@@ -190,7 +190,13 @@ class FileLoader:
                 self._finish_chunk()
                 continue
             origin = self._file.origin if is_whole_file else f"{self._file.origin} from {chunk.begins_at}"
-            yield replace(chunk.make_batch(), origin=origin, fingerprint=fingerprint, finish=self._finish_chunk)
+            yield replace(
+                chunk.make_batch(),
+                origin=origin,
+                fingerprint=fingerprint,
+                file=self._file.origin,
+                finish=self._finish_chunk,
+            )
 
     def _finish_chunk(self) -> None:
         """Count one more chunk as ingested. Raises SourceError if the file cannot be moved away."""

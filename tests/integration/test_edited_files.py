@@ -1,0 +1,202 @@
+"""Files that are edited, rotated, renamed or copied: nothing that they no longer have goes on in silence."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from daycast.settings import Settings
+from daycast.sources.files import csv_table
+from daycast.steps.ingest import Ingested, ingest_source
+from daycast.times import HOUR
+
+NOW = datetime(2026, 5, 12, tzinfo=UTC)
+START = datetime(2026, 5, 10, tzinfo=UTC)
+GARDEN = {
+    "kind": "csv",
+    "name": "garden",
+    "files": "in/*",
+    "station": "station",
+    "time": "time",
+    "columns": {"air_temperature_c": "temp", "relative_humidity_pct": "rh"},
+}
+Cells = dict[int, tuple[object, object]]
+
+
+def settings_of(folder: Path, **changed: Any) -> Settings:
+    source = {key: value for key, value in {**GARDEN, **changed}.items() if value is not None}
+    return Settings.model_validate({"data": "data", "sources": [source]}, context={"folder": folder})
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    path = folder / "in" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (0, 0))
+
+
+def rows(cells: Cells, station: str = "A", header: str = "time,station,temp,rh") -> str:
+    """The text of a file with temperature and humidity of hours after START; None is an empty cell."""
+    lines = [
+        f"{START + hour * HOUR:%Y-%m-%dT%H:%MZ},{station},{'' if temp is None else temp},{'' if rh is None else rh}"
+        for hour, (temp, rh) in cells.items()
+    ]
+    return "\n".join([header, *lines]) + "\n"
+
+
+def hours(*numbers: int) -> Cells:
+    return {hour: (hour + 0.5, 60 + hour) for hour in numbers}
+
+
+def ingest(settings: Settings, at: int = 0, **more: Any) -> Ingested:
+    """Ingest the only source, `at` hours after NOW."""
+    return ingest_source(settings, settings.sources[0], NOW + at * HOUR, **more)
+
+
+def dropped(done: Ingested) -> list[str]:
+    return [doubt for doubt in done.doubts if "no longer has" in doubt]
+
+
+def held(settings: Settings, name: str = "air_temperature_c") -> list[Any]:
+    """The values believed now, by hour."""
+    with duckdb.connect(settings.warehouse_file, read_only=True) as con:
+        return [value for (value,) in con.execute(f"select {name} from observations order by observed_at").fetchall()]
+
+
+def test_a_blanked_value_is_told_until_the_source_is_read_again(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1, 2, 3)))
+    assert dropped(ingest(settings)) == []
+    write(tmp_path, "a.csv", rows({**hours(0, 1, 2, 3), 2: (None, 62)}))
+    told = (
+        "in/a.csv no longer has 1 value that is held (station A, 2026-05-10T02:00Z, air_temperature_c 2.5): "
+        "`daycast ingest --reread garden` retracts what no file has any more"
+    )
+    assert dropped(ingest(settings, 1)) == [told]
+    assert held(settings)[2] == 2.5
+    write(tmp_path, "a.csv", rows({**hours(0, 1, 2, 3, 4), 2: (None, 62)}))  # it goes on
+    assert dropped(ingest(settings, 2)) == [told]
+    assert dropped(ingest(settings, 3, reread=True)) == []
+    assert held(settings)[2] is None
+    write(tmp_path, "a.csv", rows({**hours(0, 1, 2, 3, 4, 5), 2: (None, 62)}))
+    assert dropped(ingest(settings, 4)) == []
+
+
+def test_a_dropped_row_and_a_cell_that_is_no_number_any_more_are_told(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1, 2, 3)))
+    ingest(settings)
+    write(tmp_path, "a.csv", rows({**hours(0, 2, 3), 2: ("broken", 62)}))
+    (told,) = dropped(ingest(settings, 1))
+    assert told.startswith("in/a.csv no longer has 3 values that are held (station A, 2026-05-10T01:00Z, ")
+
+
+def test_the_newest_row_blanked_is_told(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1)))
+    ingest(settings)
+    write(tmp_path, "a.csv", rows({**hours(0), 1: (1.5, None)}))
+    (told,) = dropped(ingest(settings, 1))
+    assert "relative_humidity_pct 61" in told
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(rows(hours(4, 5)), id="a log that begins anew"),
+        pytest.param(rows(hours(2, 3, 4)), id="a log of the last hours"),
+        pytest.param(rows(hours(0, 1, 2, 3, 4)), id="a log that grows"),
+        pytest.param(rows(hours(0, 1, 2, 3), station="B"), id="another station"),
+        pytest.param(rows({**hours(0, 1, 2), 3: (9, 63)}), id="another value"),
+        pytest.param(rows(hours(1)), id="a day that was cut out"),
+    ],
+)
+def test_what_the_new_content_does_not_cover_is_not_told(tmp_path: Path, after: str) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1, 2, 3)))
+    ingest(settings)
+    write(tmp_path, "a.csv", after)
+    assert dropped(ingest(settings, 1)) == []
+
+
+def test_what_another_file_said_first_or_corrected_is_not_told(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1, 2)))
+    write(tmp_path, "b.csv", rows({**hours(0, 1, 2), 1: (9, 61)}))
+    ingest(settings)
+    write(tmp_path, "a.csv", rows({**hours(0, 1, 2), 1: (None, 61)}))  # b.csv has corrected it
+    write(tmp_path, "b.csv", rows({**hours(0, 1, 2), 1: (9, 61), 2: (2.5, None)}))  # a.csv has said it
+    assert dropped(ingest(settings, 1)) == []
+
+
+def test_each_value_in_a_row_of_its_own(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path,
+        tidy={"variable": "what", "value": "value"},
+        columns={"air_temperature_c": "temp", "relative_humidity_pct": "rh"},
+    )
+    lines = [
+        f"{START + hour * HOUR:%Y-%m-%dT%H:%MZ},A,{what},{60 + hour}" for what in ("temp", "rh") for hour in range(4)
+    ]
+    write(tmp_path, "a.csv", "\n".join(["time,station,what,value", *lines]) + "\n")
+    ingest(settings)
+    write(tmp_path, "a.csv", "\n".join(["time,station,what,value", *lines[:5], *lines[6:]]) + "\n")
+    (told,) = dropped(ingest(settings, 1))
+    assert "1 value that is held (station A, 2026-05-10T01:00Z, relative_humidity_pct 61)" in told
+
+
+@pytest.mark.parametrize("order", ["hours together", "columns apart"])
+def test_a_file_of_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 3)
+    settings = settings_of(tmp_path)
+    whole = hours(*range(9))
+    if order == "columns apart":  # the first three parts have the temperatures, the others the humidity
+        text = rows({hour: (temp, None) for hour, (temp, _) in whole.items()})
+        text += rows({hour: (None, rh) for hour, (_, rh) in whole.items()}).split("\n", 1)[1]
+    else:
+        text = rows(whole)
+    write(tmp_path, "a.csv", text)
+    ingest(settings)
+    write(tmp_path, "a.csv", text + rows(hours(9)).split("\n", 1)[1])
+    assert dropped(ingest(settings, 1)) == []
+    if order == "hours together":
+        write(tmp_path, "a.csv", rows({**whole, 4: (None, 64)}))
+        (told,) = dropped(ingest(settings, 2))
+        assert "1 value that is held (station A, 2026-05-10T04:00Z, air_temperature_c 4.5)" in told
+
+
+def test_counters_of_two_files_that_meet(tmp_path: Path) -> None:
+    counter = {"precipitation_mm": {"column": "temp", "cell_method": "counter"}, "relative_humidity_pct": "rh"}
+    settings = settings_of(tmp_path, columns=counter)
+    write(tmp_path, "a.csv", rows({0: (10, 1), 1: (10.2, 1), 3: (10.6, 1), 4: (10.6, 1)}))
+    ingest(settings)
+    write(tmp_path, "b.csv", rows({2: (10.4, 1), 5: (10.6, 1)}))  # makes another amount of the row at 3 h
+    ingest(settings, 1)
+    write(tmp_path, "b.csv", rows({2: (10.4, 1), 5: (10.6, 1), 6: (10.6, 1)}))
+    assert dropped(ingest(settings, 2)) == []
+    write(tmp_path, "a.csv", rows({0: (10, 1), 1: (10.2, 1), 3: (None, 1), 4: (10.6, 1)}))
+    (told,) = dropped(ingest(settings, 3))
+    assert "precipitation_mm 0.2" in told
+
+
+def test_parquet_and_a_file_that_is_put_away(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, kind="parquet", after={"move_to": "done"})
+    for at, hours_told in enumerate([(0, 1, 2), (0, 2)]):
+        table = pl.DataFrame(
+            [("A", START + timedelta(hours=hour), 5.0, 50.0) for hour in hours_told],
+            ["station", "time", "temp", "rh"],
+            orient="row",
+        )
+        (tmp_path / "in").mkdir(exist_ok=True)
+        table.write_parquet(tmp_path / "in" / "a.parquet")
+        os.utime(tmp_path / "in" / "a.parquet", (0, 0))
+        done = ingest(settings, at)
+    (told,) = dropped(done)
+    assert told.startswith("in/a.parquet no longer has 2 values that are held")
+    assert told.endswith(
+        ": take the earlier file out of done, and `daycast ingest --reread garden` retracts what no file has any more"
+    )
