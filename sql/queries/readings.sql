@@ -98,6 +98,8 @@ select
     batch_id,
     origin,
     fingerprint,
+    rows_revised,
+    ingested_at,
     superseded_at is null as is_newest
 from batches
 where source = $source

@@ -200,3 +200,77 @@ def test_parquet_and_a_file_that_is_put_away(tmp_path: Path) -> None:
     assert told.endswith(
         ": take the earlier file out of done, and `daycast ingest --reread garden` retracts what no file has any more"
     )
+
+
+def at_age(folder: Path, name: str, days: float) -> None:
+    """Have a file written so many days before NOW."""
+    written = (NOW - timedelta(days=days)).timestamp()
+    os.utime(folder / "in" / name, (written, written))
+
+
+def corrected(folder: Path, **more: Any) -> Settings:
+    """A network with a.csv, of which b.csv has corrected the value of 2 o'clock to 9."""
+    settings = settings_of(folder, **more)
+    write(folder, "a.csv", rows(hours(0, 1, 2, 3)))
+    at_age(folder, "a.csv", 9)
+    ingest(settings)
+    write(folder, "b.csv", rows({**hours(0, 1, 2, 3), 2: (9, 62)}))
+    at_age(folder, "b.csv", 7)
+    assert ingest(settings, 1).revised == 1
+    return settings
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_content_that_comes_back_under_a_new_name_after_a_correction_is_the_newest(
+    tmp_path: Path, is_kept: bool
+) -> None:
+    settings = corrected(tmp_path)
+    write(tmp_path, "c.csv", rows(hours(0, 1, 2, 3)))
+    at_age(tmp_path, "c.csv", 5)
+    if not is_kept:
+        (tmp_path / "in" / "a.csv").unlink()
+        (tmp_path / "in" / "b.csv").unlink()
+        os.utime(tmp_path / "in" / "c.csv")
+    assert ingest(settings, 3000).revised == 1  # hours after NOW: later than the clock of these files
+    assert held(settings)[2] == 2.5
+    assert ingest(settings, 3001).delivered == 0
+    write(tmp_path, "d.csv", rows({**hours(0, 1, 2, 3), 2: (9, 62)}))  # and the correction comes back
+    at_age(tmp_path, "d.csv", 3)
+    assert ingest(settings, 3002).revised == (1 if is_kept else 0)
+
+
+def test_a_file_that_is_renamed_or_put_away_says_nothing_new(tmp_path: Path) -> None:
+    settings = corrected(tmp_path, files="in/**/*.csv")
+    (tmp_path / "in" / "old").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "in" / name).rename(tmp_path / "in" / "old" / f"z{name}")
+    assert ingest(settings, 2).delivered == 0
+    assert held(settings)[2] == 9
+
+
+def test_a_copy_of_which_nothing_was_corrected_is_not_read(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1)))
+    ingest(settings)
+    write(tmp_path, "b.csv", rows(hours(2, 3)))
+    ingest(settings, 1)
+    write(tmp_path, "c.csv", rows(hours(0, 1)))
+    at_age(tmp_path, "c.csv", 0)
+    assert ingest(settings, 2).delivered == 0
+
+
+def test_a_large_file_comes_back_under_a_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_table, "_MAX_ROWS", 2)
+    settings = corrected(tmp_path)
+    write(tmp_path, "c.csv", rows(hours(0, 1, 2, 3)))
+    at_age(tmp_path, "c.csv", 5)
+    assert ingest(settings, 2).revised == 1
+    assert held(settings)[2] == 2.5
+
+
+def test_what_was_put_away_comes_back_under_a_new_name(tmp_path: Path) -> None:
+    settings = corrected(tmp_path, after={"move_to": "done"})
+    write(tmp_path, "a-again.csv", rows(hours(0, 1, 2, 3)))
+    at_age(tmp_path, "a-again.csv", 5)
+    assert ingest(settings, 2).revised == 1
+    assert held(settings)[2] == 2.5

@@ -19,8 +19,9 @@ from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
+from daycast.sources.files.inbox import Inbox
 from daycast.steps.doubts import find_doubts
-from daycast.steps.dropped_values import DroppedValues
+from daycast.steps.edited_files import DeliveredAgain, DroppedValues
 from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import LONGEST_SILENCE, make_observations
@@ -141,6 +142,8 @@ def ingest_source(
     with settings.warehouse.write(now) as con:
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
+        if isinstance(source, Inbox):
+            source = source.with_delivered_again(DeliveredAgain(source, read_batches(con, source.name), now))
     resumed_from = watermark if source.resumes and since is None else None
     given = {"newest": newest, "resumed_from": resumed_from}
     start = since or (watermark if source.resumes else None)

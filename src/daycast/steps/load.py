@@ -22,7 +22,7 @@ from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.sources.batch import SourceBatch
 from daycast.sources.tables.wall_clock import TOLD_TWICE
 from daycast.stations import unplaced_stations
-from daycast.steps.dropped_values import DroppedValues
+from daycast.steps.edited_files import DroppedValues, unit_of, with_content
 from daycast.steps.observe import LONGEST_SILENCE
 from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, make_unread_rows, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
@@ -109,11 +109,6 @@ def _unused_id(batch_id: str, is_newest: Mapping[str, bool]) -> str:
     return batch_id
 
 
-def unit_of(origin: pl.Expr) -> pl.Expr:
-    """The file or query that a batch is of, from its origin, which may name a part of it."""
-    return origin.str.replace(r" from (?:line|row) [\d,]+$", "")
-
-
 def find_superseded(held: pl.DataFrame, loaded: Sequence[BatchRecord]) -> list[str]:
     """The ids of the held batches that are not the newest of their origin any more, now that others were loaded.
 
@@ -121,8 +116,8 @@ def find_superseded(held: pl.DataFrame, loaded: Sequence[BatchRecord]) -> list[s
     """
     schema = dict.fromkeys(("batch_id", "origin", "fingerprint"), pl.String)
     rows = [(one.batch_id, one.origin, one.fingerprint) for one in loaded]
-    newest = _with_content(pl.DataFrame(rows, schema, orient="row"))
-    older = _with_content(held.filter("is_newest")).join(newest, on="batch_id", how="anti")
+    newest = with_content(pl.DataFrame(rows, schema, orient="row"))
+    older = with_content(held.filter("is_newest")).join(newest, on="batch_id", how="anti")
     pairs = older.join(newest, on="unit", suffix="_new").filter(pl.col("content") != pl.col("content_new"))
     same = (pl.col("origin") == pl.col("origin_new")) | pl.col("is_part") | pl.col("is_part_new")
     return pairs.filter(same)["batch_id"].unique().to_list()
@@ -139,17 +134,6 @@ def find_superseded_units(held: pl.DataFrame, loaded: Sequence[BatchRecord], *, 
         units = pl.DataFrame({"origin": origins}, schema={"origin": pl.String}).select(unit_of(pl.col("origin")))
         older = older.filter(unit_of(pl.col("origin")).is_in(units["origin"].implode()))
     return older["batch_id"].to_list()
-
-
-def _with_content(batches: pl.DataFrame) -> pl.DataFrame:
-    """The batches with their unit, and the fingerprint of the whole content of which they may be a part."""
-    part = r"^([0-9a-f]{64}) \d+(?: last)?$"
-    fingerprint = pl.col("fingerprint")
-    return batches.with_columns(
-        unit=unit_of(pl.col("origin")),
-        content=fingerprint.str.replace(part, "${1}"),
-        is_part=fingerprint.str.contains(part),
-    )
 
 
 def record_refused(con: duckdb.DuckDBPyConnection, refused: Mapping[str, str], config: LoadConfig) -> None:
@@ -296,7 +280,7 @@ def _add_dropped(
     files = {batch_id: batch for batch_id, batch in batches.items() if batch.file and not batch.is_forecast}
     if config.dropped is None or known.is_empty() or not files:
         return
-    contents = _with_content(known).filter(pl.col("unit").is_in([batch.file for batch in files.values()]))
+    contents = with_content(known).filter(pl.col("unit").is_in([batch.file for batch in files.values()]))
     for batch_id, batch in files.items():
         content = batch.fingerprint.split(" ")[0]
         earlier = contents.filter((pl.col("unit") == batch.file) & (pl.col("content") != content))["batch_id"]

@@ -23,7 +23,8 @@ from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.stations import unplaced_stations
-from daycast.steps.load import find_superseded_units, stale_ranges, unit_of
+from daycast.steps.edited_files import unit_of
+from daycast.steps.load import find_superseded_units, stale_ranges
 from daycast.times import DAY, HOUR
 from daycast.variables import Variable
 from daycast.warehouse.observations import mark_stale, read_stations

@@ -85,9 +85,9 @@ def read_fingerprints(con: duckdb.DuckDBPyConnection, source: str) -> Collection
 
 
 def read_batches(con: duckdb.DuckDBPyConnection, source: str) -> pl.DataFrame:
-    """batch_id, origin, fingerprint, is_newest of all batches of `source` that were loaded; rejected ones are not among them.
+    """batch_id, origin, fingerprint, rows_revised, ingested_at, is_newest of all batches of `source` that were loaded.
 
-    is_newest: False once a later batch brought another content of the same origin; such a batch no longer counts as held.
+    Rejected ones are not among them. is_newest: False once a later batch brought another content of the same origin; such a batch no longer counts as held.
     """
     return read_frame(con, "select_batches", source=source)
 

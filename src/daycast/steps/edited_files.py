@@ -1,17 +1,38 @@
-"""Values that are held of a file that no longer has them: it was edited since, and they count until the source is read again.
+"""Files that were edited, restored or renamed: what is held of them that they no longer say, and which of them to read again.
 
 `DroppedValues` looks at each batch of a file of which another content is held, and changes nothing. What lies before or after the
 rows of a station is not looked for: a log that begins anew says nothing about the past.
+
+`DeliveredAgain` is about contents that are held under another name. Whoever renames a file or moves a folder delivers nothing. If
+another file has corrected something since, a file that was written after that is a newer delivery, and its values count again.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from daycast.features.deduplicate import KEY
+from daycast.sources.files.inbox import Inbox, InboxFile, age_of, stamp_of
 
 _NEEDED = [*KEY, "received_at", "row_number", "batch_id"]
+
+
+def unit_of(origin: pl.Expr) -> pl.Expr:
+    """The file or query that a batch is of, from its origin, which may name a part of it."""
+    return origin.str.replace(r" from (?:line|row) [\d,]+$", "")
+
+
+def with_content(batches: pl.DataFrame) -> pl.DataFrame:
+    """The batches with their unit, and the fingerprint of the whole content of which they may be a part."""
+    part = r"^([0-9a-f]{64}) \d+(?: last)?$"
+    fingerprint = pl.col("fingerprint")
+    return batches.with_columns(
+        unit=unit_of(pl.col("origin")),
+        content=fingerprint.str.replace(part, "${1}"),
+        is_part=fingerprint.str.contains(part),
+    )
 
 
 @dataclass
@@ -115,3 +136,32 @@ def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
 def _beyond(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """The rows in none of the spans."""
     return rows.join(_within(rows, spans).select(rows.columns), on=rows.columns, how="anti")
+
+
+class DeliveredAgain:
+    """Tells which files to read though their content is held."""
+
+    def __init__(self, source: Inbox, held: pl.DataFrame, now: datetime) -> None:
+        """held: the batches of the source, as `read_batches` gives them. now: the clock that their ingested_at was read from."""
+        self._source, self._now = source, now
+        self._batches = with_content(held)
+        is_last = ~pl.col("is_part") | pl.col("fingerprint").str.ends_with(" last")
+        self._named = set(self._batches.filter(is_last).select("content", "unit").iter_rows())
+        self._contents = {content for content, _ in self._named}
+
+    def __call__(self, file: InboxFile, content: str) -> bool:
+        """Whether the content is held under other names alone, and the file is newer than a correction since."""
+        if content not in self._contents or (content, file.origin) in self._named:
+            return False
+        is_this = pl.col("content") == content
+        since = self._batches.filter(is_this)["ingested_at"].max()
+        corrections = self._batches.filter(~is_this & (pl.col("rows_revised") > 0) & (pl.col("ingested_at") >= since))
+        first = corrections.group_by("unit").agg(pl.col("ingested_at").min())
+        return any(self._is_newer(file, unit, at) for unit, at in first.iter_rows())
+
+    def _is_newer(self, file: InboxFile, corrected_by: str, corrected_at: datetime) -> bool:
+        """Whether a file was written after the one that corrected its content, or after that was ingested."""
+        stamps = [stamp_of(path) for path in self._source.places_of(corrected_by)]
+        if any(stamp is not None and stamp.modified_ns < file.stamp.modified_ns for stamp in stamps):
+            return True
+        return stamp_of(file.path) is not None and self._now - timedelta(seconds=age_of(file.path)) > corrected_at
