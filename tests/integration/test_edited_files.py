@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from daycast.errors import SourceError
 from daycast.settings import Settings
 from daycast.sources.files import csv_table
 from daycast.steps.ingest import Ingested, ingest_source
@@ -58,7 +59,7 @@ def ingest(settings: Settings, at: int = 0, **more: Any) -> Ingested:
 
 
 def dropped(done: Ingested) -> list[str]:
-    return [doubt for doubt in done.doubts if "no longer has" in doubt]
+    return [doubt for doubt in done.doubts if "the file no longer has" in doubt]
 
 
 def held(settings: Settings, name: str = "air_temperature_c") -> list[Any]:
@@ -73,7 +74,7 @@ def test_a_blanked_value_is_told_until_the_source_is_read_again(tmp_path: Path) 
     assert dropped(ingest(settings)) == []
     write(tmp_path, "a.csv", rows({**hours(0, 1, 2, 3), 2: (None, 62)}))
     told = (
-        "in/a.csv no longer has 1 value that is held (station A, 2026-05-10T02:00Z, air_temperature_c 2.5): "
+        "in/a.csv: 1 value is held that the file no longer has (station A, 2026-05-10T02:00Z, air_temperature_c 2.5): "
         "`daycast ingest --reread garden` retracts what no file has any more"
     )
     assert dropped(ingest(settings, 1)) == [told]
@@ -92,7 +93,7 @@ def test_a_dropped_row_and_a_cell_that_is_no_number_any_more_are_told(tmp_path: 
     ingest(settings)
     write(tmp_path, "a.csv", rows({**hours(0, 2, 3), 2: ("broken", 62)}))
     (told,) = dropped(ingest(settings, 1))
-    assert told.startswith("in/a.csv no longer has 3 values that are held (station A, 2026-05-10T01:00Z, ")
+    assert told.startswith("in/a.csv: 3 values are held that the file no longer has (station A, 2026-05-10T01:00Z, ")
 
 
 def test_the_newest_row_blanked_is_told(tmp_path: Path) -> None:
@@ -146,7 +147,9 @@ def test_each_value_in_a_row_of_its_own(tmp_path: Path) -> None:
     ingest(settings)
     write(tmp_path, "a.csv", "\n".join(["time,station,what,value", *lines[:5], *lines[6:]]) + "\n")
     (told,) = dropped(ingest(settings, 1))
-    assert "1 value that is held (station A, 2026-05-10T01:00Z, relative_humidity_pct 61)" in told
+    assert (
+        "1 value is held that the file no longer has (station A, 2026-05-10T01:00Z, relative_humidity_pct 61)" in told
+    )
 
 
 @pytest.mark.parametrize("order", ["hours together", "columns apart"])
@@ -166,7 +169,9 @@ def test_a_file_of_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, o
     if order == "hours together":
         write(tmp_path, "a.csv", rows({**whole, 4: (None, 64)}))
         (told,) = dropped(ingest(settings, 2))
-        assert "1 value that is held (station A, 2026-05-10T04:00Z, air_temperature_c 4.5)" in told
+        assert (
+            "1 value is held that the file no longer has (station A, 2026-05-10T04:00Z, air_temperature_c 4.5)" in told
+        )
 
 
 def test_counters_of_two_files_that_meet(tmp_path: Path) -> None:
@@ -196,7 +201,7 @@ def test_parquet_and_a_file_that_is_put_away(tmp_path: Path) -> None:
         os.utime(tmp_path / "in" / "a.parquet", (0, 0))
         done = ingest(settings, at)
     (told,) = dropped(done)
-    assert told.startswith("in/a.parquet no longer has 2 values that are held")
+    assert told.startswith("in/a.parquet: 2 values are held that the file no longer has")
     assert told.endswith(
         ": take the earlier file out of done, and `daycast ingest --reread garden` retracts what no file has any more"
     )
@@ -274,3 +279,71 @@ def test_what_was_put_away_comes_back_under_a_new_name(tmp_path: Path) -> None:
     at_age(tmp_path, "a-again.csv", 5)
     assert ingest(settings, 2).revised == 1
     assert held(settings)[2] == 2.5
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_file_with_its_columns_in_another_order_is_refused_where_they_are_known_by_position(
+    tmp_path: Path, runs: int
+) -> None:
+    settings = settings_of(tmp_path, columns={"air_temperature_c": 3, "relative_humidity_pct": 4})
+    write(tmp_path, "a.csv", rows(hours(0, 1)))
+    if runs == 2:
+        ingest(settings)
+    write(tmp_path, "b.csv", "time,station,rh,temp\n2026-05-10T02:00Z,A,62,2.5\n")
+    told = (
+        r"in/b.csv: column 3 is called 'rh' here \(time, station, rh, temp\), "
+        r"and 'temp' in in/a.csv \(time, station, temp, rh\): "
+        "give names in place of positions, or read these files as another source"
+    )
+    with pytest.raises(SourceError, match=told):
+        ingest(settings, 1)
+    assert held(settings) == [0.5, 1.5]
+    write(tmp_path, "b.csv", "time,station,temp,rh\n2026-05-10T02:00Z,A,2.5,62\n")
+    assert ingest(settings, 2).kept == 1
+
+
+def test_a_column_of_another_name_is_pointed_out_and_other_columns_may_be_anywhere(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, columns={"air_temperature_c": 3, "relative_humidity_pct": "rh"})
+    write(tmp_path, "a.csv", rows(hours(0, 1), header="time,station,T2m,rh,battery"))
+    assert ingest(settings).doubts == ()
+    write(tmp_path, "b.csv", rows(hours(2, 3), header="time,station,T2m,battery,rh"))
+    assert ingest(settings, 1).doubts == ()
+    write(tmp_path, "c.csv", rows(hours(4, 5), header="time,station,T5cm,rh,battery"))
+    (told,) = ingest(settings, 2).doubts
+    assert told.startswith(
+        "in/c.csv: column 3 is called 'T5cm' here (time, station, T5cm, rh, battery), and 'T2m' in in/a.csv"
+    )
+
+
+def test_repeated_names_in_another_order(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, columns={"air_temperature_c": 3, "dew_point_c": 4, "relative_humidity_pct": 5})
+    write(tmp_path, "a.csv", "time,station,T,T,H\n2026-05-10T00:00Z,A,9,5,60\n")
+    write(tmp_path, "b.csv", "time,station,T,H,T\n2026-05-10T01:00Z,A,9,60,5\n")
+    with pytest.raises(SourceError, match="column 4 is called 'H' here"):
+        ingest(settings)
+
+
+def test_positions_that_are_changed_make_another_file_the_first(tmp_path: Path) -> None:
+    write(tmp_path, "a.csv", rows(hours(0, 1)))
+    ingest(settings_of(tmp_path, columns={"air_temperature_c": 4, "relative_humidity_pct": 3}))
+    write(tmp_path, "b.csv", "time,station,rh,temp\n2026-05-10T02:00Z,A,62,2.5\n")
+    right = settings_of(tmp_path, columns={"air_temperature_c": 3, "relative_humidity_pct": 4})
+    with pytest.raises(SourceError, match="column 3 is called 'rh' here"):
+        ingest(right, 1)
+    with pytest.raises(SourceError, match="column 3 is called 'rh' here"):
+        ingest(right, 2, reread=True)
+    assert held(right) == [0.5, 1.5]
+
+
+def test_what_many_files_have_in_common_is_told_of_three(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    for number in range(7):
+        cells = rows(hours(*range(3 * number, 3 * number + 3)))
+        write(tmp_path, f"{number}.csv", cells.removesuffix("\n").rsplit(",", 1)[0] + "\n")
+    told = [line for line in ingest(settings).doubts if "fewer fields" in line or "more" in line]
+    assert [line.split(":")[0] for line in told] == [
+        "in/0.csv",
+        "in/1.csv",
+        "in/2.csv",
+        "and 4 more files like the last",
+    ]

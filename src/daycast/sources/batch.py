@@ -122,6 +122,7 @@ class SourceBatch:
     `supersedes` says that earlier batches of the same origin with another fingerprint no longer count as known: a content that
     comes back is news. False if the fingerprints of an origin are a history that the source itself reads.
     `file` is the name of the file that the rows are all or a part of; empty if they are of none, or of one that a service makes.
+    `header` has the names in the header of that file, as JSON, if columns are read by their position; else it is empty.
     """
 
     origin: str
@@ -141,6 +142,7 @@ class SourceBatch:
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)
     supersedes: bool = True
     file: str = ""
+    header: str = ""
 
     @property
     def is_described(self) -> bool:

@@ -5,7 +5,7 @@ batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECK
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from daycast.sources.batch import SourceBatch
 from daycast.times import DAY, HOUR
 from daycast.variables import Variable
 
-_SHOWN = 3  # values of an example
+_SHOWN = 3  # values of an example, doubts of one kind
 # stamps around full hours: how near, how many, at which share of hours
 _NEAR, _FEW, _NEARLY_ALL = timedelta(minutes=1), 3, 0.8
 _MINUTES_APART = timedelta(minutes=5)  # stamps that come more often fall near full hours anyway
@@ -43,6 +43,43 @@ _COUNTED = {
     "sum": 'set cell_method = "counter" or "running_hour" on its column, or each row is added up',
     "maximum": "map the highest value since the row before, or old gusts count again and again",
 }
+
+
+class Doubts:
+    """The doubts of a run in order, each once; of a kind that many files share, the first three and how many more there are.
+
+    Of one kind are lines that differ in the name of the file, in numbers and in their examples (in parentheses) alone.
+    """
+
+    def __init__(self) -> None:
+        self._of_kind: dict[str, dict[str, None]] = {}
+        self._more: dict[str, set[str]] = {}
+
+    def add(self, doubts: Iterable[str], files: Collection[str] = ()) -> None:
+        """Add lines. files: the names of files with which they may begin."""
+        for doubt in doubts:
+            file = next((file for file in files if doubt.startswith(f"{file}: ")), "")
+            kind = _kind_of(doubt.removeprefix(f"{file}: "))
+            lines = self._of_kind.setdefault(kind, {})
+            if doubt in lines or len(lines) < _SHOWN:
+                lines[doubt] = None
+            else:
+                self._more.setdefault(kind, set()).add(file or doubt)
+
+    def told(self) -> tuple[str, ...]:
+        """The lines. A doubt that names no file counts as one of its own among those left out."""
+        told = list[str]()
+        for kind, lines in self._of_kind.items():
+            told += lines
+            if kind in self._more:
+                count = len(self._more[kind])
+                told.append(f"and {count:,} more {'file' if count == 1 else 'files'} like the last")
+        return tuple(told)
+
+
+def _kind_of(doubt: str) -> str:
+    plain = re.sub(r"\d[\d,.:TZ-]*", "#", re.sub(r"\(.*?\)", "()", doubt))
+    return re.sub(r"# (row|value|time|reading)s?( has| have| is| are)?\b", r"# \1", plain)
 
 
 def find_doubts(

@@ -76,6 +76,11 @@ class DroppedValues:
         self._files[file] = _File(content, found, spans)
 
     @property
+    def files(self) -> Collection[str]:
+        """The names of the files that were looked at."""
+        return self._files
+
+    @property
     def _way_out(self) -> str:
         first = f"take the earlier file out of {self.put_away}, and " if self.put_away else ""
         return f"{first}`daycast ingest --reread {self.source}` retracts what no file has any more"
@@ -85,9 +90,10 @@ class DroppedValues:
         for name, file in self._files.items():
             if not file.found.is_empty():
                 first, count = file.found.sort("observed_at", "station_id").row(0, named=True), len(file.found)
-                example = f"station {first['station_id']}, {first['observed_at']:%Y-%m-%dT%H:%MZ}, {first['variable']} "
-                seen = f"{name} no longer has {count:,} value{'s' if count > 1 else ''} that {'are' if count > 1 else 'is'} held"
-                yield f"{seen} ({example}{first['value']:g}): {self._way_out}"
+                at = f"{first['observed_at']:%Y-%m-%dT%H:%MZ}"
+                example = f"station {first['station_id']}, {at}, {first['variable']} {first['value']:g}"
+                values = f"{count:,} value{' is' if count == 1 else 's are'} held that the file no longer has"
+                yield f"{name}: {values} ({example}): {self._way_out}"
 
 
 def find_dropped(

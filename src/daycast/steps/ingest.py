@@ -19,8 +19,9 @@ from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
+from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
-from daycast.steps.doubts import find_doubts
+from daycast.steps.doubts import Doubts, find_doubts
 from daycast.steps.edited_files import DeliveredAgain, DroppedValues
 from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
@@ -43,7 +44,14 @@ from daycast.steps.reread import (
     unread_line,
 )
 from daycast.warehouse.observations import read_stations
-from daycast.warehouse.readings import BatchRecord, read_batches, read_fingerprints, read_watermark, write_watermark
+from daycast.warehouse.readings import (
+    BatchRecord,
+    read_batches,
+    read_fingerprints,
+    read_header,
+    read_watermark,
+    write_watermark,
+)
 from daycast.warehouse.runs import read_newest_observed
 from daycast.warehouse.warehouse import Warehouse, holding_slot
 
@@ -144,6 +152,7 @@ def ingest_source(
         newest = read_newest_observed(con)
         if isinstance(source, Inbox):
             source = source.with_delivered_again(DeliveredAgain(source, read_batches(con, source.name), now))
+        source = _with_first_header(con, source, settings)
     resumed_from = watermark if source.resumes and since is None else None
     given = {"newest": newest, "resumed_from": resumed_from}
     start = since or (watermark if source.resumes else None)
@@ -162,6 +171,14 @@ def ingest_source(
             _raise_watermark(con, source.name, until)
     done = _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
     return replace(done, doubts=(*again.notes, *done.doubts))
+
+
+def _with_first_header(con: duckdb.DuckDBPyConnection, source: Source, settings: Settings) -> Source:
+    """The source, with the header of its first file if columns are read by their position."""
+    if not isinstance(source, CsvSource):
+        return source
+    found = read_header(con, source.name, mapping_id(mapping_of(source, settings.glossary)))
+    return source.with_first_header(*found) if found else source
 
 
 @dataclass(frozen=True)
@@ -223,7 +240,7 @@ def _load(
 
     with ReadAhead(read, 60 * run.minutes) as reading:
         stored = _store_groups(warehouse, reading, make_config, run.progress, finish=finish)
-    stored.doubts |= dict.fromkeys(dropped.told())
+    stored.doubts.add(dropped.told(), dropped.files)
     failed = _errors_of_reading(reading, source.name, run.minutes, nothing_loaded=not stored.records)
     return _Loaded(stored, reading, stored.errors + failed, make_config)
 
@@ -247,6 +264,7 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
         correct_clock(con, now)
         adopt_tolerance(con, source.name, getattr(source, "tolerance", timedelta(0)))
         due = find_due(con, source, settings.glossary, now, asked)
+        source = _with_first_header(con, source, settings)
     if due is None or due.reread is None:
         remove_scratch(settings, source.name)  # of a run that was killed at its very end
         return _Again() if due is None else _Again((describe(due, None),))
@@ -254,6 +272,7 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
     scratch = scratch_of(settings, reread, mapping)
     with opened(scratch, now) as con:
         seen, given = read_fingerprints(con, source.name), {"newest": read_newest_observed(con)}
+        source = _with_first_header(con, source, settings)
     given |= {"resumed_from": None, "reread_at": reread.begun_at}
     with holding_slot(nullcontext):
         start = reread.since and reread.since - timedelta(microseconds=1)
@@ -289,7 +308,7 @@ class _Stored:
     bad_values: int = 0
     left_out: int = 0  # rows
     moved: int = 0  # rows
-    doubts: dict[str, None] = field(default_factory=dict)  # each once, in order
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def rows(self) -> int:
@@ -318,7 +337,8 @@ def _store_groups(
         stored.left_out += sum(batch.left_out for batch in group)
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.moved += sum(_count_moved(batch) for batch in group)
-        stored.doubts |= dict.fromkeys(find_doubts(group, config.variables, stations))
+        files = dict.fromkeys(batch.file for batch in group if batch.file)
+        stored.doubts.add(find_doubts(group, config.variables, stations), files)
         if finish:
             _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
@@ -368,7 +388,7 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         left_out=stored.left_out,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
-        doubts=tuple(stored.doubts),
+        doubts=stored.doubts.told(),
         moved=stored.moved,
     )
 

@@ -421,6 +421,7 @@ def _make_records(
             ingested_at=config.now,
             mapping=config.mapping,
             receipt=batch.receipt,
+            header=batch.header or None,
         )
         for batch_id, batch in batches.items()
     ]

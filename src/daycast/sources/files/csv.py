@@ -6,6 +6,7 @@ A file with one column a station (`wide`) is first stacked into one with a row f
 (`tidy`) each variable reads its own rows.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from daycast.errors import ConfigError
 from daycast.features.amounts import Accumulation
@@ -38,7 +39,7 @@ from daycast.sources.files.csv_table import (
     value_problems,
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
-from daycast.sources.files.later_headers import OTHER_HEADER
+from daycast.sources.files.later_headers import OTHER_HEADER, FileHeader
 from daycast.sources.files.layout import Layout
 from daycast.sources.files.shapes import (
     STACKED,
@@ -64,7 +65,7 @@ from daycast.sources.tables.columns import (
     padded,
     units_of,
 )
-from daycast.sources.tables.short_forms import Duration, Words, column_if_bare
+from daycast.sources.tables.short_forms import Duration, Words, column_if_bare, position_of
 from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
 from daycast.sources.tables.units import COMPASS, Unit, possible_units, unit_of
 from daycast.sources.tables.values import RowSelection, ValueReader, read_values, strip_missing
@@ -124,6 +125,7 @@ class CsvSource(Inbox, Layout):
         default={}
     )  # one column a station
     station_list: StationList | None = None
+    _first_header: FileHeader | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _validate_columns(self) -> Self:
@@ -156,6 +158,7 @@ class CsvSource(Inbox, Layout):
         copies = len(stations_of(self.wide)) or 1
         self._accumulations(variables)  # raises before any file is read
         headers, told = set[tuple[Any, ...]](), set[str]()  # both are the same in many files
+        first_headers, is_by_position = [self._first_header] if self._first_header else [], self._is_by_position
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
             stream = as_text(stream, file.origin, self.sheet, self.mark)
@@ -170,6 +173,11 @@ class CsvSource(Inbox, Layout):
                 if first and written not in headers:
                     headers.add(written)
                     doubts = tuple(self._doubt_units(chunk, variables, file.origin, told))
+                if first and is_by_position:
+                    header = FileHeader(file.origin, tuple(chunk.header))
+                    first_headers[:] = first_headers or [header]
+                    doubt = header.differs_from(first_headers[0], self.needed)
+                    doubts = (*doubts, doubt) if doubt else doubts
                 first = False
                 make_batch = partial(
                     self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey, doubts
@@ -179,6 +187,17 @@ class CsvSource(Inbox, Layout):
                 )
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
+
+    def with_first_header(self, header: str, origin: str) -> Self:
+        """The same source, for which this is the first file. header: as in SourceBatch."""
+        copy = self.model_copy()
+        copy._first_header = FileHeader(origin, tuple(json.loads(header)))  # noqa: SLF001 (its own class)
+        return copy
+
+    @property
+    def _is_by_position(self) -> bool:
+        """Whether a column is read by its position, below a header that the files have themselves."""
+        return self.names is None and any(map(position_of, self.needed))
 
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA), empty if none is configured. Raises SourceError if it cannot be read."""
@@ -304,6 +323,7 @@ class CsvSource(Inbox, Layout):
             waiting=waiting,
             left_out=len(left_out),
             accumulations=self._accumulations(variables),
+            header=json.dumps(chunk.header) if self._is_by_position else "",
             doubts=(
                 *of_header,
                 *chunk.doubts,
