@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import PurePath
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 import polars as pl
@@ -79,7 +80,9 @@ from daycast.sources.tables.wall_clock import (
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it if equal files and settings give other readings: they are ingested again
+# Raise them if equal files and settings give other readings: these are restated. The second is of sources that may read sheets.
+_READER_VERSION, _SHEET_READER_VERSION = 1, 2
+_TEXT = {".csv", ".txt", ".tsv", ".dat", ".gz"}  # what the names of files end in that are no sheets
 
 
 def _time_tag(value: Any) -> str:
@@ -161,7 +164,7 @@ class CsvSource(Inbox, Layout):
         first_headers, is_by_position = [self._first_header] if self._first_header else [], self._is_by_position
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
-            stream = as_text(stream, file.origin, self.sheet, self.mark)
+            stream = as_text(stream, file.origin, self.sheet, self.mark, self.decimal)
             survey = survey_text(stream, file.origin, self.encoding)
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
@@ -193,6 +196,11 @@ class CsvSource(Inbox, Layout):
         copy = self.model_copy()
         copy._first_header = FileHeader(origin, tuple(json.loads(header)))  # noqa: SLF001 (its own class)
         return copy
+
+    @property
+    def _reader_version(self) -> int:
+        may_be_sheets = any(PurePath(glob).suffix.lower() not in _TEXT for glob in self.files)
+        return _SHEET_READER_VERSION if may_be_sheets else _READER_VERSION
 
     @property
     def _is_by_position(self) -> bool:
@@ -467,7 +475,7 @@ class CsvSource(Inbox, Layout):
         """How files are read; see Source."""
         left_out = {*INBOX_SETTINGS, "name", "station_list", "tolerance"}
         settings = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-        return mapping_text(_READER_VERSION, settings, declared_units(self.mapped, variables))
+        return mapping_text(self._reader_version, settings, declared_units(self.mapped, variables))
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
         left_out = {
@@ -478,7 +486,7 @@ class CsvSource(Inbox, Layout):
             *keys_if_unset("encoding", self.encoding),
         }
         reading = {
-            "version": _READER_VERSION,
+            "version": self._reader_version,
             "settings": self.model_dump(mode="json", exclude=left_out),
             "station": self._station.of_file(file_name),
             "declared": declared_units(self.mapped, variables),
