@@ -347,3 +347,12 @@ def test_what_many_files_have_in_common_is_told_of_three(tmp_path: Path) -> None
         "in/2.csv",
         "and 4 more files like the last",
     ]
+
+
+def test_a_counter_of_the_day_that_comes_row_by_row_is_pointed_at(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, columns={"precipitation_mm": "temp"}, after={"move_to": "done"})
+    told = []
+    for hour, total in enumerate([0, 0.2, 0.6, 0.6, 0.6, 1.4, 1.4, 1.4, 1.4, 1.4, 2.0, 2.0]):
+        write(tmp_path, f"{hour:02d}.csv", rows({hour: (total, None)}))
+        told += ingest(settings, hour).doubts
+    assert "precipitation_mm behaves like a counter" in told[-1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -21,7 +22,7 @@ from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
-from daycast.steps.doubts import Doubts, find_doubts
+from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
 from daycast.steps.edited_files import DeliveredAgain, DroppedValues
 from daycast.steps.load import LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
@@ -43,7 +44,7 @@ from daycast.steps.reread import (
     source_again,
     unread_line,
 )
-from daycast.warehouse.observations import read_stations
+from daycast.warehouse.observations import read_readings_of, read_stations
 from daycast.warehouse.readings import (
     BatchRecord,
     read_batches,
@@ -331,6 +332,7 @@ def _store_groups(
         with warehouse.write(config.now) as con:
             records, rejected = load_batches(con, group, config)
             stations = pl.concat(one.select("station_id", "latitude") for one in (config.listed, read_stations(con)))
+            slow = find_slow_counters(group, config.variables, partial(_read_held_of, con, config.source))
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
@@ -338,11 +340,17 @@ def _store_groups(
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.moved += sum(_count_moved(batch) for batch in group)
         files = dict.fromkeys(batch.file for batch in group if batch.file)
-        stored.doubts.add(find_doubts(group, config.variables, stations), files)
+        stored.doubts.add([*find_doubts(group, config.variables, stations), *slow], files)
         if finish:
             _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored
+
+
+def _read_held_of(con: duckdb.DuckDBPyConnection, source: str, ranges: pl.DataFrame) -> pl.DataFrame:
+    """The readings that `source` delivered in station_id, since, until of `ranges`."""
+    batches = read_batches(con, source)["batch_id"]
+    return read_readings_of(con, ranges).filter(pl.col("batch_id").is_in(batches.implode()))
 
 
 def _finish(group: Sequence[SourceBatch], rejected: Collection[str], errors: list[Exception]) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 
 from daycast.features.amounts import Accumulation, CalendarReset
 from daycast.sources.batch import SourceBatch, no_problems
-from daycast.steps.doubts import find_doubts
+from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
 from daycast.variables import BUILT_IN
 
 TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
@@ -216,6 +217,74 @@ def test_a_counter_that_is_reset_at_another_time_than_declared_is_pointed_at() -
 
 def test_a_counter_that_is_reset_when_declared_or_once_by_hand_is_not_pointed_at() -> None:
     assert daily(0) == daily(15, "Asia/Tokyo") == daily(16, days=1) == daily(7, "America/Denver", minutes=10) == []
+
+
+def counted(values: list[float], minutes: int = 60, **declared: Any) -> list[str]:
+    """The doubts about a counter, or another total, without or with what it is declared to be."""
+    accumulation = Accumulation("gauge", declared.pop("cell_method", "counter"), **declared)
+    given = series("precipitation_mm", list(values), minutes)
+    return find_doubts([replace(given, accumulations={"precipitation_mm": accumulation})], BUILT_IN)
+
+
+def test_a_counter_that_falls_each_day_without_a_declaration_is_pointed_at() -> None:
+    days = [0.25 * hour for _ in range(3) for hour in range(24)]
+    (doubt,) = counted(days)
+    assert "falls at 10:00 UTC, 2 times" in doubt
+    assert 'if it begins anew each day, set resets = "daily"' in doubt
+    assert len(counted([0.2 * step for _ in range(4) for step in range(144)], 10)) == 1
+    assert counted([0.25 * hour for hour in range(30)] + [0.25 * hour for hour in range(30)]) == []  # once
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        ([9.0, 9.4, 9.8, 0.2, 0.4], "10"),
+        ([99.2, 99.6, 0.4, 0.4, 1.0], "100"),
+        ([9998.0, 9999.8, 0.0, 0.2], "10000"),
+    ],
+)
+def test_a_counter_that_falls_at_the_end_of_its_digits_is_pointed_at(values: list[float], end: str) -> None:
+    (doubt,) = counted(values)
+    assert f"falls just below {end} (station A, " in doubt
+    assert "set rollover on its column, in the column's unit" in doubt
+    assert counted(values, rollover=float(end)) == []
+
+
+@pytest.mark.parametrize("values", [[4.0, 5.2, 5.4, 0.2, 0.4], [0.96, 0.98, 0.02, 0.2], [300.2, 312.0, 0.0]])
+def test_a_counter_that_falls_elsewhere_once_is_not_pointed_at(values: list[float]) -> None:
+    assert counted(values) == []
+
+
+def test_totals_of_an_hour_whose_beginning_nobody_says_are_pointed_at() -> None:
+    halves = [0.1, 0.2, 0.2, 0.2, 0.0, 0.1, 0.0]  # two rows an hour: 0.2 may be that of two hours
+    (doubt,) = counted(halves, 30, cell_method="running_hour")
+    assert "that begins anew, and is no lower than the last of the hour before, counts for its rise alone" in doubt
+    assert "set reset_minute = 30, after which it falls, on its column" in doubt
+    (without,) = counted([0.2, 0.2, 0.2], 20, cell_method="running_hour")
+    assert without.endswith("set reset_minute on its column")
+
+
+def test_totals_of_each_hour_and_those_with_a_reset_minute_are_not_pointed_at() -> None:
+    assert counted([0.2, 0.2, 0.2, 0.4], cell_method="running_hour") == []
+    assert counted([0.2, 0.2, 0.2, 0.4], 30, cell_method="running_hour", reset_minute=30) == []
+    assert counted([0.0, 0.2, 0.0, 0.0], 30, cell_method="running_hour") == []
+
+
+@pytest.mark.parametrize(("values", "found"), [(DAY_COUNTER, 1), (SHOWERS, 0)])
+def test_rows_that_come_one_by_one_are_judged_with_those_before_them(values: list[float], found: int) -> None:
+    given = series("precipitation_mm", list(values))
+    whole = given.readings.with_columns(wind_gust_m_s=pl.lit(None, pl.Float64)).with_row_index("row_number")
+    wet, dry = (replace(given, readings=whole.drop("row_number")[at : at + 1]) for at in (8, 0))
+    assert len(find_slow_counters([wet], BUILT_IN, lambda _: whole)) == found
+    assert find_slow_counters([dry], BUILT_IN, lambda _: whole) == []
+
+
+def test_what_many_files_have_in_common_is_told_of_three() -> None:
+    doubts = Doubts()
+    for number in range(9):
+        doubts.add([f"in/{number}.csv: {number} rows have fewer fields", "set timezone"], [f"in/{number}.csv"])
+    assert doubts.told()[-1] == "set timezone"
+    assert [line[:8] for line in doubts.told()[:-1]] == ["in/0.csv", "in/1.csv", "in/2.csv", "and 6 mo"]
 
 
 # Stations
