@@ -7,7 +7,7 @@ batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECK
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -348,14 +348,15 @@ def _other_resets(known: pl.DataFrame, name: str, resets: CalendarReset | None) 
     first = found.row(0, named=True)
     at = first["observed_at"]
     example = f"station {first['station_id']}, {at:%Y-%m-%dT%H:%MZ}, from {first['before']:g} to {first['number']:g}"
-    if _is_daily(found):
-        seen = f"the counter of {name} falls at {at:%H:%M} UTC, {len(found):,} times ({example})"
-        if resets is None:
-            return [
-                f'{seen}, and nothing says that it does: if it begins anew each day, set resets = "daily" on its column'
-            ]
+    seen = f"the counter of {name} falls at {at:%H:%M} UTC, {len(found):,} times ({example})"
+    if _is_daily(found) and resets is not None:
         return [
             f"{seen}, and never at the reset that resets declares in {resets.zone}: set timezone, or resets on its column"
+        ]
+    if _is_daily(found) and not (above := _above_at(rows, at)).is_empty():
+        seen += f", and not always: {_example(above, 'number')}"
+        return [
+            f'{seen}: if it begins anew each day, set resets = "daily" on its column, or the day before is taken off'
         ]
     if resets is None and (end := _end_of_counter(found)):
         seen = f"the counter of {name} falls just below {end:g} ({example})"
@@ -372,18 +373,25 @@ def _is_daily(resets: pl.DataFrame) -> bool:
     return bool(resets.select(apart.max() - apart.min()).item() <= _SAME_TIME.total_seconds())
 
 
+def _above_at(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    """The rows at this time of day at which a counter has not fallen, and may have been reset all the same."""
+    before = pl.col("number").shift().over("station_id")
+    is_then = pl.col("observed_at").dt.time() == moment.time()
+    return rows.filter(is_then & (before > 0) & (pl.col("number") >= before))
+
+
 def _end_of_counter(resets: pl.DataFrame) -> float | None:
     """The power of ten just below which all counters fell to next to nothing; None if they fell anywhere else."""
-    highest = float(resets["before"].max())  # type: ignore[arg-type]
-    end = 10.0 ** math.ceil(math.log10(highest)) if highest > 0 else 0.0
+    peak = float(resets["before"].max())  # type: ignore[arg-type]
+    end = 10.0 ** math.ceil(math.log10(peak)) if peak > 0 else 0.0
     near = (pl.col("before") >= _NEAR_END * end) & (pl.col("number") <= (1 - _NEAR_END) * end)
     return end if end >= _LEAST_END and resets.select(near.all()).item() else None
 
 
 def find_unstated_hours(readings: pl.DataFrame, totals: Mapping[str, Accumulation]) -> list[str]:
-    """A doubt for each total of a running hour that comes more than once an hour, without its `reset_minute`.
+    """A doubt for each total of a running hour, without its `reset_minute`, that began anew and was no lower for it.
 
-    A total that begins anew and is no lower than the one before looks as if it went on.
+    It looks as if it went on: for longer than an hour, or past the minute after which it falls.
     """
     return [
         doubt
@@ -394,19 +402,32 @@ def find_unstated_hours(readings: pl.DataFrame, totals: Mapping[str, Accumulatio
 
 
 def _unstated_hours(known: pl.DataFrame, name: str) -> list[str]:
-    at, value = pl.col("observed_at"), pl.col(name)
-    steps = known.unique(KEY, keep="last", maintain_order=True).with_columns(
+    at, value, before, earlier = (pl.col(one) for one in ("observed_at", name, "before", "earlier"))
+    rows = known.unique(KEY, keep="last", maintain_order=True).with_columns(
         before=value.shift().over("station_id"), earlier=at.shift().over("station_id")
     )
-    steps = steps.filter((at - pl.col("earlier") < _WITHIN_AN_HOUR) & (pl.col("before") > 0))
-    unclear = steps.filter(value >= pl.col("before"))
+    is_near = (at - earlier < _WITHIN_AN_HOUR).fill_null(value=False)
+    falls = rows.filter(is_near & (value < before))
+    minutes = falls["earlier"].dt.minute().mode().sort()
+    minute = int(minutes[0]) if len(minutes) else None
+    goes_on = is_near & (value >= before) & (before > 0)
+    rows = rows.with_columns(run=(~goes_on).cum_sum())
+    hidden = goes_on & (at - at.first().over("run") >= HOUR)
+    if minute is not None and falls.select(_is_past(minute).all()).item():
+        hidden |= goes_on & _is_past(minute)
+    unclear = rows.filter(hidden)
     if unclear.is_empty():
         return []
-    minutes = steps.filter(value < pl.col("before"))["earlier"].dt.minute().mode().sort()
-    way_out = f"set reset_minute = {minutes[0]}, after which it falls," if len(minutes) else "set reset_minute"
-    seen = f"{name} is the total of a running hour, in rows less than an hour apart ({_example(unclear, name)})"
-    lost = "a total that begins anew, and is no lower than the last of the hour before, counts for its rise alone"
-    return [f"{seen}, and nothing says when the hour begins: {lost}: {way_out} on its column"]
+    way_out = "set reset_minute" if minute is None else f"set reset_minute = {minute}, after which it falls,"
+    seen = f"{name}, the total of a running hour, began anew and was no lower for it ({_example(unclear, name)})"
+    return [f"{seen}, so only its rise counts: {way_out} on its column"]
+
+
+def _is_past(minute: int) -> pl.Expr:
+    """Whether a row is in another hour, which ends with this minute, than the row before it (`earlier`)."""
+    shift = pl.duration(minutes=minute, microseconds=1)
+    hours = [(pl.col(name) - shift).dt.truncate("1h") for name in ("observed_at", "earlier")]
+    return hours[0] != hours[1]
 
 
 def _some(readings: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -226,13 +226,24 @@ def counted(values: list[float], minutes: int = 60, **declared: Any) -> list[str
     return find_doubts([replace(given, accumulations={"precipitation_mm": accumulation})], BUILT_IN)
 
 
-def test_a_counter_that_falls_each_day_without_a_declaration_is_pointed_at() -> None:
-    days = [0.25 * hour for _ in range(3) for hour in range(24)]
-    (doubt,) = counted(days)
-    assert "falls at 10:00 UTC, 2 times" in doubt
+def days_of_rain(*amounts: float, rows: int = 24) -> list[float]:
+    """A counter that begins anew each day at TEN, with this much in each row of a day."""
+    return [round(amount * (row + 1), 3) for amount in amounts for row in range(rows)]
+
+
+def test_a_counter_that_falls_each_day_and_not_on_one_of_them_is_pointed_at() -> None:
+    drizzle_before_a_storm = [*days_of_rain(0.25, 0.25, 0.25), *[0.2] * 24, *days_of_rain(0.25)]
+    (doubt,) = counted(drizzle_before_a_storm)
+    assert "falls at 10:00 UTC, 3 times" in doubt
+    assert "and not always: station A, 2025-03-05T10:00Z, 0.25" in doubt
     assert 'if it begins anew each day, set resets = "daily"' in doubt
-    assert len(counted([0.2 * step for _ in range(4) for step in range(144)], 10)) == 1
-    assert counted([0.25 * hour for hour in range(30)] + [0.25 * hour for hour in range(30)]) == []  # once
+    many = [*days_of_rain(0.25, 0.5, 0.25, rows=144), *[1.0] * 144, *days_of_rain(1.25, rows=144)]
+    assert len(counted(many, 10)) == 1
+
+
+def test_a_counter_of_which_each_reset_is_a_fall_is_not_pointed_at() -> None:
+    assert counted(days_of_rain(0.25, 0.25, 0.25)) == []
+    assert counted([*[0.0] * 24, *days_of_rain(0.25, 0.25, 0.5)]) == []
 
 
 @pytest.mark.parametrize(
@@ -255,19 +266,35 @@ def test_a_counter_that_falls_elsewhere_once_is_not_pointed_at(values: list[floa
     assert counted(values) == []
 
 
-def test_totals_of_an_hour_whose_beginning_nobody_says_are_pointed_at() -> None:
-    halves = [0.1, 0.2, 0.2, 0.2, 0.0, 0.1, 0.0]  # two rows an hour: 0.2 may be that of two hours
-    (doubt,) = counted(halves, 30, cell_method="running_hour")
-    assert "that begins anew, and is no lower than the last of the hour before, counts for its rise alone" in doubt
-    assert "set reset_minute = 30, after which it falls, on its column" in doubt
-    (without,) = counted([0.2, 0.2, 0.2], 20, cell_method="running_hour")
-    assert without.endswith("set reset_minute on its column")
+@pytest.mark.parametrize(
+    ("values", "minutes", "way_out"),
+    [
+        ([0.1, 0.2, 0.2, 0.2, 0.0, 0.1, 0.0], 30, "set reset_minute = 30, after which it falls,"),  # 0.2 of two hours
+        ([0.0, 0.4, 0.2, 0.2, 0.0, 0.3, 0.3], 30, "set reset_minute = 30, after which it falls,"),  # 0.3 at 13:00
+        ([0.2, 0.2, 0.2, 0.2], 20, "set reset_minute"),
+        ([0.0, *[0.2] * 13], 5, "set reset_minute"),
+    ],
+)
+def test_totals_of_two_hours_that_look_like_one_are_pointed_at(values: list[float], minutes: int, way_out: str) -> None:
+    (doubt,) = counted(values, minutes, cell_method="running_hour")
+    assert doubt.startswith(
+        "precipitation_mm, the total of a running hour, began anew and was no lower for it (station A, "
+    )
+    assert doubt.endswith(f"so only its rise counts: {way_out} on its column")
+    assert counted(values, minutes, cell_method="running_hour", reset_minute=30) == []
 
 
-def test_totals_of_each_hour_and_those_with_a_reset_minute_are_not_pointed_at() -> None:
-    assert counted([0.2, 0.2, 0.2, 0.4], cell_method="running_hour") == []
-    assert counted([0.2, 0.2, 0.2, 0.4], 30, cell_method="running_hour", reset_minute=30) == []
-    assert counted([0.0, 0.2, 0.0, 0.0], 30, cell_method="running_hour") == []
+@pytest.mark.parametrize(
+    ("values", "minutes"),
+    [
+        ([0.2, 0.2, 0.2, 0.4], 60),  # hourly: each counts
+        ([0.0, 0.2, 0.0, 0.0], 30),
+        ([0.1, 0.2, 0.1, 0.1, 0.0, 0.3, 0.2, 0.4], 30),
+        ([0.2] * 12, 5),  # of one hour
+    ],
+)
+def test_totals_that_fall_when_they_begin_anew_are_not_pointed_at(values: list[float], minutes: int) -> None:
+    assert counted(values, minutes, cell_method="running_hour") == []
 
 
 @pytest.mark.parametrize(("values", "found"), [(DAY_COUNTER, 1), (SHOWERS, 0)])
