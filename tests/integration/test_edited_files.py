@@ -356,3 +356,17 @@ def test_a_counter_of_the_day_that_comes_row_by_row_is_pointed_at(tmp_path: Path
         write(tmp_path, f"{hour:02d}.csv", rows({hour: (total, None)}))
         told += ingest(settings, hour).doubts
     assert "precipitation_mm behaves like a counter" in told[-1]
+
+
+def test_what_is_odd_about_good_files_is_told_although_another_one_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of(tmp_path)
+    write(tmp_path, "a.csv", rows(hours(0, 1, 2)))
+    ingest(settings)
+    write(tmp_path, "a.csv", rows(hours(0, 2)))
+    write(tmp_path, "b.csv", "time,rh\n2026-05-10T02:00Z,62\n")
+    caplog.set_level("WARNING", "daycast")
+    with pytest.raises(SourceError, match="has no column"):
+        ingest(settings, 1)
+    assert "garden: in/a.csv: 2 values are held that the file no longer has" in caplog.text

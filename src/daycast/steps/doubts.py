@@ -52,7 +52,7 @@ _COUNTED = {
 class Doubts:
     """The doubts of a run in order, each once; of a kind that many files share, the first three and how many more there are.
 
-    Of one kind are lines that differ in the name of the file, in numbers and in their examples (in parentheses) alone.
+    Of one kind are lines that differ in the file, the station, numbers and their examples (in parentheses) alone.
     """
 
     def __init__(self) -> None:
@@ -68,21 +68,23 @@ class Doubts:
             if doubt in lines or len(lines) < _SHOWN:
                 lines[doubt] = None
             else:
-                self._more.setdefault(kind, set()).add(file or doubt)
+                self._more.setdefault(kind, set()).add(file)
 
     def told(self) -> tuple[str, ...]:
-        """The lines. A doubt that names no file counts as one of its own among those left out."""
+        """The lines."""
         told = list[str]()
         for kind, lines in self._of_kind.items():
             told += lines
             if kind in self._more:
-                count = len(self._more[kind])
-                told.append(f"and {count:,} more {'file' if count == 1 else 'files'} like the last")
+                of_files = len(self._more[kind] - {""})
+                files = ("file " if of_files == 1 else "files ") if of_files else ""
+                told.append(f"and {of_files or 'some'} more {files}like the last")
         return tuple(told)
 
 
 def _kind_of(doubt: str) -> str:
-    plain = re.sub(r"\d[\d,.:TZ-]*", "#", re.sub(r"\(.*?\)", "()", doubt))
+    plain = re.sub(r"\bstation \S+", "station", re.sub(r"\(.*?\)", "()", doubt))
+    plain = re.sub(r"\d[\d,.:TZ-]*", "#", plain)
     return re.sub(r"# (row|value|time|reading)s?( has| have| is| are)?\b", r"# \1", plain)
 
 

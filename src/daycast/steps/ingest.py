@@ -4,6 +4,7 @@
 is open only while a group is stored, never while the source is waited for.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import nullcontext
@@ -56,6 +57,7 @@ from daycast.warehouse.readings import (
 from daycast.warehouse.runs import read_newest_observed
 from daycast.warehouse.warehouse import Warehouse, holding_slot
 
+_log = logging.getLogger("daycast")
 _LIMIT_KEY = "ingest.max_minutes"
 
 
@@ -166,6 +168,8 @@ def ingest_source(
     report = lambda done, total: progress(IngestProgress(source.name, stored.rows, done, total))  # noqa: E731
     flagged = make_observations(settings, now, report, map_blocks)
     if errors:
+        for doubt in (*again.notes, *stored.doubts.told()):  # what they are about is not read again
+            _log.warning("%s: %s", source.name, doubt)
         raise join_errors(errors)
     if source.resumes and since is None and not reading.out_of_time:
         with settings.warehouse.write(now) as con:
@@ -340,7 +344,9 @@ def _store_groups(
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.moved += sum(_count_moved(batch) for batch in group)
         files = dict.fromkeys(batch.file for batch in group if batch.file)
-        stored.doubts.add([*find_doubts(group, config.variables, stations), *slow], files)
+        found = find_doubts(group, config.variables, stations)
+        told = {doubt.split(":")[0] for doubt in found}
+        stored.doubts.add([*found, *(one for one in slow if one.split(":")[0] not in told)], files)
         if finish:
             _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))

@@ -311,7 +311,15 @@ def test_what_many_files_have_in_common_is_told_of_three() -> None:
     for number in range(9):
         doubts.add([f"in/{number}.csv: {number} rows have fewer fields", "set timezone"], [f"in/{number}.csv"])
     assert doubts.told()[-1] == "set timezone"
-    assert [line[:8] for line in doubts.told()[:-1]] == ["in/0.csv", "in/1.csv", "in/2.csv", "and 6 mo"]
+    assert [line[:8] for line in doubts.told()[:3]] == ["in/0.csv", "in/1.csv", "in/2.csv"]
+    assert doubts.told()[3] == "and 6 more files like the last"
+
+
+def test_what_many_stations_have_in_common_is_told_of_three_and_other_doubts_are_told() -> None:
+    doubts = Doubts()
+    doubts.add(f"station S{number} goes on through 2025-03-30 02:00" for number in range(5))
+    doubts.add(["wind_from_deg never exceeds 36 in 7 rows (station A)", "stations 'a' and 'A' differ in case only"])
+    assert [line.split(" ")[1] for line in doubts.told()] == ["S0", "S1", "S2", "some", "never", "'a'"]
 
 
 # Stations

@@ -143,7 +143,7 @@ def _as_shown(column: pl.Series, numbers: pl.DataFrame, decimal: str) -> pl.Seri
 def _filled_cells(sheet: bytes) -> pl.DataFrame:
     """row, column (from 0; null if not told), style and type of each cell that has a content."""
     pieces = pl.Series("cell", [sheet.decode(errors="replace")]).str.replace_all(r"<\w+:c ", "<c ").str.split("<c ")
-    cells = pieces.explode()[1:].to_frame().filter(pl.col("cell").str.contains(r"^[^>]*[^/]>.*?(?:v|is)>"))
+    cells = pieces.explode()[1:].to_frame().filter(pl.col("cell").str.contains(r"(?s)^[^>]*[^/]>.*?(?:v|is)>"))
     attributes = pl.col("cell").str.extract(r"^([^>]*)>")
     place, letters = attributes.str.extract_groups(r'\br="([A-Z]{1,3})(\d+)"'), pl.lit(0)
     for at in range(3):

@@ -323,6 +323,14 @@ def test_dates_beside_text_are_refused_because_days_may_be_months(tmp_path):
     assert "it has taken days for months in some" in batch.problems["reason"][0]
 
 
+def test_a_formula_over_several_lines(tmp_path):
+    file = BytesIO()
+    with ZipFile(BytesIO(workbook(Data={1: ["rh"], 2: [(0.65, PERCENT)]}))) as archive, ZipFile(file, "w") as other:
+        for name in archive.namelist():
+            other.writestr(name, archive.read(name).replace(b"<v>0.65", b"<f>1 -\n0.35</f><v>0.65"))
+    assert lines(file.getvalue()) == ["rh", "65"]
+
+
 def test_cells_that_do_not_say_where_they_stand(tmp_path):
     rows = {1: ["time", "rh"], 2: [(DAY, DATE_TIME), (0.65, PERCENT)]}
     file = BytesIO()
