@@ -370,3 +370,19 @@ def test_what_is_odd_about_good_files_is_told_although_another_one_is_refused(
     with pytest.raises(SourceError, match="has no column"):
         ingest(settings, 1)
     assert "garden: in/a.csv: 2 values are held that the file no longer has" in caplog.text
+
+
+def test_the_number_of_a_counter_that_was_taken_out_is_forgotten_by_a_reread(tmp_path: Path) -> None:
+    counter = {"precipitation_mm": {"column": "temp", "cell_method": "counter"}, "relative_humidity_pct": "rh"}
+    settings = settings_of(tmp_path, columns=counter)
+    whole: Cells = {hour: (total, 1) for hour, total in enumerate([10, 10.2, 19.4, 10.6, 10.8])}
+    write(tmp_path, "a.csv", rows(dict(list(whole.items())[:3])))
+    ingest(settings)
+    write(tmp_path, "a.csv", rows({**dict(list(whole.items())[:3]), 2: (None, 1)}))
+    (told,) = dropped(ingest(settings, 1))
+    assert "precipitation_mm 9.2" in told
+    ingest(settings, 2, reread=True)
+    assert held(settings, "precipitation_mm") == [None, 0.2, None]
+    write(tmp_path, "a.csv", rows({**whole, 2: (None, 1)}))
+    assert dropped(ingest(settings, 3)) == []
+    assert held(settings, "precipitation_mm") == [None, 0.2, None, 0.4, 0.2]

@@ -36,6 +36,7 @@ from daycast.warehouse.restatements import (
     RowTable,
     copy_batches,
     end_reread,
+    forget_numbers,
     make_reread,
     read_mapping,
     read_months,
@@ -294,7 +295,7 @@ def _restate_table(run: _Run, table: RowTable, outcome: Restatement) -> None:
                 & pl.all_horizontal(pl.lit(value=True), pl.col(run.as_before).is_null())  # else it has them no more
             )
             left = gone.filter(~pl.col("is_covered"))
-            _write_month(run, con, table, _with_gone(restated, gone.filter("is_covered")), rows)
+            _write_month(run, con, again_con, table, _with_gone(restated, gone.filter("is_covered")), rows)
         outcome.left += len(left)
         if not left.is_empty():  # months come in order
             outcome.left_until = left.select(pl.col(table.instant).max()).item()
@@ -334,7 +335,12 @@ def _with_gone(restated: Restated, gone: pl.DataFrame) -> Restated:
 
 
 def _write_month(
-    run: _Run, con: duckdb.DuckDBPyConnection, table: RowTable, restated: Restated, rows: pl.DataFrame
+    run: _Run,
+    con: duckdb.DuckDBPyConnection,
+    again_con: duckdb.DuckDBPyConnection,
+    table: RowTable,
+    restated: Restated,
+    rows: pl.DataFrame,
 ) -> None:
     others = rows.filter(pl.col("source") != run.source.name)
     restated = replace(restated, fresh=_news(run, table, restated.fresh, others))
@@ -348,6 +354,21 @@ def _write_month(
             parts = [restated.retracted, restated.stated, restated.fresh]
             changed = pl.concat(part.select(*table.key, "received_at") for part in parts)
             mark_stale(con, *stale_ranges(changed))
+            for name, instants in _without_value(run, restated):
+                forget_numbers(con, again_con, run.source.name, name, instants)
+
+
+def _without_value(run: _Run, restated: Restated) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Of each variable that may be an amount, the station_id and observed_at of values that were retracted without another."""
+    key = list(READINGS.key)
+    for name, variable in run.settings.glossary.items():
+        if variable.cell_method == "sum" and name in restated.retracted.columns:
+            retracted, stated = (
+                one.filter(pl.col(name).is_not_null()).select(key) for one in (restated.retracted, restated.stated)
+            )
+            without = retracted.join(stated, on=key, how="anti").unique()
+            if not without.is_empty():
+                yield name, without
 
 
 def _news(run: _Run, table: RowTable, fresh: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
