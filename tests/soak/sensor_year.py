@@ -141,21 +141,31 @@ class SensorYear:
         for back in range(4):
             self._deliver(hour - back * HOUR, back)
 
+    def is_behind(self) -> bool:
+        """Whether the inbox still lacks a file that counts as received: the time of its receipt is assumed."""
+        hour = self.now.replace(minute=0) - HOUR
+        return any(self._fate(hour - back * HOUR)[1] > back for back in range(4))
+
+    def _fate(self, hour: datetime) -> tuple[str, int]:
+        """What is wrong with an hour's file, and how many hours later all of it is there."""
+        rng = random.Random(f"{self.seed} file {hour:%Y-%m-%dT%H}")
+        fault = rng.choice(FILE_FAULTS) if rng.random() < self.faulty else ""
+        return fault, rng.randint(1, 3) if fault == "late" else int(fault in ("cut off", "empty at first"))
+
     def _deliver(self, hour: datetime, back: int) -> None:
         """Drop what is due of an hour's file, `back` hours after it was due first."""
-        rng = random.Random(f"{self.seed} file {hour:%Y-%m-%dT%H}")
         rows, name = list(measured(self.seed, INBOX, hour)), f"kiosk-{hour:%Y-%m-%dT%H}"
-        fault = rng.choice(FILE_FAULTS) if rng.random() < self.faulty else ""
         if hour < BEGIN - HOUR or not rows:
             return
+        fault, whole_after = self._fate(hour)
         if back == 0:
             self.counts[f"files {fault}" if fault else "files as they should be"] += 1
-        if back == (rng.randint(1, 3) if fault == "late" else 0):
-            self._drop(f"{name}.csv", rows, cut=fault == "cut off", empty=fault == "empty at first")
-        elif fault == "duplicated" and back == 1:
-            self._drop(f"{name}-again.csv", rows)
-        elif fault in ("cut off", "empty at first") and back == 1:
+        if back == whole_after:
             self._drop(f"{name}.csv", rows)
+        elif back == 0 and fault != "late":
+            self._drop(f"{name}.csv", rows, cut=fault == "cut off", empty=fault == "empty at first")
+        if fault == "duplicated" and back == 1:
+            self._drop(f"{name}-again.csv", rows)
 
     def _drop(self, name: str, rows: list[Row], *, cut: bool = False, empty: bool = False) -> None:
         path, content = self.folder / "inbox" / name, f"{HEADER}\n".encode() + b"".join(row.line for row in rows)

@@ -65,11 +65,13 @@ def test_a_tenth_of_all_requests_is_answered_badly(network: SensorYear) -> None:
 
 
 def test_every_row_of_the_inbox_is_delivered_in_the_end_however_badly(network: SensorYear) -> None:
-    network.faulty = 0.8
+    network.faulty, behind = 0.8, []
     for hour in range(200):
         network.advance(BEGIN + hour * HOUR)
         for path in (network.folder / "inbox").iterdir():
             path.replace(network.folder / path.name)
+        behind.append(network.is_behind())
+    assert {True, False} == set(behind)
     lines = {line for path in network.folder.glob("*.csv") for line in path.read_bytes().splitlines()[1:]}
     owed = [row for _, row, _ in network.owed if row.station == INBOX and BEGIN <= row.observed_at < BEGIN + 195 * HOUR]
     assert len(owed) > 190

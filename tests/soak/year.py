@@ -162,7 +162,7 @@ class Year:
         ended = []
         for step, kill in self.plan_hour(self._steps(now), self.kills.get(number, [])):
             ended.append(self._do(step, now + next(clocks), kill, limit, quiet=not event))
-        if all(ended) and not event:
+        if all(ended) and not event and not self.book.is_behind():
             self.journal.undisturbed.append(f"{now:%Y-%m-%dT%H}")
         if now.hour == 0:
             self._close_day(now)
