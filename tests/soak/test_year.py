@@ -116,7 +116,9 @@ def test_two_days_of_faults_break_no_promise_and_the_accounts_tell_what_is_wrong
     assert year.journal.hour == 48
     with duckdb.connect(tmp_path / "data" / "warehouse.duckdb") as con:
         con.execute("delete from readings where station_id = 'Bern' and observed_at = '2040-02-20 05:00:00+00'")
-        con.execute("update observation_versions set air_temperature_c = 1.23 where observed_at = '2040-02-21 05:00:00+00'")
+        con.execute(
+            "update observation_versions set air_temperature_c = 1.23 where observed_at = '2040-02-21 05:00:00+00'"
+        )
         con.execute("update scores set mae = mae + 1 where lead_hours = 3")
         con.execute("update forecasts set q50 = q50 + 1, value = value + 1")
     with serve(year.book.answer, port=year.journal.port):
