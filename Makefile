@@ -1,6 +1,6 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run up down test test-all test-slow soak check documents clean
+.PHONY: run up down test test-all test-slow soak chaos check documents clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -34,6 +34,13 @@ test-slow: .venv/ready
 # DAYCAST_FAULT_COMMANDS says (200), by DAYCAST_FAULT_SEED (1).
 soak: .venv/ready
 	$(BIN)/python -m pytest -m soak -s tests/soak
+
+# A year of operation under kills, faults of sources and disks, wrong clocks, upgrades and damage; then every process of
+# `daycast up` is killed in turn. It takes hours, goes on where it was interrupted, and leaves build/chaos. A short one:
+# DAYCAST_CHAOS_DAYS=7 make chaos; DAYCAST_CHAOS_KILLS (1,000 a year) and DAYCAST_CHAOS_SEED (1) are the rest of its size.
+chaos: .venv/ready
+	PYTHONPATH=tests OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m soak.year
+	$(BIN)/python -m pytest -m soak -s tests/integration/test_killed.py
 
 check: .venv/ready
 	$(BIN)/ruff check .

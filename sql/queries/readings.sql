@@ -53,7 +53,8 @@ select
     $ingested_at::timestamptz as ingested_at,
     $reason as reason,
     $mapping as mapping,
-    $receipt as receipt;
+    $receipt as receipt,
+    $header as header;
 
 -- name: insert_counters
 insert into counters by name
@@ -98,6 +99,8 @@ select
     batch_id,
     origin,
     fingerprint,
+    rows_revised,
+    ingested_at,
     superseded_at is null as is_newest
 from batches
 where source = $source
@@ -132,6 +135,21 @@ join ranges
 where counters.source = $source
     and counters.counter = $counter
     and counters.variable = $variable;
+
+-- name: select_header
+-- The header of the first file that was read by this mapping, where columns are read by their position.
+select
+    header,
+    origin
+from batches
+where source = $source
+    and mapping = $mapping
+    and header is not null
+    and reason is null
+order by
+    ingested_at,
+    origin
+limit 1;
 
 -- name: select_just_past_the_hour
 -- The readings of $source that are stamped up to $within_s after a full hour.

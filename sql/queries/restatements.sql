@@ -4,6 +4,15 @@
 delete from mappings
 where source = $source;
 
+-- name: delete_numbers
+-- The numbers of a variable at the instants in the frame `numbers`, whichever counter of $source they are of.
+delete from counters
+using numbers
+where numbers.station_id = counters.station_id
+    and numbers.observed_at = counters.observed_at
+    and counters.source = $source
+    and counters.variable = $variable;
+
 -- name: delete_reread
 delete from rereads
 where source = $source;

@@ -117,6 +117,7 @@ from (values
     ('rejected_at', 'When the row was rejected.'),
     ('rejected_readings.reason', 'What is wrong with the value.'),
     ('rejected_readings.value', 'The value as it came.'),
+    ('batches.header', 'The names in the header of its file as JSON, if columns are read by their position.'),
     ('rereads.since', 'Only what was observed from then on; null: everything.'),
     ('restatements.mapping', 'The settings that say how the source is read, as JSON.'),
     ('restatements.since', 'Only what was observed from then on; null: everything.'),

@@ -30,6 +30,7 @@ PROMISES = {
         "integration/test_wrong_clock.py",
         "integration/test_large_files.py",
         "soak/test_random_faults.py",
+        "soak/test_year.py",
         "integration/chain/test_killed_run.py::test_a_run_killed_at_six_points_and_run_again_gives_the_tables_of_an_undisturbed_run",
         "integration/test_publish.py::test_what_a_killed_publication_left_behind_is_cleared_away",
         "integration/test_killed.py",
@@ -38,6 +39,8 @@ PROMISES = {
         "integration/test_links.py",
         "integration/test_slow_source.py",
         "integration/test_heartbeat.py",
+        "integration/chain/test_by_itself.py",
+        "soak/test_year.py",
     ],
     "No secret is said.": [
         "unit/test_redact.py",

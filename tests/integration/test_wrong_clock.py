@@ -190,6 +190,17 @@ def test_a_clock_that_went_back_loses_nothing_and_rewrites_nothing(settings: Set
     assert ask(settings, "select max(observed_at) from observations") == [(floor_hour(NOW) + 2 * HOUR,)]
 
 
+@pytest.mark.parametrize("behind", [HOUR + 5 * MINUTE - MINUTE / 2, 2 * HOUR, 30 * HOUR])
+def test_a_clock_that_went_back_by_hours_rewrites_no_receipt(settings: Settings, behind: timedelta) -> None:
+    """By the first, the newest observation lies within an hour of it, and its receipt a moment later."""
+    ingest(settings, NOW)
+    before = ask(settings, "from readings order by all")
+    run(settings, NOW - behind)
+    ingest(settings, NOW - behind, last=NOW)
+    assert ask(settings, "from readings order by all") == before
+    assert ask(settings, "from readings where received_at < observed_at") == []
+
+
 def test_a_jump_between_two_runs_is_told_once(settings: Settings, warned) -> None:
     run(settings, NOW)
     run(settings, NOW + 30 * DAY)

@@ -1,7 +1,7 @@
 """Hours of operation with a moved clock: the library's steps in one process, as the flows call them one after the other."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -75,14 +75,20 @@ def operate(settings: Settings, source: Troubled, now: datetime) -> Hour:
     except SourceError:
         ingested = False
     regimes = issue_forecasts(settings, now)["input_regime"].unique().to_list()
-    verify_forecasts(settings, now)
-    _, drifts = note_drifts(settings, now)
-    calibrate(settings, now)
+    drifts = verify(settings, now)
     retrained = retrain(settings, now) if drifts else None
     publish_tables(settings, now)
     return Hour(
         now, ingested, regimes, drifts, retrained, memory_mb(), disk_mb(settings), time.process_time() - started
     )
+
+
+def verify(settings: Settings, now: datetime, run: Callable = lambda stage, *given: stage(*given)) -> list[Drift]:
+    """Score, look for drift, calibrate; returns the new drifts. run: calls each stage, and returns None if it failed."""
+    run(verify_forecasts, settings, now)
+    _, drifts = run(note_drifts, settings, now) or (None, [])
+    run(calibrate, settings, now)
+    return drifts
 
 
 def retrain(settings: Settings, now: datetime) -> Outcome:

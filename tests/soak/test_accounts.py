@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FaultRun:
 
 def test_after_clean_ingests_nothing_is_wrong(run: FaultRun, tmp_path: Path) -> None:
     assert len({row.must for _, row, _ in run.book.owed}) == 2
-    assert list(find_faults(run, tmp_path)) == []
+    assert list(find_faults(run.book, tmp_path)) == []
 
 
 WRONG = {
@@ -62,7 +62,7 @@ def test_what_is_wrong_is_told(run: FaultRun, tmp_path: Path, what: str) -> None
         con.execute("set TimeZone = 'UTC'")
         con.execute(WRONG[what])
     try:
-        assert what.partition(":")[0] in "\n".join(find_faults(run, tmp_path))
+        assert what.partition(":")[0] in "\n".join(find_faults(run.book, tmp_path))
     finally:
         path.write_bytes(before)
 
@@ -71,6 +71,6 @@ def test_drafts_are_told(run: FaultRun, tmp_path: Path) -> None:
     draft = run.book.folder / "data" / "published.tmp"
     draft.touch()
     try:
-        assert any("left behind" in what for what in find_faults(run, tmp_path))
+        assert any("left behind" in what for what in find_faults(run.book, tmp_path))
     finally:
         draft.unlink()

@@ -108,7 +108,7 @@ def _count(numbers: pl.DataFrame, accumulation: Accumulation) -> pl.Series:
     return told.select(pl.when("low").then(0.0).otherwise("amount")).to_series()
 
 
-def find_resets(numbers: pl.DataFrame, resets: CalendarReset) -> pl.DataFrame:
+def find_resets(numbers: pl.DataFrame, resets: CalendarReset | None) -> pl.DataFrame:
     """The rows of counters, as `amounts` takes them, before which they were reset, whatever is declared.
 
     Returns station_id, observed_at, before, number, due: whether the declared reset lies between the row and the one before.

@@ -121,6 +121,8 @@ class SourceBatch:
     `accumulations` names the variables whose numbers in `readings` are no amounts since the row before, and what they are.
     `supersedes` says that earlier batches of the same origin with another fingerprint no longer count as known: a content that
     comes back is news. False if the fingerprints of an origin are a history that the source itself reads.
+    `file` is the name of the file that the rows are all or a part of; empty if they are of none, or of one that a service makes.
+    `header` has the names in the header of that file, as JSON, if columns are read by their position; else it is empty.
     """
 
     origin: str
@@ -139,6 +141,8 @@ class SourceBatch:
     bad_values: pl.DataFrame = field(default_factory=no_problems)
     accumulations: Mapping[str, Accumulation] = field(default_factory=dict)
     supersedes: bool = True
+    file: str = ""
+    header: str = ""
 
     @property
     def is_described(self) -> bool:

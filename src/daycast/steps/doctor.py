@@ -22,7 +22,6 @@ from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.stations import STATION_SCHEMA
-from daycast.steps.doubts import tell_once
 from daycast.steps.preview import Preview, preview_source
 from daycast.steps.reasons import Reason
 from daycast.steps.serving import list_sources
@@ -224,7 +223,7 @@ class _Trial:
         places.add(stations)
         preview = preview_source(settings, source, stations, until, places.known, self.scratch)
         told.withheld = list(_withheld(preview, is_now=until >= self.now))
-        told.doubts = [*_flagged(preview), *tell_once(preview.doubts), *_doubts(preview, places.longitudes)]
+        told.doubts = [*_flagged(preview), *preview.doubts, *_doubts(preview, places.longitudes)]
         told.examples = render_refused([_refused_row(one) for one in preview.reasons.commonest("row", "value")])
         if preview.head:
             told.below = render_source(_view(source, preview, places, until), settings.glossary)

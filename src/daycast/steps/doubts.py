@@ -4,8 +4,9 @@ A doubt is one line: what was seen with an example, and what to set. Write a che
 batches and the variables in them, and add it to `_CHECKS`, or to `_AMOUNT_CHECKS` if it is not about numbers of counters.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +20,7 @@ from daycast.sources.batch import SourceBatch
 from daycast.times import DAY, HOUR
 from daycast.variables import Variable
 
-_SHOWN = 3  # values of an example
+_SHOWN = 3  # values of an example, doubts of one kind
 # stamps around full hours: how near, how many, at which share of hours
 _NEAR, _FEW, _NEARLY_ALL = timedelta(minutes=1), 3, 0.8
 _MINUTES_APART = timedelta(minutes=5)  # stamps that come more often fall near full hours anyway
@@ -28,6 +29,8 @@ _TOLERANCES_S = (1, 2, 5, 10, 15, 30, 60, 90, 120)
 _TENS = 36  # of degrees are all around
 _FRACTION, _LEAST_FRACTIONS = 1.1, 6  # the highest humidity that is a fraction; how many tell
 _SAME_TIME, _LEAST_RESETS = timedelta(hours=1), 2  # of day, at which a counter is reset; how often
+_NEAR_END, _LEAST_END = 0.95, 10.0  # from which share of it on a counter is near its end; the lowest end that is told
+_WITHIN_AN_HOUR = timedelta(minutes=55)  # reports of every hour jitter by some minutes
 _LEAST_DIRECTIONS, _LEAST_SPAN = 3, timedelta(hours=2)
 _LEAST_OTHERS = 3  # values that are none of the suspected markers
 _NUMBER = re.compile(r"^(\d+)(?:\.0*)?$")  # that data frames add to station ids that are whole numbers
@@ -41,17 +44,56 @@ _GOING_BACK = (
     "America/Asuncion", "America/Sao_Paulo", "America/Mexico_City", "Australia/Lord_Howe",
 )  # fmt: skip
 _MOST_AUTUMNS = 200
-_DIGITS = re.compile(r"\d+")
 _FAR = 0.1  # of all that is possible
 # of a source, whose stations share a column: sorting all would take as long as loading them
 _STATIONS, _ROWS = 20, 50_000
 _LEAST_STEPS, _LEAST_RISES = 6, 2  # from one row of a station to the next, where the first is above zero
 _MANY_STEPS = 24
+_FEW_ROWS, _DAYS_BEFORE = 48, 10 * DAY  # of a station in a batch that tells little by itself; what is looked at then
 _FALLS, _PARTIAL_FALLS = 0.2, 0.02  # shares of the steps; of rain in rows of its own nearly half are falls
 _COUNTED = {
     "sum": 'set cell_method = "counter" or "running_hour" on its column, or each row is added up',
     "maximum": "map the highest value since the row before, or old gusts count again and again",
 }
+
+
+class Doubts:
+    """The doubts of a run in order, each once; of a kind that many files share, the first three and how many more there are.
+
+    Of one kind are lines that differ in the file, the station, numbers and their examples (in parentheses) alone.
+    """
+
+    def __init__(self) -> None:
+        self._of_kind: dict[str, dict[str, None]] = {}
+        self._more: dict[str, set[str]] = {}
+
+    def add(self, doubts: Iterable[str], files: Collection[str] = ()) -> None:
+        """Add lines. files: the names of files with which they may begin."""
+        for doubt in doubts:
+            file = next((file for file in files if doubt.startswith(f"{file}: ")), "")
+            kind = _kind_of(doubt.removeprefix(f"{file}: "))
+            lines = self._of_kind.setdefault(kind, {})
+            if doubt in lines or len(lines) < _SHOWN:
+                lines[doubt] = None
+            else:
+                self._more.setdefault(kind, set()).add(file)
+
+    def told(self) -> tuple[str, ...]:
+        """The lines."""
+        told = list[str]()
+        for kind, lines in self._of_kind.items():
+            told += lines
+            if kind in self._more:
+                of_files = len(self._more[kind] - {""})
+                files = ("file " if of_files == 1 else "files ") if of_files else ""
+                told.append(f"and {of_files or 'some'} more {files}like the last")
+        return tuple(told)
+
+
+def _kind_of(doubt: str) -> str:
+    plain = re.sub(r"\bstation \S+", "station", re.sub(r"\(.*?\)", "()", doubt))
+    plain = re.sub(r"\d[\d,.:TZ-]*", "#", plain)
+    return re.sub(r"# (row|value|time|reading)s?( has| have| is| are)?\b", r"# \1", plain)
 
 
 def find_doubts(
@@ -79,23 +121,13 @@ def find_doubts(
         amounts = {name: variable for name, variable in read.items() if name not in counted}
         found += [doubt for check in _CHECKS for doubt in check(readings, read)]
         found += [doubt for check in _AMOUNT_CHECKS for doubt in check(readings, amounts)]
-        resets = {name: one for batch in batches for name, one in batch.accumulations.items() if one.resets is not None}
-        found += find_other_resets(readings, {name: one for name, one in resets.items() if name in read})
+        totals = {name: one for batch in batches for name, one in batch.accumulations.items() if name in read}
+        found += [*find_other_resets(readings, totals), *find_unstated_hours(readings, totals)]
         found += find_scatter(readings)
         found += find_swapped_days(readings["observed_at"], next((batch.time_format for batch in batches), ""))
     if stations is not None and batches:
         found += find_spellings(pl.concat(batch.readings["station_id"] for batch in batches), stations)
     return list(dict.fromkeys([*own, *found]))
-
-
-def tell_once(doubts: Iterable[str]) -> list[str]:
-    """The doubts; of those that differ in numbers alone, such as dates, the first with the count of the others."""
-    alike: dict[str, list[str]] = {}
-    for doubt in doubts:
-        alike.setdefault(_DIGITS.sub("0", doubt), []).append(doubt)
-    return [
-        f"{first} (and {len(others):,} more of this kind)" if others else first for first, *others in alike.values()
-    ]
 
 
 def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> list[str]:
@@ -266,6 +298,32 @@ def find_undeclared_counters(readings: pl.DataFrame, variables: Mapping[str, Var
     ]
 
 
+def find_slow_counters(
+    batches: Sequence[SourceBatch],
+    variables: Mapping[str, Variable],
+    read_held: Callable[[pl.DataFrame], pl.DataFrame],
+) -> list[str]:
+    """The same for batches of few rows: what is held of some days before them tells.
+
+    read_held: gives the readings of the source in station_id, since, until; it is asked only if a batch may be one of a counter.
+    """
+    counted = {name for batch in batches for name in batch.accumulations}
+    names = [name for name, one in variables.items() if one.cell_method in _COUNTED and name not in counted]
+    rains = pl.any_horizontal(pl.col(names) > 0) if names else pl.lit(value=False)
+    small = [
+        batch.readings.select(*KEY, rains.alias("rains"))
+        for batch in batches
+        if batch.is_described and not batch.is_forecast
+    ]
+    rows = pl.concat(small).drop_nulls(KEY) if small else pl.DataFrame()
+    if rows.is_empty() or not rows["rains"].any() or len(rows) > _FEW_ROWS * rows["station_id"].n_unique():
+        return []
+    ranges = rows.group_by("station_id", maintain_order=True).agg(until=pl.col("observed_at").max()).head(_STATIONS)
+    held = read_held(ranges.with_columns(since=pl.col("until") - _DAYS_BEFORE)).sort("received_at", "row_number")
+    latest = held.group_by(KEY, maintain_order=True).agg(pl.col(names).drop_nulls().last())
+    return find_undeclared_counters(latest, {name: variables[name] for name in names})
+
+
 def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str]:
     value = pl.col(variable.name)
     known = _some(readings, variable.name)
@@ -290,30 +348,103 @@ def _undeclared_counters(readings: pl.DataFrame, variable: Variable) -> list[str
 
 
 def find_other_resets(readings: pl.DataFrame, counters: Mapping[str, Accumulation]) -> list[str]:
-    """A doubt for each counter that is never reset when `resets` declares, and always at another time of the day."""
+    """A doubt for each counter that begins anew otherwise than is declared, or regularly though nothing is declared."""
     return [
         doubt
         for name, counter in counters.items()
-        if counter.resets is not None
+        if counter.cell_method == "counter" and (counter.resets is not None or counter.rollover is None)
         for doubt in _other_resets(_some(readings, name), name, counter.resets)
     ]
 
 
-def _other_resets(known: pl.DataFrame, name: str, resets: CalendarReset) -> list[str]:
+def _other_resets(known: pl.DataFrame, name: str, resets: CalendarReset | None) -> list[str]:
     rows = known.select(*KEY, number=name).unique(KEY, keep="last", maintain_order=True)
     found = find_resets(rows, resets)
-    if found["due"].any() or found["observed_at"].dt.date().n_unique() < _LEAST_RESETS:
+    if found.is_empty() or found["due"].any():
         return []
     first = found.row(0, named=True)
-    apart = (pl.col("observed_at") - first["observed_at"] + DAY / 2).dt.total_seconds() % DAY.total_seconds()
-    if found.select(apart.max() - apart.min()).item() > _SAME_TIME.total_seconds():
-        return []
     at = first["observed_at"]
     example = f"station {first['station_id']}, {at:%Y-%m-%dT%H:%MZ}, from {first['before']:g} to {first['number']:g}"
     seen = f"the counter of {name} falls at {at:%H:%M} UTC, {len(found):,} times ({example})"
+    if _is_daily(found) and resets is not None:
+        return [
+            f"{seen}, and never at the reset that resets declares in {resets.zone}: set timezone, or resets on its column"
+        ]
+    if _is_daily(found) and not (above := _above_at(rows, at)).is_empty():
+        seen += f", and not always: {_example(above, 'number')}"
+        return [
+            f'{seen}: if it begins anew each day, set resets = "daily" on its column, or the day before is taken off'
+        ]
+    if resets is None and (end := _end_of_counter(found)):
+        seen = f"the counter of {name} falls just below {end:g} ({example})"
+        way_out = "set rollover on its column, in the column's unit, or what was counted last is lost"
+        return [f"{seen}: if it goes on with 0 there, {way_out}"]
+    return []
+
+
+def _is_daily(resets: pl.DataFrame) -> bool:
+    """Whether counters were reset on several days, always at the same time of day."""
+    if resets["observed_at"].dt.date().n_unique() < _LEAST_RESETS:
+        return False
+    apart = (pl.col("observed_at") - resets["observed_at"][0] + DAY / 2).dt.total_seconds() % DAY.total_seconds()
+    return bool(resets.select(apart.max() - apart.min()).item() <= _SAME_TIME.total_seconds())
+
+
+def _above_at(rows: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    """The rows at this time of day at which a counter has not fallen, and may have been reset all the same."""
+    before = pl.col("number").shift().over("station_id")
+    is_then = pl.col("observed_at").dt.time() == moment.time()
+    return rows.filter(is_then & (before > 0) & (pl.col("number") >= before))
+
+
+def _end_of_counter(resets: pl.DataFrame) -> float | None:
+    """The power of ten just below which all counters fell to next to nothing; None if they fell anywhere else."""
+    peak = float(resets["before"].max())  # type: ignore[arg-type]
+    end = 10.0 ** math.ceil(math.log10(peak)) if peak > 0 else 0.0
+    near = (pl.col("before") >= _NEAR_END * end) & (pl.col("number") <= (1 - _NEAR_END) * end)
+    return end if end >= _LEAST_END and resets.select(near.all()).item() else None
+
+
+def find_unstated_hours(readings: pl.DataFrame, totals: Mapping[str, Accumulation]) -> list[str]:
+    """A doubt for each total of a running hour, without its `reset_minute`, that began anew and was no lower for it.
+
+    It looks as if it went on: for longer than an hour, or past the minute after which it falls.
+    """
     return [
-        f"{seen}, and never at the reset that resets declares in {resets.zone}: set timezone, or resets on its column"
+        doubt
+        for name, total in totals.items()
+        if total.cell_method == "running_hour" and total.reset_minute is None
+        for doubt in _unstated_hours(_some(readings, name), name)
     ]
+
+
+def _unstated_hours(known: pl.DataFrame, name: str) -> list[str]:
+    at, value, before, earlier = (pl.col(one) for one in ("observed_at", name, "before", "earlier"))
+    rows = known.unique(KEY, keep="last", maintain_order=True).with_columns(
+        before=value.shift().over("station_id"), earlier=at.shift().over("station_id")
+    )
+    is_near = (at - earlier < _WITHIN_AN_HOUR).fill_null(value=False)
+    falls = rows.filter(is_near & (value < before))
+    minutes = falls["earlier"].dt.minute().mode().sort()
+    minute = int(minutes[0]) if len(minutes) else None
+    goes_on = is_near & (value >= before) & (before > 0)
+    rows = rows.with_columns(run=(~goes_on).cum_sum())
+    hidden = goes_on & (at - at.first().over("run") >= HOUR)
+    if minute is not None and falls.select(_is_past(minute).all()).item():
+        hidden |= goes_on & _is_past(minute)
+    unclear = rows.filter(hidden)
+    if unclear.is_empty():
+        return []
+    way_out = "set reset_minute" if minute is None else f"set reset_minute = {minute}, after which it falls,"
+    seen = f"{name}, the total of a running hour, began anew and was no lower for it ({_example(unclear, name)})"
+    return [f"{seen}, so only its rise counts: {way_out} on its column"]
+
+
+def _is_past(minute: int) -> pl.Expr:
+    """Whether a row is in another hour, which ends with this minute, than the row before it (`earlier`)."""
+    shift = pl.duration(minutes=minute, microseconds=1)
+    hours = [(pl.col(name) - shift).dt.truncate("1h") for name in ("observed_at", "earlier")]
+    return hours[0] != hours[1]
 
 
 def _some(readings: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -4,11 +4,13 @@
 is open only while a group is stored, never while the source is waited for.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,7 +21,10 @@ from daycast.features.hourly import is_just_past_the_hour
 from daycast.quality.contracts import check_contracts_are_on
 from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
-from daycast.steps.doubts import find_doubts, tell_once
+from daycast.sources.files.csv import CsvSource
+from daycast.sources.files.inbox import Inbox
+from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
+from daycast.steps.edited_files import DeliveredAgain, DroppedValues
 from daycast.steps.load import CheckedRows, LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.observe import LONGEST_SILENCE, make_observations
@@ -33,17 +38,26 @@ from daycast.steps.reread import (
     mapping_id,
     mapping_of,
     opened,
+    put_away_by,
     remove_scratch,
     restate_source,
     scratch_of,
     source_again,
     unread_line,
 )
-from daycast.warehouse.observations import read_stations
-from daycast.warehouse.readings import BatchRecord, read_batches, read_fingerprints, read_watermark, write_watermark
+from daycast.warehouse.observations import read_readings_of, read_stations
+from daycast.warehouse.readings import (
+    BatchRecord,
+    read_batches,
+    read_fingerprints,
+    read_header,
+    read_watermark,
+    write_watermark,
+)
 from daycast.warehouse.runs import read_newest_observed
 from daycast.warehouse.warehouse import Warehouse, holding_slot
 
+_log = logging.getLogger("daycast")
 _LIMIT_KEY = "ingest.max_minutes"
 
 
@@ -143,6 +157,9 @@ def ingest_source(
     with settings.warehouse.write(now) as con:
         watermark, seen = read_watermark(con, source.name), read_fingerprints(con, source.name)
         newest = read_newest_observed(con)
+        if isinstance(source, Inbox):
+            source = source.with_delivered_again(DeliveredAgain(source, read_batches(con, source.name), now))
+        source = _with_first_header(con, source, settings)
     resumed_from = watermark if source.resumes and since is None else None
     given = {"newest": newest, "resumed_from": resumed_from}
     start = since or (watermark if source.resumes else None)
@@ -155,12 +172,22 @@ def ingest_source(
     report = lambda done, total: progress(IngestProgress(source.name, stored.rows, done, total))  # noqa: E731
     flagged = make_observations(settings, now, report, map_blocks)
     if errors:
+        for doubt in filter(None, (again.note, *stored.doubts.told())):  # what they are about is not read again
+            _log.warning("%s: %s", source.name, doubt)
         raise join_errors(errors)
     if source.resumes and since is None and not reading.out_of_time:
         with settings.warehouse.write(now) as con:
             _raise_watermark(con, source.name, until)
     done = _sum_up(source.name, stored, flagged, minutes if reading.out_of_time else None)
     return replace(done, reread=again.note)
+
+
+def _with_first_header(con: duckdb.DuckDBPyConnection, source: Source, settings: Settings) -> Source:
+    """The source, with the header of its first file if columns are read by their position."""
+    if not isinstance(source, CsvSource):
+        return source
+    found = read_header(con, source.name, mapping_id(mapping_of(source, settings.glossary)))
+    return source.with_first_header(*found) if found else source
 
 
 @dataclass(frozen=True)
@@ -199,7 +226,7 @@ def _load(
 
     given: the fields of LoadConfig that depend on what is held. finish: let the source put away what was stored.
     """
-    settings, listed = run.settings, list[pl.DataFrame]()
+    settings, listed, dropped = run.settings, list[pl.DataFrame](), DroppedValues(source.name, put_away_by(source))
 
     def read() -> Generator[SourceBatch, None, None]:
         listed.append(source.stations())
@@ -216,11 +243,13 @@ def _load(
             earliest=settings.ingest.earliest,
             refuse_above=settings.ingest.refuse_above,
             mapping=mapping_id(mapping_of(source, settings.glossary)),
+            dropped=dropped,
             **given,
         )
 
     with ReadAhead(read, 60 * run.minutes) as reading:
         stored = _store_groups(warehouse, reading, make_config, run.progress, finish=finish)
+    stored.doubts.add(dropped.told(), dropped.files)
     failed = _errors_of_reading(reading, source.name, run.minutes, nothing_loaded=not stored.records)
     return _Loaded(stored, reading, stored.errors + failed, make_config)
 
@@ -250,7 +279,7 @@ def try_source(
     given = {"newest": None, "resumed_from": None, "watch": watch}
     loaded = _load(run, warehouse, source, None, (), given, finish=False)
     stored = loaded.stored
-    return Trial(stored.records, stored.waiting, tuple(stored.doubts), loaded.errors)
+    return Trial(stored.records, stored.waiting, stored.doubts.told(), loaded.errors)
 
 
 @dataclass(frozen=True)
@@ -272,6 +301,7 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
         correct_clock(con, now)
         adopt_tolerance(con, source.name, getattr(source, "tolerance", timedelta(0)))
         due = find_due(con, source, settings.glossary, now, asked)
+        source = _with_first_header(con, source, settings)
     if due is None or due.reread is None:
         remove_scratch(settings, source.name)  # of a run that was killed at its very end
         return _Again() if due is None else _Again(describe(due, None))
@@ -279,6 +309,7 @@ def _read_again(run: _Run, asked: Asked | None) -> _Again:
     scratch = scratch_of(settings, reread, mapping)
     with opened(scratch, now) as con:
         seen, given = read_fingerprints(con, source.name), {"newest": read_newest_observed(con)}
+        source = _with_first_header(con, source, settings)
     given |= {"resumed_from": None, "reread_at": reread.begun_at}
     with holding_slot(nullcontext):
         start = reread.since and reread.since - timedelta(microseconds=1)
@@ -313,7 +344,7 @@ class _Stored:
     bad_values: int = 0
     left_out: int = 0  # rows
     moved: int = 0  # rows
-    doubts: dict[str, None] = field(default_factory=dict)  # each once, in order
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def rows(self) -> int:
@@ -336,17 +367,27 @@ def _store_groups(
         with warehouse.write(config.now) as con:
             records, rejected = load_batches(con, group, config)
             stations = pl.concat(one.select("station_id", "latitude") for one in (config.listed, read_stations(con)))
+            slow = find_slow_counters(group, config.variables, partial(_read_held_of, con, config.source))
         stored.records += records
         stored.errors += rejected.values()
         stored.waiting += sum(batch.waiting for batch in group)
         stored.left_out += sum(batch.left_out for batch in group)
         stored.bad_values += sum(len(batch.bad_values) for batch in group if batch.fingerprint not in rejected)
         stored.moved += sum(_count_moved(batch) for batch in group)
-        stored.doubts |= dict.fromkeys(find_doubts(group, config.variables, stations))
+        files = dict.fromkeys(batch.file for batch in group if batch.file)
+        found = find_doubts(group, config.variables, stations)
+        told = {doubt.split(":")[0] for doubt in found}
+        stored.doubts.add([*found, *(one for one in slow if one.split(":")[0] not in told)], files)
         if finish:
             _finish(group, rejected, stored.errors)
         progress(IngestProgress(config.source, stored.rows))
     return stored
+
+
+def _read_held_of(con: duckdb.DuckDBPyConnection, source: str, ranges: pl.DataFrame) -> pl.DataFrame:
+    """The readings that `source` delivered in station_id, since, until of `ranges`."""
+    batches = read_batches(con, source)["batch_id"]
+    return read_readings_of(con, ranges).filter(pl.col("batch_id").is_in(batches.implode()))
 
 
 def _finish(group: Sequence[SourceBatch], rejected: Collection[str], errors: list[Exception]) -> None:
@@ -392,7 +433,7 @@ def _sum_up(source: str, stored: _Stored, flagged: Counter[str], stopped_after_m
         left_out=stored.left_out,
         flagged=flagged,
         stopped_after_min=stopped_after_min,
-        doubts=tuple(tell_once(stored.doubts)),
+        doubts=stored.doubts.told(),
         moved=stored.moved,
     )
 

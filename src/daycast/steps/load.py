@@ -22,6 +22,7 @@ from daycast.quality.flags import LOOK_BACK_HOURS
 from daycast.sources.batch import SourceBatch
 from daycast.sources.tables.wall_clock import TOLD_TWICE
 from daycast.stations import unplaced_stations
+from daycast.steps.edited_files import DroppedValues, unit_of, with_content
 from daycast.steps.observe import LONGEST_SILENCE
 from daycast.steps.rejections import BatchRejection, find_problems, make_rejected_rows, make_unread_rows, reject_batch
 from daycast.times import DAY, HOUR, UTC_TIME
@@ -75,6 +76,7 @@ class LoadConfig:
     mapping: str | None = None  # how the source is read; None if it does not say
     reread_at: datetime | None = None  # when the source began to be read again; None for ordinary batches
     watch: Callable[[CheckedRows], None] | None = None  # is shown all rows
+    dropped: DroppedValues | None = None  # gathers what files no longer have
 
 
 def load_batches(
@@ -100,7 +102,7 @@ def load_batches(
     errors: dict[str, ContractError] = {}
     with transaction(con):
         for group in groups:
-            stored, rejected = _store(con, group, config)
+            stored, rejected = _store(con, group, config, held)
             records += stored
             errors |= {new[batch_id].fingerprint: error for batch_id, error in rejected.items()}
         loaded = [one for one in records if one.reason is None and new[one.batch_id].supersedes]
@@ -122,11 +124,6 @@ def _unused_id(batch_id: str, is_newest: Mapping[str, bool]) -> str:
     return batch_id
 
 
-def unit_of(origin: pl.Expr) -> pl.Expr:
-    """The file or query that a batch is of, from its origin, which may name a part of it."""
-    return origin.str.replace(r" from (?:line|row) [\d,]+$", "")
-
-
 def find_superseded(held: pl.DataFrame, loaded: Sequence[BatchRecord]) -> list[str]:
     """The ids of the held batches that are not the newest of their origin any more, now that others were loaded.
 
@@ -134,8 +131,8 @@ def find_superseded(held: pl.DataFrame, loaded: Sequence[BatchRecord]) -> list[s
     """
     schema = dict.fromkeys(("batch_id", "origin", "fingerprint"), pl.String)
     rows = [(one.batch_id, one.origin, one.fingerprint) for one in loaded]
-    newest = _with_content(pl.DataFrame(rows, schema, orient="row"))
-    older = _with_content(held.filter("is_newest")).join(newest, on="batch_id", how="anti")
+    newest = with_content(pl.DataFrame(rows, schema, orient="row"))
+    older = with_content(held.filter("is_newest")).join(newest, on="batch_id", how="anti")
     pairs = older.join(newest, on="unit", suffix="_new").filter(pl.col("content") != pl.col("content_new"))
     same = (pl.col("origin") == pl.col("origin_new")) | pl.col("is_part") | pl.col("is_part_new")
     return pairs.filter(same)["batch_id"].unique().to_list()
@@ -152,17 +149,6 @@ def find_superseded_units(held: pl.DataFrame, loaded: Sequence[BatchRecord], *, 
         units = pl.DataFrame({"origin": origins}, schema={"origin": pl.String}).select(unit_of(pl.col("origin")))
         older = older.filter(unit_of(pl.col("origin")).is_in(units["origin"].implode()))
     return older["batch_id"].to_list()
-
-
-def _with_content(batches: pl.DataFrame) -> pl.DataFrame:
-    """The batches with their unit, and the fingerprint of the whole content of which they may be a part."""
-    part = r"^([0-9a-f]{64}) \d+(?: last)?$"
-    fingerprint = pl.col("fingerprint")
-    return batches.with_columns(
-        unit=unit_of(pl.col("origin")),
-        content=fingerprint.str.replace(part, "${1}"),
-        is_part=fingerprint.str.contains(part),
-    )
 
 
 def record_refused(con: duckdb.DuckDBPyConnection, refused: Mapping[str, str], config: LoadConfig) -> None:
@@ -228,10 +214,13 @@ def _overlap(batches: Sequence[SourceBatch]) -> bool:
 
 
 def _store(
-    con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig
+    con: duckdb.DuckDBPyConnection, batches: Mapping[str, SourceBatch], config: LoadConfig, known: pl.DataFrame
 ) -> tuple[list[BatchRecord], dict[str, ContractError]]:
-    """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id."""
-    rows = stack_rows(batches, config.variables)
+    """Store batches that do not overlap. Returns their records, and the errors of rejected batches by batch_id.
+
+    known: the batches that were held before, as `read_batches` gives them.
+    """
+    rows = delivered = stack_rows(batches, config.variables)
     rows, undecided = settle_rows(rows, batches, config.variables, partial(_read_held, con))
     rows, changed, counters = _make_amounts(con, rows, batches, config.source)
     problems = pl.concat([find_problems(rows, batches, config.variables, config.earliest), *undecided])
@@ -245,8 +234,10 @@ def _store(
     if not refused.is_empty():
         kept = rows.join(refused.select("row").unique(), on="row", how="anti", maintain_order="left")
     kept_rows, kept = kept, pl.concat([kept, changed.join(kept, on="row", how="semi")]).sort("row", maintain_order=True)
-    new_readings, revised = _find_new(con, kept, kept_rows, {batch.receipt for batch in batches.values()}, config)
+    held, receipts = _read_held(con, kept), {batch.receipt for batch in batches.values()}
+    new_readings, revised = _find_new(held, kept, kept_rows, receipts, config)
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
+    _add_dropped(config, accepted, delivered, held, known)
     records = _make_records(accepted, kept_rows, new_readings, revised, refused, config)
     records += [_make_rejected_record(config, batch_id, batches[batch_id], one) for batch_id, one in rejections.items()]
     errors = {batch_id: one.error for batch_id, one in rejections.items()}
@@ -266,7 +257,7 @@ def _store(
 
 
 def _find_new(
-    con: duckdb.DuckDBPyConnection,
+    held: pl.DataFrame,
     kept: pl.DataFrame,
     kept_rows: pl.DataFrame,
     receipts: Collection[str],
@@ -274,10 +265,11 @@ def _find_new(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Of the rows `kept` those that say something new, and of these the ones that change what is held.
 
-    kept_rows: the rows as they were delivered; `kept` may have further ones of the same `row`, for amounts that changed.
+    held: what is stored at the instants of `kept`. kept_rows: the rows as they were delivered; `kept` may have further ones of
+    the same `row`, for amounts that changed.
     """
     names, key = list(config.variables), _key(kept)
-    held = _read_held(con, kept).select(*key, "received_at", "row_number", *names)
+    held = held.select(*key, "received_at", "row_number", *names)
     clock = _receipt_of_corrections(kept[key[1]], held, config) if set(receipts) == {"assumed"} else None
     numbered = kept.select(*key, "received_at", pl.col("row").alias("row_number"), *names)
     new = deduplicate(numbered, held, names, clock, config.resumed_from, key).rename({"row_number": "row"})
@@ -289,6 +281,34 @@ def _find_new(
     if clock is not None:
         revised = revised.filter(pl.col("received_at") >= clock)  # a value where there was none revises nothing
     return new, revised
+
+
+def _add_dropped(
+    config: LoadConfig,
+    batches: Mapping[str, SourceBatch],
+    delivered: pl.DataFrame,
+    held: pl.DataFrame,
+    known: pl.DataFrame,
+) -> None:
+    """Look for values that files no longer have, of which another content is among the `known` batches.
+
+    delivered: the rows of all batches as `stack_rows` gives them. Those that may stand for one of two instants have both.
+    """
+    files = {batch_id: batch for batch_id, batch in batches.items() if batch.file and not batch.is_forecast}
+    if config.dropped is None or known.is_empty() or not files:
+        return
+    contents = with_content(known).filter(pl.col("unit").is_in([batch.file for batch in files.values()]))
+    for batch_id, batch in files.items():
+        content = batch.fingerprint.split(" ")[0]
+        earlier = contents.filter((pl.col("unit") == batch.file) & (pl.col("content") != content))["batch_id"]
+        said = delivered.filter(pl.col("batch_id") == batch_id).drop_nulls(KEY)
+        if earlier.is_empty() or said.is_empty():
+            continue
+        if "later_at" in said.columns:
+            later = said.drop_nulls("later_at").with_columns(observed_at="later_at")
+            said = pl.concat([said, later]).drop("later_at")
+        said = said.select(*KEY, *config.variables)
+        config.dropped.add(batch.file, content, said, held, set(earlier), set(batch.accumulations))
 
 
 def _make_amounts(
@@ -418,6 +438,7 @@ def _make_records(
             ingested_at=config.now,
             mapping=config.mapping,
             receipt=batch.receipt,
+            header=batch.header or None,
         )
         for batch_id, batch in batches.items()
     ]

@@ -113,7 +113,7 @@ def correct_clock(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
     if late.is_empty() and (newest is None or newest <= latest):
         return
     observed = read_newest_observed(con)
-    if observed is not None and observed > latest:
+    if observed is not None and observed > now:  # no tolerance: nothing is taken in before it is observed
         return
     with transaction(con):
         corrected = correct_written_times(con, now, latest)

@@ -23,7 +23,8 @@ from daycast.settings import Settings
 from daycast.sources.batch import Source
 from daycast.sources.files.inbox import Inbox
 from daycast.stations import unplaced_stations
-from daycast.steps.load import find_superseded_units, stale_ranges, unit_of
+from daycast.steps.edited_files import unit_of
+from daycast.steps.load import find_superseded_units, stale_ranges
 from daycast.times import DAY, HOUR
 from daycast.variables import Variable
 from daycast.warehouse.observations import mark_stale, read_stations
@@ -35,6 +36,7 @@ from daycast.warehouse.restatements import (
     RowTable,
     copy_batches,
     end_reread,
+    forget_numbers,
     make_reread,
     read_mapping,
     read_months,
@@ -160,6 +162,11 @@ def _shown(value: object) -> str:
 def source_again(source: Source) -> Source:
     """The source as it is read again: with the files that it has put away."""
     return source.with_files_put_away() if isinstance(source, Inbox) else source
+
+
+def put_away_by(source: Source) -> str | None:
+    """The folder to which the source moves the files that it has read, if it does."""
+    return source.after.move_to if isinstance(source, Inbox) and source.after != "keep" else None
 
 
 def scratch_of(settings: Settings, reread: Reread, mapping: str | None) -> Warehouse:
@@ -288,7 +295,7 @@ def _restate_table(run: _Run, table: RowTable, outcome: Restatement) -> None:
                 & pl.all_horizontal(pl.lit(value=True), pl.col(run.as_before).is_null())  # else it has them no more
             )
             left = gone.filter(~pl.col("is_covered"))
-            _write_month(run, con, table, _with_gone(restated, gone.filter("is_covered")), rows)
+            _write_month(run, con, again_con, table, _with_gone(restated, gone.filter("is_covered")), rows)
         outcome.left += len(left)
         if not left.is_empty():  # months come in order
             outcome.left_until = left.select(pl.col(table.instant).max()).item()
@@ -328,7 +335,12 @@ def _with_gone(restated: Restated, gone: pl.DataFrame) -> Restated:
 
 
 def _write_month(
-    run: _Run, con: duckdb.DuckDBPyConnection, table: RowTable, restated: Restated, rows: pl.DataFrame
+    run: _Run,
+    con: duckdb.DuckDBPyConnection,
+    again_con: duckdb.DuckDBPyConnection,
+    table: RowTable,
+    restated: Restated,
+    rows: pl.DataFrame,
 ) -> None:
     others = rows.filter(pl.col("source") != run.source.name)
     restated = replace(restated, fresh=_news(run, table, restated.fresh, others))
@@ -342,6 +354,21 @@ def _write_month(
             parts = [restated.retracted, restated.stated, restated.fresh]
             changed = pl.concat(part.select(*table.key, "received_at") for part in parts)
             mark_stale(con, *stale_ranges(changed))
+            for name, instants in _without_value(run, restated):
+                forget_numbers(con, again_con, run.source.name, name, instants)
+
+
+def _without_value(run: _Run, restated: Restated) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Of each variable that may be an amount, the station_id and observed_at of values that were retracted without another."""
+    key = list(READINGS.key)
+    for name, variable in run.settings.glossary.items():
+        if variable.cell_method == "sum" and name in restated.retracted.columns:
+            retracted, stated = (
+                one.filter(pl.col(name).is_not_null()).select(key) for one in (restated.retracted, restated.stated)
+            )
+            without = retracted.join(stated, on=key, how="anti").unique()
+            if not without.is_empty():
+                yield name, without
 
 
 def _news(run: _Run, table: RowTable, fresh: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:

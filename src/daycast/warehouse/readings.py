@@ -23,7 +23,8 @@ class BatchRecord:
 
     rows_delivered = rows_kept + rows_refused. Of the kept rows, rows_repeated brought nothing new, and rows_revised changed an
     instant that was known already. reason: why the whole batch was rejected; None if it was loaded. mapping: how it was read, see
-    `mapping_id`; None if the source does not say. receipt: whether the times of receipt are stated or assumed.
+    `mapping_id`; None if the source does not say. receipt: whether the times of receipt are stated or assumed. header:
+    the names in the header of its file, as JSON, if columns are read by their position.
     """
 
     batch_id: str
@@ -41,6 +42,7 @@ class BatchRecord:
     reason: str | None = None
     mapping: str | None = None
     receipt: str | None = None
+    header: str | None = None
 
 
 def read_watermark(con: duckdb.DuckDBPyConnection, source: str) -> datetime | None:
@@ -85,11 +87,21 @@ def read_fingerprints(con: duckdb.DuckDBPyConnection, source: str) -> Collection
 
 
 def read_batches(con: duckdb.DuckDBPyConnection, source: str) -> pl.DataFrame:
-    """batch_id, origin, fingerprint, is_newest of all batches of `source` that were loaded; rejected ones are not among them.
+    """batch_id, origin, fingerprint, rows_revised, ingested_at, is_newest of all batches of `source` that were loaded.
 
-    is_newest: False once a later batch brought another content of the same origin; such a batch no longer counts as held.
+    Rejected ones are not among them. is_newest: False once a later batch brought another content of the same origin; such a
+    batch no longer counts as held.
     """
     return read_frame(con, "select_batches", source=source)
+
+
+def read_header(con: duckdb.DuckDBPyConnection, source: str, mapping: str | None) -> tuple[str, str] | None:
+    """Of the first file of `source` that was read by this mapping: its header, as in BatchRecord, and its origin.
+
+    None if there is none, or if no column is read by its position.
+    """
+    frame = read_frame(con, "select_header", source=source, mapping=mapping)
+    return None if frame.is_empty() else frame.row(0)
 
 
 def supersede_batches(con: duckdb.DuckDBPyConnection, batch_ids: Collection[str], now: datetime) -> None:

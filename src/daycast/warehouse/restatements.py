@@ -151,6 +151,22 @@ def _counters(
         yield CounterKey(source, str(counter), str(variable)), numbers
 
 
+def forget_numbers(
+    con: duckdb.DuckDBPyConnection,
+    again_con: duckdb.DuckDBPyConnection,
+    source: str,
+    variable: str,
+    instants: pl.DataFrame,
+) -> None:
+    """Delete the numbers of counters at `instants` (station_id, observed_at) that were not read again. In a transaction."""
+    since = instants["observed_at"].min()
+    again = [numbers for key, numbers in _counters(again_con, source, since) if key.variable == variable]  # type: ignore[arg-type]
+    keys = ["station_id", "observed_at"]
+    read = pl.concat([instants.clear(), *(numbers.select(keys) for numbers in again)])
+    with frames(con, numbers=instants.join(read, on=keys, how="anti")):
+        con.execute(statement("delete_numbers"), {"source": source, "variable": variable})
+
+
 def _as_frame(answer: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     frame = pl.from_arrow(answer.to_arrow_table())
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 (a table is no series)

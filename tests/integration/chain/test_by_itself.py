@@ -5,8 +5,10 @@ Each test is a story told in steps on a server of its own: a step that fails is 
 
 import base64
 import json
+import os
 import re
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -96,6 +98,7 @@ def test_what_is_asked_for_by_hand_by_schedule_and_by_events_is_done(make_place)
         a_failed_and_a_missing_forecast_are_told_to_the_webhook,
         a_worker_forecasts_missed_hours_and_says_what_else_would_happen,
         a_drift_has_the_model_trained_again,
+        a_forecast_whose_process_is_killed_is_made_again,
         down_leaves_no_process,
         no_secret_was_written,
     )
@@ -438,6 +441,27 @@ def a_drift_has_the_model_trained_again(place: Place) -> None:
     place.wait_until(
         lambda: any((run["created_by"] or {}).get("type") == "AUTOMATION" for run in place.runs("retrain/retrain"))
     )
+
+
+def a_forecast_whose_process_is_killed_is_made_again(place: Place) -> None:
+    """Once: else a forecast that itself kills its process would be made again for ever."""
+    before = {run["id"] for run in place.runs("forecast/forecast")}
+
+    def others() -> list[dict]:
+        return [run for run in place.runs("forecast/forecast") if run["id"] not in before]
+
+    for more in (1, 0):
+        before |= {run["id"] for run in others()}
+        killed = place.trigger("forecast")
+        place.wait_until(lambda of=killed: place.processes(f"PREFECT__FLOW_RUN_ID={of}"), every_s=0.1)
+        for pid in place.processes(f"PREFECT__FLOW_RUN_ID={killed}"):
+            os.kill(pid, signal.SIGKILL)
+        place.wait_until(lambda of=killed: place.state(of) == "CRASHED")
+        before.add(killed)
+        if more:
+            place.wait_until(lambda: any(run["state_type"] == "COMPLETED" for run in others()))
+        place.hears_what_was_sent()
+        assert len(others()) == more
 
 
 def down_leaves_no_process(place: Place) -> None:

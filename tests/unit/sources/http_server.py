@@ -43,13 +43,17 @@ class Served:
 
 
 @contextmanager
-def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
-    """Run a server that gives `answers` until the end of the block; what it raises is sent as a 500 with its text."""
+def serve(answers: Callable[[Request], Answer], port: int = 0) -> Iterator[Served]:
+    """Run a server that gives `answers` until the end of the block, at any free port or this one.
+
+    What `answers` raises is sent as a 500 with its text.
+    """
     lock, ended = Lock(), Event()
     served = Served(url="")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the client to acknowledge its head
 
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -67,7 +71,7 @@ def serve(answers: Callable[[Request], Answer]) -> Iterator[Served]:
         def log_message(self, *ignored: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     server.block_on_close = False  # a handler may still be dripping
     served.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 
 from daycast.features.amounts import Accumulation, CalendarReset
 from daycast.sources.batch import SourceBatch, no_problems
-from daycast.steps.doubts import find_doubts, tell_once
+from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
 from daycast.variables import BUILT_IN
 
 TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
@@ -57,13 +58,6 @@ def test_rows_that_differ_at_other_times_do_not(walls: list[str]) -> None:
     instants = [datetime.fromisoformat(wall).replace(tzinfo=UTC) for wall in walls]
     (doubt,) = find_doubts([batch([("A", at, value, None) for at in instants for value in (5.0, 6.0)])], BUILT_IN)
     assert "timezone" not in doubt
-
-
-def test_doubts_that_differ_in_numbers_alone_are_told_once() -> None:
-    told = tell_once(
-        ["all 4 rows of 2025-08-01 wait", "odd", "all 3 rows of 2025-08-02 wait", "all 4 rows of 2026-01-01 wait"]
-    )
-    assert told == ["all 4 rows of 2025-08-01 wait (and 2 more of this kind)", "odd"]
 
 
 def test_a_source_of_a_kind_that_fixes_how_rows_are_read_is_told_nothing_to_set() -> None:
@@ -247,6 +241,109 @@ def test_a_counter_that_is_reset_at_another_time_than_declared_is_pointed_at() -
 
 def test_a_counter_that_is_reset_when_declared_or_once_by_hand_is_not_pointed_at() -> None:
     assert daily(0) == daily(15, "Asia/Tokyo") == daily(16, days=1) == daily(7, "America/Denver", minutes=10) == []
+
+
+def counted(values: list[float], minutes: int = 60, **declared: Any) -> list[str]:
+    """The doubts about a counter, or another total, without or with what it is declared to be."""
+    accumulation = Accumulation("gauge", declared.pop("cell_method", "counter"), **declared)
+    given = series("precipitation_mm", list(values), minutes)
+    return find_doubts([replace(given, accumulations={"precipitation_mm": accumulation})], BUILT_IN)
+
+
+def days_of_rain(*amounts: float, rows: int = 24) -> list[float]:
+    """A counter that begins anew each day at TEN, with this much in each row of a day."""
+    return [round(amount * (row + 1), 3) for amount in amounts for row in range(rows)]
+
+
+def test_a_counter_that_falls_each_day_and_not_on_one_of_them_is_pointed_at() -> None:
+    drizzle_before_a_storm = [*days_of_rain(0.25, 0.25, 0.25), *[0.2] * 24, *days_of_rain(0.25)]
+    (doubt,) = counted(drizzle_before_a_storm)
+    assert "falls at 10:00 UTC, 3 times" in doubt
+    assert "and not always: station A, 2025-03-05T10:00Z, 0.25" in doubt
+    assert 'if it begins anew each day, set resets = "daily"' in doubt
+    many = [*days_of_rain(0.25, 0.5, 0.25, rows=144), *[1.0] * 144, *days_of_rain(1.25, rows=144)]
+    assert len(counted(many, 10)) == 1
+
+
+def test_a_counter_of_which_each_reset_is_a_fall_is_not_pointed_at() -> None:
+    assert counted(days_of_rain(0.25, 0.25, 0.25)) == []
+    assert counted([*[0.0] * 24, *days_of_rain(0.25, 0.25, 0.5)]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        ([9.0, 9.4, 9.8, 0.2, 0.4], "10"),
+        ([99.2, 99.6, 0.4, 0.4, 1.0], "100"),
+        ([9998.0, 9999.8, 0.0, 0.2], "10000"),
+    ],
+)
+def test_a_counter_that_falls_at_the_end_of_its_digits_is_pointed_at(values: list[float], end: str) -> None:
+    (doubt,) = counted(values)
+    assert f"falls just below {end} (station A, " in doubt
+    assert "set rollover on its column, in the column's unit" in doubt
+    assert counted(values, rollover=float(end)) == []
+
+
+@pytest.mark.parametrize("values", [[4.0, 5.2, 5.4, 0.2, 0.4], [0.96, 0.98, 0.02, 0.2], [300.2, 312.0, 0.0]])
+def test_a_counter_that_falls_elsewhere_once_is_not_pointed_at(values: list[float]) -> None:
+    assert counted(values) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "minutes", "way_out"),
+    [
+        ([0.1, 0.2, 0.2, 0.2, 0.0, 0.1, 0.0], 30, "set reset_minute = 30, after which it falls,"),  # 0.2 of two hours
+        ([0.0, 0.4, 0.2, 0.2, 0.0, 0.3, 0.3], 30, "set reset_minute = 30, after which it falls,"),  # 0.3 at 13:00
+        ([0.2, 0.2, 0.2, 0.2], 20, "set reset_minute"),
+        ([0.0, *[0.2] * 13], 5, "set reset_minute"),
+    ],
+)
+def test_totals_of_two_hours_that_look_like_one_are_pointed_at(values: list[float], minutes: int, way_out: str) -> None:
+    (doubt,) = counted(values, minutes, cell_method="running_hour")
+    assert doubt.startswith(
+        "precipitation_mm, the total of a running hour, began anew and was no lower for it (station A, "
+    )
+    assert doubt.endswith(f"so only its rise counts: {way_out} on its column")
+    assert counted(values, minutes, cell_method="running_hour", reset_minute=30) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "minutes"),
+    [
+        ([0.2, 0.2, 0.2, 0.4], 60),  # hourly: each counts
+        ([0.0, 0.2, 0.0, 0.0], 30),
+        ([0.1, 0.2, 0.1, 0.1, 0.0, 0.3, 0.2, 0.4], 30),
+        ([0.2] * 12, 5),  # of one hour
+    ],
+)
+def test_totals_that_fall_when_they_begin_anew_are_not_pointed_at(values: list[float], minutes: int) -> None:
+    assert counted(values, minutes, cell_method="running_hour") == []
+
+
+@pytest.mark.parametrize(("values", "found"), [(DAY_COUNTER, 1), (SHOWERS, 0)])
+def test_rows_that_come_one_by_one_are_judged_with_those_before_them(values: list[float], found: int) -> None:
+    given = series("precipitation_mm", list(values))
+    whole = given.readings.with_columns(wind_gust_m_s=pl.lit(None, pl.Float64)).with_row_index("row_number")
+    wet, dry = (replace(given, readings=whole.drop("row_number")[at : at + 1]) for at in (8, 0))
+    assert len(find_slow_counters([wet], BUILT_IN, lambda _: whole)) == found
+    assert find_slow_counters([dry], BUILT_IN, lambda _: whole) == []
+
+
+def test_what_many_files_have_in_common_is_told_of_three() -> None:
+    doubts = Doubts()
+    for number in range(9):
+        doubts.add([f"in/{number}.csv: {number} rows have fewer fields", "set timezone"], [f"in/{number}.csv"])
+    assert doubts.told()[-1] == "set timezone"
+    assert [line[:8] for line in doubts.told()[:3]] == ["in/0.csv", "in/1.csv", "in/2.csv"]
+    assert doubts.told()[3] == "and 6 more files like the last"
+
+
+def test_what_many_stations_have_in_common_is_told_of_three_and_other_doubts_are_told() -> None:
+    doubts = Doubts()
+    doubts.add(f"station S{number} goes on through 2025-03-30 02:00" for number in range(5))
+    doubts.add(["wind_from_deg never exceeds 36 in 7 rows (station A)", "stations 'a' and 'A' differ in case only"])
+    assert [line.split(" ")[1] for line in doubts.told()] == ["S0", "S1", "S2", "some", "never", "'a'"]
 
 
 # Stations

@@ -6,14 +6,16 @@ A file with one column a station (`wide`) is first stacked into one with a row f
 (`tidy`) each variable reads its own rows.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import PurePath
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from daycast.errors import ConfigError
 from daycast.features.amounts import Accumulation
@@ -38,7 +40,7 @@ from daycast.sources.files.csv_table import (
     value_problems,
 )
 from daycast.sources.files.inbox import INBOX_SETTINGS, FileChunk, Inbox, InboxFile
-from daycast.sources.files.later_headers import OTHER_HEADER
+from daycast.sources.files.later_headers import OTHER_HEADER, FileHeader
 from daycast.sources.files.layout import Layout
 from daycast.sources.files.shapes import (
     STACKED,
@@ -64,7 +66,7 @@ from daycast.sources.tables.columns import (
     padded,
     units_of,
 )
-from daycast.sources.tables.short_forms import Duration, Words, column_if_bare
+from daycast.sources.tables.short_forms import Duration, Words, column_if_bare, position_of
 from daycast.sources.tables.times import TimeColumn, TimeParts, Tolerance, doubt_stamps
 from daycast.sources.tables.units import COMPASS, Unit, possible_units, unit_of
 from daycast.sources.tables.values import RowSelection, ValueReader, read_values, strip_missing
@@ -78,7 +80,9 @@ from daycast.sources.tables.wall_clock import (
 from daycast.stations import STATION_SCHEMA
 from daycast.variables import Variable
 
-_READER_VERSION = 1  # raise it if equal files and settings give other readings: they are ingested again
+# Raise them if equal files and settings give other readings: these are restated. The second is of sources that may read sheets.
+_READER_VERSION, _SHEET_READER_VERSION = 1, 2
+_TEXT = {".csv", ".txt", ".tsv", ".dat", ".gz"}  # what the names of files end in that are no sheets
 
 
 def _time_tag(value: Any) -> str:
@@ -124,6 +128,7 @@ class CsvSource(Inbox, Layout):
         default={}
     )  # one column a station
     station_list: StationList | None = None
+    _first_header: FileHeader | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _validate_columns(self) -> Self:
@@ -156,9 +161,10 @@ class CsvSource(Inbox, Layout):
         copies = len(stations_of(self.wide)) or 1
         self._accumulations(variables)  # raises before any file is read
         headers, told = set[tuple[Any, ...]](), set[str]()  # both are the same in many files
+        first_headers, is_by_position = [self._first_header] if self._first_header else [], self._is_by_position
 
         def chunks_of(stream: BinaryIO, file: InboxFile) -> Iterator[FileChunk]:
-            stream = as_text(stream, file.origin, self.sheet, self.mark)
+            stream = as_text(stream, file.origin, self.sheet, self.mark, self.decimal)
             survey = survey_text(stream, file.origin, self.encoding)
             if survey.ends_mid_line and file.may_be_unfinished():
                 return
@@ -170,6 +176,11 @@ class CsvSource(Inbox, Layout):
                 if first and written not in headers:
                     headers.add(written)
                     doubts = tuple(self._doubt_units(chunk, variables, file.origin, told))
+                if first and is_by_position:
+                    header = FileHeader(file.origin, tuple(chunk.header))
+                    first_headers[:] = first_headers or [header]
+                    doubt = header.differs_from(first_headers[0], self.needed)
+                    doubts = (*doubts, doubt) if doubt else doubts
                 first = False
                 make_batch = partial(
                     self._make_batch, chunk, file, (since, until), readers, variables, clocks, survey, doubts
@@ -179,6 +190,22 @@ class CsvSource(Inbox, Layout):
                 )
 
         return self.read_files(seen, partial(self._fingerprint, variables=variables), chunks_of)
+
+    def with_first_header(self, header: str, origin: str) -> Self:
+        """The same source, for which this is the first file. header: as in SourceBatch."""
+        copy = self.model_copy()
+        copy._first_header = FileHeader(origin, tuple(json.loads(header)))  # noqa: SLF001 (its own class)
+        return copy
+
+    @property
+    def _reader_version(self) -> int:
+        may_be_sheets = any(PurePath(glob).suffix.lower() not in _TEXT for glob in self.files)
+        return _SHEET_READER_VERSION if may_be_sheets else _READER_VERSION
+
+    @property
+    def _is_by_position(self) -> bool:
+        """Whether a column is read by its position, below a header that the files have themselves."""
+        return self.names is None and any(map(position_of, self.needed))
 
     def stations(self) -> pl.DataFrame:
         """The station list (STATION_SCHEMA), empty if none is configured. Raises SourceError if it cannot be read."""
@@ -304,6 +331,7 @@ class CsvSource(Inbox, Layout):
             waiting=waiting,
             left_out=len(left_out),
             accumulations=self._accumulations(variables),
+            header=json.dumps(chunk.header) if self._is_by_position else "",
             doubts=(
                 *of_header,
                 *chunk.doubts,
@@ -447,7 +475,7 @@ class CsvSource(Inbox, Layout):
         """How files are read; see Source."""
         left_out = {*INBOX_SETTINGS, "name", "station_list", "tolerance"}
         settings = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-        return mapping_text(_READER_VERSION, settings, declared_units(self.mapped, variables))
+        return mapping_text(self._reader_version, settings, declared_units(self.mapped, variables))
 
     def _fingerprint(self, stream: BinaryIO, file_name: str, variables: Mapping[str, Variable]) -> str:
         left_out = {
@@ -458,7 +486,7 @@ class CsvSource(Inbox, Layout):
             *keys_if_unset("encoding", self.encoding),
         }
         reading = {
-            "version": _READER_VERSION,
+            "version": self._reader_version,
             "settings": self.model_dump(mode="json", exclude=left_out),
             "station": self._station.of_file(file_name),
             "declared": declared_units(self.mapped, variables),

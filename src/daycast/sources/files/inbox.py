@@ -191,7 +191,13 @@ class FileLoader:
                 self._finish_chunk()
                 continue
             origin = self._file.origin if is_whole_file else f"{self._file.origin} from {chunk.begins_at}"
-            yield replace(chunk.make_batch(), origin=origin, fingerprint=fingerprint, finish=self._finish_chunk)
+            yield replace(
+                chunk.make_batch(),
+                origin=origin,
+                fingerprint=fingerprint,
+                file=self._file.origin,
+                finish=self._finish_chunk,
+            )
 
     def _finish_chunk(self) -> None:
         """Count one more chunk as ingested. Raises SourceError if the file cannot be moved away."""
@@ -280,6 +286,7 @@ class Inbox(SettingsInContext):
     after: After = "keep"
     _reads_put_away: bool = PrivateAttr(default=False)
     _sample: Sample | None = PrivateAttr(default=None)
+    _is_delivered_again: Callable[[InboxFile, str], bool] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _validate_move_to(self) -> "Inbox":
@@ -325,6 +332,17 @@ class Inbox(SettingsInContext):
         copy._reads_put_away = True  # noqa: SLF001 (its own class)
         return copy
 
+    def with_delivered_again(self, is_delivered_again: Callable[[InboxFile, str], bool]) -> Self:
+        """The same source, which reads a file whose content (its fingerprint) was ingested, too, if this says so."""
+        copy = self.model_copy()
+        copy._is_delivered_again = is_delivered_again  # noqa: SLF001 (its own class)
+        return copy
+
+    def places_of(self, origin: str) -> list[Path]:
+        """Where a file of this short name may be: where it was found, and in the folder of `after.move_to`."""
+        destination = self._destination()
+        return [self._folder / origin, *([destination / PurePath(origin).name] if destination else [])]
+
     def _put_away(self, destination: Path | None) -> list[InboxFile]:
         """The files in `after.move_to`, with the names that they were read under."""
         if destination is None:
@@ -355,14 +373,16 @@ class Inbox(SettingsInContext):
         """The batches of all files that are ready, by name; a large file gives several.
 
         `fingerprint_of` gets a file and its name, `chunks_of` a file and what is known about it. A file whose chunks are all
-        `seen` is only moved away.
+        `seen` is only moved away, unless it was delivered again.
         Raises SourceError as `ready_files` does before any file is read, and for bad files after the last batch. A file that
         vanished is left out; one that seems to be still written to is left for the next run.
         """
 
         def batches(file: InboxFile) -> Iterator[SourceBatch]:
             with open_bytes(file.path, file.origin) as stream:
-                loader = FileLoader(file, fingerprint_of(stream, file.path.name), seen)
+                fingerprint = fingerprint_of(stream, file.path.name)
+                is_again = self._is_delivered_again is not None and self._is_delivered_again(file, fingerprint)
+                loader = FileLoader(file, fingerprint, () if is_again else seen)
                 if loader.all_seen:
                     file.move_away()  # a run was killed between the commit and the move
                     return

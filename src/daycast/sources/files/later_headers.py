@@ -1,12 +1,17 @@
-"""Headers between the rows of a text, as they stand where a logger's program was changed or files were put together."""
+"""Headers that name other columns than the first one: between the rows of a text (`LaterHeaders`), or in another file.
+
+They stand where a logger's program was changed, or files were put together.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from daycast.errors import listed
+from daycast.errors import SourceError, listed
 from daycast.sources.files.layout import Layout
+from daycast.sources.tables.short_forms import position_of
 
 OTHER_HEADER = "(later header)"  # a column with the line and names of the one under which a row stands
 _ROW = "(row)"
@@ -86,3 +91,32 @@ class LaterHeaders:
             if found and found == names[: len(found)] and not any(names[len(found) :]):
                 return f"line {number}: {listed([name for name in names if name])}"
         return f"a later line: {listed([name for name in names if name])}"
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """The names in the header of a file."""
+
+    origin: str  # of the file, for people
+    names: tuple[str, ...]
+
+    def differs_from(self, first: "FileHeader", columns: Iterable[str]) -> str | None:
+        """A doubt if columns that are read by their position are called otherwise than in the first file; None if not.
+
+        Raises SourceError if they have changed places: the name at a position stands elsewhere in the other header.
+        """
+        own, others = [[name.strip().casefold() for name in one.names] for one in (self, first)]
+        for position in filter(None, map(position_of, columns)):
+            name, other = (names[position - 1] if position <= len(names) else "" for names in (own, others))
+            if not name or not other or name == other:
+                continue
+            said = (
+                f"{self.origin}: column {position} is called {self.names[position - 1]!r} here ({listed(self.names)}), and "
+                f"{first.names[position - 1]!r} in {first.origin} ({listed(first.names)})"
+            )
+            if name in others or other in own:
+                raise SourceError(f"{said}: give names in place of positions, or read these files as another source")
+            return (
+                f"{said}: see whether it is the same quantity in the same unit, or read these files as another source"
+            )
+        return None

@@ -34,8 +34,13 @@ Tolerance = Annotated[
 _JUST_AFTER = timedelta(days=60)  # seconds of these days, taken for milliseconds, are in the first weeks of 1970
 _YEAR_US = 31_556_952_000_000  # microseconds
 _WAY_OUT = ': see whether the format, the epoch ("s" or "ms") and the timezone are right'
+_ISO = r"^\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?$"
 _DAY_0, _SERIALS = datetime(1899, 12, 30), (20_000, 80_000)  # noqa: DTZ001 spreadsheets know no time zones
 _SERIAL = "{}; as a spreadsheet counts days, {} is {}: give the column a format of date and time there, and save the file again"
+_DATE_CELL = (
+    "{}, and in ISO 8601 as the dates of a spreadsheet are: leave format out if all are dates; where others are text, it has "
+    "taken days for months in some, so have it show all as text, or import them again"
+)
 _UNITS = {"s": "seconds", "ms": "milliseconds"}
 _DAY_ALONE = (
     "a day without a clock: name the column of the clock too, time.columns = [day, clock], or set time.daily = true"
@@ -141,11 +146,14 @@ class TimeColumn(BaseModel):
             beyond = is_beyond_calendar(text, self.format)
         iso = self.format is None and self.epoch is None and not self.daily
         frame = pl.DataFrame({"text": text, "beyond": beyond, "day": is_day_alone(text) if iso else None})
+        is_date = text.str.contains(_ISO) if self.format else pl.lit(value=False)
+        frame = frame.with_columns(is_date.alias("date"))
         no_time = pl.lit(f"no time in the form {self.form}")
         return frame.select(
             pl.when(pl.col("text").is_null()).then(pl.lit("no time"))
             .when("beyond").then(pl.lit(BEYOND_CALENDAR))
             .when(pl.col("day").fill_null(value=False)).then(pl.lit(_DAY_ALONE))
+            .when(pl.col("date")).then(pl.format(_DATE_CELL, no_time))
             .when(_in_days().is_not_null()).then(pl.format(_SERIAL, no_time, "text", _in_days()))
             .otherwise(no_time)
         ).to_series()  # fmt: skip

@@ -1,5 +1,7 @@
 """Sheets of .xlsx files are read like CSV. The files are made here, cell by cell, as ECMA-376 says."""
 
+import json
+import re
 from datetime import UTC, datetime
 from html import escape
 from io import BytesIO
@@ -24,6 +26,7 @@ PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 DAY = 45809  # 1 June 2025, in days as spreadsheets count them
 DATE, DATE_TIME, CLOCK = 1, 2, 3  # styles: number formats 14, 22 and 21
 HOURS, OWN_DATE_TIME, OWN_DATE = 4, 5, 6  # styles: [h]:mm, and formats of the file itself
+PERCENT, OWN_PERCENT, QUOTED_PERCENT = 7, 8, 9  # styles: number format 9, and formats of the file itself
 Cell = str | float | tuple[float, int] | None  # a pair is a number with its style
 
 
@@ -38,9 +41,14 @@ def workbook(**contents: dict[int, list[Cell]]) -> bytes:
         )
         links += f'<Relationship Id="s" Type="{OFFICE}/styles" Target="styles.xml"/>'
         formats = "".join(
-            f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (0, 14, 22, 21, 46, 164, 165)
+            f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (0, 14, 22, 21, 46, 164, 165, 9, 166, 167)
         )
-        own = {164: "dd/mm/yyyy\\ hh:mm;@", 165: "[$-407]d. mmmm yyyy&quot; (Tag h)&quot;"}
+        own = {
+            164: "dd/mm/yyyy\\ hh:mm;@",
+            165: "[$-407]d. mmmm yyyy&quot; (Tag h)&quot;",
+            166: "0.0%",
+            167: "0.00&quot; %&quot;",
+        }
         codes = "".join(f'<numFmt numFmtId="{number}" formatCode="{code}"/>' for number, code in own.items())
         archive.writestr(
             "[Content_Types].xml",
@@ -72,7 +80,8 @@ def workbook(**contents: dict[int, list[Cell]]) -> bytes:
 
 def row(number: int, cells: list[Cell]) -> str:
     def written(column: int, cell: Cell) -> str:
-        at = f"{chr(ord('A') + column)}{number}"
+        letters = ("", *(chr(code) for code in range(ord("A"), ord("Z") + 1)))
+        at = f"{letters[column // 26]}{letters[1 + column % 26]}{number}"
         if cell is None:
             return ""
         if isinstance(cell, str):
@@ -246,3 +255,103 @@ def test_midnights_are_times_where_they_are_shown_with_a_clock(tmp_path, style, 
 def test_a_day_beside_a_stamp_stays_a_day():
     rows = {1: ["a", "b", "c"]} | {2 + i: [(DAY + i, DATE), (DAY + i, DATE_TIME), (DAY + i, DATE)] for i in range(2)}
     assert lines(workbook(Data=rows))[1] == "2025-06-01,2025-06-01 00:00:00,2025-06-01"
+
+
+def test_numbers_that_are_shown_in_percent_are_percent():
+    rows = {
+        2: [None, "time", "t", "rh", "share"],
+        3: [None, (DAY + 0.5, DATE_TIME), 18.4, (0.65, PERCENT), (0.07, OWN_PERCENT)],
+        4: [None, (DAY + 0.75, DATE_TIME), (0.5, OWN_DATE), 66, (1, PERCENT)],
+        5: [None, (DAY + 1, DATE_TIME), None, "0.6", None],
+        6: [None, (DAY + 1.25, DATE_TIME), None, None, (1e-3, PERCENT)],
+    }
+    text = [line.split(",", 1)[1] if line.count(",") > 3 else line for line in lines(workbook(Data=rows))]
+    assert [line.split(",")[-2:] for line in text[1:]] == [
+        ["rh", "share"],
+        ["65", "7"],
+        ["66", "100"],
+        ["0.6", ""],
+        ["", "0.1"],
+    ]
+
+
+def test_a_percent_sign_in_quotes_is_no_percentage():
+    rows = {1: ["time", "rh"], 2: [(DAY + 0.5, DATE_TIME), (0.65, QUOTED_PERCENT)]}
+    assert lines(workbook(Data=rows))[1].endswith(",0.65")
+
+
+def test_humidity_shown_in_percent_beside_numbers(tmp_path):
+    rows = {1: ["time", "rh"], 2: [(DAY, DATE_TIME), (0.65, PERCENT)], 3: [(DAY + 0.5, DATE_TIME), 70]}
+    batch = read(tmp_path, workbook(Data=rows), columns={"relative_humidity_pct": "rh"})
+    assert batch.readings["relative_humidity_pct"].to_list() == [65, 70]
+
+
+@pytest.mark.parametrize("thousands", [{}, {"thousands": "."}])
+def test_numbers_beside_text_with_a_decimal_comma(tmp_path, thousands):
+    cells = [1.013, "1,013", "12,5", 12.5, 13]
+    rows = {1: ["time", "t"], **{at + 2: [(DAY + at / 24, DATE_TIME), cell] for at, cell in enumerate(cells)}}
+    batch = read(tmp_path, workbook(Data=rows), decimal=",", **thousands)
+    assert batch.readings[AIR].to_list() == [1.013, 1.013, 12.5, 12.5, 13]
+    assert batch.bad_values.is_empty()
+
+
+def test_text_with_thousands_stays_text(tmp_path):
+    rows = {1: ["time", "t"], 2: [(DAY, DATE_TIME), "1.013"], 3: [(DAY + 0.5, DATE_TIME), 1.013]}
+    batch = read(tmp_path, workbook(Data=rows), decimal=",", thousands=".")
+    assert batch.readings[AIR].to_list() == [1013, 1.013]
+
+
+def test_a_decimal_comma_in_text_alone_is_refused_with_the_way_out(tmp_path):
+    rows = {1: ["time", "t"], 2: [(DAY, DATE_TIME), "12,5"], 3: [(DAY + 0.5, DATE_TIME), 13.5]}
+    batch = read(tmp_path, workbook(Data=rows))
+    assert batch.readings[AIR].to_list() == [None, 13.5]
+    assert batch.bad_values["reason"].to_list() == ['no finite number: set decimal = ","']
+
+
+def test_days_that_a_column_without_a_format_counts_are_refused_with_what_they_are(tmp_path):
+    rows = {1: ["time", "t"], 2: [DAY + 0.25, 12], 3: [(DAY + 0.5, DATE_TIME), 13]}
+    for settings in ({}, {"decimal": ","}):
+        batch = read(tmp_path, workbook(Data=rows), **settings)
+        assert batch.readings["observed_at"].to_list() == [None, datetime(2025, 6, 1, 12, tzinfo=UTC)]
+        assert "is 2025-06-01 06:00:00: give the column a format of date and time" in batch.problems["reason"][0]
+
+
+def test_dates_beside_text_are_refused_because_days_may_be_months(tmp_path):
+    rows = {1: ["time", "t"], 2: ["13/05/2025 06:00", 12], 3: [(DAY + 0.25, DATE_TIME), 13]}
+    batch = read(tmp_path, workbook(Data=rows), time={"column": "time", "format": "%d/%m/%Y %H:%M"})
+    assert batch.readings["observed_at"].to_list() == [datetime(2025, 5, 13, 6, tzinfo=UTC), None]
+    assert "it has taken days for months in some" in batch.problems["reason"][0]
+
+
+def test_a_formula_over_several_lines(tmp_path):
+    file = BytesIO()
+    with ZipFile(BytesIO(workbook(Data={1: ["rh"], 2: [(0.65, PERCENT)]}))) as archive, ZipFile(file, "w") as other:
+        for name in archive.namelist():
+            other.writestr(name, archive.read(name).replace(b"<v>0.65", b"<f>1 -\n0.35</f><v>0.65"))
+    assert lines(file.getvalue()) == ["rh", "65"]
+
+
+def test_cells_that_do_not_say_where_they_stand(tmp_path):
+    rows = {1: ["time", "rh"], 2: [(DAY, DATE_TIME), (0.65, PERCENT)]}
+    file = BytesIO()
+    with ZipFile(BytesIO(workbook(Data=rows))) as archive, ZipFile(file, "w") as bare:
+        for name in archive.namelist():
+            bare.writestr(name, re.sub(rb' r="[A-Z]\d+"', b"", archive.read(name)))
+    with pytest.raises(SourceError, match="do not say where they stand"):
+        lines(file.getvalue())
+
+
+def test_columns_beyond_z(tmp_path):
+    names = [f"c{number}" for number in range(60)]
+    rows = {1: ["time", *names], 2: [(DAY, DATE_TIME), *((number / 100, PERCENT) for number in range(60))]}
+    assert lines(workbook(Data=rows))[1].split(",")[1:] == [str(number) for number in range(60)]
+
+
+def test_sources_of_sheets_are_read_anew_because_their_numbers_are_others_now(tmp_path):
+    def version(files):
+        given = {"name": "a", "files": files, "station": {"constant": "roof"}, "time": "time", "columns": {AIR: "t"}}
+        mapping = CsvSource.model_validate(given, context={"folder": tmp_path}).mapping(BUILT_IN)
+        return json.loads(mapping)["version"]
+
+    assert version("in/*.csv") == version(["in/*.txt", "in/*.CSV.gz"]) == 1
+    assert version("in/*.xlsx") == version(["in/*.csv", "in/*"]) == 2
