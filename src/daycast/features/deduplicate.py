@@ -33,7 +33,7 @@ def deduplicate(
         return _dated(readings.with_columns(is_held=False), assumed_before, asked_until).select(readings.columns)
     stored = held.select(key).unique().with_columns(held=True)
     is_stored = readings.select(key).join(stored, on=key, how="left")["held"]
-    single = ~readings.select(pl.struct(key).is_duplicated()).to_series() & is_stored.is_null()
+    single = ~is_repeated(readings, key) & is_stored.is_null()
     first = _dated(readings.filter(single).with_columns(is_held=False), assumed_before, asked_until)
     several = readings.filter(~single)
     different = _keep_different(several, held.join(several, on=key, how="semi"), variables, assumed_before, key)
@@ -41,6 +41,16 @@ def deduplicate(
     corrections = different.filter("replaces") if assumed_before else different
     new_readings = pl.concat([first, _dated(corrections, assumed_before, asked_until), filling], how="diagonal")
     return new_readings.select(readings.columns).sort("row_number")
+
+
+def is_repeated(rows: pl.DataFrame, key: Sequence[str] = KEY) -> pl.Series:
+    """Which rows are not the only ones with their key. Numbers are sorted sooner than keys are compared."""
+    numbers = rows.select(pl.struct(key).hash()).to_series()
+    in_order = numbers.sort()
+    twice = in_order.filter(in_order == in_order.shift())
+    repeated = numbers.is_in(twice.implode())
+    suspects = repeated.arg_true()  # keys may have one number by chance
+    return repeated.scatter(suspects, rows[suspects].select(pl.struct(key).is_duplicated()).to_series())
 
 
 def _keep_different(

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from daycast.features.amounts import Accumulation, CalendarReset, find_resets
-from daycast.features.deduplicate import KEY
+from daycast.features.deduplicate import KEY, is_repeated
 from daycast.features.hourly import is_just_past_the_hour
 from daycast.sources.batch import SourceBatch
 from daycast.times import DAY, HOUR
@@ -132,7 +132,7 @@ def find_doubts(
 
 def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> list[str]:
     """One doubt if rows of one station and instant differ in a value, with an example of the first such instant."""
-    repeated = _repeated(readings) if names else readings.clear()
+    repeated = readings.filter(is_repeated(readings)) if names else readings.clear()
     if repeated.is_empty():
         return []
     by_key = repeated.group_by(KEY, maintain_order=True).agg(pl.col(*names).drop_nulls().unique(maintain_order=True))
@@ -149,16 +149,6 @@ def find_conflicts(readings: pl.DataFrame, names: Mapping[str, Variable]) -> lis
         way_out = f"set timezone, because clocks went back then, for example in {zone}; else {way_out}"
     times = f"{len(conflicts):,} {'time' if len(conflicts) == 1 else 'times'}"
     return [f"rows of one station and instant differ, {times} ({example}), and the last row counts: {way_out}"]
-
-
-def _repeated(readings: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose station and instant come more than once. Numbers are sorted sooner than such pairs are compared."""
-    station, at = KEY
-    numbers = readings.select(pl.col(station).hash() ^ pl.col(at).hash(1)).to_series()
-    in_order = numbers.sort()
-    twice = in_order.filter(in_order == in_order.shift())
-    alike = readings.filter(numbers.is_in(twice.implode()))
-    return alike.filter(pl.struct(KEY).is_duplicated())  # pairs may have one number by chance
 
 
 def _zone_going_back(instants: pl.Series) -> str | None:

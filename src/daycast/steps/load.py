@@ -233,7 +233,9 @@ def _store(
     refused = problems.filter("costs_row")
     if not refused.is_empty():
         kept = rows.join(refused.select("row").unique(), on="row", how="anti", maintain_order="left")
-    kept_rows, kept = kept, pl.concat([kept, changed.join(kept, on="row", how="semi")]).sort("row", maintain_order=True)
+    kept_rows = kept
+    if not changed.is_empty():
+        kept = pl.concat([kept, changed.join(kept, on="row", how="semi")]).sort("row", maintain_order=True)
     held, receipts = _read_held(con, kept), {batch.receipt for batch in batches.values()}
     new_readings, revised = _find_new(held, kept, kept_rows, receipts, config)
     accepted = {batch_id: batch for batch_id, batch in batches.items() if batch_id not in rejections}
@@ -298,7 +300,10 @@ def _add_dropped(
     if config.dropped is None or known.is_empty() or not files:
         return
     contents = with_content(known).filter(pl.col("unit").is_in([batch.file for batch in files.values()]))
+    held_files = set(contents["unit"])
     for batch_id, batch in files.items():
+        if batch.file not in held_files:
+            continue
         content = batch.fingerprint.split(" ")[0]
         earlier = contents.filter((pl.col("unit") == batch.file) & (pl.col("content") != content))["batch_id"]
         said = delivered.filter(pl.col("batch_id") == batch_id).drop_nulls(KEY)
