@@ -309,7 +309,9 @@ def _flagged(preview: Preview) -> Iterator[str]:
     """A doubt about values that would be kept and flagged."""
     if preview.reasons.flagged:
         reasons = "; ".join(map(str, preview.reasons.commonest("use")))
-        yield f"{preview.reasons.flagged:,} values would be kept, flagged and not used: {reasons}"
+        count = preview.reasons.flagged
+        values = "1 value" if count == 1 else f"{count:,} values"
+        yield f"{values} would be kept, flagged and not used: {reasons}"
 
 
 def _doubts(preview: Preview, longitudes: Mapping[str, float]) -> list[str]:
