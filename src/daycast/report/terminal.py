@@ -34,15 +34,15 @@ def cut(text: str, width: int) -> str:
     return text if cells(text) <= width else set_cell_size(text, width - 1).rstrip() + CUT
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """The text in printable lines of at most `width` cells, broken between words, or inside words longer than a line."""
+def wrap(text: str, width: int, *, chop: bool = True) -> list[str]:
+    """The text in printable lines of at most `width` cells, broken between words. Longer words are chopped, or stand out."""
     lines = [""]
     for word in printable(text).split():
         if not lines[-1]:
             lines.pop()
         elif cells(lines[-1]) + 1 + cells(word) <= width:
             word = f"{lines.pop()} {word}"  # noqa: PLW2901 – the line so far and the word are one piece now
-        lines += [word] if cells(word) <= width else chop_cells(word, width)
+        lines += chop_cells(word, width) if chop and cells(word) > width else [word]
     return lines
 
 

@@ -104,9 +104,9 @@ class CheckResult:
         return f"{word} {self.check}: {self.detail}"
 
     def lines(self) -> list[str]:
-        """The result for a terminal of WIDTH cells, with the lines below it."""
+        """The result for a terminal of WIDTH cells, with the lines below it. Paths stay in one piece."""
         indent = len(_INDENT)
-        first, *others = wrap(str(self)[indent:], WIDTH - indent)
+        first, *others = wrap(str(self)[indent:], WIDTH - indent, chop=False)
         return [str(self)[:indent] + first, *(_INDENT + line for line in others), *self.below]
 
 

@@ -53,11 +53,17 @@ def garden(tmp_path: Path) -> Path:
     return write_garden(tmp_path, 2161, lambda lines: [line.rsplit(",", 1)[0] for line in lines])
 
 
+def unwrapped(text: str) -> str:
+    """What doctor prints, with each check in one line: where it is wrapped depends on the length of the folder's name."""
+    return re.sub(r"\n {5}(?=\S)", " ", text)
+
+
 def test_the_readme_shows_what_doctor_prints(garden: Path, daycast):
     done = daycast(garden, "doctor", clock="2026-11-28T20:00:00Z")
-    lines = re.sub(r"\d+ GB", "72 GB", done.stdout.replace(str(garden), "/home/ada/garden")).splitlines(keepends=True)
+    printed = unwrapped(done.stdout).replace(str(garden), "/home/ada/garden")
+    lines = re.sub(r"\d+ GB", "72 GB", printed).splitlines(keepends=True)
     checks = [line for line in lines if not line.startswith(" ")]
-    assert "".join(checks) == re.sub(r"(?<=runs on )\w+", "cpu", PRINTED[1])
+    assert "".join(checks) == re.sub(r"(?<=runs on )\w+", "cpu", unwrapped(PRINTED[1]))
     (shown,) = (text for page, text in blocks("text") if page == "sources" and "local, Berlin" in text)
     assert "".join(lines[len(checks) - 1 :]) == shown
     assert done.returncode == 0
@@ -66,7 +72,7 @@ def test_the_readme_shows_what_doctor_prints(garden: Path, daycast):
 def test_the_readme_shows_what_doctor_prints_of_a_wrong_column(garden: Path, daycast):
     (garden / "daycast.toml").write_text(EXAMPLE.replace('"temp"', '"temperature"'))
     done = daycast(garden, "doctor", clock="2026-11-28T20:00:00Z")
-    assert done.stdout.splitlines()[-1] == PRINTED[2].strip()
+    assert done.stdout.endswith(PRINTED[2])
     assert done.returncode == 1
 
 
@@ -148,6 +154,6 @@ def test_the_example_of_a_source_prints_what_the_guide_shows(clone: Path, enviro
                 text=True,
                 check=True,
             )
-            lines = done.stdout.replace(f"{clone}/", "").splitlines()
+            lines = unwrapped(done.stdout).replace(f"{clone}/", "").splitlines()
             said += [printed for printed in lines if "roof" in printed and not printed.startswith(" ")]
-    assert "\n".join(said) == console.strip()
+    assert "\n".join(said) == unwrapped(console.strip())
