@@ -3,7 +3,8 @@
     python tests/integration/dockerfile.py [cpu|gpu] [FOLDER]
 
 COPY copies from the clone, RUN runs with every path below /opt and /var/lib/daycast moved into the folder; the account is not
-made, because that is for root. An ARG is what the environment says, so TORCH_INDEX= takes torch from where pip takes the rest.
+made, because that is for root. An ARG of a stage is what the environment says, so TORCH_INDEX= takes torch from where pip takes
+the rest.
 Ends with the programs that compose.yaml and k8s/ start.
 """
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 ROOT = Path(__file__).parents[2]
 _PLACES = ("/opt/", "/var/lib/daycast")
@@ -29,14 +31,21 @@ class Step:
 
 
 def read_steps(target: str) -> list[Step]:
-    """Every step that makes `target`, those of the stages it begins with first, without their FROM but the first one's."""
+    """Every step that makes `target`, those of the stages it begins with first, without their FROM but the first one's.
+
+    What an ARG before the first stage sets stands in the FROM for its name.
+    """
     text = re.sub(r"^#.*\n", "", (ROOT / "infra" / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     steps = [Step(*line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
     stages: dict[str, list[Step]] = {}
+    defaults: dict[str, str] = {}
     for step in steps:
         if step.kind == "FROM":
             image, _, name = step.text.partition(" AS ")
-            stages[name] = list(stages.get(image, [step]))
+            named = Step("FROM", Template(step.text).substitute(defaults))
+            stages[name] = list(stages.get(image, [named]))
+        elif not stages:
+            defaults.update(variables_of(step))
         else:
             stages[name].append(step)
     return stages[target]
@@ -71,7 +80,7 @@ def run_steps(target: str, folder: Path) -> None:
 
 def variables_of(step: Step) -> list[tuple[str, str]]:
     """What an ENV or ARG sets."""
-    return re.findall(r"(\w+)=(\S+)", step.text)
+    return re.findall(r"(\w+)=(\S*)", step.text)
 
 
 def _copy(*paths: str, to: Path) -> None:
