@@ -7,8 +7,11 @@
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
@@ -24,11 +27,12 @@ from daycast.steps import evaluate, train
 from daycast.steps.record_run import recorded
 from daycast.variables import Variable
 
+_TRIES = 2  # of a fit whose process was lost: the second one resumes where the first one was
 _log = logging.getLogger("daycast")
 plan_retraining = warehouse_task(train.plan_retraining)
 write_snapshot = warehouse_task(train.write_snapshot)
 find_champion = warehouse_task(train.find_champion)
-fit_snapshot = task(train.fit_snapshot, name="fit_snapshot", tags=["gpu"])
+fit_snapshot = task(train.fit_snapshot, name="fit_snapshot", tags=["gpu"], cache_policy=NO_CACHE)
 evaluate_holdout = warehouse_task(evaluate.evaluate_holdout)
 register = warehouse_task(train.register)
 calibrate = warehouse_task(calibrate_steps.calibrate)
@@ -65,7 +69,8 @@ def fit_by_worker(
 ) -> Path:
     """Let a worker of `pool` run `fit`; returns the checkpoint. Both machines must see the same folders.
 
-    Raises ConfigError if `fit` is not deployed for the pool, ModelError if the run fails.
+    A fit whose worker dies is started once more. Raises ConfigError if `fit` is not deployed for the pool, ModelError if the
+    run fails.
     """
     glossary = {name: asdict(variable) for name, variable in variables.items()}
     parameters = {
@@ -76,17 +81,27 @@ def fit_by_worker(
         "champion": champion,
     }
     _log.info("a worker of the pool %s trains: its run, which is part of this one, says how far it is", pool)
-    try:
-        run = run_deployment(f"fit/{pool}", parameters=parameters)
-    except ObjectNotFound:
-        raise ConfigError(
-            f'retrain.fit_on is "{pool}", and fit/{pool} is not deployed: `daycast up`, or "here"'
-        ) from None
+    run = _run_fit(pool, parameters)
     checkpoint = train.place_checkpoint(snapshot, checkpoints, variables, model, champion)
     if not run.state or not run.state.is_completed() or not checkpoint.exists():
         state = f"{run.state.name} ({run.state.message})" if run.state else "unknown"
         raise ModelError(f"fit/{pool} ended {state} and left no {checkpoint}: see the run {run.name!r}")
     return checkpoint
+
+
+def _run_fit(pool: str, parameters: dict[str, Any]) -> FlowRun:
+    """The ended run of `fit` in the pool; of one that crashed, the next try."""
+    try:
+        for _ in range(_TRIES - 1):
+            run = run_deployment(f"fit/{pool}", parameters=parameters)
+            if not run.state or not run.state.is_crashed():
+                return run
+            _log.warning("the run %r lost its process, and is started again: %s", run.name, run.state.message)
+        return run_deployment(f"fit/{pool}", parameters=parameters)
+    except ObjectNotFound:
+        raise ConfigError(
+            f'retrain.fit_on is "{pool}", and fit/{pool} is not deployed: `daycast up`, or "here"'
+        ) from None
 
 
 @flow(flow_run_name=named("retrain", "cell"))

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from daycast.errors import ConfigError, SourceError, WarehouseError
-from daycast.flows import runs, warehouse_task
+from daycast.errors import ConfigError, ModelError, SourceError, WarehouseError
+from daycast.flows import retrain, runs, warehouse_task
 from daycast.flows.runs import PLAN_FAILED, PLANNED, SKIPPED, named
+from daycast.model.config import ModelConfig
+from daycast.steps import train
 from daycast.times import parse_time
 
 ROOT = Path(__file__).parents[2]
@@ -46,12 +49,55 @@ def test_a_run_is_named_for_what_it_does(monkeypatch, flow, what, full_hour, giv
 
 def test_who_waits_for_the_end_of_any_run_knows_every_name_that_an_end_has():
     automations = json.loads((ROOT / "infra" / "automations.json").read_text())
-    (crashed,) = (one["trigger"] for one in automations if one["actions"][0]["type"] == "change-flow-run-state")
-    assert {f"prefect.flow-run.{name}" for name in (PLANNED, PLAN_FAILED, SKIPPED)} <= set(crashed["expect"])
-    others = [one["trigger"] for one in automations if one["trigger"] != crashed]
-    assert not {f"prefect.flow-run.{name}" for name in (PLANNED, PLAN_FAILED, SKIPPED)} & {
-        name for one in others for name in one["expect"]
-    }
+    names = {f"prefect.flow-run.{name}" for name in (PLANNED, PLAN_FAILED, SKIPPED)}
+    for one in automations:
+        if one["actions"][0]["type"] == "change-flow-run-state":
+            assert names <= set(one["trigger"]["expect"]), one["name"]
+        else:
+            assert not names & set(one["trigger"]["expect"]), one["name"]
+
+
+def test_a_run_whose_process_is_lost_is_crashed_wherever_it_was():
+    """Before it began, before its first heartbeat, and after any: else no run of its flow would ever begin again."""
+    automations = json.loads((ROOT / "infra" / "automations.json").read_text())
+    watched = [one["trigger"] for one in automations if one["actions"][0].get("state") == "CRASHED"]
+    assert {name.rpartition(".")[2] for one in watched for name in one["after"]} == {"Pending", "Running", "heartbeat"}
+    for one in watched:
+        assert (one["posture"], one["for_each"]) == ("Proactive", ["prefect.resource.id"])
+
+
+@pytest.mark.parametrize(
+    ("ends", "outcome"),
+    [
+        (["COMPLETED"], "trained"),
+        (["CRASHED", "COMPLETED"], "trained"),
+        (["CRASHED", "CRASHED"], "ended CRASHED"),
+        (["CRASHED", "FAILED"], "ended FAILED"),
+        (["FAILED"], "ended FAILED"),  # it would fail again
+        (["CANCELLED"], "ended CANCELLED"),  # somebody did not want it
+    ],
+)
+def test_a_fit_whose_worker_dies_is_started_once_more(monkeypatch, tmp_path, ends, outcome):
+    left, asked = list(ends), []
+
+    def run_deployment(name: str, parameters: dict) -> SimpleNamespace:
+        asked.append((name, parameters))
+        kind = left.pop(0)
+        if kind == "COMPLETED":
+            place.touch()
+        return SimpleNamespace(name="it", state=State(type=kind, name=kind))
+
+    config = ModelConfig()
+    place = train.place_checkpoint(tmp_path / "snapshot", tmp_path, {}, config)
+    monkeypatch.setattr(retrain, "run_deployment", run_deployment)
+    try:
+        assert retrain.fit_by_worker("gpu", tmp_path / "snapshot", tmp_path, {}, config) == place
+        said = "trained"
+    except ModelError as error:
+        said = str(error)
+    assert outcome in said
+    assert [name for name, _ in asked] == ["fit/gpu"] * len(ends)
+    assert all(parameters == asked[0][1] for _, parameters in asked)  # so that the second one resumes the first
 
 
 @pytest.mark.parametrize(
