@@ -1,6 +1,6 @@
 # Everything a clone needs: each target sets up .venv by itself and writes nothing outside the clone but package caches.
 .POSIX:
-.PHONY: run up down test test-all test-slow soak chaos check documents clean
+.PHONY: run up down test test-all test-slow soak chaos images check documents clean
 
 PYTHON = python3
 BIN = .venv/bin
@@ -41,6 +41,10 @@ soak: .venv/ready
 chaos: .venv/ready
 	PYTHONPATH=tests OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m soak.year
 	$(BIN)/python -m pytest -m soak -s tests/integration/test_killed.py
+
+# The images built and run, killed and cut off from each other, as root on Debian: half an hour. See infra/README.md.
+images: .venv/ready
+	DAYCAST_TEST_IMAGES=$${DAYCAST_TEST_IMAGES:-1} $(BIN)/python -m pytest -s tests/integration/images
 
 check: .venv/ready
 	$(BIN)/ruff check .
