@@ -142,7 +142,7 @@ from forecasts
 where issued_at = $issued_at
 group by station_id;
 
--- name: count_forecasts_of_days
+-- name: select_forecast_counts_of_days
 -- How many forecasts each station has that are valid up to $as_of on the days in the frame `days`.
 with hours as (
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at

@@ -60,7 +60,7 @@ def test_a_column_mapped_later_is_known_as_if_mapped_at_once(tmp_path: Path, fir
     one = {"name": "x", "files": "x.csv", "columns": {columns[first]: first}, "reporting_delay": "30min"}
     ingest(settings_of(tmp_path, one))
     settings = settings_of(tmp_path, {**one, "columns": {columns[first]: first, columns[then]: then}})
-    assert "0 revised" in ingest(settings)[0]
+    assert "nothing new was delivered" in ingest(settings)[0]
     assert known_at(settings, "2025-06-01T12:30:00Z") == BOTH
     assert known_at(settings, "2025-06-01T12:29:00Z") == BOTH[:2]
 

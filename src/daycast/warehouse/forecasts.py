@@ -42,7 +42,7 @@ def read_days_to_score(con: duckdb.DuckDBPyConnection, now: datetime) -> pl.Data
 def count_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """How many rows of `forecasts` each station has that are valid on one of these days, up to `as_of`: station_id, rows."""
     with frames(con, days=days):
-        return read_frame(con, "count_forecasts_of_days", as_of=as_of)
+        return read_frame(con, "select_forecast_counts_of_days", as_of=as_of)
 
 
 def read_forecasts_of_days(
