@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -52,7 +53,9 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     """
     with settings.warehouse.read(now) as con:
         days = read_days_to_score(con, now)
-    scored = sum(_score_days(settings, some, now, until) for some in days.iter_slices(_DAYS_AT_ONCE))
+    week = pl.col("day").cast(pl.Int32) // _DAYS_AT_ONCE  # days that are far apart would have all between them read
+    weeks = days.with_columns(week=week).partition_by("week", maintain_order=True)
+    scored = sum(_score_days(settings, some.select("day"), now, until) for some in weeks)
     if len(days):
         with settings.warehouse.write(now) as con:
             write_verification(con, now, until or now)
@@ -192,52 +195,45 @@ def _score_baselines(opened: _Opened, names: list[str], served: pl.DataFrame) ->
 class _Groups:
     """Numbers for what is scored together: a station, a day of validity, a lead and a variable."""
 
-    stations: pl.Series
-    first_day: date
-    days: int
+    stations: list[str]
+    days: list[date]
     variables: list[str]
 
     @classmethod
     def of(cls, served: pl.DataFrame, targets: Sequence[str]) -> "_Groups":
         """The groups of these forecasts."""
-        first, last = served.select(
-            first=pl.col("valid_at").min().dt.date(), last=pl.col("valid_at").max().dt.date()
-        ).row(0)
-        return cls(
-            served["station_id"].unique().sort(),
-            first,
-            (last - first).days + 1,
-            list(dict.fromkeys([*targets, *served["variable"].unique().sort()])),
-        )
+        days = served["valid_at"].dt.date().unique().sort().to_list()
+        others = served["variable"].unique().sort()
+        return cls(served["station_id"].unique().sort().to_list(), days, list(dict.fromkeys([*targets, *others])))
 
     def number(self, served: pl.DataFrame) -> np.ndarray:
         """The group of each forecast. (K,) int64"""
-        station = pl.col("station_id").cast(pl.Enum(self.stations)).to_physical().cast(pl.Int64)
-        day = (pl.col("valid_at").dt.date() - self.first_day).dt.total_days()
+        station, day, variable = (
+            column.replace_strict({value: at for at, value in enumerate(values)}, return_dtype=pl.Int64)
+            for column, values in (
+                (pl.col("station_id"), self.stations),
+                (pl.col("valid_at").dt.date(), self.days),
+                (pl.col("variable"), self.variables),
+            )
+        )
         lead = pl.col("lead_hours").cast(pl.Int64) - 1
-        variable = pl.col("variable").cast(pl.Enum(self.variables)).to_physical().cast(pl.Int64)
-        group = ((station * self.days + day) * HORIZON_HOURS + lead) * len(self.variables) + variable
+        group = ((station * len(self.days) + day) * HORIZON_HOURS + lead) * len(self.variables) + variable
         return served.select(group).to_series().to_numpy()
 
     def describe(self, table: pl.DataFrame, model_id: str, forecaster: str) -> pl.DataFrame:
         """Rows of `scores` from the mean scores of groups, but for when they were made."""
-        per_day = HORIZON_HOURS * len(self.variables)
         group = pl.col("group")
-        named = table.select(
-            pl.lit(model_id).alias("model_id"),
-            pl.lit(forecaster).alias("forecaster"),
-            station=group // (per_day * self.days),
-            variable=group % len(self.variables),
+        per_day = HORIZON_HOURS * len(self.variables)
+        places: dict[str, tuple[list[Any], pl.Expr]] = {
+            "station_id": (self.stations, group // (per_day * len(self.days))),
+            "variable": (self.variables, group % len(self.variables)),
+            "valid_on": (self.days, group // per_day % len(self.days)),
+        }
+        return table.select(
+            model_id=pl.lit(model_id),
+            forecaster=pl.lit(forecaster),
             lead_hours=(group // len(self.variables) % HORIZON_HOURS + 1).cast(pl.UInt8),
-            valid_on=pl.lit(self.first_day) + pl.duration(days=group // per_day % self.days),
-        )
-        return named.select(
-            "model_id",
-            "forecaster",
-            pl.lit(self.stations).gather("station").alias("station_id"),
-            pl.lit(pl.Series(self.variables)).gather("variable").alias("variable"),
-            "lead_hours",
-            "valid_on",
+            **{name: pl.lit(pl.Series(values)).gather(at) for name, (values, at) in places.items()},
         ).hstack(table.drop("group"))
 
 
