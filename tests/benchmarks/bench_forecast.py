@@ -121,7 +121,7 @@ def fill(settings, versions: pl.DataFrame, places: pl.DataFrame, checkpoint: Pat
 def bare_forward_seconds(forecaster, versions: pl.DataFrame, places: pl.DataFrame) -> float:
     """All windows through the network, as they lie ready; the shorter of two runs."""
     panel = make_panel(versions, places, forecaster.header.channels, T0 - (HISTORY_HOURS - 1) * HOUR, T0)
-    windows, weights, V = forecaster.open(panel), forecaster.weights.path, len(VARIABLES)
+    windows, weights, V = forecaster.open(panel), forecaster.weights.path, len(forecaster.header.targets)
     parts = torch.arange(len(places)).split(2_048)
     times = []
     for _ in range(2):
