@@ -22,6 +22,21 @@ DELAY = timedelta(minutes=10)  # reporting_delay of the files
 BACKLOG_DAYS = 60
 FIRST_MOMENT = datetime(2026, 3, 1, 0, 20, tzinfo=UTC)
 HEADER = "time,station,temp,wind,note"
+SMALL_MODEL = """
+[model]
+targets = ["air_temperature_c"]
+inputs = ["wind_speed_m_s"]
+cell = "gru"
+hidden_size = 4
+ensemble_size = 1
+epochs = 1
+steps_per_epoch = 2
+batch_size = 16
+validation_days = 7
+holdout_days = 9
+least_training_days = 10
+device = "cpu"
+"""  # that learns next to nothing in no time
 CONFIG = """
 [[sources]]
 kind = "csv"
@@ -51,21 +66,10 @@ received = "stored"
 station = "site"
 time = "observed"
 columns = { air_temperature_c = "temp", wind_speed_m_s = "wind" }
-
-[model]
-targets = ["air_temperature_c"]
-inputs = ["wind_speed_m_s"]
-cell = "gru"
-hidden_size = 4
-ensemble_size = 1
-epochs = 1
-steps_per_epoch = 2
-batch_size = 16
-validation_days = 7
-holdout_days = 9
-least_training_days = 10
-device = "cpu"
-
+"""
+CONFIG += (
+    SMALL_MODEL
+    + """
 [retention]
 forecasts_days = 20
 models = 1
@@ -73,6 +77,7 @@ models = 1
 [publish]
 parquet_above = 2000
 """
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from daycast.times import HISTORY_HOURS, HOUR
-from soak.logbook import BACKLOG_DAYS, HEADER, INBOX, LOGGERS, PLANT, Row, make_row
+from soak.logbook import BACKLOG_DAYS, HEADER, INBOX, LOGGERS, PLANT, SMALL_MODEL, Row, make_row
 from unit.sources.http_server import Answer, Request
 
 BEGIN = datetime(2040, 3, 1, 0, 5, tzinfo=UTC)  # far ahead, so that files are older than any hour of the year
@@ -48,21 +48,10 @@ reporting_delay = "10min"
 station = "station"
 time = "time"
 columns = {{ air_temperature_c = "temp", wind_speed_m_s = "wind" }}
-
-[model]
-targets = ["air_temperature_c"]
-inputs = ["wind_speed_m_s"]
-cell = "gru"
-hidden_size = 4
-ensemble_size = 1
-epochs = 1
-steps_per_epoch = 2
-batch_size = 16
-validation_days = 7
-holdout_days = 9
-least_training_days = 10
-device = "cpu"
-
+"""
+CONFIG += (
+    SMALL_MODEL
+    + """
 [retention]
 forecasts_days = 20
 scores_days = 30
@@ -71,6 +60,7 @@ models = 1
 [publish]
 parquet_above = 20000
 """
+)
 
 
 @lru_cache(maxsize=5000)

@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from daycast.features.deduplicate import KEY
-from daycast.sources.files.inbox import Inbox, InboxFile, age_of, stamp_of
+from daycast.sources.files.inbox import PART, Inbox, InboxFile, age_of, stamp_of
 
 _NEEDED = [*KEY, "received_at", "row_number", "batch_id"]
 
 
 def unit_of(origin: pl.Expr) -> pl.Expr:
     """The file or query that a batch is of, from its origin, which may name a part of it."""
-    return origin.str.replace(r" from (?:line|row) [\d,]+$", "")
+    return origin.str.replace(PART, "")
 
 
 def with_content(batches: pl.DataFrame) -> pl.DataFrame:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from daycast.features.deduplicate import deduplicate
+from daycast.features.deduplicate import deduplicate, is_repeated
 from daycast.times import UTC_TIME
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -144,3 +146,9 @@ def test_stations_and_instants_are_told_apart() -> None:
 def test_new_readings_keep_the_order_of_the_rows() -> None:
     mixed = rows((30, 35, 1.0, 1.0), (0, 5, 1.0, 1.0), (20, 25, 1.0, 1.0))
     assert [row[0] for row in new_readings(mixed, NOTHING)] == [30, 0, 20]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["A", "B", None]), st.integers(0, 5)), max_size=30))
+def test_a_row_is_repeated_if_another_one_has_its_key(keys: list[tuple[str | None, int]]) -> None:
+    rows = pl.DataFrame(keys, schema={"station_id": pl.String, "observed_at": pl.Int64}, orient="row")
+    assert is_repeated(rows).to_list() == [keys.count(key) > 1 for key in keys]

@@ -209,9 +209,12 @@ class FileLoader:
         return f"{self._fingerprint} {number}{' last' if last else ''}"
 
 
+PART = r" from (?:line|row) [\d,]+$"  # what an origin that is a part of a file has behind its name
+
+
 def file_of(origin: str) -> str:
     """The file that a batch with this origin came from."""
-    return re.sub(r" from (?:line|row) [\d,]+$", "", origin)
+    return re.sub(PART, "", origin)
 
 
 def ends_its_file(batch: SourceBatch) -> bool:

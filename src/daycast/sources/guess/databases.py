@@ -12,6 +12,7 @@ from daycast.errors import SourceError, listed
 from daycast.sources.guess.columns import Mapped, find_variables
 
 _SQLITE = b"SQLite format 3\x00"
+_TABLES = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by name"
 _WEEWX = {  # by variable: a column of `archive`, and what is selected of it
     "air_temperature_c": ("outTemp", "if(usUnits = 1, (outTemp - 32) / 1.8, outTemp)"),
     "dew_point_c": ("dewpoint", "if(usUnits = 1, (dewpoint - 32) / 1.8, dewpoint)"),
@@ -85,9 +86,6 @@ def propose_database(path: Path, address: str) -> DatabaseTable:
         f"{path.name} is an SQLite database of no program that daycast knows (tables: {listed(tables) or 'none'}): "
         '`daycast guide databases` shows how kind = "sql" reads it by a query'
     )
-
-
-_TABLES = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by name"
 
 
 def _columns(con: sqlite3.Connection, table: str) -> list[str]:
