@@ -1,6 +1,5 @@
 """From a snapshot to a checkpoint: the same bytes every time, interrupted or not, and a record of what they were made from."""
 
-import logging
 import shutil
 import sys
 from dataclasses import replace
@@ -91,7 +90,6 @@ def test_a_planned_fit_is_repeated_to_the_byte_by_the_configuration_that_its_che
 def test_a_checkpoint_that_was_damaged_is_made_again(
     snapshot: Path, config: ModelConfig, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     content = bytearray(whole.read_bytes())
     content[-2] ^= 1
     (tmp_path / whole.name).write_bytes(content)
@@ -167,7 +165,6 @@ def test_a_warm_start_begins_with_what_the_champion_came_to(
 def test_a_champion_with_other_inputs_or_targets_or_none_is_not_begun_with(
     whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     header = read_header(whole)
     assert len(read_beginnings(whole, header)["gru"]) == 3
     assert not caplog.text
@@ -184,7 +181,6 @@ def test_a_champion_with_other_inputs_or_targets_or_none_is_not_begun_with(
 def test_a_champion_that_knows_hours_which_come_later_is_not_begun_with(
     until: str, whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     header = read_header(whole)
     known = datetime.fromisoformat(getattr(header, until))
     assert read_beginnings(whole, replace(header, **{until: (known + HOUR).isoformat()}))

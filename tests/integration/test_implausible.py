@@ -1,7 +1,5 @@
 """A forecast far outside anything observed is published with a flag, said in log and summary, and stops nothing."""
 
-import logging
-
 import pytest
 import torch
 
@@ -17,7 +15,6 @@ pytestmark = pytest.mark.slow
 def test_what_lies_far_outside_anything_observed_is_published_with_a_flag(
     trained, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     settings, now = trained.settings, trained.at
     assert not issue_forecasts(settings, now)["implausible"].any()
     assert "implausible" not in caplog.text

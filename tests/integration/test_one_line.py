@@ -1,7 +1,6 @@
 """Whatever goes wrong is told in one line, without a traceback, without a secret, and with exit status 1."""
 
 import errno
-import logging
 import os
 import shutil
 import socket
@@ -50,9 +49,7 @@ def place(published, tmp_path, monkeypatch) -> Path:
     for name in os.environ:
         if name.startswith(("DAYCAST_", "PREFECT_")):
             monkeypatch.delenv(name)
-    log = logging.getLogger("daycast")
-    main_sets = ((threading, "excepthook"), (sys, "unraisablehook"), (log, "handlers"), (log, "propagate"))
-    for owner, name in main_sets:  # put back afterwards
+    for owner, name in ((threading, "excepthook"), (sys, "unraisablehook")):  # main sets them: put back afterwards
         monkeypatch.setattr(owner, name, getattr(owner, name))
     return tmp_path
 

@@ -17,7 +17,6 @@ EPOCH_3 = Progress("gru", 3, 10, 0.08126, 0.0745, 1703.4, 9.0, epochs_done=13, m
 
 def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatch, caplog):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    logging.getLogger("daycast").propagate = True
     with caplog.at_level(logging.INFO, "daycast"), show_training() as watch:
         watch(EPOCH_3)
     expected = "epoch 3 of at most 10, loss 0.0813, validation 0.0745, 1,703 windows/s, at most 4:03 left"
@@ -26,7 +25,6 @@ def test_a_log_gets_a_line_an_epoch_with_loss_speed_and_the_time_left(monkeypatc
 
 def test_a_log_gets_a_line_also_while_an_epoch_takes_long(monkeypatch, caplog):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    logging.getLogger("daycast").propagate = True
     deadline = time.monotonic() + 60
     with caplog.at_level(logging.INFO, "daycast"), show_training(silent_s=0.01):
         while not caplog.messages and time.monotonic() < deadline:
@@ -39,7 +37,6 @@ def test_a_line_while_an_epoch_takes_long_says_how_far_it_is_and_belongs_to_the_
     run = contextvars.ContextVar("run", default="none")
     runs: list[str] = []
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    logging.getLogger("daycast").propagate = True
     caplog.handler.addFilter(lambda _: runs.append(run.get()) or True)
     token, deadline = run.set("fit 2026-02-05T10:05Z"), time.monotonic() + 60
     with caplog.at_level(logging.INFO, "daycast"), show_training(silent_s=0.01) as watch:

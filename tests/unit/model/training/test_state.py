@@ -1,6 +1,5 @@
 """A killed training resumes as if it had never stopped, unusable states are ignored, and a warm start takes old weights."""
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -108,7 +107,6 @@ def one_bit(path: Path) -> None:
 def test_a_file_that_is_no_state_is_left_alone_with_a_word(
     damage: Callable, training_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     path = tmp_path / "a.resume"
     with pytest.raises(KilledError):
         train(training_data, path, killed_in(2))
@@ -161,7 +159,6 @@ def test_before_its_first_epoch_a_network_is_as_good_as_the_one_it_begins_with(t
 def test_a_network_of_another_shape_starts_from_scratch_and_logs_why(
     other: dict, training_data: TrainingData, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("daycast").propagate = True
     weights = train_alone(Member("gru", 1), training_data, TINY).net.state_dict()
     config = replace(TINY, epochs=0, **other)
     cold = train_alone(Member("gru", 2), training_data, config)
@@ -171,7 +168,6 @@ def test_a_network_of_another_shape_starts_from_scratch_and_logs_why(
 
 
 def test_networks_take_turns_with_the_champions_of_their_cell(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("daycast").propagate = True
     first, second = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
     assert [next_beginning({"gru": [first, second]}, "gru", n) for n in range(3)] == [first, second, first]
     assert next_beginning({}, "gru", 0) is None
