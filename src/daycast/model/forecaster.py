@@ -25,7 +25,7 @@ from daycast.model.calibration.calibration import Calibration, inputs_of
 from daycast.model.config import ModelConfig
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.network.seq2seq import Seq2Seq
-from daycast.model.physical_limits import apply_physical_limits, find_implausible
+from daycast.model.physical_limits import apply_physical_limits, find_implausible, per_level
 from daycast.model.training.parallel import run_parallel, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
@@ -272,15 +272,9 @@ class Forecaster:
         hour = (times - times.astype("datetime64[D]")).astype(np.int64)
         return torch.from_numpy(month).to(self.device), torch.from_numpy(hour).to(self.device)
 
-    def _unscale(self, values: Tensor) -> Tensor:
-        """Turn scaled targets (..., V) into their units."""
-        V = len(self.header.targets)
-        mean, deviation = (
-            torch.from_numpy(part[:V]).to(self.device) for part in (self.scale.mean, self.scale.deviation)
-        )
-        return values * deviation + mean
-
     def _in_units(self, quantiles: Tensor) -> Tensor:
         """Turn scaled, sorted quantiles (..., V, Q) into units, within the physical limits."""
-        values = self._unscale(quantiles.transpose(-1, -2)).transpose(-1, -2)
+        V = len(self.header.targets)
+        mean, deviation = (per_level(part[:V].tolist(), quantiles) for part in (self.scale.mean, self.scale.deviation))
+        values = (quantiles.flatten(-2) * deviation + mean).view(quantiles.shape)
         return apply_physical_limits(values, self.header.targets, self.header.limits, self.header.traces)

@@ -6,7 +6,7 @@
 N forecasts, S stations, T hours, H leads, V targets, Q quantiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -28,15 +28,21 @@ def apply_physical_limits(
     targets: V names; limits: lowest and highest value of each; traces: values smaller than this become 0. At each level the dew
     point becomes at most the air temperature (the minimum of two sorted rows is sorted).
     """
-    valid_min, valid_max = torch.tensor(limits, device=quantiles.device).T[:, :, None]  # (V, 1)
-    trace = torch.tensor(traces, device=quantiles.device)[:, None]  # (V, 1)
-    values = torch.where(quantiles.abs() < trace, 0.0, quantiles)
-    values = torch.minimum(torch.maximum(values, valid_min), valid_max)
+    flat = quantiles.flatten(-2)  # a row of V * Q numbers is limited several times faster than V rows of Q
+    low, high = (per_level(side, quantiles) for side in zip(*limits, strict=True))
+    values = torch.where(flat.abs() < per_level(traces, quantiles), 0.0, flat)
+    values = torch.minimum(torch.maximum(values, low), high).view(quantiles.shape)
     for name, bound in NEVER_ABOVE.items():
         if name in targets and bound in targets:
             lower, upper = targets.index(name), targets.index(bound)
             values[..., lower, :] = torch.minimum(values[..., lower, :], values[..., upper, :])
     return values
+
+
+def per_level(of_variables: Iterable[float], quantiles: Tensor) -> Tensor:
+    """A number of each variable, repeated for each of its quantiles (..., V, Q): (V * Q,), of their kind and on their device."""
+    numbers = torch.tensor(tuple(of_variables), dtype=quantiles.dtype, device=quantiles.device)
+    return numbers.repeat_interleave(quantiles.shape[-1])
 
 
 def observed_ranges(values: Array) -> Array:
