@@ -13,48 +13,82 @@ insert into verifications (scored_at, as_of)
 values ($scored_at, $as_of);
 
 -- name: delete_scores
--- The scores of each station and day in the frame `scored`.
+-- The scores of each station and day in the frame `replaced`.
 delete from scores
-using (select distinct station_id, valid_on from scored) as replaced
+using replaced
 where replaced.station_id = scores.station_id
-    and replaced.valid_on = scores.valid_on;
+    and replaced.day = scores.valid_on;
 
--- name: select_days_to_score
--- The days with a new reading, a correction, another flag or a new forecast since the last verification, in order.
--- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it.
+-- name: delete_unverified_days
+delete from unverified_days;
+
+-- name: select_days_to_verify
+-- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, and those
+-- that it left for later, with their number of forecasts valid up to $as_of; those that wait longest come first.
+-- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it, also those of
+-- neighbours.
 with last_verification as (
     select coalesce(arg_max(as_of, (scored_at, as_of)), '-infinity'::timestamptz) as until
     from verifications
     where scored_at <= $now  -- ignores those of a clock that ran ahead: they would hide all changes until then
 ),
-changed as (
-    select date_trunc('hour', readings.observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
+new_readings as (
+    select
+        station_id,
+        date_trunc('hour', observed_at + interval 1 hour - interval 1 microsecond)::date as day,
+        received_at <= (select until from last_verification) as backdated
     from readings
     join batches using (batch_id)
-    cross join (values (-1), (0), (1)) as around (shift)
     where batches.ingested_at > (select until from last_verification)
-        and (shift = 0 or readings.received_at <= (select until from last_verification))
+),
+changed_days as (  -- of all stations
+    select day + shift as day
+    from new_readings
+    cross join (values (-1), (0), (1)) as around (shift)
+    where backdated
     union
     select date_trunc('hour', observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
     from retracted_readings
     cross join (values (-1), (0), (1)) as around (shift)
     where retracted_at > (select until from last_verification)
+),
+changed as (
+    select station_id, day
+    from new_readings
     union
-    select observed_at::date as day
+    select station_id, observed_at::date as day
     from observation_versions
     where known_from > (select until from last_verification)
     union
-    select valid_at::date as day
+    select station_id, valid_at::date as day
     from forecasts
     where created_at > (select until from last_verification)
 ),
+hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
+    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
+    from (select day from changed union select day from changed_days union select day from unverified_days) as days
+),
+counted as (
+    select station_id, valid_at::date as day, count(*) as rows
+    from forecasts
+    semi join hours using (valid_at)
+    where valid_at <= $as_of
+    group by all
+),
 final as (
-    select day
-    from changed
-    where day between (select min(valid_at)::date from forecasts) and (select max(valid_at)::date from forecasts)
+    select
+        counted.*,
+        coalesce(unverified_days.since, $now) as since
+    from counted
+    left join unverified_days using (station_id, day)
+    left join changed using (station_id, day)
+    left join changed_days using (day)
+    where unverified_days.day is not null
+        or changed.day is not null
+        or changed_days.day is not null
 )
 select * from final
-order by day;
+order by since, day, station_id;
 
 -- name: select_external_forecast_count
 select
@@ -142,29 +176,17 @@ from forecasts
 where issued_at = $issued_at
 group by station_id;
 
--- name: select_forecast_counts_of_days
--- How many forecasts each station has that are valid up to $as_of on the days in the frame `days`.
-with hours as (
-    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from days
-)
-select station_id, count(*) as rows
-from forecasts
-semi join hours using (valid_at)
-where valid_at <= $as_of
-group by station_id
-order by station_id;
-
 -- name: select_forecasts_of_days
--- The forecasts of the stations in `chosen` valid up to $as_of on the days in the frame `days`, of hours that have an observation.
+-- The forecasts valid up to $as_of on the days of stations in the frame `chosen`, of hours that have an observation.
 with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
-    select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from days
+    select
+        station_id,
+        unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
+    from chosen
 )
 select forecasts.*
 from forecasts
-semi join hours using (valid_at)
-semi join chosen using (station_id)
+semi join hours using (station_id, valid_at)
 join observations
     on observations.station_id = forecasts.station_id
     and observations.observed_at = forecasts.valid_at

@@ -31,8 +31,7 @@ from measurement import say
 from daycast.variables import BUILT_IN
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.forecasts import (
-    count_forecasts_of_days,
-    read_days_to_score,
+    read_days_to_verify,
     read_forecasts_of_days,
     replace_scores,
     write_verification,
@@ -151,7 +150,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
             scores_of(con.sql(f"select * from forecasts where issued_at = '{T0 + hour * HOUR}'").pl())
             for hour in range(first, last - 24, 24)
         ]
-        days = pl.concat(scored).select("station_id", "valid_on").unique()
+        days = pl.concat(scored).select("station_id", day="valid_on").unique()
         replace_scores(con, pl.concat(scored).with_columns(scored_at=span["until"]), days)
         write_verification(con, span["until"], span["until"])
         con.execute(
@@ -161,10 +160,9 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         con.execute("checkpoint")
         begin = time.perf_counter()
         now = T0 + last * HOUR
-        days = read_days_to_score(con, now)
-        found = read_forecasts_of_days(con, days, count_forecasts_of_days(con, days, now), now)
-        scores = scores_of(found).with_columns(scored_at=now)
-        replace_scores(con, scores, scores.select("station_id", "valid_on").unique())
+        days = read_days_to_verify(con, now, now)
+        found = read_forecasts_of_days(con, days, now)
+        replace_scores(con, scores_of(found).with_columns(scored_at=now), days)
         return time.perf_counter() - begin, len(found)
 
 

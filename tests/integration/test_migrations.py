@@ -62,6 +62,7 @@ def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> N
         "migrations",
         "stale_hours",
         "tolerances",
+        "unverified_days",
         "verifications",
         "station_sources",
         "retired_sources",

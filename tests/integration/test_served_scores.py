@@ -126,6 +126,46 @@ def test_scores_do_not_depend_on_how_many_stations_are_scored_at_a_time(verified
     assert_alike(rows_of(by_station, now, "select * exclude (scored_at) from scores order by all"), before)
 
 
+def test_a_large_network_is_verified_in_turns_and_those_that_wait_longest_come_first(verified, copy_of, monkeypatch):
+    settings, now = verified
+    scores = "select * exclude (scored_at) from scores order by all"
+    before = rows_of(settings, now, scores)
+    in_turns, turns = copy_of(settings, "in_turns"), []
+    with in_turns.warehouse.write(now) as con:
+        con.execute("delete from scores")
+        con.execute("delete from verifications")
+
+    def noted(con, scored, station_days):
+        turns[-1] |= set(station_days.select("station_id", "day").iter_rows())
+        replace_scores(con, scored, station_days)
+
+    def verify(at) -> set:
+        turns.append(set())
+        verify_forecasts(in_turns, at)
+        left = rows_of(in_turns, at, "select station_id, day from unverified_days")
+        assert not turns[-1] & set(left)
+        return set(left)
+
+    monkeypatch.setattr("daycast.steps.verify.replace_scores", noted)
+    monkeypatch.setattr("daycast.steps.verify._AT_ONCE", 1)
+    monkeypatch.setattr("daycast.steps.verify._TURNS", 4)
+    left = verify(now)
+    changed = min(turns[0])
+    with in_turns.warehouse.write(now) as con:  # its day is scored already, and waits again, behind the others
+        con.execute(
+            "update observation_versions set known_from = $3 where station_id = $1 and observed_at::date = $2 "
+            "and observed_at > (select max(issued_at) from forecasts)",  # no forecast knew it
+            [*changed, now + HOUR],
+        )
+    assert changed in verify(now + 2 * HOUR)
+    assert turns[1] < left
+    while verify(now + 3 * HOUR):
+        pass
+    assert changed in set.union(*turns[2:])
+    assert_alike(rows_of(in_turns, now, scores), before)
+    assert verify_forecasts(in_turns, now + 3 * HOUR) == 0
+
+
 def test_many_days_are_scored_a_few_at_a_time_and_a_killed_verification_is_made_up_for(trained, copy_of, monkeypatch):
     settings, days = trained.settings, 6
     for day in range(days):
@@ -150,7 +190,7 @@ def test_many_days_are_scored_a_few_at_a_time_and_a_killed_verification_is_made_
         patched.setattr("daycast.steps.verify.replace_scores", killed)
         with pytest.raises(InterruptedError):
             verify_forecasts(interrupted, later)
-    assert 1 <= pieces[0]["valid_on"].n_unique() <= 2
+    assert 1 <= pieces[0]["day"].n_unique() <= 2
     assert verify_forecasts(interrupted, later + HOUR) == count
     scores = "select * exclude (scored_at) from scores order by all"
     assert_alike(rows_of(interrupted, later, scores), rows_of(at_once, later, scores))

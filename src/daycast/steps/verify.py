@@ -1,5 +1,6 @@
 """Verify: score served forecasts and their baselines against observations, and look for drift of the champion."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,8 +21,7 @@ from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.times import DAY, HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
 from daycast.warehouse.forecasts import (
-    count_forecasts_of_days,
-    read_days_to_score,
+    read_days_to_verify,
     read_forecasts_of_days,
     replace_scores,
     write_verification,
@@ -40,33 +40,46 @@ from daycast.warehouse.observations import read_stations, read_versions
 
 _DAYS_AT_ONCE = 7  # of forecasts, with the week before them that the baselines read
 _ROWS_AT_ONCE = 1_000_000  # of forecasts, beside as many of each baseline
+_AT_ONCE, _TURNS = 500_000, 12  # more forecasts than this are verified in turns: so many verifications go round once
+_log = logging.getLogger("daycast")
 
 
 def verify_forecasts(settings: Settings, now: datetime, until: datetime | None = None) -> int:
     """Bring `scores` up to date with what was known by `until`, by default `now`. Returns how many forecast rows were scored.
 
-    Days with a new observation, a correction or a new forecast since the last verification are scored again as a whole, a few
-    days at a time; other days are not read. A call that is killed is made up for by the next one. Values that failed their
-    checks meanwhile no longer count as truth, and scores that rested only on them are deleted. Backfilled forecasts are not
-    scored, because nobody was served them. Scores record when they were written (`scored_at`) and `until` (`as_of`); after a
-    verification as of a past moment, the next call starts from that moment.
+    Days of stations with a new observation, a correction or a new forecast since the last verification are scored again as a
+    whole, a few days at a time; others are not read. In large networks a twelfth of them have their turn, and the rest is left
+    to the next verifications, those that wait longest first. A call that is killed is made up for by the next one. Values that
+    failed their checks meanwhile no longer count as truth, and scores that rested only on them are deleted. Backfilled forecasts
+    are not scored, because nobody was served them. Scores record when they were written (`scored_at`) and `until` (`as_of`);
+    after a verification as of a past moment, the next call starts from that moment.
     """
     with settings.warehouse.read(now) as con:
-        days = read_days_to_score(con, now)
+        due = read_days_to_verify(con, now, until or now)
+    if due.is_empty():
+        return 0
+    chosen, left = _take_turns(due)
     week = pl.col("day").cast(pl.Int32) // _DAYS_AT_ONCE  # days that are far apart would have all between them read
-    weeks = days.with_columns(week=week).partition_by("week", maintain_order=True)
-    scored = sum(_score_days(settings, some.select("day"), now, until) for some in weeks)
-    if len(days):
-        with settings.warehouse.write(now) as con:
-            write_verification(con, now, until or now)
+    weeks = chosen.with_columns(week=week).sort("week", maintain_order=True).partition_by("week", maintain_order=True)
+    scored = sum(_score_days(settings, some, now, until) for some in weeks)
+    with settings.warehouse.write(now) as con:
+        write_verification(con, now, until or now, left)
+    if len(left):
+        _log.info("%s of %s days of stations wait for the next verifications", f"{len(left):,}", f"{len(due):,}")
     return scored
+
+
+def _take_turns(due: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The days to verify now, and those that are left for later, of days in the order in which they have waited."""
+    most = max(_AT_ONCE, int(due["rows"].sum()) // _TURNS)
+    is_first = (pl.col("rows").cum_sum() - pl.col("rows")) < most
+    return due.filter(is_first), due.filter(~is_first)
 
 
 @dataclass(frozen=True)
 class _Truth:
     """What came, and what the models saw, for forecasts that are valid on some days."""
 
-    days: pl.DataFrame  # day
     start: datetime  # the first hour that a model read
     end: datetime  # the last hour that may have been observed
     versions: pl.DataFrame
@@ -75,41 +88,36 @@ class _Truth:
 
 
 def _score_days(settings: Settings, days: pl.DataFrame, now: datetime, until: datetime | None) -> int:
-    """Score all forecasts of these days anew, some stations at a time, see `verify_forecasts`."""
+    """Score all forecasts of these days anew, some stations at a time, see `verify_forecasts`. days: station_id, day, rows"""
     as_of = until or now
     first, last = (datetime.combine(day, time(), UTC) for day in (days["day"].min(), days["day"].max()))  # type: ignore[arg-type]
     start, end = first - (HORIZON_HOURS + HISTORY_HOURS - 1) * HOUR, min(last + DAY - HOUR, floor_hour(as_of))
     with settings.warehouse.read(now) as con:
-        counts = count_forecasts_of_days(con, days, as_of)
-        if counts.is_empty():
-            return 0
         versions = keep_usable(read_versions(con, start, end, as_of), list(settings.glossary))
-        truth = _Truth(days, start, end, versions, read_stations(con), list(settings.glossary))
+        truth = _Truth(start, end, versions, read_stations(con), list(settings.glossary))
     opened: dict[str, _Opened] = {}
-    return sum(_score_stations(settings, truth, some, opened, now, until) for some in _split(counts))
+    return sum(_score_stations(settings, truth, some, opened, now, until) for some in _split(days))
 
 
-def _split(counts: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Stations in parts of about as many rows as fit into memory."""
+def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Days in parts of about as many rows as fit into memory, those of a station together."""
     part = (pl.col("rows").cum_sum() - pl.col("rows")) // _ROWS_AT_ONCE
-    yield from counts.with_columns(part=part).partition_by("part", maintain_order=True)
+    yield from days.sort("station_id").with_columns(part=part).partition_by("part", maintain_order=True)
 
 
 def _score_stations(
     settings: Settings,
     truth: _Truth,
-    some: pl.DataFrame,
+    days: pl.DataFrame,
     opened: dict[str, "_Opened"],
     now: datetime,
     until: datetime | None,
 ) -> int:
     """The same for some stations. The warehouse is open while their forecasts are read, and while their scores are written."""
     with settings.warehouse.read(now) as con:
-        found = read_forecasts_of_days(con, truth.days, some, until or now)
+        found = read_forecasts_of_days(con, days, until or now)
         served = found.filter(pl.col("backfilled").eq_missing(True).not_())
         models = [find_model(con, name) for name in served["model_id"].unique().sort()]
-    if found.is_empty():
-        return 0
     served = _with_observed(served, truth)
     tables, count = [], 0
     for model in models:
@@ -123,7 +131,7 @@ def _score_stations(
         written = {"scored_at": pl.lit(now, UTC_TIME), "as_of": pl.lit(until, UTC_TIME)}
         scored = pl.concat(tables).with_columns(**written)
     with settings.warehouse.write(now) as con:
-        replace_scores(con, scored, found.select("station_id", valid_on=pl.col("valid_at").dt.date()).unique())
+        replace_scores(con, scored, days)
     return count
 
 

@@ -31,44 +31,43 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, forecasts: pl.DataFrame) -
     return written
 
 
-def read_days_to_score(con: duckdb.DuckDBPyConnection, now: datetime) -> pl.DataFrame:
-    """The days (UTC, column day, in order) whose readings, observations or forecasts changed since the last verification.
+def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
+    """The days (UTC) of stations whose readings, observations or forecasts changed since the last verification.
 
-    Verifications that went through later than `now`, by a wrong clock, are ignored.
+    Columns: station_id, day, rows (how many forecasts up to `as_of`, at least one), since (how long it has waited); those that
+    wait longest come first. Verifications that went through later than `now`, by a wrong clock, are ignored.
     """
-    return read_frame(con, "select_days_to_score", now=now)
+    return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
 
 
-def count_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """How many rows of `forecasts` each station has that are valid on one of these days, up to `as_of`: station_id, rows."""
-    with frames(con, days=days):
-        return read_frame(con, "select_forecast_counts_of_days", as_of=as_of)
-
-
-def read_forecasts_of_days(
-    con: duckdb.DuckDBPyConnection, days: pl.DataFrame, stations: pl.DataFrame, as_of: datetime
-) -> pl.DataFrame:
-    """Rows of `forecasts` of these stations (station_id), valid on one of these days up to `as_of`, and with an observation."""
-    with frames(con, days=days, chosen=stations.select("station_id")):
+def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Rows of `forecasts` valid on these days (station_id, day) up to `as_of`, and with an observation."""
+    with frames(con, chosen=days.select("station_id", "day")):
         return read_frame(con, "select_forecasts_of_days", as_of=as_of)
 
 
-def write_verification(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> None:
-    """Record that the scores are up to date with what was known by `as_of`."""
-    con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
+def write_verification(
+    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, left: pl.DataFrame | None = None
+) -> None:
+    """Record that the scores are up to date with what was known by `as_of`, but for the days `left` (station_id, day, since)."""
+    with transaction(con):
+        con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
+        con.execute(statement("delete_unverified_days"))
+        if left is not None:
+            insert(con, "unverified_days", left.select("station_id", "day", "since"))
 
 
 def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
-    """Replace all scores of `days` (station_id, valid_on). Days without rows in `scored` end up without scores.
+    """Replace all scores of `days` (station_id, day). Days without rows in `scored` end up without scores.
 
     scored: rows of `scores`; None if no day has any.
     """
     with transaction(con):
-        with frames(con, scored=days):
+        with frames(con, replaced=days.select("station_id", "day")):
             con.execute(statement("delete_scores"))
         if scored is not None:
             insert(con, "scores", scored)
-        touch(con, "scores", days["valid_on"])
+        touch(con, "scores", days["day"])
 
 
 def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
