@@ -23,7 +23,8 @@ from daycast.settings import Settings
 from daycast.sources.batch import Source, SourceBatch
 from daycast.sources.files.csv import CsvSource
 from daycast.sources.files.inbox import Inbox
-from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
+from daycast.steps.counter_doubts import find_slow_counters
+from daycast.steps.doubts import Doubts, find_doubts
 from daycast.steps.edited_files import DeliveredAgain, DroppedValues
 from daycast.steps.load import CheckedRows, LoadConfig, adopt_tolerance, load_batches, record_refused
 from daycast.steps.map_blocks import MapBlocks

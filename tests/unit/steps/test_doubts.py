@@ -9,7 +9,8 @@ import pytest
 
 from daycast.features.amounts import Accumulation, CalendarReset
 from daycast.sources.batch import SourceBatch, no_problems
-from daycast.steps.doubts import Doubts, find_doubts, find_slow_counters
+from daycast.steps.counter_doubts import find_slow_counters
+from daycast.steps.doubts import Doubts, find_doubts
 from daycast.variables import BUILT_IN
 
 TEN = datetime(2025, 3, 1, 10, tzinfo=UTC)
