@@ -53,9 +53,9 @@ def test_any_hour_can_be_made_again(network: SensorYear) -> None:
 
 def test_a_tenth_of_all_requests_is_answered_badly(network: SensorYear) -> None:
     network.faulty = 0.1
-    for hour in range(300):
+    for hour in range(600):
         network.advance(BEGIN + (50 + hour) * HOUR)
-        for stream in (0, 1, 10, 11, 20, 21, 30, 31):
+        for stream in (0, 1, 10, 11):
             ask(network, stream, 6)
     total = sum(count for what, count in network.counts.items() if what.startswith("requests"))
     bad = {what: count / total for what, count in network.counts.items() if what.startswith("requests ")}

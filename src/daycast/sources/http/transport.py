@@ -3,11 +3,14 @@
 Import this only when something is requested: httpx takes a tenth of a second.
 """
 
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -66,6 +69,12 @@ _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 
 
+@lru_cache(maxsize=1)
+def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """The machine's certificates, as httpx finds them: read once, for reading takes longer than most requests do."""
+    return httpx.create_ssl_context()
+
+
 class Transport:
     """A client of httpx with the secret of the server it was opened for.
 
@@ -80,6 +89,7 @@ class Transport:
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
             follow_redirects=False,  # `_follow` does it, because the secret must not go to another host
+            verify=_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         )
 
     def close(self) -> None:

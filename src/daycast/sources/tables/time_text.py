@@ -76,9 +76,11 @@ def parse_epoch(text: pl.Series, epoch: Epoch) -> pl.Series:
 def is_beyond_calendar(text: pl.Series, time_format: str | None) -> pl.Series:
     """True where `text` shows a time in this format, of a year that is not read."""
     beyond = pl.repeat(False, len(text), eager=True)
-    for dtype in (_WALL, _INSTANT):
+    for dtype in (_INSTANT, _WALL):
         parsed = _parse(text, time_format, dtype, daily=True)
         beyond |= parsed.is_not_null() & within_calendar(parsed).is_null()
+        if parsed.null_count() == text.null_count():  # no text is both
+            break
     return beyond
 
 
