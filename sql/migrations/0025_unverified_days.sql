@@ -5,4 +5,4 @@ create table unverified_days (
     day date not null,
     since timestamptz not null
 );
-comment on table unverified_days is 'Days of stations (UTC) whose scores are not up to date, since when: the next verifications bring them up to date, those that wait longest first.';
+comment on table unverified_days is 'Days of stations (UTC) whose scores are not up to date, since when: the next verifications bring them up to date.';

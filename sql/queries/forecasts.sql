@@ -24,7 +24,8 @@ delete from unverified_days;
 
 -- name: select_days_to_verify
 -- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, and those
--- that it left for later, with their number of forecasts valid up to $as_of; those that wait longest come first.
+-- that it left for later, with their number of forecasts valid up to $as_of. Days that are over come first, for they need it
+-- but once, then those that wait longest.
 -- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it, also those of
 -- neighbours.
 with last_verification as (
@@ -88,7 +89,7 @@ final as (
         or changed_days.day is not null
 )
 select * from final
-order by since, day, station_id;
+order by day >= $as_of::date, since, day, station_id;
 
 -- name: select_external_forecast_count
 select

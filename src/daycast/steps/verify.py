@@ -40,7 +40,7 @@ from daycast.warehouse.observations import read_stations, read_versions
 
 _DAYS_AT_ONCE = 7  # of forecasts, with the week before them that the baselines read
 _ROWS_AT_ONCE = 1_000_000  # of forecasts, beside as many of each baseline
-_AT_ONCE, _TURNS = 500_000, 12  # more forecasts than this are verified in turns: so many verifications go round once
+_AT_ONCE, _TURNS = 500_000, 24  # more forecasts than this are verified in turns: so many verifications go round once
 _log = logging.getLogger("daycast")
 
 
@@ -48,11 +48,11 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     """Bring `scores` up to date with what was known by `until`, by default `now`. Returns how many forecast rows were scored.
 
     Days of stations with a new observation, a correction or a new forecast since the last verification are scored again as a
-    whole, a few days at a time; others are not read. In large networks a twelfth of them have their turn, and the rest is left
-    to the next verifications, those that wait longest first. A call that is killed is made up for by the next one. Values that
-    failed their checks meanwhile no longer count as truth, and scores that rested only on them are deleted. Backfilled forecasts
-    are not scored, because nobody was served them. Scores record when they were written (`scored_at`) and `until` (`as_of`);
-    after a verification as of a past moment, the next call starts from that moment.
+    whole, a few days at a time; others are not read. In large networks a part of them has its turn, and the rest is left to the
+    next verifications: days that are over come first, then those that wait longest. A call that is killed is made up for by the
+    next one. Values that failed their checks meanwhile no longer count as truth, and scores that rested only on them are
+    deleted. Backfilled forecasts are not scored, because nobody was served them. Scores record when they were written
+    (`scored_at`) and `until` (`as_of`); after a verification as of a past moment, the next call starts from that moment.
     """
     with settings.warehouse.read(now) as con:
         due = read_days_to_verify(con, now, until or now)
@@ -70,7 +70,7 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
 
 
 def _take_turns(due: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The days to verify now, and those that are left for later, of days in the order in which they have waited."""
+    """The days to verify now, and those that are left for later, of days in the order of their turns."""
     most = max(_AT_ONCE, int(due["rows"].sum()) // _TURNS)
     is_first = (pl.col("rows").cum_sum() - pl.col("rows")) < most
     return due.filter(is_first), due.filter(~is_first)

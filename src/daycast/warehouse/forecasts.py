@@ -34,8 +34,9 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, forecasts: pl.DataFrame) -
 def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
     """The days (UTC) of stations whose readings, observations or forecasts changed since the last verification.
 
-    Columns: station_id, day, rows (how many forecasts up to `as_of`, at least one), since (how long it has waited); those that
-    wait longest come first. Verifications that went through later than `now`, by a wrong clock, are ignored.
+    Columns: station_id, day, rows (how many forecasts up to `as_of`, at least one), since (when it was first found to be due).
+    Days that are over come first, then those that wait longest. Verifications that went through later than `now`, by a wrong
+    clock, are ignored.
     """
     return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
 

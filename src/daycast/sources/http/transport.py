@@ -3,7 +3,6 @@
 Import this only when something is requested: httpx takes a tenth of a second.
 """
 
-import os
 import socket
 import ssl
 import threading
@@ -70,7 +69,7 @@ _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 
 
 @lru_cache(maxsize=1)
-def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _certificates(_paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
     """The machine's certificates, as httpx finds them: read once, for reading takes longer than most requests do."""
     return httpx.create_ssl_context()
 
@@ -89,7 +88,7 @@ class Transport:
             timeout=timeout.total_seconds(),
             headers={"User-Agent": f"daycast/{__version__}"},
             follow_redirects=False,  # `_follow` does it, because the secret must not go to another host
-            verify=_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+            verify=_certificates(ssl.get_default_verify_paths()),
         )
 
     def close(self) -> None:
