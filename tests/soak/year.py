@@ -30,7 +30,7 @@ import daycast
 from daycast.files import atomic_write
 from daycast.times import HOUR
 from integration.servers import free_port
-from soak.hourly_process import Done, Task, largest_file, use_schema_of, work
+from soak.hourly_process import PRELOADED, Done, Task, largest_file, use_schema_of, work
 from soak.hours import DOUBLED
 from soak.sensor_year import BEGIN, SensorYear
 from soak.year_accounts import find_faults_of_year
@@ -98,7 +98,7 @@ class Year:
         self.book = SensorYear(folder, size.seed, now, counts=Counter(self.journal.counts))
         self.kills, self.events = plan_kills(size), plan_events(size)
         self._process, self._forks = None, multiprocessing.get_context("forkserver")
-        self._forks.set_forkserver_preload(["soak.hourly_process"])
+        self._forks.set_forkserver_preload(PRELOADED)
 
     @property
     def counts(self) -> Counter[str]:
