@@ -3,6 +3,10 @@
 S stations, P of them with a position.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +17,7 @@ RINGS_KM = (70.0, 300.0)  # outer radii of the rings in which `surrounding_stati
 _SECTORS = 8  # directions in which it looks
 SURROUNDING = len(RINGS_KM) * _SECTORS
 _PAIRS_AT_ONCE = 200_000  # bounds memory
+_FIRST_LOOK = 64  # of the nearest stations are looked at first
 
 
 def nearest_stations(
@@ -24,29 +29,66 @@ def nearest_stations(
     `within_km` away, and at most `within_m` higher or lower; an unknown elevation matches any. A station without position has no
     neighbours and is no station's neighbour.
     """
-    found = np.full((len(stations), most), NOBODY, np.int32)
-    placed = np.flatnonzero(
-        stations.select(pl.all_horizontal(pl.col("latitude", "longitude").is_not_null())).to_series()
-    )
-    most = min(most, len(placed) - 1)
-    if most < 1:
-        return found
+    found, placed = np.full((len(stations), most), NOBODY, np.int32), _placed(stations)
     points = _on_unit_sphere(*np.deg2rad(stations[placed].select("latitude", "longitude").to_numpy()).T)
     height = stations[placed]["elevation_m"].fill_null(np.nan).to_numpy()
-    least_cosine = np.cos(within_km / EARTH_RADIUS_KM)
-    at_once = max(_PAIRS_AT_ONCE // len(placed), 1)
-    for first in range(0, len(placed), at_once):
-        own = np.arange(first, min(first + at_once, len(placed)))
-        row = np.arange(len(own))
-        nearness = points[own] @ points.T  # (n, P) cosine of the angle between them
-        nearness[(nearness < least_cosine) | (np.abs(height[own, None] - height) > within_m)] = -np.inf
-        nearness[row, own] = -np.inf
-        for rank in range(most):
-            nearest = nearness.argmax(axis=1)
-            valid = nearness[row, nearest] > -np.inf
-            found[placed[own], rank] = np.where(valid, placed[nearest], NOBODY)
-            nearness[row, nearest] = -np.inf
+    place = _Place(points, height, float(np.cos(within_km / EARTH_RADIUS_KM)), within_m)
+    left, looked_at = np.arange(len(placed)), _FIRST_LOOK
+    while len(left):  # for where many of the nearest are too high or too low
+        looked_at, rest = min(looked_at, len(placed)), list[NDArray[np.integer]]()
+        for first in range(0, len(left), at_once := max(_PAIRS_AT_ONCE // looked_at, 1)):
+            own = left[first : first + at_once]
+            picked, is_complete = place.pick(own, looked_at, most)
+            found[placed[own], : picked.shape[1]] = np.where(picked == NOBODY, NOBODY, placed[picked])
+            rest.append(own[~is_complete])
+        left, looked_at = np.concatenate(rest), 8 * looked_at
     return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where P stations lie, and which of them are neighbours."""
+
+    points: NDArray[np.float64]  # (P, 3) on the unit sphere
+    height: NDArray[np.float64]  # (P,)
+    least_cosine: float  # of the angle between neighbours
+    within_m: float
+
+    def pick(
+        self, own: NDArray[np.integer], looked_at: int, most: int
+    ) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+        """The nearest neighbours of stations (n,) among so many nearest stations, then NOBODY; and whether none is left out.
+
+        (n, most) or fewer, and (n,)
+        """
+        others = self._nearest(own, looked_at)
+        nearness = np.einsum("nd,nkd->nk", self.points[own], self.points[others])  # cosines of the angles
+        farthest = nearness.min(axis=1)
+        is_near = nearness >= self.least_cosine
+        is_level = ~(np.abs(self.height[own, None] - self.height[others]) > self.within_m)
+        nearness[~(is_near & is_level & (others != own[:, None]))] = -np.inf
+        order = np.lexsort((others, -nearness))[:, :most]
+        is_full = (nearness > farthest[:, None]).sum(axis=1) >= most
+        is_complete = is_full | (farthest < self.least_cosine) | (looked_at == len(self.points))
+        nearest = np.take_along_axis(others, order, 1)
+        return np.where(np.take_along_axis(nearness, order, 1) > -np.inf, nearest, NOBODY), is_complete
+
+    def _nearest(self, own: NDArray[np.integer], most: int) -> NDArray[np.integer]:
+        """The nearest stations of each, itself included, in any order. (n, most)"""
+        if most == len(self.points):
+            return np.broadcast_to(np.arange(most), (len(own), most))
+        return self._tree.query(self.points[own], k=most, return_distance=False)
+
+    @cached_property
+    def _tree(self) -> Any:
+        from sklearn.neighbors import KDTree  # noqa: PLC0415 - it takes a second, and small networks need none
+
+        return KDTree(self.points)
+
+
+def _placed(stations: pl.DataFrame) -> NDArray[np.integer]:
+    """The rows of the stations with a position. (P,)"""
+    return np.flatnonzero(stations.select(pl.all_horizontal(pl.col("latitude", "longitude").is_not_null())).to_series())
 
 
 def surrounding_stations(stations: pl.DataFrame) -> NDArray[np.int32]:
@@ -54,10 +96,7 @@ def surrounding_stations(stations: pl.DataFrame) -> NDArray[np.int32]:
 
     stations: as for `nearest_stations`; the elevation does not matter. NOBODY where there is none. (S, SURROUNDING)
     """
-    found = np.full((len(stations), SURROUNDING), NOBODY, np.int32)
-    placed = np.flatnonzero(
-        stations.select(pl.all_horizontal(pl.col("latitude", "longitude").is_not_null())).to_series()
-    )
+    found, placed = np.full((len(stations), SURROUNDING), NOBODY, np.int32), _placed(stations)
     at_once = max(_PAIRS_AT_ONCE // max(len(placed), 1), 1)
     for first in range(0, len(placed), at_once):
         own = placed[first : first + at_once]
