@@ -141,17 +141,20 @@ class Forecaster:
         panel: Panel,
         external_forecasts: pl.DataFrame | None = None,
         neighbours: NDArray[np.int32] | None = None,
+        *,
+        for_network: bool = True,
     ) -> Windows:
         """The windows of a panel, scaled as in training. Its channels must be those of the header.
 
-        external_forecasts: rows for `make_external_forecasts`; neighbours: as for `Windows`.
+        external_forecasts: rows for `make_external_forecasts`; neighbours: as for `Windows`. for_network: whether the networks
+        are to read them, too, which takes longer.
         """
         if self.header.external_forecasts:
             arrays = make_external_forecasts(
                 external_forecasts, panel.stations, self.header.external_forecasts, panel.start
             )
             panel = replace(panel, external_forecasts=arrays)
-        one_by_one = self.network is not None and self.header.config.neighbour_attention
+        one_by_one = for_network and self.network is not None and self.header.config.neighbour_attention
         return Windows(panel, self.scale, self.device, neighbours, one_by_one=one_by_one)
 
     @torch.inference_mode()

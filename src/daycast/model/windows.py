@@ -75,13 +75,13 @@ class Batch:
         return regime
 
 
-def find_neighbours(stations: pl.DataFrame) -> NDArray[np.int32]:
-    """The neighbours that windows show, as rows of `stations`, NOBODY where there is none. (S, 8 + SURROUNDING)
+def find_neighbours(stations: pl.DataFrame, *, one_by_one: bool = True) -> NDArray[np.int32]:
+    """The neighbours that windows show, as rows of `stations`, NOBODY where there is none. (S, 8 + SURROUNDING) or (S, 8)
 
-    First those whose mean is read, nearest first; then those in all directions, which are read one by one.
+    First those whose mean is read, nearest first; then, if they are read one by one, those in all directions.
     """
     near = nearest_stations(stations, _NEIGHBOURS, _WITHIN_KM, _WITHIN_M)
-    return np.hstack([near, surrounding_stations(stations)])
+    return np.hstack([near, surrounding_stations(stations)]) if one_by_one else near
 
 
 def neighbour_width(channels: int) -> int:
@@ -113,7 +113,7 @@ class Windows:
         self.weight = None if panel.weight is None else _to_device(device, panel.weight)  # (S, T, C) float16
         self.external_index = self._load_external(scale)
         self.known_from = _to_device(device, panel.known_from)  # (S, T)
-        near = find_neighbours(panel.stations) if neighbours is None else neighbours
+        near = find_neighbours(panel.stations, one_by_one=one_by_one) if neighbours is None else neighbours
         self._neighbours = _to_device(device, _without_nobody(near[:, :_NEIGHBOURS]))  # (S, N)
         self._one_by_one = one_by_one
         if one_by_one:

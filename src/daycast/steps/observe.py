@@ -190,7 +190,7 @@ def _observe_chunk(
     variables, limits = settings.glossary, settings.limits
     rewritten = _widen(chunk, _LOOK_BACK)
     readings = _with_tolerance(con, read_readings_of(con, _ranges_to_read(chunk, stations, neighbours)))
-    context = CheckContext(stations, neighbours, _climatology(con, rewritten, limits), limits)
+    context = CheckContext(stations, neighbours, _climatology(con, rewritten, limits, now), limits)
     block = FlagBlock(rewritten, readings, tuple(variables.values()), context, now, thresholds)
     # alone, one block is best: with several, each also takes the readings of neighbours in other blocks
     most = len(rewritten) if map_blocks is map else settings.compute.block_stations
@@ -227,10 +227,16 @@ def _widen(ranges: pl.DataFrame, by: timedelta) -> pl.DataFrame:
     return ranges.with_columns(pl.col("since") - by, pl.col("until") + by)
 
 
-def _climatology(con: duckdb.DuckDBPyConnection, rewritten: pl.DataFrame, limits: Mapping[str, Limits]) -> pl.DataFrame:
-    """The climatology of every station and month to rewrite, for the variables whose climatology is checked."""
+def _climatology(
+    con: duckdb.DuckDBPyConnection, rewritten: pl.DataFrame, limits: Mapping[str, Limits], now: datetime
+) -> pl.DataFrame:
+    """The climatology of every station and month to rewrite, for the variables whose climatology is checked.
+
+    A month to come, whose past is not over, is left out: nothing has been observed in it.
+    """
     names = [name for name, limit in limits.items() if limit.climatology_deviations is not None]
-    first, last = pl.col("since").dt.truncate("1mo").dt.date(), pl.col("until").dt.date()
+    first = pl.col("since").dt.truncate("1mo").dt.date()
+    last = pl.min_horizontal("until", pl.max_horizontal("since", pl.lit(now, UTC_TIME))).dt.date()
     months = rewritten.select("station_id", pl.date_ranges(first, last, "1mo").alias("month")).explode("month")
     return read_climatology(con, months, names)
 

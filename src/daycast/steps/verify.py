@@ -161,7 +161,7 @@ class _Opened:
 def _open(settings: Settings, model: ModelRow, truth: _Truth) -> _Opened:
     forecaster = load_checkpoint(settings.checkpoints / model.checkpoint, settings.model.device)
     panel = make_panel(truth.versions, truth.stations, forecaster.header.channels, truth.start, truth.end)
-    return _Opened(model, forecaster, forecaster.open(panel))
+    return _Opened(model, forecaster, forecaster.open(panel, for_network=False))  # only baselines are made anew
 
 
 def _score_model(opened: _Opened, served: pl.DataFrame) -> list[pl.DataFrame]:

@@ -59,8 +59,9 @@ def write_history(
     previous: the table's files so far; a file that overlaps a touched range, or is missing, is written again. Without `previous`
     everything is written. name: of this publication; it becomes part of each file's name.
     """
-    kept, ranges = list[Partition](), divide_ranges(_count(con, table), APPEND_ONLY[table].periods, LARGEST)
-    if previous:
+    if not previous:
+        kept, ranges = list[Partition](), divide_ranges(_count(con, table), APPEND_ONLY[table].periods, LARGEST)
+    else:
         existing = [part for part in previous if (folder_of(path) / part.file).is_file()]
         lost = [(part.since, part.until) for part in previous if part not in existing]
         ranges = ranges_to_write(previous, [*touched, *lost])
