@@ -88,6 +88,7 @@ def write_config(folder: Path, stations: int, lake: str | None) -> None:
 def prepare(folder: Path) -> None:
     """A network whose last ingest, forecast, verification and publication are an hour old."""
     from daycast.settings import load_settings
+    from daycast.steps.calibrate import calibrate
     from daycast.steps.ingest import ingest_source
     from daycast.steps.publish import publish_tables, write_report
     from daycast.steps.verify import verify_forecasts
@@ -97,6 +98,7 @@ def prepare(folder: Path) -> None:
     register_champion(settings, now)
     serve(settings, now)
     verify_forecasts(settings, now)
+    calibrate(settings, now)  # as each week
     publish_tables(settings, now)
     write_report(settings, now)
 
