@@ -10,6 +10,7 @@ paths, times, ids and hashes of models and batches, names of variables and setti
 import logging
 import re
 import traceback
+from itertools import pairwise
 
 MASK = "…"
 _MIN_LENGTH = 20  # a random word of so many characters is a secret; ids of models, batches and stations are shorter
@@ -48,6 +49,8 @@ _HEADER = re.compile(
     rf"(?!{MASK})(?:(?:bearer|basic|digest|token|apikey)\s+)?[^\s'\",]{{1,2000}}",
     re.IGNORECASE,
 )
+_PAGES = {"flow-run", "task-run", "artifact"}  # of Prefect: what follows in an address is an id
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORD = re.compile(r"[^\s'\"`,;()<>\[\]{}|=:?&#@…]{20,}")
 _CHUNK = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}|[0-9]+|[A-Za-z]")  # what a reader perceives as one unit
 
@@ -86,12 +89,21 @@ class Redacting(logging.Filter):
 
 
 def _redact_address(match: re.Match[str]) -> str:
-    """A web address without its query and without the random parts of its path, where webhooks have their key."""
+    """A web address without its query and without the random parts of its path, where webhooks have their key.
+
+    The address of a run on Prefect's pages stays whole.
+    """
     address = match[0].rstrip(").,;:]}!")
     place, mark, _ = re.split(r"([?#]|\Z)", address, maxsplit=1)
-    parts = [MASK if _is_random(part) or _is_random(re.sub("[_-]", "", part)) else part for part in place.split("/")]
+    parts = [_redact_part(part, before) for before, part in pairwise(["", *place.split("/")])]
     query = mark + MASK if mark and len(place) + 1 < len(address) else mark
     return "/".join(parts) + query + match[0][len(address) :]
+
+
+def _redact_part(part: str, before: str) -> str:
+    if before in _PAGES and _UUID.fullmatch(part):
+        return part
+    return MASK if _is_random(part) or _is_random(re.sub("[_-]", "", part)) else part
 
 
 def _redact_word(match: re.Match[str]) -> str:

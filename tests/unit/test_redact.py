@@ -59,6 +59,7 @@ SHAPES = [
     (string.ascii_lowercase + string.digits, 32, "sk-live-{}"),
     ("0123456789abcdef", 32, "data/{}.csv"),
     (BASE_62, 24, "/services/T0/B0/{}"),
+    (BASE_62, 40, "http://127.0.0.1:4200/runs/flow-run/{}"),
 ]
 
 
@@ -91,6 +92,9 @@ NEEDED = st.one_of(
     st.sampled_from([*BUILT_IN, *keys(Settings.model_json_schema()), "DAYCAST_ALERT_URL", "http.credential.parameter"]),
     st.sampled_from(
         ["http://127.0.0.1:4200/api", "https://www.ncei.noaa.gov/data/x/USW00094728.csv", "s3://bucket/a/b"]
+    ),
+    st.sampled_from(["runs/flow-run", "runs/task-run", "artifacts/artifact"]).flatmap(
+        lambda page: st.uuids().map(lambda which: f"http://127.0.0.1:4200/{page}/{which}")
     ),
     st.floats(allow_nan=False).map(str),
     st.timedeltas().map(str),
