@@ -24,6 +24,7 @@ _own_drafts: set[Path] = set()  # of this process: in a container the process be
 _RUST_ERRNO = re.compile(r"\(os error (\d+)\)")  # polars and safetensors quote the number in their message
 _DUCKDB_TEXT = re.compile(r'^[^\n]*": ([^"\n]+)(?:\n|$)')  # …"FILE": the text of strerror
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
+_ALMOST_FULL = 1_000_000  # bytes; SQLite and DuckDB need more to write anything
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WRONG_KIND = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _NOT_PERMITTED = "cannot be used by user {user}: permission denied; chmod or chown it, or set another `data`"
@@ -36,6 +37,14 @@ _WAYS_OUT = {
     errno.EOPNOTSUPP: _NOT_LOCKABLE,
     errno.EIO: "cannot be used, its disk answers with an input/output error: check it, and restore what is lost from a backup",
 }
+
+
+def full_disk(folder: Path) -> str:
+    """What to do if the disk of the folder is full, which shows as errors of all kinds, also of Prefect's server; else empty."""
+    with suppress(OSError):
+        if shutil.disk_usage(folder).free < _ALMOST_FULL:
+            return f"no space is left in {folder}: make room there"
+    return ""
 
 
 @contextmanager

@@ -2,22 +2,20 @@
 
 import errno
 import os
-import shutil
 import stat
 import sys
 import tempfile
 import traceback
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from daycast import __version__
+from daycast.files import full_disk
 from daycast.redact import one_line, redact
 
 LOG = "errors.log"  # in the data folder
 _LARGEST_LOG = 1_000_000  # bytes; a larger log keeps its newer half
 _LONGEST_ENTRY = 50_000  # characters; the traceback of a recursion has many frames
-_ALMOST_FULL = 1_000_000  # bytes; SQLite and DuckDB need more to write anything
 _LONGEST_LINE = 400  # characters of the message in the user's line
 _WAYS_OUT = {
     "no space left": "make room there",
@@ -38,18 +36,11 @@ def log_unexpected(error: BaseException, folder: Path | None) -> str:
     """
     message = one_line(str(error))
     line = f"{type(error).__name__}: {message[:_LONGEST_LINE]}" if message else type(error).__name__
-    way_out = next((way for sign, way in _WAYS_OUT.items() if sign in message.lower()), _full_disk(folder))
+    way_out = next((way for sign, way in _WAYS_OUT.items() if sign in message.lower()), "")
+    way_out = way_out or (full_disk(folder) if folder else "")
     log = _write_log(error, folder)
     where = f"the traceback is in {log}" if log else "its traceback could not be written anywhere"
     return "; ".join(part for part in (line, way_out, where) if part)
-
-
-def _full_disk(folder: Path | None) -> str:
-    """The way out if the disk of the data folder is full: that shows as errors of all kinds, also of Prefect's server."""
-    with suppress(OSError):
-        if folder and shutil.disk_usage(folder).free < _ALMOST_FULL:
-            return f"no space is left in {folder}: make room there"
-    return ""
 
 
 def _write_log(error: BaseException, folder: Path | None) -> Path | None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from daycast.errors import ConfigError
+from daycast.files import full_disk
 from daycast.service.access import access_settings, make_private, new_auth
 from daycast.service.prefect_server import bind
 from daycast.service.server import Server
@@ -70,6 +71,5 @@ class EphemeralServer:
             if Server(self.url).is_up():
                 return
             time.sleep(0.1)
-        raise ConfigError(
-            f"the Prefect server of this command did not start: see {self.log}, or set PREFECT_API_URL to a running one"
-        )
+        way_out = full_disk(self.log.parent) or f"see {self.log}, or set PREFECT_API_URL to a running one"
+        raise ConfigError(f"the Prefect server of this command did not start: {way_out}")

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from daycast.errors import ConfigError
+from daycast.files import full_disk
 from daycast.service.access import access_settings, entry_address, keep_auth, make_private
 from daycast.service.alerts import Alerts
 from daycast.service.deploy import POOLS, create_server_objects, deploy_command
@@ -137,10 +138,25 @@ def _wait_for_state(process: subprocess.Popen[bytes], home: Path) -> str | None:
 
 
 def _keep_running(server: Server, process: Service, workers: Mapping[str, Service], alerts: Alerts) -> NoReturn:
+    full = ""
     while True:
         _restart(server, process, workers)
         alerts.update(clock())
+        full = _tell_of_disk(process.log.parent, full)
         time.sleep(_CHECK_EVERY_S)
+
+
+def _tell_of_disk(home: Path, told: str) -> str:
+    """Say once that the disk is full, because no run and no page says it then, and once that it is not any more.
+
+    told: what the call before returned.
+    """
+    full = full_disk(home)
+    if full and not told:
+        _log.warning("%s; until then runs wait or fail", full)
+    if told and not full:
+        _log.info("there is room again in %s", home)
+    return full
 
 
 def _restart(server: Server, process: Service, workers: Mapping[str, Service]) -> None:
@@ -200,7 +216,7 @@ def _wait(service: Service, server: Server) -> None:
         if server.is_up():
             return
         time.sleep(0.1)
-    raise ConfigError(f"the Prefect server did not start: see {service.log}")
+    raise ConfigError(f"the Prefect server did not start: {full_disk(service.log.parent) or f'see {service.log}'}")
 
 
 def _deploy(environment: dict[str, str], home: Path) -> None:
@@ -213,4 +229,4 @@ def _deploy(environment: dict[str, str], home: Path) -> None:
         process.wait()
         raise
     if status:
-        raise ConfigError(f"the flows could not be deployed: see {log}")
+        raise ConfigError(f"the flows could not be deployed: {full_disk(home) or f'see {log}'}")
