@@ -410,7 +410,8 @@ class Inbox(SettingsInContext):
                     errors[file.origin] = error
         if errors:
             reasons = {origin: str(error) for origin, error in errors.items()}
-            others = f" (and {len(reasons) - 1} more files cannot be read)" if len(reasons) > 1 else ""
+            more = len(reasons) - 1
+            others = f" (and {more} more file{'s' if more > 1 else ''} cannot be read)" if more else ""
             raise SourceError(f"{next(iter(reasons.values()))}{others}", reasons)
 
     def _sampled(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:

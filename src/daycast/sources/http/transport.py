@@ -3,6 +3,7 @@
 Import this only when something is requested: httpx takes a tenth of a second.
 """
 
+import re
 import socket
 import ssl
 import threading
@@ -133,7 +134,8 @@ class Transport:
             return TransientError(f"sent nothing for {seconds:g} s, the time-out ({type(error).__name__})")
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
             return PermanentError(f"is not a valid address ({error})")
-        return TransientError(f"failed: {error or type(error).__name__}")
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))  # the words after the number say it
+        return TransientError(f"failed: {reason or type(error).__name__}")
 
 
 def public_url(url: str) -> str:

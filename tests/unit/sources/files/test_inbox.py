@@ -153,7 +153,7 @@ def test_a_bad_file_keeps_no_good_one_back_and_several_are_counted(tmp_path):
     drop(tmp_path, "in/c.csv", "")
     batches = source(tmp_path).fetch(None, FOREVER, BUILT_IN, ())
     assert next(batches).origin == "in/b.csv"
-    with pytest.raises(SourceError, match=r"^in/a\.csv has no column 'time'.* \(and 1 more files cannot be read\)$"):
+    with pytest.raises(SourceError, match=r"^in/a\.csv has no column 'time'.* \(and 1 more file cannot be read\)$"):
         next(batches)
 
 
