@@ -35,22 +35,26 @@ def show_summary(
     settings: Settings,
     rows: Sequence[Mapping[str, object]] = (),
     links: Mapping[str, str | None] | None = None,
+    each_row: str = "",
 ) -> None:
-    """Show what a run of `flow` did, or would do, as Markdown and, if there are rows, as a table.
+    """Show what a run of `flow` did, or would do, as Markdown and, if there are rows, as a table (`each_row`: what a row says).
 
+    The first line of the Markdown is what the list of artifacts shows as well, so it should say what came of the run.
     Below the Markdown stand links to the table, to what else the run shows (`links`: addresses by name), and to the report.
     """
     with tolerated(_NONE):
         found = dict(links or {})
         if rows:
             table = [{name: _plain(value) for name, value in row.items()} for row in rows]
-            found = {"table": _page(create_table_artifact(table, key=f"{flow}-table")), **found}
+            found = {"table": _page(create_table_artifact(table, f"{flow}-table", each_row)), **found}
         report = settings.live.report_url
         found["report"] = report if settings.report.exists() else None
         line = " · ".join(f"[{name}]({address})" for name, address in found.items() if address)
         if settings.report.exists() and not report:
             line += f"{' · ' if line else ''}report: `{settings.report}`"
-        create_markdown_artifact("\n\n".join(filter(None, [redact(markdown), line])), key=f"{flow}-summary")
+        said = redact(markdown)
+        first = next((one for one in said.splitlines() if one.strip("` ")), "")
+        create_markdown_artifact("\n\n".join(filter(None, [said, line])), f"{flow}-summary", first.strip(" -"))
 
 
 def show_image(key: str, draw: Callable[[], str], description: str) -> str | None:

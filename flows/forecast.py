@@ -85,10 +85,13 @@ def forecast(
 
 def _show(settings: Settings, now: datetime, rows: pl.DataFrame) -> None:
     """Log what was forecast, and show it on the run's page with a chart of the first station and variable."""
-    text = f"{len(rows)} forecasts issued at {rows['issued_at'][0].isoformat()}"
+    stations = rows["station_id"].n_unique()
+    where = "1 station" if stations == 1 else f"{stations:,} stations"
+    text = f"{len(rows):,} forecasts issued at {rows['issued_at'][0]:%Y-%m-%dT%H:%MZ} for {where}"
     _log.info("%s", text)
     groups = rows.group_by("variable", "forecaster", "input_regime", maintain_order=True)
     table = groups.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
     description = f"{rows['variable'][0]} at {rows['station_id'][0]}"
     chart = show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), description)
-    show_summary("forecast", f"{text} by {rows['model_id'][0]}.", settings, table, {"chart": chart})
+    each_row = "stations by variable and forecaster"
+    show_summary("forecast", f"{text} by {rows['model_id'][0]}.", settings, table, {"chart": chart}, each_row)

@@ -1,6 +1,7 @@
 """Ingest new readings from every source."""
 
 import logging
+from collections.abc import Sequence
 from time import monotonic
 
 from prefect import flow
@@ -64,14 +65,13 @@ def ingest(
                     _log.info("%s", done)
                     doubts += [f"{done.source}: {doubt}" for doubt in done.doubts]
         warnings = stages.run(find_warnings, settings, moment) or []
-        lines = [
-            f"- {one}" for one in [*ingested, *(f"failed: {error}" for error in stages.errors), *doubts, *warnings]
-        ]
+        told = [*ingested, *(f"failed: {error}" for error in stages.errors), *doubts, *warnings]
         show_summary(
             "ingest",
-            "\n".join(lines) or "There is no source.",
+            "\n".join([f"{_headline(ingested, len(sources))}\n", *(f"- {one}" for one in told)]),
             settings,
             [vars(one) | {"flagged": one.flagged.total(), "doubts": len(one.doubts)} for one in ingested],
+            each_row="what a source brought, in rows",
         )
         for doubt in doubts:
             _log.warning("%s", doubt)
@@ -85,3 +85,9 @@ def ingest(
                 )
         stages.raise_errors()
     return ingested
+
+
+def _headline(ingested: Sequence[ingest_steps.Ingested], sources: int) -> str:
+    """How many of the sources were read, and what they brought, in one line."""
+    new = sum(one.kept - one.repeated for one in ingested)
+    return f"{len(ingested)} of {sources} sources read: {new:,} new rows, {sum(one.refused for one in ingested):,} refused."

@@ -17,6 +17,7 @@ from daycast.flows.runs import alone, named
 from daycast.flows.stages import Stages
 from daycast.flows.verify import verify
 from daycast.flows.warehouse_task import warehouse_task
+from daycast.model.config import Cell
 from daycast.report.summary import Summary, render_summary
 from daycast.settings import Moment, as_of, clock, load_settings
 from daycast.steps import publish, train
@@ -31,7 +32,7 @@ summarise = warehouse_task(publish.summarise)
 
 @flow(flow_run_name=named("pipeline", "cell"))
 @alone
-def pipeline(config: str | None = None, until: Moment | None = None, cell: str | None = None) -> Summary:
+def pipeline(config: str | None = None, until: Moment | None = None, cell: Cell | None = None) -> Summary:
     """Run all stages and return a summary.
 
     If a stage fails, those after it still run, so that neither a broken source nor a failed training prevents a forecast. All
@@ -40,7 +41,7 @@ def pipeline(config: str | None = None, until: Moment | None = None, cell: str |
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         until: Use nothing that was received, registered or issued later (ISO 8601); what is written bears the present time.
-        cell: The recurrent cell instead of the configured one, if a retraining is due.
+        cell: The recurrent cell instead of the configured one, if a retraining is due; auto trains GRU and LSTM.
     """
     settings, started_at = load_settings(config), clock()
     moment = as_of(until, started_at)

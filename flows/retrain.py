@@ -155,5 +155,11 @@ def retrain(
         _log.info("evaluated %s: %s", outcome.model_id, decision.reason)
         rivals = [{"rival": name, **asdict(numbers)} for name, numbers in decision.rivals.items()]
         result = "promoted" if decision.promoted else "not promoted"
-        show_summary("retrain", f"{outcome.model_id} {result}: {decision.reason}", settings, rivals)
+        show_summary(
+            "retrain",
+            f"{outcome.model_id} {result}: {decision.reason}",
+            settings,
+            rivals,
+            each_row="compared with a rival",
+        )
     return outcome

@@ -19,7 +19,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
-from daycast.errors import ConfigError, describe, raise_interrupt, tolerated
+from daycast.errors import ConfigError, DaycastError, describe, raise_interrupt, tolerated
 from daycast.settings import clock
 from daycast.times import floor_hour, parse_time
 
@@ -61,31 +61,37 @@ def _show_time(text: str | None, *, full_hour: bool = False) -> str:
 def alone(flow: Callable[P, R]) -> Callable[P, R]:
     """The function of a flow whose deployment runs once at a time: a run that finds another one at work is cancelled.
 
-    A dry run neither waits for others nor stops them. Runs that belong to no deployment always run.
+    A dry run neither waits for others nor stops them. Runs that belong to no deployment always run. A run that fails ends with
+    the one line of its error.
     """
 
     @wraps(flow)
     def run_alone(*args: P.args, **named: P.kwargs) -> R:
-        if flow_run.parameters.get("dry_run"):
-            return _plan(flow, *args, **named)
-        other = None
-        with tolerated("whether another run is at work is unknown"):  # the warehouse is locked anyway
-            other = _find_other()
+        is_dry, other = bool(flow_run.parameters.get("dry_run")), None
+        if not is_dry:
+            with tolerated("whether another run is at work is unknown"):  # the warehouse is locked anyway
+                other = _find_other()
         if other is None:
-            return flow(*args, **named)
+            return _attempt(flow, is_dry, *args, **named)
         _log.info("%s is at work: it makes up for this run, which is cancelled", other.name)
         return cast(R, Cancelled(message=f"{other.name} is at work."))
 
     return run_alone
 
 
-def _plan(flow: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
-    """Do a dry run. If it fails, nobody has to be told: the state has a name of its own."""
+def _attempt(flow: Callable[P, R], is_dry: bool, *args: P.args, **named: P.kwargs) -> R:
+    """Do a run. If it fails, its state says why and raises the error again; that of a dry run has a name nobody waits for.
+
+    An unexpected error is raised at once, so that the log of the run has its traceback.
+    """
     try:
         return flow(*args, **named)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the state raises it again
+    except Exception as error:
         raise_interrupt(error)
-        return cast(R, Failed(name=PLAN_FAILED, message=describe(error), data=error))
+        is_told = isinstance(error, DaycastError) and FlowRunContext.get() is not None
+        if not is_dry and not is_told:
+            raise
+        return cast(R, Failed(name=PLAN_FAILED if is_dry else "Failed", message=describe(error), data=error))
 
 
 def _find_other() -> FlowRun | None:

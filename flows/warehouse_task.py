@@ -9,10 +9,10 @@ run keeps it for one more minute. The lock of the file remains the real mutex: i
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -46,11 +46,18 @@ def warehouse_task(step: Callable[P, R]) -> Task[P, R]:
     return task(
         take_turns,
         name=step.__name__,
+        task_run_name=partial(_name, step.__name__),
         cache_policy=NO_CACHE,  # the arguments do not determine the result
         retries=len(_RETRY_AFTER_S),
         retry_delay_seconds=_RETRY_AFTER_S,
         retry_condition_fn=_is_worth_repeating,
     )
+
+
+def _name(step: str, parameters: Mapping[str, Any]) -> str:
+    """The name of a run of the task: what it does, and to which source, so that lines and graphs of runs can be read."""
+    source = parameters.get("source")
+    return f"{step} {source.name}" if source else step
 
 
 def _is_worth_repeating(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

@@ -71,8 +71,26 @@ def test_the_bar_counts_the_epochs_of_all_networks_and_is_full_at_the_end(bar):
 def test_a_table_holds_what_json_can_say(monkeypatch):
     shown = []
     monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda *_, **__: None)
-    monkeypatch.setattr(artifacts, "create_table_artifact", lambda rows, key: shown.append((key, rows)) or "id")
+    monkeypatch.setattr(artifacts, "create_table_artifact", lambda *given: shown.append(given) or "id")
     artifacts.show_summary("verify", "text", SETTINGS)
     assert shown == []
-    artifacts.show_summary("verify", "text", SETTINGS, [{"n": 3, "share": 0.5, "none": None, "who": contextmanager}])
-    assert shown == [("verify-table", [{"n": 3, "share": 0.5, "none": None, "who": str(contextmanager)}])]
+    row = {"n": 3, "share": 0.5, "none": None, "who": contextmanager}
+    artifacts.show_summary("verify", "text", SETTINGS, [row], each_row="who it was")
+    assert shown == [([row | {"who": str(contextmanager)}], "verify-table", "who it was")]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "described"),
+    [
+        ("2 of 3 sources were read.\n\n- failed: garden", "2 of 3 sources were read."),
+        ("- report: `/srv/report.html`", "report: `/srv/report.html`"),
+        ("```\n\n  12 stations\n```", "12 stations"),
+        ("failed: https://me:hush@example.org", "failed: https://…@example.org"),
+        ("", ""),
+    ],
+)
+def test_the_list_of_artifacts_shows_the_first_line_of_a_summary(markdown, described, monkeypatch):
+    shown = []
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda *given: shown.append(given))
+    artifacts.show_summary("ingest", markdown, SETTINGS)
+    assert [given[1:] for given in shown] == [("ingest-summary", described)]

@@ -1,22 +1,26 @@
 """How runs are named, when a task is repeated, and that nothing waits in vain for the end of a run that had nothing to do."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from prefect.client.schemas.objects import State
+from prefect.exceptions import CancelledRun
 from prefect.states import Failed
 
 from daycast.errors import ConfigError, ModelError, SourceError, WarehouseError
-from daycast.flows import retrain, runs, warehouse_task
+from daycast.flows import OneLine, retrain, runs, warehouse_task
 from daycast.flows.runs import PLAN_FAILED, PLANNED, SKIPPED, named
 from daycast.model.config import ModelConfig
 from daycast.steps import train
 from daycast.times import parse_time
 
 ROOT = Path(__file__).parents[2]
+DEPLOYMENTS = yaml.safe_load((ROOT / "infra" / "prefect.yaml").read_text())["deployments"]
 NOW = parse_time("2026-11-28T10:05:30Z")
 
 
@@ -45,6 +49,73 @@ def test_a_run_is_named_for_what_it_does(monkeypatch, flow, what, full_hour, giv
     monkeypatch.setattr(runs, "flow_run", SimpleNamespace(parameters=given))
     monkeypatch.setattr(runs, "clock", lambda: NOW)
     assert named(flow, *what, full_hour=full_hour)() == name
+
+
+def test_what_one_run_does_after_another_has_a_name_that_says_it():
+    """Prefect's pages name it beside each run that it started."""
+    names = [trigger["name"] for one in DEPLOYMENTS for trigger in one.get("triggers", [])]
+    assert len(names) == len(set(names)) == 5
+    assert all(name.startswith("daycast: ") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "name"),
+    [
+        ("ingest_source", {"source": SimpleNamespace(name="garden")}, "ingest_source garden"),
+        ("publish_tables", {"settings": None}, "publish_tables"),
+    ],
+)
+def test_a_run_of_a_task_is_named_for_the_step_and_its_source(step, given, name):
+    def do() -> None: ...
+
+    do.__name__ = step
+    assert warehouse_task.warehouse_task(do).task_run_name(parameters=given) == name
+
+
+@pytest.mark.parametrize(
+    ("error", "in_a_run", "dry", "ends"),
+    [
+        (SourceError("source garden is silent"), True, False, ("Failed", "source garden is silent")),
+        (SourceError("source garden is silent"), True, True, ("PlanFailed", "source garden is silent")),
+        (KeyError("stage"), True, True, ("PlanFailed", "KeyError: 'stage'")),
+        (KeyError("stage"), True, False, None),  # unexpected: its traceback belongs into the log
+        (SourceError("source garden is silent"), False, False, None),  # called by hand
+    ],
+)
+def test_a_run_that_fails_ends_with_the_line_of_its_error(monkeypatch, error, in_a_run, dry, ends):
+    def flow() -> None:
+        raise error
+
+    monkeypatch.setattr(runs, "flow_run", SimpleNamespace(parameters={"dry_run": dry}))
+    monkeypatch.setattr(runs, "_find_other", lambda: None)
+    monkeypatch.setattr(runs.FlowRunContext, "get", lambda: object() if in_a_run else None)
+    if ends is None:
+        with pytest.raises(type(error)):
+            runs.alone(flow)()
+    else:
+        state = runs.alone(flow)()
+        assert (state.name, state.message, state.data) == (*ends, error)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "shown"),
+    [
+        ("Task run failed", SourceError("silent"), "Task run failed"),
+        ("Encountered exception", CancelledRun("at work"), "Encountered exception"),
+        ("Engine execution exited with unexpected exception", SourceError("silent"), ""),
+        ("Engine execution exited with unexpected exception", CancelledRun("at work"), ""),
+        ("Engine execution exited with unexpected exception", KeyError("stage"), "KeyError: 'stage'"),
+        ("Finished in state Completed()", None, "Finished"),
+    ],
+)
+def test_the_log_of_a_run_says_an_expected_error_in_one_line(said, error, shown):
+    exc_info = (type(error), error, None) if error else None
+    record = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 0, said, (), exc_info)
+    text = logging.Formatter().format(record) if OneLine().filter(record) else ""
+    assert shown in text
+    assert bool(text) == bool(shown)
+    assert ("stage" in text) == isinstance(error, KeyError)
+    assert "silent" not in text
 
 
 def test_who_waits_for_the_end_of_any_run_knows_every_name_that_an_end_has():

@@ -27,10 +27,10 @@ def trigger(server: Server, flow: str, pairs: Sequence[str], *, dry_run: bool) -
     if dry_run:
         return f"would run {what}"
     try:
-        run = server.call(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
+        run = server.call(f"/deployments/{deployment['id']}/create_flow_run", {"name": flow, "parameters": parameters})
     except RefusedError as error:
         raise ConfigError(f"{flow} was refused: {_reason(error.text)}") from None
-    return f"{run['name']}: {what}; see {server.url.removesuffix('/api')}/runs/flow-run/{run['id']}"
+    return f"started {what}; see {server.url.removesuffix('/api')}/runs/flow-run/{run['id']}"
 
 
 def read_pair(pair: str, schema: Mapping[str, Any], flow: str) -> tuple[str, Any]:

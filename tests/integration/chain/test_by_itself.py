@@ -5,6 +5,7 @@ Each test is a story told in steps on a server of its own: a step that fails is 
 
 import base64
 import json
+import logging
 import os
 import re
 import shutil
@@ -268,9 +269,13 @@ def a_run_shows_our_log_lines_and_its_tasks(place: Place) -> None:
     """Also those that its tasks write; the log of the worker has them as well."""
     (ingest,), (forecast,) = place.runs("ingest/ingest"), place.runs("forecast/forecast")
     assert any("rows delivered" in line["message"] for line in place.log(ingest) if line["name"] == "daycast")
+    tasks = place.server.call("/task_runs/filter", {"flow_runs": {"id": {"any_": [ingest["id"]]}}})
+    assert sorted(task["name"] for task in tasks) == ["find_warnings", "ingest_source simulated"]
     lines = [line for line in place.log(forecast) if line["name"] == "daycast"]
     assert [line["message"] for line in lines if "forecasts issued at" in line["message"]]
-    assert "forecasts issued at" in (place.home / "worker-cpu.log").read_text()
+    log = (place.home / "worker-cpu.log").read_text()
+    assert "forecasts issued at" in log
+    assert f"/runs/flow-run/{ingest['id']}\n" in log  # the address of its page
 
 
 def a_summary_links_to_the_other_artifacts_and_to_the_report(place: Place) -> None:
@@ -317,6 +322,10 @@ def failures_of_a_flow_are_told_once(place: Place) -> None:
             place.wait_until(lambda run=run: place.state(run) in {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"})
             ended = place.server.call(f"/flow_runs/{run}")["state"]
         assert ended["type"] == "FAILED", f"{arguments}: {ended['name']}, {ended['message']}"
+        lines = [line["message"] for line in place.log({"id": run}) if line["level"] >= logging.ERROR]
+        assert "'nowhere'" in ended["message"] or "'plan'" in ended["message"]
+        assert not ended["message"].startswith("Flow run encountered")
+        assert not [line for line in lines if "\n" in line or "unexpected" in line]
 
     def told() -> list[str]:
         heard = [body for method, path, body in place.listener.heard if (method, path) == ("POST", f"/alert/{UNSAID}")]
