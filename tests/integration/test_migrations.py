@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import torch
 
-from daycast.errors import WarehouseError
+from daycast.errors import StorageError, WarehouseError
+from daycast.files import explained
 from daycast.model.calibration.calibration import from_rows
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.variables import BUILT_IN, Variable, check_column, flag_column
@@ -131,6 +132,31 @@ def test_a_migration_whose_second_statement_fails_leaves_nothing_and_can_be_mend
     later.write_text("create table more (x integer);\ninsert into more values (3);")
     assert migrate(con, NOW) == ["0002_more"]
     assert con.execute("select x from more").fetchall() == [(3,)]
+
+
+class FullDisk:
+    """A connection whose commits fail, as DuckDB's do on a full disk: the transaction is gone then."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def execute(self, text: str, *parameters: object) -> duckdb.DuckDBPyConnection:
+        if text != "commit":
+            return self._con.execute(text, *parameters)
+        self._con.execute("rollback")
+        message = 'Failed to commit: Could not write file "/srv/.warehouse.duckdb.draft.wal": No space left on device'
+        raise duckdb.TransactionException(f"TransactionContext Error: {message}")
+
+
+@pytest.mark.parametrize("is_migrated", [False, True])
+def test_a_full_disk_is_told_by_a_change_of_the_schema(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, *, is_migrated: bool
+) -> None:
+    if is_migrated:
+        migrate(con, NOW)
+    said = f"{tmp_path} cannot be written: No space left on device; without it .* are free in {tmp_path}: make room$"
+    with pytest.raises(StorageError, match=said), explained(tmp_path):
+        module.renew_views(FullDisk(con)) if is_migrated else migrate(FullDisk(con), NOW)
 
 
 def test_a_declared_variable_gets_its_columns_once(con: duckdb.DuckDBPyConnection) -> None:

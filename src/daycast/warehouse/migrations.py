@@ -7,6 +7,7 @@ columns for the configured variables, `renew_views` recreates views and macros. 
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from graphlib import TopologicalSorter
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from daycast.errors import WarehouseError
+from daycast.files import errno_of
 from daycast.variables import Variable, check_column, flag_column
 from daycast.warehouse.lake import is_lake
 from daycast.warehouse.statements import literal, quoted, sql_folder, statement
@@ -70,7 +72,9 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, text: str, now: datetime) 
         con.execute(statement("insert_migration"), {"name": name, "checksum": _checksum(text), "applied_at": now})
         con.execute("commit")
     except duckdb.Error as error:
-        con.execute("rollback")
+        _roll_back(con)
+        if errno_of(error):  # of the disk: who opened the file explains it
+            raise
         raise WarehouseError(f"migration {name!r} failed and was undone: {error}") from error
 
 
@@ -140,8 +144,13 @@ def renew_views(con: duckdb.DuckDBPyConnection) -> None:
         )
         con.execute("commit")
     except BaseException:
-        con.execute("rollback")
+        _roll_back(con)
         raise
+
+
+def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):  # after a commit that failed there is no transaction any more
+        con.execute("rollback")
 
 
 def create_views(con: duckdb.DuckDBPyConnection, as_tables: Collection[str] = ()) -> None:
