@@ -63,7 +63,7 @@ def backfill(since: Moment, until: Moment | None = None, config: str | None = No
                 _log.info("%s %s", "would forecast" if dry_run else f"forecast {hour:%Y-%m-%dT%H:%MZ}:", text)
         done = len(missing) - len(stages.errors)
         summary = f"{done} of {len(missing)} missed hours {'would be ' if dry_run else ''}forecast"
-        show_summary("backfill", summary, settings, table, each_row="what became of an hour")
+        show_summary("backfill", summary, settings, table, each_row="What became of each hour.")
         if dry_run:
             return planned(summary, done)
         if len(stages.errors) == len(missing):

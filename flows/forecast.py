@@ -45,7 +45,7 @@ def forecast(
     Args:
         config: The configuration file; by default DAYCAST_CONFIG of the worker.
         issued_at: A past full hour to forecast from, as things were known then (ISO 8601).
-        stations: Only these stations.
+        stations: Only these stations, by their ids.
         until: Forecast from the last full hour before this time (ISO 8601), with what was known and with the model that served
             then; by default now. Forecasts that come too late for anybody are marked as backfilled, and never scored.
         dry_run: Only say what would be forecast, by which model, and how many rows it would replace.
@@ -93,5 +93,5 @@ def _show(settings: Settings, now: datetime, rows: pl.DataFrame) -> None:
     table = groups.agg(pl.col("station_id").n_unique().alias("stations")).to_dicts()
     description = f"{rows['variable'][0]} at {rows['station_id'][0]}"
     chart = show_image("forecast-chart", lambda: draw_forecast(settings, now, rows), description)
-    each_row = "stations by variable and forecaster"
+    each_row = "Stations by variable and forecaster."
     show_summary("forecast", f"{text} by {rows['model_id'][0]}.", settings, table, {"chart": chart}, each_row)

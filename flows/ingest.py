@@ -71,7 +71,7 @@ def ingest(
             "\n".join([f"{_headline(ingested, len(sources))}\n", *(f"- {one}" for one in told)]),
             settings,
             [vars(one) | {"flagged": one.flagged.total(), "doubts": len(one.doubts)} for one in ingested],
-            each_row="what a source brought, in rows",
+            each_row="What each source brought, in rows.",
         )
         for doubt in doubts:
             _log.warning("%s", doubt)

@@ -160,6 +160,6 @@ def retrain(
             f"{outcome.model_id} {result}: {decision.reason}",
             settings,
             rivals,
-            each_row="compared with a rival",
+            each_row="The model compared with each rival.",
         )
     return outcome

@@ -61,7 +61,7 @@ def verify(config: str | None = None, until: Moment | None = None) -> int:
         rest = "".join(f"\n\nChanged since the last training: {change}" for change in changes)
         rest += "".join(f"\n\nDrift of {line}" for line in lines)
         rest += "".join(f"\n\nFailed: {error}" for error in stages.errors)
-        done = f"{scored or 'No'} forecasts scored against the observations. {calibration}{rest}"
+        done = f"{f'{scored:,}' if scored else 'No'} forecasts scored against the observations. {calibration}{rest}"
         show_summary("verify", done, settings)
         stages.raise_errors()
     return scored or 0

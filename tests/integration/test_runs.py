@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +57,12 @@ def test_what_one_run_does_after_another_has_a_name_that_says_it():
     names = [trigger["name"] for one in DEPLOYMENTS for trigger in one.get("triggers", [])]
     assert len(names) == len(set(names)) == 5
     assert all(name.startswith("daycast: ") for name in names)
+
+
+def test_every_deployment_says_in_a_sentence_what_it_does():
+    """On its page; else Prefect shows the docstring, each of its lines as a paragraph."""
+    for one in DEPLOYMENTS:
+        assert re.fullmatch(r"[A-Z][^\n]{20,150}\.", one["description"]), one["name"]
 
 
 @pytest.mark.parametrize(
