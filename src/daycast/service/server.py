@@ -1,16 +1,19 @@
 """A client of the Prefect server's HTTP interface that does not import Prefect, which takes seconds.
 
 `Server` makes the calls. `find_server` finds the password. `crash_orphaned_runs` and `free_slots` clear what killed processes
-leave behind: runs that seem to run, and slots that seem to be taken.
+leave behind: runs that seem to run, and slots that seem to be taken. `LostSlots` does the latter while runs are at work.
 """
 
 import base64
 import json
+import logging
 import os
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -29,6 +32,8 @@ _CHECK_S = 30  # in which a server must say that it is one
 _LONGEST_ANSWER = 200  # characters of a wrong answer that are quoted
 _TRIES = 20
 _BACKOFF_S = 1.0  # between tries
+_CHECK_SLOTS_EVERY_S = 60
+_log = logging.getLogger("daycast")
 
 
 class RefusedError(Exception):
@@ -165,3 +170,46 @@ def free_slots(server: Server) -> None:
     for limit in server.call("/v2/concurrency_limits/filter", {}):
         if limit["active_slots"]:
             server.call(f"/v2/concurrency_limits/{limit['id']}", {"active_slots": 0}, "PATCH")
+
+
+class LostSlots:
+    """Frees the slots of a server for which no lease stands in the folder `leases`, where it keeps them.
+
+    A server whose disk is full grants a slot and cannot store the lease, so it would never free that slot, and every run would
+    wait for it. A slot counts as lost if it was so at two checks.
+    """
+
+    def __init__(self, server: Server, leases: Path) -> None:
+        self._server, self._leases = server, leases
+        self._checked_s: float | None = None
+        self._lost: set[str] = set()  # limits, at the last check
+
+    def update(self, now_s: float) -> None:
+        """Look for lost slots, at most once a minute of a clock that nobody sets; if the server is busy, at a later call."""
+        if self._checked_s is not None and now_s - self._checked_s < _CHECK_SLOTS_EVERY_S:
+            return
+        self._checked_s = now_s
+        if not self._server.is_up():  # it would keep the supervisor waiting, which has to restart it
+            return
+        with suppress(RefusedError, ConfigError, OSError, ValueError, TypeError, KeyError):
+            held, lost = self._count_leased(), set[str]()
+            for limit in self._server.call("/v2/concurrency_limits/filter", {}):
+                if limit["active_slots"] <= held[limit["id"]]:
+                    continue
+                if limit["id"] in self._lost:
+                    self._server.call(
+                        f"/v2/concurrency_limits/{limit['id']}", {"active_slots": held[limit["id"]]}, "PATCH"
+                    )
+                    _log.warning("the slot %s was lost, and is free again", limit["name"])
+                else:
+                    lost.add(limit["id"])
+            self._lost = lost
+
+    def _count_leased(self) -> Counter[str]:
+        """How many slots of each limit are leased."""
+        held: Counter[str] = Counter()
+        for file in self._leases.glob("*-*.json"):
+            lease = json.loads(file.read_text(encoding="utf-8"))
+            for limit in lease["resource_ids"]:
+                held[limit] += (lease["metadata"] or {}).get("slots", 1)
+        return held

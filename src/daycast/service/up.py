@@ -23,7 +23,7 @@ from daycast.service.access import access_settings, entry_address, keep_auth, ma
 from daycast.service.alerts import Alerts
 from daycast.service.deploy import POOLS, create_server_objects, deploy_command
 from daycast.service.prefect_server import REPORT, bind
-from daycast.service.server import RefusedError, Server, crash_orphaned_runs, free_slots
+from daycast.service.server import LostSlots, RefusedError, Server, crash_orphaned_runs, free_slots
 from daycast.service.supervisor import Service, read_last_state, start_reaped, supervisor_lock, write_state
 from daycast.service.trigger import trigger
 from daycast.settings import Settings, clock
@@ -65,7 +65,8 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
                 stack.callback(service.stop)
                 return service
 
-            shutil.rmtree(home / "concurrency_leases", ignore_errors=True)  # nothing runs yet
+            leases = home / "concurrency_leases"
+            shutil.rmtree(leases, ignore_errors=True)  # nothing runs yet
             served = ["--socket", str(bound.fileno()), "--report", str(settings.report)]
             process = keep("server", "daycast.service.prefect_server", *served, sockets=[bound])
             server = Server(url, auth)
@@ -82,7 +83,7 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             write_state(state, url, ready=True)
             announce(f"up: open {entry_address(url, auth)}")
             _log.info("`daycast down` or Ctrl-C stops it; logs in %s", home)
-            _keep_running(server, process, workers, alerts)
+            _keep_running(server, process, workers, alerts, LostSlots(server, leases))
         except _Ended:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
@@ -137,11 +138,14 @@ def _wait_for_state(process: subprocess.Popen[bytes], home: Path) -> str | None:
     raise ConfigError(f"daycast is not up after {_DETACHED_START_S} s: see the logs in {home}")
 
 
-def _keep_running(server: Server, process: Service, workers: Mapping[str, Service], alerts: Alerts) -> NoReturn:
+def _keep_running(
+    server: Server, process: Service, workers: Mapping[str, Service], alerts: Alerts, slots: LostSlots
+) -> NoReturn:
     full = ""
     while True:
         _restart(server, process, workers)
         alerts.update(clock())
+        slots.update(time.monotonic())
         full = _tell_of_disk(process.log.parent, full)
         time.sleep(_CHECK_EVERY_S)
 
