@@ -13,11 +13,11 @@ insert into verifications (scored_at, as_of)
 values ($scored_at, $as_of);
 
 -- name: delete_scores
--- The scores of each station and day in the frame `replaced`.
+-- The scores of each station and day in the frame `days`.
 delete from scores
-using replaced
-where replaced.station_id = scores.station_id
-    and replaced.day = scores.valid_on;
+using days
+where days.station_id = scores.station_id
+    and days.day = scores.valid_on;
 
 -- name: delete_unverified_days
 delete from unverified_days;
@@ -178,12 +178,12 @@ where issued_at = $issued_at
 group by station_id;
 
 -- name: select_forecasts_of_days
--- The forecasts valid up to $as_of on the days of stations in the frame `chosen`, of hours that have an observation.
+-- The forecasts valid up to $as_of on the days of stations in the frame `days`, of hours that have an observation.
 with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select
         station_id,
         unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from chosen
+    from days
 )
 select forecasts.*
 from forecasts

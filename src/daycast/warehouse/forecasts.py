@@ -43,7 +43,7 @@ def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: da
 
 def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """Rows of `forecasts` valid on these days (station_id, day) up to `as_of`, and with an observation."""
-    with frames(con, chosen=days.select("station_id", "day")):
+    with frames(con, days=days.select("station_id", "day")):
         return read_frame(con, "select_forecasts_of_days", as_of=as_of)
 
 
@@ -64,7 +64,7 @@ def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, 
     scored: rows of `scores`; None if no day has any.
     """
     with transaction(con):
-        with frames(con, replaced=days.select("station_id", "day")):
+        with frames(con, days=days.select("station_id", "day")):
             con.execute(statement("delete_scores"))
         if scored is not None:
             insert(con, "scores", scored)
