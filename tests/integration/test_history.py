@@ -114,9 +114,9 @@ def test_the_newest_forecasts_stay_those_of_the_warehouse_whatever_is_written(co
 
 
 def test_scores_taken_back_and_observations_are_published_too(con, path) -> None:
-    days = pl.DataFrame({"station_id": ["a", "a"], "valid_on": [T0.date(), (T0 + 24 * HOUR).date()]})
+    days = pl.DataFrame({"station_id": ["a", "a"], "day": [T0.date(), (T0 + 24 * HOUR).date()]})
     names = ["n", "mae", "rmse", "bias", "crps", "coverage_50", "coverage_80", "coverage_90"]
-    scored = days.with_columns(
+    scored = days.rename({"day": "valid_on"}).with_columns(
         *(pl.lit(1).alias(name) for name in names),
         model_id=pl.lit("m"),
         forecaster=pl.lit("gru"),

@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
         )
         scores = forecasts.select(*told, valid_on=pl.col("issued_at").dt.date(), scored_at="issued_at")
         scores = scores.with_columns(pl.lit(1).alias(name) for name in names)
-        replace_scores(con, scores, scores.select("station_id", "valid_on"))
+        replace_scores(con, scores, scores.select("station_id", day="valid_on"))
         for i in range(6):
             role = "champion" if i == 3 else "retired"
             promoted = NOW - (50 - i) * DAY if i in (1, 3) else None
