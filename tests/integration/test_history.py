@@ -129,7 +129,7 @@ def test_scores_taken_back_and_observations_are_published_too(con, path) -> None
     assert_published(con, path)
     replace_scores(con, scored.head(0), days.head(1))
     publish_files(con, path)
-    assert query_published(path, "select valid_on from scores").rows() == [(days["valid_on"][1],)]
+    assert query_published(path, "select valid_on from scores").rows() == [(days["day"][1],)]
 
 
 def test_small_tables_lie_in_the_file_itself_and_move_out_when_they_grow(con, path) -> None:
