@@ -12,6 +12,11 @@ where replaced.station_id = forecasts.station_id
 insert into verifications (scored_at, as_of)
 values ($scored_at, $as_of);
 
+-- name: delete_later_verifications
+-- Those of a clock that ran ahead, or of before it was set back: what came since then may be scored with less than is known.
+delete from verifications
+where scored_at > $scored_at;
+
 -- name: delete_scores
 -- The scores of each station and day in the frame `days`.
 delete from scores
@@ -20,7 +25,10 @@ where days.station_id = scores.station_id
     and days.day = scores.valid_on;
 
 -- name: delete_unverified_days
-delete from unverified_days;
+-- The days of stations in the frame `days`, and those without forecasts by now, which would wait for ever.
+delete from unverified_days
+where (station_id, day) in (select (station_id, day) from days)
+    or day < (select min(valid_at)::date from forecasts);
 
 -- name: select_days_to_verify
 -- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, and those

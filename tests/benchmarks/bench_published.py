@@ -152,7 +152,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         ]
         days = pl.concat(scored).select("station_id", day="valid_on").unique()
         replace_scores(con, pl.concat(scored).with_columns(scored_at=span["until"]), days)
-        write_verification(con, span["until"], span["until"])
+        write_verification(con, span["until"], span["until"], days, days.clear().with_columns(since=span["until"]))
         con.execute(
             OBSERVED.format(values=values), {"stations": FEWER, "since": span["until"], "until": T0 + last * HOUR}
         )

@@ -166,6 +166,31 @@ def test_a_large_network_is_verified_in_turns_and_those_that_wait_longest_come_f
     assert verify_forecasts(in_turns, now + 3 * HOUR) == 0
 
 
+def test_days_that_wait_are_not_forgotten_by_a_verification_whose_clock_is_behind(verified, copy_of, monkeypatch):
+    settings, now = verified
+    scores = "select * exclude (scored_at) from scores order by all"
+    before = rows_of(settings, now, scores)
+    behind = copy_of(settings, "behind")
+    with behind.warehouse.write(now) as con:
+        con.execute("delete from scores")
+        con.execute("delete from verifications")
+    monkeypatch.setattr("daycast.steps.verify._AT_ONCE", 1)
+    monkeypatch.setattr("daycast.steps.verify._TURNS", 4)
+    verify_forecasts(behind, now)
+    waiting = set(rows_of(behind, now, "select station_id, day from unverified_days"))
+    last = max(day for _, day in waiting)
+    verify_forecasts(
+        behind, now - 38 * HOUR
+    )  # the evening before the last day: part of what is observed, and part of the days
+    still = set(rows_of(behind, now, "select station_id, day from unverified_days"))
+    assert {one for one in waiting if one[1] == last} <= still
+    with behind.warehouse.write(now) as con:  # such a day has no forecasts any more
+        con.execute("insert into unverified_days values ('gone', '1999-12-31', $1)", [now])
+    while rows_of(behind, now, "from unverified_days"):
+        verify_forecasts(behind, now + HOUR)
+    assert_alike(rows_of(behind, now, scores), before)
+
+
 def test_many_days_are_scored_a_few_at_a_time_and_a_killed_verification_is_made_up_for(trained, copy_of, monkeypatch):
     settings, days = trained.settings, 6
     for day in range(days):

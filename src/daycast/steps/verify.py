@@ -63,7 +63,7 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     weeks = chosen.with_columns(week=week).sort("week", maintain_order=True).partition_by("week", maintain_order=True)
     scored = sum(_score_days(settings, some, now, until) for some in weeks)
     with settings.warehouse.write(now) as con:
-        write_verification(con, now, until or now, left)
+        write_verification(con, now, until or now, due, left)
     if len(left):
         _log.info("%s of %s days of stations wait for the next verifications", f"{len(left):,}", f"{len(due):,}")
     return scored

@@ -48,14 +48,19 @@ def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, a
 
 
 def write_verification(
-    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, left: pl.DataFrame | None = None
+    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, due: pl.DataFrame, left: pl.DataFrame
 ) -> None:
-    """Record that the scores are up to date with what was known by `as_of`, but for the days `left` (station_id, day, since)."""
+    """Record that the scores of the days `due` are up to date with what was known by `as_of`, but for the days `left`.
+
+    due, left: station_id, day, since. The clock may be behind that of an earlier call: what that one left and this one did not
+    see stays left, and the next call starts from `as_of` of this one.
+    """
     with transaction(con):
+        con.execute(statement("delete_later_verifications"), {"scored_at": now})
         con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
-        con.execute(statement("delete_unverified_days"))
-        if left is not None:
-            insert(con, "unverified_days", left.select("station_id", "day", "since"))
+        with frames(con, days=due.select("station_id", "day")):
+            con.execute(statement("delete_unverified_days"))
+        insert(con, "unverified_days", left.select("station_id", "day", "since"))
 
 
 def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
