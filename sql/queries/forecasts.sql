@@ -30,10 +30,9 @@ delete from unverified_days
 where (station_id, day) in (select (station_id, day) from days)
     or day < (select min(valid_at)::date from forecasts);
 
--- name: select_days_to_verify
--- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, and those
--- that it left for later, with their number of forecasts valid up to $as_of. Days that are over come first, for they need it
--- but once, then those that wait longest.
+-- name: select_changed_days
+-- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, from the
+-- first forecast on; without station_id, days of all stations.
 -- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it, also those of
 -- neighbours.
 with last_verification as (
@@ -69,16 +68,23 @@ changed as (
     from observation_versions
     where known_from > (select until from last_verification)
     union
-    select station_id, valid_at::date as day
+    select station_id, make_timestamp(epoch_us(valid_at))::date as day  -- ten times as fast as a time zone conversion
     from forecasts
     where created_at > (select until from last_verification)
-),
-hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
+)
+select station_id, day
+from (from changed union select null as station_id, day from changed_days) as found
+where day >= (select min(valid_at)::date from forecasts);
+
+-- name: select_days_to_verify
+-- The days of stations in the frame `changed` and those that the last verification left for later, with their number of
+-- forecasts valid up to $as_of. Days that are over come first, for they need it but once, then those that wait longest.
+with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from (select day from changed union select day from changed_days union select day from unverified_days) as days
+    from (select day from changed union select day from unverified_days) as days
 ),
 counted as (
-    select station_id, valid_at::date as day, count(*) as rows
+    select station_id, make_timestamp(epoch_us(valid_at))::date as day, count(*) as rows
     from forecasts
     semi join hours using (valid_at)
     where valid_at <= $as_of
@@ -91,10 +97,10 @@ final as (
     from counted
     left join unverified_days using (station_id, day)
     left join changed using (station_id, day)
-    left join changed_days using (day)
+    left join (select day from changed where station_id is null) as of_all using (day)
     where unverified_days.day is not null
         or changed.day is not null
-        or changed_days.day is not null
+        or of_all.day is not null
 )
 select * from final
 order by day >= $as_of::date, since, day, station_id;
@@ -186,7 +192,7 @@ where issued_at = $issued_at
 group by station_id;
 
 -- name: select_forecasts_of_days
--- The forecasts valid up to $as_of on the days of stations in the frame `days`, of hours that have an observation.
+-- The forecasts valid up to $as_of on the days of stations in the frame `days`.
 with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select
         station_id,
@@ -196,9 +202,6 @@ with hours as (  -- hours, not days: a join on the bare column valid_at reads on
 select forecasts.*
 from forecasts
 semi join hours using (station_id, valid_at)
-join observations
-    on observations.station_id = forecasts.station_id
-    and observations.observed_at = forecasts.valid_at
 where forecasts.valid_at <= $as_of
 order by model_id, station_id, variable, issued_at, lead_hours;
 

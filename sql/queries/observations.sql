@@ -247,6 +247,20 @@ order by
     observed_at,
     known_from;
 
+-- name: select_versions_of_stations
+-- The same of the stations in the frame `chosen`.
+select
+    * exclude (known_until),
+    case when known_until <= $as_of then known_until end as known_until
+from observation_versions
+semi join chosen using (station_id)
+where known_from <= $as_of
+    and observed_at between $since and $until
+order by
+    station_id,
+    observed_at,
+    known_from;
+
 -- name: select_versions_of_ranges
 -- The versions of the hours [since, until] of each station in the frame `ranges`.
 select observation_versions.*

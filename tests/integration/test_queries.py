@@ -38,6 +38,7 @@ FRAMES = {  # the frames that callers register, as the tables whose columns they
     "candidates": "from forecasts",
     "drifted": "from drifts",
     "days": "select station_id, valid_on as day from scores",
+    "changed": "select station_id, valid_on as day from scores",
     "delivered": "select station_id from stations",
     "serving": "select station_id from stations",
     "gone": "from readings",

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from daycast.evaluation.drift import Drift, DriftLimits, find_drifts
 from daycast.evaluation.scores import score_groups
-from daycast.features.panel import make_panel
+from daycast.features.panel import make_panel, with_neighbours
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
-from daycast.model.windows import Windows
+from daycast.model.windows import Windows, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
@@ -77,13 +79,24 @@ def _take_turns(due: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @dataclass(frozen=True)
-class _Truth:
-    """What came, and what the models saw, for forecasts that are valid on some days."""
+class _Span:
+    """The hours of forecasts that are valid on some days, and the whole network."""
 
     start: datetime  # the first hour that a model read
     end: datetime  # the last hour that may have been observed
+    stations: pl.DataFrame
+    neighbours: NDArray[np.int32]  # those that baselines read, from `find_neighbours`
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What came, and what the models saw, at some stations and their neighbours."""
+
+    start: datetime
+    end: datetime
     versions: pl.DataFrame
     stations: pl.DataFrame
+    neighbours: NDArray[np.int32]  # rows of `stations`
     variables: list[str]
 
 
@@ -93,10 +106,9 @@ def _score_days(settings: Settings, days: pl.DataFrame, now: datetime, until: da
     first, last = (datetime.combine(day, time(), UTC) for day in (days["day"].min(), days["day"].max()))  # type: ignore[arg-type]
     start, end = first - (HORIZON_HOURS + HISTORY_HOURS - 1) * HOUR, min(last + DAY - HOUR, floor_hour(as_of))
     with settings.warehouse.read(now) as con:
-        versions = keep_usable(read_versions(con, start, end, as_of), list(settings.glossary))
-        truth = _Truth(start, end, versions, read_stations(con), list(settings.glossary))
-    opened: dict[str, _Opened] = {}
-    return sum(_score_stations(settings, truth, some, opened, now, until) for some in _split(days))
+        stations = read_stations(con)
+    span = _Span(start, end, stations, find_neighbours(stations, one_by_one=False))
+    return sum(_score_stations(settings, span, some, now, until) for some in _split(days))
 
 
 def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -105,26 +117,18 @@ def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
     yield from days.sort("station_id").with_columns(part=part).partition_by("part", maintain_order=True)
 
 
-def _score_stations(
-    settings: Settings,
-    truth: _Truth,
-    days: pl.DataFrame,
-    opened: dict[str, "_Opened"],
-    now: datetime,
-    until: datetime | None,
-) -> int:
+def _score_stations(settings: Settings, span: _Span, days: pl.DataFrame, now: datetime, until: datetime | None) -> int:
     """The same for some stations. The warehouse is open while their forecasts are read, and while their scores are written."""
     with settings.warehouse.read(now) as con:
         found = read_forecasts_of_days(con, days, until or now)
+        truth = _read_truth(con, settings, span, days, until or now)
         served = found.filter(pl.col("backfilled").eq_missing(True).not_())
         models = [find_model(con, name) for name in served["model_id"].unique().sort()]
     served = _with_observed(served, truth)
     tables, count = [], 0
     for model in models:
-        if model.model_id not in opened:
-            opened[model.model_id] = _open(settings, model, truth)
         rows = served.filter(pl.col("model_id") == model.model_id)
-        tables += _score_model(opened[model.model_id], rows)
+        tables += _score_model(_open(settings, model, truth), rows)
         count += len(rows) - rows["observed"].null_count()
     scored = None
     if tables:
@@ -133,6 +137,17 @@ def _score_stations(
     with settings.warehouse.write(now) as con:
         replace_scores(con, scored, days)
     return count
+
+
+def _read_truth(
+    con: duckdb.DuckDBPyConnection, settings: Settings, span: _Span, days: pl.DataFrame, as_of: datetime
+) -> _Truth:
+    """What is known of the stations of these days and of their neighbours."""
+    own = np.flatnonzero(span.stations["station_id"].is_in(days["station_id"].unique().implode()))
+    rows, near = with_neighbours(own, span.neighbours)
+    stations, variables = span.stations[rows], list(settings.glossary)
+    versions = keep_usable(read_versions(con, span.start, span.end, as_of, stations), variables)
+    return _Truth(span.start, span.end, versions, stations, near, variables)
 
 
 def _with_observed(served: pl.DataFrame, truth: _Truth) -> pl.DataFrame:
@@ -161,7 +176,8 @@ class _Opened:
 def _open(settings: Settings, model: ModelRow, truth: _Truth) -> _Opened:
     forecaster = load_checkpoint(settings.checkpoints / model.checkpoint, settings.model.device)
     panel = make_panel(truth.versions, truth.stations, forecaster.header.channels, truth.start, truth.end)
-    return _Opened(model, forecaster, forecaster.open(panel, for_network=False))  # only baselines are made anew
+    windows = forecaster.open(panel, neighbours=truth.neighbours, for_network=False)  # only baselines are made anew
+    return _Opened(model, forecaster, windows)
 
 
 def _score_model(opened: _Opened, served: pl.DataFrame) -> list[pl.DataFrame]:

@@ -38,11 +38,14 @@ def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: da
     Days that are over come first, then those that wait longest. Verifications that went through later than `now`, by a wrong
     clock, are ignored.
     """
-    return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
+    with frames(
+        con, changed=read_frame(con, "select_changed_days", now=now)
+    ):  # as a frame: DuckDB knows that it is small
+        return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
 
 
 def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Rows of `forecasts` valid on these days (station_id, day) up to `as_of`, and with an observation."""
+    """Rows of `forecasts` valid on these days (station_id, day) up to `as_of`."""
     with frames(con, days=days.select("station_id", "day")):
         return read_frame(con, "select_forecasts_of_days", as_of=as_of)
 

@@ -25,12 +25,23 @@ _BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _YEARS = 5  # of climatology: long enough to be steady, short enough to follow a station that moved
 
 
-def read_versions(con: duckdb.DuckDBPyConnection, since: datetime, until: datetime, as_of: datetime) -> pl.DataFrame:
+def read_versions(
+    con: duckdb.DuckDBPyConnection,
+    since: datetime,
+    until: datetime,
+    as_of: datetime,
+    stations: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Every version of the observations of the hours [since, until], both inclusive, that was known by `as_of`.
 
-    A version replaced after `as_of` has null known_until. Sorted by station_id, observed_at and known_from.
+    stations: station_id, of those to read; None: all. A version replaced after `as_of` has null known_until. Sorted by
+    station_id, observed_at and known_from.
     """
-    return read_frame(con, "select_versions", since=since, until=until, as_of=as_of)
+    span = {"since": since, "until": until, "as_of": as_of}
+    if stations is None:
+        return read_frame(con, "select_versions", **span)
+    with frames(con, chosen=stations.select("station_id")):
+        return read_frame(con, "select_versions_of_stations", **span)
 
 
 def read_extent(

@@ -65,19 +65,26 @@ def _unseen_since(header: Header, names: Collection[str]) -> datetime:
 
 
 def make_hindcasts(
-    forecaster: Forecaster, windows: Windows, since: datetime, until: datetime, names: Sequence[str]
+    forecaster: Forecaster,
+    windows: Windows,
+    since: datetime,
+    until: datetime,
+    names: Sequence[str],
+    stations: np.ndarray | None = None,
 ) -> Hindcasts | None:
     """Forecast a sample of the windows issued in [since, until), at all hours of the day; some again with masked inputs.
 
+    stations: rows of the panel, ascending, if not of all of them.
     Returns None if there is no window. Hours that one of the forecasters has learned from are left out, because forecasts of them
     are too good.
     For hours that the refreshed weights have seen, those of the training block are used instead.
     """
-    stations, origins = _choose(forecaster, windows, max(since, _unseen_since(forecaster.header, names)), until)
-    if not len(stations):
+    first = max(since, _unseen_since(forecaster.header, names))
+    chosen, origins = _choose(forecaster, windows, first, until, stations)
+    if not len(chosen):
         return None
     panel, device = windows.panel, forecaster.device
-    stations, origins, masked, outages = _add_masked(stations, origins)
+    chosen, origins, masked, outages = _add_masked(chosen, origins)
     refreshed_until = datetime.fromisoformat(forecaster.header.refreshed_until)
     seen = (origins + 1 < panel.index_of(refreshed_until)) & (set(names) != {BASE})
     unrefreshed = copy(forecaster)
@@ -85,7 +92,7 @@ def make_hindcasts(
     zero_inflated = torch.tensor([trace > 0 for trace in forecaster.header.traces], device=device)  # (V,)
     parts = []
     for owner, rows in ((unrefreshed, np.flatnonzero(seen)), (forecaster, np.flatnonzero(~seen))):
-        index = stations[rows], origins[rows]
+        index = chosen[rows], origins[rows]
         for part, batch, quantiles in owner.forecast(windows, *index, names, (outages[0][rows], outages[1][rows])):
             at, t0 = (one[part] for one in index)
             parts.append(
@@ -100,17 +107,26 @@ def make_hindcasts(
                     superseded=torch.full((len(at),), owner.weights is not forecaster.weights, device=device),
                 )
             )
-    return _concat(parts)
+    return concat(parts)
+
+
+def concat(parts: Sequence[Hindcasts]) -> Hindcasts:
+    """All windows of these, in order."""
+    quantiles = {name: torch.cat([part.quantiles[name] for part in parts]) for name in parts[0].quantiles}
+    rest = ("truth", "known_from", "issued", "hour", "inputs", "masked", "superseded")
+    return Hindcasts(quantiles, *(torch.cat([getattr(part, name) for part in parts]) for name in rest))
 
 
 def _choose(
-    forecaster: Forecaster, windows: Windows, since: datetime, until: datetime
+    forecaster: Forecaster, windows: Windows, since: datetime, until: datetime, among: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stations and origins (N,) of a sample of the windows issued in [since, until)."""
+    """Stations and origins (N,) of a sample of the windows issued in [since, until), of these rows of the panel or of all."""
     panel = windows.panel
     first = max(panel.index_of(since), 0)
     block = Block(first + 1 - HISTORY_HOURS, min(panel.index_of(until) + HORIZON_HOURS, panel.hours))
     eligible = eligible_origins(panel, block, len(forecaster.header.targets))
+    if among is not None:
+        eligible[np.setdiff1d(np.arange(len(eligible)), among)] = False
     days = max(block.last_origin + 1 - first, 24) / 24
     return subsample_hours(eligible, int(days * _WINDOWS_A_DAY))
 
@@ -146,9 +162,3 @@ def _known_from(windows: Windows, stations: np.ndarray, origins: np.ndarray) -> 
     hours = origins[:, None] + np.arange(1, HORIZON_HOURS + 1)
     known = panel.known_from[stations[:, None], np.minimum(hours, panel.hours - 1)]
     return torch.from_numpy(panel.hours_since_1970(np.where(hours < panel.hours, known, NEVER))).to(windows.device)
-
-
-def _concat(parts: Sequence[Hindcasts]) -> Hindcasts:
-    quantiles = {name: torch.cat([part.quantiles[name] for part in parts]) for name in parts[0].quantiles}
-    rest = ("truth", "known_from", "issued", "hour", "inputs", "masked", "superseded")
-    return Hindcasts(quantiles, *(torch.cat([getattr(part, name) for part in parts]) for name in rest))
