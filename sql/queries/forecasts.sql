@@ -192,17 +192,25 @@ where issued_at = $issued_at
 group by station_id;
 
 -- name: select_forecasts_of_days
--- The forecasts valid up to $as_of on the days of stations in the frame `days`.
+-- The served forecasts valid up to $as_of on the days of stations in the frame `days`, and what they are scored by.
 with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select
         station_id,
         unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
     from days
 )
-select forecasts.*
+select
+    model_id,
+    station_id,
+    variable,
+    issued_at,
+    valid_at,
+    lead_hours,
+    columns('^q[0-9]+$')
 from forecasts
 semi join hours using (station_id, valid_at)
-where forecasts.valid_at <= $as_of
+where valid_at <= $as_of
+    and not coalesce(backfilled, false)
 order by model_id, station_id, variable, issued_at, lead_hours;
 
 -- name: select_hours_of_issue

@@ -236,8 +236,9 @@ from stations
 order by station_id;
 
 -- name: select_versions
+-- Without the names of checks, which nothing that reads whole weeks needs.
 select
-    * exclude (known_until),
+    * exclude (known_until) not like '%\_check' escape '\',
     case when known_until <= $as_of then known_until end as known_until
 from observation_versions
 where known_from <= $as_of
@@ -250,7 +251,7 @@ order by
 -- name: select_versions_of_stations
 -- The same of the stations in the frame `chosen`.
 select
-    * exclude (known_until),
+    * exclude (known_until) not like '%\_check' escape '\',
     case when known_until <= $as_of then known_until end as known_until
 from observation_versions
 semi join chosen using (station_id)

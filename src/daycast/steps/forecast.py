@@ -26,14 +26,13 @@ from daycast.model.config import MEDIAN
 from daycast.model.forecaster import Forecaster, Header
 from daycast.model.windows import REGIMES, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
-from daycast.quality.flags import FAIL, keep_usable
+from daycast.quality.flags import keep_usable
 from daycast.settings import Settings
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS
 from daycast.steps.changes import is_foreign
 from daycast.steps.map_blocks import MapBlocks
 from daycast.steps.serving import read_serving_stations, read_undelivered
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS, HOUR, UTC_TIME, floor_hour
-from daycast.variables import flag_column
 from daycast.warehouse.forecasts import count_forecasts, read_external_forecasts, replace_forecasts
 from daycast.warehouse.models import (
     ModelRow,
@@ -259,8 +258,8 @@ def _forecast(
     checkpoint = settings.checkpoints / inputs.model.checkpoint
     header = read_header(checkpoint)
     start = t0 - (HISTORY_HOURS - 1) * HOUR
-    usable = keep_usable(inputs.versions, list(settings.glossary))
-    panel = make_panel(usable, inputs.reporting, header.channels, start, t0)  # all of them: neighbours are inputs, too
+    # of all that report, because neighbours are inputs, too
+    panel = make_panel(inputs.versions, inputs.reporting, header.channels, start, t0)
     selected = np.flatnonzero(panel.stations["station_id"].is_in(inputs.selected["station_id"].implode()))
     ids = panel.stations["station_id"].gather(selected).to_list()
     servers, imputed = _choose_servers(settings, header, inputs, ids)
@@ -348,7 +347,7 @@ class _Inputs:
     calibrated: pl.DataFrame
     reporting: pl.DataFrame  # the stations that reported in the week before
     selected: pl.DataFrame  # those of them to forecast
-    versions: pl.DataFrame
+    versions: pl.DataFrame  # with the usable values alone
     external_forecasts: pl.DataFrame
     unreported: pl.DataFrame  # station_id, variable: what a station never reported, or is not asked for any more
     is_foreign: bool  # whether the model was trained on none of the selected stations
@@ -362,7 +361,7 @@ def _read_inputs(
         model = find_model(con, model_id)
         header = read_header(settings.checkpoints / model.checkpoint)
         listed, serving = read_stations(con), read_serving_stations(con, settings)
-        versions = read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0)
+        versions = keep_usable(read_versions(con, t0 - (HISTORY_HOURS - 1) * HOUR, t0, t0), list(settings.glossary))
         reporting = serving.filter(pl.col("station_id").is_in(versions["station_id"].unique().implode()))
         selected = _select(listed, serving, reporting, stations, t0)
         foreign = is_foreign(header, reporting)
@@ -407,10 +406,11 @@ def _read_unreported(
 ) -> pl.DataFrame:
     """station_id, variable: the targets that stations never reported by t0, or that no source of theirs is asked for any more.
 
-    versions: the newest; only of stations that lack something in these is all history read.
+    versions: the usable values of the newest; only of stations that lack something in these is all history read.
     """
-    usable = [(pl.col(name).is_not_null() & (pl.col(flag_column(name)) < FAIL)).any().alias(name) for name in targets]
-    recent = versions.filter(pl.col("known_until").is_null()).group_by("station_id").agg(usable)
+    reported = [pl.col(name).is_not_null().any() for name in targets]
+    newest = versions.lazy().filter(pl.col("known_until").is_null())
+    recent = newest.group_by("station_id").agg(reported).collect()
     recent = selected.select("station_id").join(recent, on="station_id", how="left")
     lacking = recent.filter(~pl.all_horizontal(pl.col(name).fill_null(value=False) for name in targets))
     undelivered = read_undelivered(con, settings, targets)

@@ -120,9 +120,8 @@ def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def _score_stations(settings: Settings, span: _Span, days: pl.DataFrame, now: datetime, until: datetime | None) -> int:
     """The same for some stations. The warehouse is open while their forecasts are read, and while their scores are written."""
     with settings.warehouse.read(now) as con:
-        found = read_forecasts_of_days(con, days, until or now)
+        served = read_forecasts_of_days(con, days, until or now)
         truth = _read_truth(con, settings, span, days, until or now)
-        served = found.filter(pl.col("backfilled").eq_missing(True).not_())
         models = [find_model(con, name) for name in served["model_id"].unique().sort()]
     served = _with_observed(served, truth)
     tables, count = [], 0

@@ -45,7 +45,7 @@ def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: da
 
 
 def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Rows of `forecasts` valid on these days (station_id, day) up to `as_of`."""
+    """The served rows of `forecasts` valid on these days (station_id, day) up to `as_of`: their keys, models and quantiles."""
     with frames(con, days=days.select("station_id", "day")):
         return read_frame(con, "select_forecasts_of_days", as_of=as_of)
 

@@ -34,8 +34,8 @@ def read_versions(
 ) -> pl.DataFrame:
     """Every version of the observations of the hours [since, until], both inclusive, that was known by `as_of`.
 
-    stations: station_id, of those to read; None: all. A version replaced after `as_of` has null known_until. Sorted by
-    station_id, observed_at and known_from.
+    stations: station_id, of those to read; None: all. A version replaced after `as_of` has null known_until. The columns that
+    name checks are left out. Sorted by station_id, observed_at and known_from.
     """
     span = {"since": since, "until": until, "as_of": as_of}
     if stations is None:
