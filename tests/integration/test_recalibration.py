@@ -1,12 +1,14 @@
 """The champion's calibration follows what its forecasts came to, week by week, and looks at nothing later."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
+from daycast.features.neighbours import NOBODY
 from daycast.model.calibration.hindcasts import make_hindcasts
 from daycast.model.checkpoint import load_checkpoint
 from daycast.quality.flags import keep_usable
@@ -16,7 +18,7 @@ from daycast.steps.evaluate import calibrate_weekly, open_block
 from daycast.steps.forecast import issue_forecasts, make_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.verify import verify_forecasts
-from daycast.times import DAY, EPOCH, HOUR, floor_hour, hours_between
+from daycast.times import DAY, EPOCH, HISTORY_HOURS, HORIZON_HOURS, HOUR, floor_hour, hours_between
 from daycast.warehouse.models import read_calibrations, read_champion, read_fallbacks
 from daycast.warehouse.observations import read_extent, read_stations, read_versions
 
@@ -49,6 +51,38 @@ def test_a_calibration_is_learned_once_a_week(trained) -> None:
     serving = {"gru", *(one.forecaster for one in fallbacks)}
     expected = {(name, target) for name in serving for target in ("air_temperature_c", "precipitation_mm")}
     assert set(rows.select("forecaster", "variable").rows()) == expected
+
+
+def test_a_large_network_is_calibrated_a_part_of_the_time_and_some_stations_at_once(trained, copy_of, monkeypatch):
+    settings, read = trained.settings, []
+    in_parts = copy_of(settings, "in_parts")
+
+    def noted(con, since, until, as_of, stations):
+        read.append((since, until, len(stations)))
+        return read_versions(con, since, until, as_of, stations)
+
+    monkeypatch.setattr("daycast.steps.calibrate.read_versions", noted)
+    later = trained.at + 20 * DAY
+    for one in (settings, in_parts):
+        ingest_source(one, one.sources[0], later)
+    assert calibrate(settings, later)
+    (whole,) = read
+    monkeypatch.setattr("daycast.steps.calibrate._STATIONS", 3)
+    monkeypatch.setattr("daycast.steps.calibrate._ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("daycast.steps.calibrate._SHORTEST_PART", 7 * DAY)
+    monkeypatch.setattr(
+        "daycast.steps.calibrate.find_neighbours", lambda stations: np.full((len(stations), 24), NOBODY)
+    )
+    read.clear()
+    assert calibrate(in_parts, later)
+    assert len(read) > 2
+    assert {count for *_, count in read} == {3}
+    assert (read[0][0], read[-1][1]) == whole[:2]
+    for one, following in pairwise(read):  # each part begins where the one before ended, with the week before it
+        assert following[0] == one[1] - (HISTORY_HOURS + HORIZON_HOURS - 2) * HOUR
+    one, other = (np.stack(calibrations_at(each, later)["stretch"].to_list()) for each in (settings, in_parts))
+    assert one.shape == other.shape
+    assert np.abs(one - other).mean() < 0.2
 
 
 def test_without_a_champion_there_is_nothing_to_calibrate(tmp_path) -> None:
