@@ -13,7 +13,8 @@ insert into verifications (scored_at, as_of)
 values ($scored_at, $as_of);
 
 -- name: delete_later_verifications
--- Those of a clock that ran ahead, or of before it was set back: what came since then may be scored with less than is known.
+-- Records with a later time than this verification's, by a clock that ran ahead or was set back since. The next verification
+-- then starts from this one, and scores again what this one scored with less than was known.
 delete from verifications
 where scored_at > $scored_at;
 
@@ -25,7 +26,7 @@ where days.station_id = scores.station_id
     and days.day = scores.valid_on;
 
 -- name: delete_unverified_days
--- The days of stations in the frame `days`, and those without forecasts by now, which would wait for ever.
+-- The days of stations in the frame `days`, and those whose forecasts were deleted, which would wait for ever.
 delete from unverified_days
 where (station_id, day) in (select (station_id, day) from days)
     or day < (select min(valid_at)::date from forecasts);

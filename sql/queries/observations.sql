@@ -236,25 +236,12 @@ from stations
 order by station_id;
 
 -- name: select_versions
--- Without the names of checks, which nothing that reads whole weeks needs.
+-- Without the columns that name checks. {of_stations}: a join with the stations to read, or nothing.
 select
     * exclude (known_until) not like '%\_check' escape '\',
     case when known_until <= $as_of then known_until end as known_until
 from observation_versions
-where known_from <= $as_of
-    and observed_at between $since and $until
-order by
-    station_id,
-    observed_at,
-    known_from;
-
--- name: select_versions_of_stations
--- The same of the stations in the frame `chosen`.
-select
-    * exclude (known_until) not like '%\_check' escape '\',
-    case when known_until <= $as_of then known_until end as known_until
-from observation_versions
-semi join chosen using (station_id)
+{of_stations}
 where known_from <= $as_of
     and observed_at between $since and $until
 order by

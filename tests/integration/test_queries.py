@@ -65,6 +65,7 @@ def text_of(name: str) -> str:
     of_one = {
         "{sums}": "count(dew_point_c) as n0",
         "{table}": "readings",
+        "{of_stations}": "semi join chosen using (station_id)",
         "{instant}": "observed_at",
         "{first}": "min(case when dew_point_c is not null then observed_at end) as dew_point_c",
         "{reported}": "bool_or(dew_point_c is not null) as dew_point_c",

@@ -179,9 +179,8 @@ def test_days_that_wait_are_not_forgotten_by_a_verification_whose_clock_is_behin
     verify_forecasts(behind, now)
     waiting = set(rows_of(behind, now, "select station_id, day from unverified_days"))
     last = max(day for _, day in waiting)
-    verify_forecasts(
-        behind, now - 38 * HOUR
-    )  # the evening before the last day: part of what is observed, and part of the days
+    evening_before = now - 38 * HOUR  # by then a part of the readings had come, and the last day had not begun
+    verify_forecasts(behind, evening_before)
     still = set(rows_of(behind, now, "select station_id, day from unverified_days"))
     assert {one for one in waiting if one[1] == last} <= still
     with behind.warehouse.write(now) as con:  # such a day has no forecasts any more

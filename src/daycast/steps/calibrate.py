@@ -26,9 +26,9 @@ from daycast.warehouse.forecasts import read_external_forecasts
 from daycast.warehouse.models import read_calibrations, read_champion, read_fallbacks, replace_calibrations
 from daycast.warehouse.observations import read_versions
 
-_STATIONS = 100  # of a large network are forecast in each part of the time, others in the next
+_STATIONS = 100  # so many of a large network are forecast in each part of the 90 days
 _ROWS_AT_ONCE = 1_000_000  # station hours in memory together
-_SHORTEST_PART = 14 * DAY  # the week before each part is read with it
+_SHORTEST_PART = 14 * DAY  # because the week before each part is read again
 _log = logging.getLogger("daycast")
 
 
@@ -36,8 +36,8 @@ def calibrate(settings: Settings, now: datetime) -> bool:
     """Renew the champion's calibration from hindcasts of the last 90 days. Returns whether it was due and possible.
 
     It is due a week after the last one, and if there is none yet. The calibration of an hour uses what was known at that hour,
-    and holds for forecasts issued from then on. In large networks it learns from a sample of the stations, a part of the time
-    after the other.
+    and holds for forecasts issued from then on. It works through the 90 days a few weeks at a time; in a large network it draws
+    other stations for each part.
     """
     at = floor_hour(now)
     with settings.warehouse.read(now) as con:

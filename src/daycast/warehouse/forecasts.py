@@ -38,9 +38,9 @@ def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: da
     Days that are over come first, then those that wait longest. Verifications that went through later than `now`, by a wrong
     clock, are ignored.
     """
-    with frames(
-        con, changed=read_frame(con, "select_changed_days", now=now)
-    ):  # as a frame: DuckDB knows that it is small
+    # a query of its own: DuckDB knows the size of a frame, and does not build its join on all forecasts
+    changed = read_frame(con, "select_changed_days", now=now)
+    with frames(con, changed=changed):
         return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
 
 

@@ -37,11 +37,11 @@ def read_versions(
     stations: station_id, of those to read; None: all. A version replaced after `as_of` has null known_until. The columns that
     name checks are left out. Sorted by station_id, observed_at and known_from.
     """
-    span = {"since": since, "until": until, "as_of": as_of}
-    if stations is None:
-        return read_frame(con, "select_versions", **span)
-    with frames(con, chosen=stations.select("station_id")):
-        return read_frame(con, "select_versions_of_stations", **span)
+    of_stations = "" if stations is None else "semi join chosen using (station_id)"
+    chosen = {} if stations is None else {"chosen": stations.select("station_id")}
+    query = statement("select_versions").replace("{of_stations}", of_stations)
+    with frames(con, **chosen):
+        return fetch_frame(con, query, {"since": since, "until": until, "as_of": as_of})
 
 
 def read_extent(

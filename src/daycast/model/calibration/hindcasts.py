@@ -74,10 +74,9 @@ def make_hindcasts(
 ) -> Hindcasts | None:
     """Forecast a sample of the windows issued in [since, until), at all hours of the day; some again with masked inputs.
 
-    stations: rows of the panel, ascending, if not of all of them.
-    Returns None if there is no window. Hours that one of the forecasters has learned from are left out, because forecasts of them
-    are too good.
-    For hours that the refreshed weights have seen, those of the training block are used instead.
+    stations: the rows of the panel to forecast, by default all. Returns None if there is no window. Hours that one of the
+    forecasters has learned from are left out, because forecasts of them are too good. For hours that the refreshed weights have
+    seen, those of the training block are used instead.
     """
     first = max(since, _unseen_since(forecaster.header, names))
     chosen, origins = _choose(forecaster, windows, first, until, stations)
