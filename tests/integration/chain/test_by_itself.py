@@ -138,10 +138,9 @@ def every_deployment_has_its_pool_and_every_cron_scheduled_runs(place: Place) ->
 
 
 def schedules_are_paused(place: Place) -> None:
-    """Else an hour that strikes meanwhile has runs of its own; `verify` goes on, which harms nothing."""
+    """Else an hour or a day that strikes meanwhile has runs of its own."""
     for deployment in place.server.call("/deployments/filter", {}):
-        if deployment["name"] != "verify":
-            place.server.call(f"/deployments/{deployment['id']}/pause_deployment", {})
+        place.server.call(f"/deployments/{deployment['id']}/pause_deployment", {})
 
 
 def a_second_supervisor_is_refused(place: Place) -> None:
@@ -380,9 +379,11 @@ def a_schedule_verifies_and_a_command_retrains_on_the_other_pool(place: Place) -
     soon = {"interval": 30, "anchor_date": datetime.now(UTC).isoformat()}
     verify = place.server.call("/deployments/name/verify/verify")
     (added,) = place.server.call(f"/deployments/{verify['id']}/schedules", [{"active": True, "schedule": soon}])
+    place.server.call(f"/deployments/{verify['id']}/resume_deployment", {})
     place.trigger("retrain", "cell=lstm")
     verified = place.completed("verify/verify")
     assert verified["auto_scheduled"]
+    place.server.call(f"/deployments/{verify['id']}/pause_deployment", {})
     place.server.call(f"/deployments/{verify['id']}/schedules/{added['id']}", method="DELETE")
     retrained, fitted = place.completed("retrain/retrain"), place.completed("fit/gpu")
     assert retrained["parameters"] == {"cell": "lstm"}
