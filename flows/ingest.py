@@ -15,14 +15,14 @@ from daycast.flows.stages import Stages
 from daycast.flows.warehouse_task import warehouse_task
 from daycast.report.progress import show_ingest
 from daycast.settings import Moment, as_of, clock, load_settings
-from daycast.steps import doctor
 from daycast.steps import ingest as ingest_steps
+from daycast.steps import station_warnings
 from daycast.steps.record_run import recorded
 from daycast.times import parse_time
 
 _log = logging.getLogger("daycast")
 ingest_source = warehouse_task(ingest_steps.ingest_source)
-find_warnings = warehouse_task(doctor.find_warnings)
+find_warnings = warehouse_task(station_warnings.find_warnings)
 
 
 @flow(flow_run_name=named("ingest", "source"))

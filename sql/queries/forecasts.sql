@@ -302,3 +302,11 @@ select
     (select min(since) from holdout_scores semi join champion using (model_id)) as holdout_since,
     (select max(until) from holdout_scores semi join champion using (model_id)) as holdout_until,
     (select count(distinct valid_on) from scores semi join champion using (model_id)) as verified_days;
+
+-- name: select_times_of_scores
+-- When the stations and days in the frame `days` were scored.
+select distinct scores.scored_at
+from scores
+inner join days
+    on days.station_id = scores.station_id
+    and days.day = scores.valid_on;

@@ -9,10 +9,11 @@ delete from scores
 where valid_on < $until::date;
 
 -- name: select_old_rows
--- How many forecasts and scores are older than the limits, the oldest of each, and the models that still have newer forecasts.
+-- How many forecasts and scores are older than the limits, when they were issued and scored, and the models that still have newer
+-- forecasts.
 select
     (select count(*) from forecasts where issued_at < $forecasts_until) as forecasts,
-    (select min(issued_at) from forecasts) as first_issued_at,
+    (select list(distinct issued_at) from forecasts where issued_at < $forecasts_until) as issued_at,
     (select count(*) from scores where valid_on < $scores_until::date) as scores,
-    (select min(valid_on) from scores) as first_valid_on,
+    (select list(distinct scored_at) from scores where valid_on < $scores_until::date) as scored_at,
     (select list(distinct model_id) from forecasts where issued_at >= $forecasts_until) as models;

@@ -94,3 +94,8 @@ def floor_hour(time: datetime) -> datetime:
 def hours_between(start: datetime, end: datetime) -> int:
     """Whole hours from `start` to `end`, rounded down; negative if `end` is earlier."""
     return (end - start) // HOUR
+
+
+def minutes_and_seconds(seconds: float) -> str:
+    """A duration in the form 2:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -44,7 +44,7 @@ from daycast.steps.calibrate import calibrate
 from daycast.steps.publish import summarise, write_report
 from daycast.steps.train import minutes_due
 from daycast.steps.verify import verify_forecasts
-from daycast.steps.doctor import find_warnings
+from daycast.steps.station_warnings import find_warnings
 
 settings, now = load_settings(), datetime.fromisoformat(sys.argv[1])
 intakes = [ingest_source(settings, source, now) for source in settings.sources]

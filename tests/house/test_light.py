@@ -1,4 +1,4 @@
-"""Asking the command line what it can do loads nothing heavy."""
+"""What is asked of the command line, and what a run does, loads nothing heavy that it does not use."""
 
 import subprocess
 import sys
@@ -27,3 +27,9 @@ def test_help_imports_the_standard_library_alone():
     done = subprocess.run([sys.executable, "-c", code + tell], capture_output=True, text=True, check=True)
     assert "usage: daycast" in done.stdout
     assert not HEAVY & set(done.stderr.split())
+
+
+def test_an_ingest_and_a_publication_import_no_torch():
+    code = "import sys, daycast.flows.ingest, daycast.flows.publish; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "sklearn"} & set(done.stdout.split())

@@ -113,23 +113,45 @@ def test_the_newest_forecasts_stay_those_of_the_warehouse_whatever_is_written(co
     assert query_published(path, "select distinct station_id from latest_forecasts").height == 5
 
 
-def test_scores_taken_back_and_observations_are_published_too(con, path) -> None:
-    days = pl.DataFrame({"station_id": ["a", "a"], "day": [T0.date(), (T0 + 24 * HOUR).date()]})
+def scores_of(days: pl.DataFrame, scored_at: datetime) -> pl.DataFrame:
+    """A row of scores for each of `days` (station_id, day)."""
     names = ["n", "mae", "rmse", "bias", "crps", "coverage_50", "coverage_80", "coverage_90"]
-    scored = days.rename({"day": "valid_on"}).with_columns(
+    return days.rename({"day": "valid_on"}).with_columns(
         *(pl.lit(1).alias(name) for name in names),
         model_id=pl.lit("m"),
         forecaster=pl.lit("gru"),
         variable=pl.lit("warmth_c"),
         lead_hours=pl.lit(1),
-        scored_at=pl.lit(T0),
+        scored_at=pl.lit(scored_at),
     )
+
+
+def test_scores_taken_back_and_observations_are_published_too(con, path) -> None:
+    days = pl.DataFrame({"station_id": ["a", "a"], "day": [T0.date(), (T0 + 24 * HOUR).date()]})
+    scored = scores_of(days, T0 + 48 * HOUR)
     replace_scores(con, scored, days)
     publish_files(con, path)
     assert_published(con, path)
     replace_scores(con, scored.head(0), days.head(1))
     publish_files(con, path)
     assert query_published(path, "select valid_on from scores").rows() == [(days["day"][1],)]
+
+
+def test_stations_that_are_scored_in_turns_leave_the_files_of_others_alone(con, path) -> None:
+    def score(stations: list[str], scored_at: datetime) -> set[str]:
+        days = pl.DataFrame({"station_id": stations, "day": [T0.date()] * len(stations)})
+        replace_scores(con, scores_of(days, scored_at), days)
+        publish(con, path, 0)
+        assert_published(con, path)
+        return set(query_published(path, "select file from history_files where table_name = 'scores'")["file"])
+
+    tomorrow = T0 + 24 * HOUR
+    first = score(["a", "b"], tomorrow)
+    second = score(["c"], tomorrow + HOUR)
+    assert (len(first), len(second - first)) == (1, 1)
+    assert first < second
+    third = score(["b"], tomorrow + 2 * HOUR)  # a late reading
+    assert (len(third - second), second - third) == (2, first)  # what was scored again, and where it stood
 
 
 def test_small_tables_lie_in_the_file_itself_and_move_out_when_they_grow(con, path) -> None:

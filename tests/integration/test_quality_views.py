@@ -10,9 +10,9 @@ import pytest
 from daycast.settings import Settings
 from daycast.sources.batch import READING_KEYS
 from daycast.stations import STATION_SCHEMA
-from daycast.steps.doctor import find_warnings
 from daycast.steps.ingest import ingest_source
 from daycast.steps.record_run import recorded
+from daycast.steps.station_warnings import find_warnings
 from daycast.times import HOUR
 from integration.by_hand import ByHand, by_hand
 

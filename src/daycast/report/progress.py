@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from daycast.model.training.plan import minutes_and_seconds
-from daycast.model.training.trainer import Progress
+from daycast.times import minutes_and_seconds
+
+if TYPE_CHECKING:
+    from daycast.model.training.trainer import Progress
 
 _QUIET_S = 25.0  # after so many seconds without a line, one says that training goes on
 _log = logging.getLogger("daycast")
@@ -70,7 +72,7 @@ def show_ingest() -> Iterator[Callable[[IngestState], None]]:
 
 
 @contextmanager
-def show_training(silent_s: float = _QUIET_S) -> Iterator[Callable[[Progress], None]]:
+def show_training(silent_s: float = _QUIET_S) -> Iterator[Callable[["Progress"], None]]:
     """Yield a `watch` for the training loop: it moves a bar on a terminal, and writes log lines elsewhere.
 
     silent_s: without a terminal, a line says that training goes on after so many seconds without another line.
@@ -83,7 +85,7 @@ def show_training(silent_s: float = _QUIET_S) -> Iterator[Callable[[Progress], N
             yield watch
 
 
-def describe(progress: Progress, seconds_left: float) -> str:
+def describe(progress: "Progress", seconds_left: float) -> str:
     """The progress in one line. seconds_left: an upper bound for the rest of the training."""
     return (
         f"training {progress.cell} ({progress.member} of {progress.members}): "
@@ -93,14 +95,14 @@ def describe(progress: Progress, seconds_left: float) -> str:
     )
 
 
-def time_left() -> Callable[[Progress], float]:
+def time_left() -> Callable[["Progress"], float]:
     """A function to call after each epoch; it returns the seconds until all networks are trained, if none stops early.
 
     It assumes that each epoch to come takes as long as the mean of the epochs so far.
     """
     seconds: list[float] = []
 
-    def left(progress: Progress) -> float:
+    def left(progress: "Progress") -> float:
         seconds.append(progress.epoch_seconds)
         return (progress.members * progress.epochs - progress.epochs_done) * sum(seconds) / len(seconds)
 
@@ -108,12 +110,12 @@ def time_left() -> Callable[[Progress], float]:
 
 
 @contextmanager
-def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
+def _lines(silent_s: float) -> Iterator[Callable[["Progress"], None]]:
     """Log a line for each epoch, and further lines while an epoch, or the work before and after the epochs, takes long."""
     started, left, ended = time.monotonic(), time_left(), threading.Event()
     logged, last = threading.Event(), list[str]()
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: "Progress") -> None:
         logged.set()
         last[:] = [f"; {progress.cell} ({progress.member} of {progress.members}) is past epoch {progress.epoch}"]
         _log.info("%s", describe(progress, left(progress)))
@@ -137,7 +139,7 @@ def _lines(silent_s: float) -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
+def _bar() -> Iterator[Callable[["Progress"], None]]:
     from rich import progress as rich  # noqa: PLC0415 - only where a terminal shows it
     from rich.console import Console  # noqa: PLC0415
 
@@ -149,7 +151,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     with rich.Progress(*columns, console=Console(stderr=True)) as bar:
         task, left = bar.add_task("training", total=None, state="the linear path comes first"), time_left()
 
-        def watch(progress: Progress) -> None:
+        def watch(progress: "Progress") -> None:
             name = f"{progress.cell} {progress.member}/{progress.members}"
             state = f"epoch {progress.epoch}/{progress.epochs}  loss {progress.validation_loss:.4f}"
             speed = f"{progress.windows_per_s:,.0f} windows/s  ≤ {minutes_and_seconds(left(progress))} left"

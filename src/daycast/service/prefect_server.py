@@ -4,8 +4,9 @@ Any page in a browser can send requests to a server on loopback, and a page whos
 can read the answers too. So this server asks for a password (PREFECT_SERVER_API_AUTH_STRING), answers only under its own names,
 and only requests from its own pages or from programs. It does not start without a password.
 
-`SameOriginOnly` checks each request, `main` serves. Beside Prefect's pages stand one that signs a browser in, and the report, to
-which the summaries of runs link. It is shown in a frame that can only draw, because its texts come from the sources.
+`SameOriginOnly` checks each request, `TriedAgain` repeats one that the database refused, `main` serves. Beside Prefect's pages
+stand one that signs a browser in, and the report, to which the summaries of runs link. It is shown in a frame that can only
+draw, because its texts come from the sources.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +29,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENTRY = "/enter"
 REPORT, _REPORT_FILE = "/report", "/report/file"
 _OPEN = ("/api/health", "/api/ready")  # answered to everybody; they only say that the server runs
+_TRIES, _BETWEEN_TRIES_S = 20, 0.05
 _STOP_S = 5.0  # the server may take so long to end after its starter has ended
 _FRAMING = [(b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'")]
 _ENTRY_PAGE = b"""<!doctype html><meta charset="utf-8"><title>daycast</title><p id="said">&hellip;</p><script>
@@ -116,6 +119,54 @@ class SameOriginOnly:
         return page == asked or (both_loopback and page is not None and page[1] == asked[1])
 
 
+class TriedAgain:
+    """An ASGI application that tries a request again for a second if the database refused it, before the client is told.
+
+    SQLite refuses a transaction at once, whatever its timeout, if another one has written since it first read. Prefect undoes it
+    and answers 503, and its client asks again after two seconds: several times in an hour's runs.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back unless that is 503 and there are tries left."""
+        if scope["type"] != "http" or scope["path"] in _OPEN:
+            await self._app(scope, receive, send)
+            return
+        request = [await receive()]
+        while request[-1].get("more_body"):
+            request.append(await receive())
+        for tries_left in reversed(range(_TRIES)):
+            if not await self._is_refused(scope, request, receive, send, is_last=not tries_left):
+                return
+            await asyncio.sleep(_BETWEEN_TRIES_S)
+
+    async def _is_refused(
+        self, scope: Scope, request: Sequence[Scope], receive: Receive, send: Send, *, is_last: bool
+    ) -> bool:
+        """Try once. Whether the answer is 503, which is sent only if this is the last try."""
+        refused, left = False, iter(request)
+
+        async def receive_again() -> Scope:
+            message = next(left, None)
+            return await receive() if message is None else message
+
+        async def send_unless_refused(message: Scope) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                refused = message["status"] == HTTPStatus.SERVICE_UNAVAILABLE
+            if not refused or is_last:
+                await send(message)
+
+        try:
+            await self._app(dict(scope), receive_again, send_unless_refused)
+        except Exception:  # Starlette raises it again once it has answered
+            if is_last or not refused:
+                raise
+        return refused
+
+
 def _name_and_port(url: str) -> tuple[str, int | None] | None:
     """Host name and port of a URL. The port is None if the URL has none; browsers leave the usual port out of both headers."""
     try:
@@ -181,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     api = get_current_settings().server.api
     config = uvicorn.Config(
-        SameOriginOnly(create_app(final=True), [*LOOPBACK, *args.name], args.report, auth),
+        SameOriginOnly(TriedAgain(create_app(final=True)), [*LOOPBACK, *args.name], args.report, auth),
         timeout_keep_alive=api.keepalive_timeout,
         log_level="warning",
     )

@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path, PurePath
 
 import polars as pl
@@ -26,67 +26,17 @@ from daycast.steps.preview import Preview, preview_source
 from daycast.steps.reasons import Reason
 from daycast.steps.serving import list_sources
 from daycast.steps.unmapped import unmapped_columns
-from daycast.times import parse_duration
 from daycast.warehouse.forecasts import count_external_forecasts
 from daycast.warehouse.lake import Lake
 from daycast.warehouse.models import read_champion, read_fallbacks
 from daycast.warehouse.observations import read_stations
 from daycast.warehouse.readings import read_origins, upsert_stations
-from daycast.warehouse.warehouse import Warehouse, read_frame, transaction
+from daycast.warehouse.warehouse import Warehouse, transaction
 
-_BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST_FREE_GB = 1.0
 _NAMED = 3  # stations
 _INDENT = " " * len("warn ")  # of the further lines of a result
 _NUMBERED = re.compile(r"-\d+(\.[^.]*)$")  # what a name gets in a folder that has it already
-
-
-@dataclass(frozen=True)
-class StationWarning:
-    """A warning about one station, given once when the problem starts."""
-
-    event: str  # the name of the event in Prefect
-    station_id: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"station {self.station_id} {self.message}"
-
-    def payload(self) -> dict[str, str]:
-        """The warning as the payload of an event."""
-        return asdict(self)
-
-
-def find_warnings(settings: Settings, now: datetime) -> list[StationWarning]:
-    """The warnings that are new since the last ingest.
-
-    Stations that became silent for longer than `ingest.silent_after`; at the first ingest of a UTC day also stations whose clock
-    does not seem to run on UTC.
-    """
-    silence = parse_duration(settings.ingest.silent_after)
-    with settings.warehouse.read(now) as con:
-        before: datetime | None = read_frame(con, "select_previous_run", flow="ingest", now=now).item()
-        since_before = before - silence if before else _BEFORE_EVERYTHING
-        silent = read_frame(
-            con, "select_newly_silent_stations", now=now, since=now - silence, since_before=since_before
-        )
-        is_first_of_day = before is None or before.date() < now.date()
-        clocks = read_frame(con, "select_clock_suspects") if is_first_of_day else None
-    warnings = [
-        StationWarning("daycast.station.silent", station, f"is silent: last heard of {last:%Y-%m-%d %H:%M} UTC")
-        for station, last in silent.iter_rows()
-    ]
-    if clocks is not None:
-        warnings += [
-            StationWarning(
-                "daycast.station.clock",
-                station,
-                f"seems not to report in UTC: its days are warmest {abs(offset):.0f} h {'late' if offset > 0 else 'early'} "
-                "by the sun (see station_clock); set the timezone of its source",
-            )
-            for station, offset in clocks.iter_rows()
-        ]
-    return warnings
 
 
 @dataclass(frozen=True)

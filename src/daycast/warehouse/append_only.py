@@ -25,14 +25,15 @@ class AppendOnly:
 _MONTHS, _HOURS = ("1mo", "1d"), ("1mo", "1d", "1h")
 APPEND_ONLY = {
     "forecasts": AppendOnly("issued_at", _HOURS, "variable, station_id, issued_at, lead_hours"),
-    "scores": AppendOnly("valid_on", _MONTHS, "variable, station_id, valid_on, lead_hours, model_id, forecaster"),
+    # not valid_on: a large network is verified in turns, and a day would be written again after each
+    "scores": AppendOnly("scored_at", _HOURS, "variable, station_id, valid_on, lead_hours, model_id, forecaster"),
     "observation_versions": AppendOnly("observed_at", _MONTHS, "station_id, observed_at, known_from"),
     "external_forecasts": AppendOnly("issued_at", _MONTHS, "station_id, issued_at, valid_at, received_at"),
 }
 
 
 def touch(con: duckdb.DuckDBPyConnection, table: str, moments: pl.Series) -> None:
-    """Record that rows with these values of the table's time column (UTC dates or times) were written or deleted.
+    """Record that rows with these values of the table's time column (UTC) were written or deleted.
 
     Times are rounded down to the table's finest period. Call inside the transaction that changes the rows.
     """

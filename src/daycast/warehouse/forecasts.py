@@ -73,10 +73,11 @@ def replace_scores(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, 
     """
     with transaction(con):
         with frames(con, days=days.select("station_id", "day")):
+            touch(con, "scores", read_frame(con, "select_times_of_scores")["scored_at"])
             con.execute(statement("delete_scores"))
         if scored is not None:
             insert(con, "scores", scored)
-        touch(con, "scores", days["day"])
+            touch(con, "scores", scored["scored_at"])
 
 
 def read_skill(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Maintenance of the warehouse: delete old rows, compact a lake, copy all tables into another warehouse."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import inf
 
 import duckdb
@@ -9,9 +9,9 @@ import polars as pl
 
 from daycast.duckdb_results import query_arrow
 from daycast.errors import WarehouseError
-from daycast.times import DAY, EPOCH
+from daycast.times import DAY, EPOCH, UTC_TIME
 from daycast.variables import Variable, check_column
-from daycast.warehouse.append_only import APPEND_ONLY, touch
+from daycast.warehouse.append_only import touch
 from daycast.warehouse.statements import quoted, statement
 from daycast.warehouse.warehouse import read_frame, transaction
 
@@ -46,22 +46,18 @@ def delete_old_rows(
             0, named=True
         )
         if not dry_run:
-            _delete(con, "delete_old_forecasts", "forecasts", row["first_issued_at"], until["forecasts"])
-            _delete(con, "delete_old_scores", "scores", row["first_valid_on"], until["scores"])
+            _delete(con, "delete_old_forecasts", "forecasts", row["issued_at"], until["forecasts"])
+            _delete(con, "delete_old_scores", "scores", row["scored_at"], until["scores"])
     return OldRows(row["forecasts"], row["scores"], frozenset(row["models"] or []))
 
 
-def _delete(con: duckdb.DuckDBPyConnection, query: str, table: str, first: object, until: datetime) -> None:
-    """Run a deleting statement and record the deleted range. first: time of the table's oldest row; None if it is empty."""
-    if not isinstance(first, datetime):
-        first = datetime.fromisoformat(f"{first}T00:00:00+00:00") if first else until
-    if first >= until:
-        return
-    con.execute(statement(query), {"until": until})
-    moments = pl.datetime_range(
-        first.astimezone(UTC), until, APPEND_ONLY[table].periods[-1], closed="left", eager=True, time_unit="us"
-    )
-    touch(con, table, moments)
+def _delete(
+    con: duckdb.DuckDBPyConnection, query: str, table: str, moments: list[datetime] | None, until: datetime
+) -> None:
+    """Run a deleting statement, and record that the rows with these values of the table's time column are gone."""
+    if moments:
+        con.execute(statement(query), {"until": until})
+        touch(con, table, pl.Series(moments, dtype=UTC_TIME))
 
 
 def vacuum_lake(con: duckdb.DuckDBPyConnection, kept: timedelta = DAY) -> None:

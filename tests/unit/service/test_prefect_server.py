@@ -1,11 +1,13 @@
 """Under which names a server answers, and to whose pages."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from daycast.service.prefect_server import SameOriginOnly
+from daycast.service import prefect_server
+from daycast.service.prefect_server import SameOriginOnly, TriedAgain
 
 NAMES = ["127.0.0.1", "localhost", "::1", "weather.example.org"]
 
@@ -113,3 +115,42 @@ def test_the_report_is_shown_to_who_knows_the_password_in_a_frame_that_can_only_
 def test_a_server_without_a_report_leaves_its_address_to_prefect():
     assert shown("/report", None)[0] == 418
     assert shown("/report/file", None, KNOWS)[0] == 418
+
+
+@pytest.mark.parametrize(
+    ("refusals", "path", "answer", "tries"),
+    [
+        (3, "/api/flow_runs/", 200, 4),
+        (1000, "/api/flow_runs/", 503, 20),
+        (1000, "/api/ready", 503, 1),  # whoever watches is told at once
+    ],
+)
+def test_a_request_that_the_database_refuses_is_tried_again_for_a_while(refusals, path, answer, tries, monkeypatch):
+    monkeypatch.setattr(prefect_server, "_BETWEEN_TRIES_S", 0)
+    bodies, sent = [], []
+
+    async def app(scope, receive, send):
+        scope["seen"] = True
+        parts = [await receive()]
+        while parts[-1]["more_body"]:
+            parts.append(await receive())
+        bodies.append(b"".join(part["body"] for part in parts))
+        await send({"type": "http.response.start", "status": 503 if len(bodies) <= refusals else 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"said"})
+        if 1 < len(bodies) <= refusals and path != "/api/ready":
+            raise OSError("database is locked")  # as Starlette does after the answer
+
+    request = iter([(b"one ", True), (b"two", False)])
+
+    async def receive():
+        body, more = next(request)
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": path}
+    with suppress(OSError):  # of the last try
+        asyncio.run(TriedAgain(app)(scope, receive, send))
+    assert [message.get("status", message.get("body")) for message in sent] == [answer, b"said"]
+    assert bodies == [b"one two"] * tries

@@ -17,6 +17,7 @@ from daycast.model.training.parallel import Ranks, run_parallel
 from daycast.model.training.refresh import refresh_steps
 from daycast.model.training.state import TrainingData
 from daycast.model.training.trainer import Member, start_training, take_steps, validation_loss
+from daycast.times import minutes_and_seconds
 
 _MEASURED_S = 1.5  # seconds of training steps
 _FEWEST_STEPS = 3
@@ -112,8 +113,3 @@ def load_plan(config: ModelConfig, path: Path | None) -> TrainingPlan | None:
     except (ValueError, KeyError, TypeError) as error:
         _log.warning("%s is no readable training plan (%s): a new one is made", path.name, error)
         return None
-
-
-def minutes_and_seconds(seconds: float) -> str:
-    """A duration in the form 2:05."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

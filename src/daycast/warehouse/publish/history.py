@@ -78,9 +78,7 @@ def compact_ranges(previous: Sequence[Partition]) -> list[Range]:
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> pl.DataFrame:
     """How many rows each day or hour of the table has: since, rows."""
     column, unit = APPEND_ONLY[table].column, {"1d": "day", "1h": "hour"}[APPEND_ONLY[table].periods[-1]]
-    query = (
-        f"select date_trunc('{unit}', {column}::timestamptz) as since, count(*) as rows from {quoted(table)} group by 1"
-    )
+    query = f"select date_trunc('{unit}', {column}) as since, count(*) as rows from {quoted(table)} group by 1"
     return fetch_frame(con, query)
 
 
@@ -103,8 +101,7 @@ def _write_partition(
 def range_condition(table: str, of: Range) -> str:
     """The SQL condition that a row of an append-only table lies in a range, in a form that lets DuckDB skip row groups."""
     column = APPEND_ONLY[table].column
-    kind = "date" if column == "valid_on" else "timestamptz"
-    since, until = (f"{kind} '{moment:%Y-%m-%d %H:%M:%S}{'' if kind == 'date' else '+00'}'" for moment in of)
+    since, until = (f"timestamptz '{moment:%Y-%m-%d %H:%M:%S}+00'" for moment in of)
     return f"{column} >= {since} and {column} < {until}"
 
 
