@@ -70,13 +70,15 @@ select date_trunc('month', min(observed_at))::date
 from observation_versions;
 
 -- name: select_hours_observed
--- How many hours each station in the frame `chosen` has an observation of, as known at $as_of.
+-- How many hours from $since on each station in the frame `chosen` has an observation of, as known at $as_of.
 select
     station_id,
     count(distinct observed_at) as hours
 from observation_versions
 semi join chosen using (station_id)
-where known_from <= $as_of
+where
+    observed_at >= $since
+    and known_from <= $as_of
 group by station_id
 order by station_id;
 

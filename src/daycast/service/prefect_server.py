@@ -230,9 +230,13 @@ def main(arguments: list[str] | None = None) -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    app = create_app(final=True)
+    app.middleware_stack = TriedAgain(
+        app.build_middleware_stack()
+    )  # the server's own requests, for automations, pass it too
     api = get_current_settings().server.api
     config = uvicorn.Config(
-        SameOriginOnly(TriedAgain(create_app(final=True)), [*LOOPBACK, *args.name], args.report, auth),
+        SameOriginOnly(app, [*LOOPBACK, *args.name], args.report, auth),
         timeout_keep_alive=api.keepalive_timeout,
         log_level="warning",
     )

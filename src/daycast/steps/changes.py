@@ -1,7 +1,7 @@
 """What has changed since a model was trained, so that another training is due at once: sources, variables, targets, stations."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -14,9 +14,10 @@ from daycast.model.fit import choose_reported
 from daycast.model.forecaster import Header
 from daycast.settings import Settings
 from daycast.steps.serving import read_serving_stations
-from daycast.times import HORIZON_HOURS, HOUR, floor_hour, hours_between
+from daycast.times import EPOCH, HORIZON_HOURS, HOUR, floor_hour, hours_between
 from daycast.warehouse.observations import count_hours, read_extent, read_first_values, read_stations
 
+_FIRST_LOOK = timedelta(days=7)
 _LEAST_H = 2 * HORIZON_HOURS  # of a station's history: a day to read and a day to learn from
 _NAMED = 3  # stations and variables that are named; the rest is counted
 
@@ -69,9 +70,13 @@ def _new_stations(con: duckdb.DuckDBPyConnection, header: Header, serving: pl.Da
     unseen = serving.filter(~pl.col("station_id").is_in(list(header.stations)))
     if unseen.is_empty():
         return []
-    hours = count_hours(con, unseen, now)
     least = 1 if len(unseen) == len(serving) else _LEAST_H
-    return [station for station in unseen["station_id"] if hours.get(station, 0) >= least]
+    learnable, left = set[str](), unseen
+    for since in (now - _FIRST_LOOK, EPOCH):  # the newest hours are enough for most
+        hours = count_hours(con, left, since, now)
+        learnable |= {station for station, count in hours.items() if count >= least}
+        left = left.filter(~pl.col("station_id").is_in(learnable))
+    return [station for station in unseen["station_id"] if station in learnable]
 
 
 def _changed_variables(

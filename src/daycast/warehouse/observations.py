@@ -53,10 +53,12 @@ def read_extent(
     return first, last
 
 
-def count_hours(con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, as_of: datetime) -> dict[str, int]:
-    """How many hours each of `stations` has an observation of, known by `as_of`; those without any are absent."""
+def count_hours(
+    con: duckdb.DuckDBPyConnection, stations: pl.DataFrame, since: datetime, as_of: datetime
+) -> dict[str, int]:
+    """How many hours from `since` on each of `stations` has an observation of, known by `as_of`; those without are absent."""
     with frames(con, chosen=stations.select("station_id")):
-        return dict(read_frame(con, "select_hours_observed", as_of=as_of).iter_rows())
+        return dict(read_frame(con, "select_hours_observed", since=since, as_of=as_of).iter_rows())
 
 
 def read_reported(
