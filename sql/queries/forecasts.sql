@@ -303,6 +303,12 @@ select
     (select max(until) from holdout_scores semi join champion using (model_id)) as holdout_until,
     (select count(distinct valid_on) from scores semi join champion using (model_id)) as verified_days;
 
+-- name: select_times_of_future_scores
+-- When scores were written by a clock that ran ahead.
+select distinct scored_at
+from scores
+where scored_at > $latest;
+
 -- name: select_times_of_scores
 -- When the stations and days in the frame `days` were scored.
 select distinct scores.scored_at

@@ -229,6 +229,7 @@ def test_scores_models_and_forecasts_of_a_clock_ahead_stop_nothing(trained, warn
     assert verify_forecasts(settings, now + 3 * HOUR) > 0
     ask(settings, f"update scores set scored_at = '{now + YEARS}'")
     ingest_source(settings, settings.sources[0], now + 9 * HOUR)
+    assert ask(settings, "select max(scored_at) from scores") == [(now + 9 * HOUR,)]
     assert verify_forecasts(settings, now + 9 * HOUR) > 0
 
 

@@ -7,10 +7,8 @@ separately. All of it can be repeated.
 import hashlib
 import json
 import os
-import shlex
 import subprocess
 import sys
-from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +21,7 @@ from daycast.times import parse_duration
 
 POOLS = ("cpu", "gpu")
 # a single run cannot set anything of its job, neither command nor environment; daycast's log lines are part of each run
-_LOCKED_TEMPLATE: dict[str, Any] = {
+_LOCKED_TEMPLATE = {
     "job_configuration": {
         "stream_output": True,
         "env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "daycast", "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"},
@@ -51,17 +49,14 @@ def deploy_command() -> list[str]:
     return [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
 
 
-def create_server_objects(server: Server, live: LiveSettings | None, python: str | None = None) -> None:
+def create_server_objects(server: Server, live: LiveSettings | None) -> None:
     """Create what the deployments need on the server, unless it exists: pools, the warehouse slot, automations.
 
     Automations that call a webhook are created only with an `alert_url`. What fails is told at most once in `alert_again_after`.
-
-    python: the interpreter of all workers, where it is known. It runs the flows itself; else Prefect starts one more process
-        before each run, which takes seconds.
     """
     live = live or LiveSettings()
     for pool in POOLS:
-        _create_pool(server, pool, python)
+        _create_pool(server, pool)
     server.create_unless_there("/v2/concurrency_limits/", {"name": WAREHOUSE_SLOT, "limit": 1})
     block = write_webhook(server, live.alert_url.get_secret_value()) if live.alert_url else None
     again_after = parse_duration(live.alert_again_after)
@@ -73,17 +68,14 @@ def create_server_objects(server: Server, live: LiveSettings | None, python: str
         _update_automation(server, automation, existing.get(automation["name"]), block)
 
 
-def _create_pool(server: Server, name: str, python: str | None) -> None:
+def _create_pool(server: Server, name: str) -> None:
     """Create a pool whose workers run flows as installed, whatever command or environment a run asks for."""
-    template = deepcopy(_LOCKED_TEMPLATE)
-    if python:
-        template["job_configuration"]["command"] = shlex.join([python, "-m", "prefect.engine"])
     try:
-        server.call("/work_pools/", {"name": name, "type": "process", "base_job_template": template})
+        server.call("/work_pools/", {"name": name, "type": "process", "base_job_template": _LOCKED_TEMPLATE})
     except RefusedError as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
-        server.call(f"/work_pools/{name}", {"base_job_template": template}, "PATCH")
+        server.call(f"/work_pools/{name}", {"base_job_template": _LOCKED_TEMPLATE}, "PATCH")
 
 
 def _update_automation(

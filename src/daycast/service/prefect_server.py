@@ -29,7 +29,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENTRY = "/enter"
 REPORT, _REPORT_FILE = "/report", "/report/file"
 _OPEN = ("/api/health", "/api/ready")  # answered to everybody; they only say that the server runs
-_TRIES, _BETWEEN_TRIES_S = 20, 0.05
+_TRY_FOR_S, _BETWEEN_TRIES_S = 1.0, 0.05
+_LARGEST_TRIED_AGAIN = 2**20  # bytes of a body
 _STOP_S = 5.0  # the server may take so long to end after its starter has ended
 _FRAMING = [(b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'")]
 _ENTRY_PAGE = b"""<!doctype html><meta charset="utf-8"><title>daycast</title><p id="said">&hellip;</p><script>
@@ -130,41 +131,46 @@ class TriedAgain:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its answer back unless that is 503 and there are tries left."""
-        if scope["type"] != "http" or scope["path"] in _OPEN:
+        """Pass a request on, and its answer back. A large request, which would have to be kept, is tried once."""
+        if scope["type"] != "http" or scope["path"] in _OPEN or not _is_small(scope):
             await self._app(scope, receive, send)
             return
-        request = [await receive()]
+        request, until = [await receive()], time.monotonic() + _TRY_FOR_S
         while request[-1].get("more_body"):
             request.append(await receive())
-        for tries_left in reversed(range(_TRIES)):
-            if not await self._is_refused(scope, request, receive, send, is_last=not tries_left):
+        while refusal := await self._try(scope, request, receive, send):
+            if time.monotonic() > until:  # not before the try: SQLite may have waited for a minute
+                for message in refusal:
+                    await send(message)
                 return
             await asyncio.sleep(_BETWEEN_TRIES_S)
 
-    async def _is_refused(
-        self, scope: Scope, request: Sequence[Scope], receive: Receive, send: Send, *, is_last: bool
-    ) -> bool:
-        """Try once. Whether the answer is 503, which is sent only if this is the last try."""
-        refused, left = False, iter(request)
+    async def _try(self, scope: Scope, request: Sequence[Scope], receive: Receive, send: Send) -> list[Scope]:
+        """Send the answer to a request, unless it is 503: that is returned."""
+        refusal, left = list[Scope](), iter(request)
 
         async def receive_again() -> Scope:
             message = next(left, None)
             return await receive() if message is None else message
 
         async def send_unless_refused(message: Scope) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start":
-                refused = message["status"] == HTTPStatus.SERVICE_UNAVAILABLE
-            if not refused or is_last:
+            if refusal or message.get("status") == HTTPStatus.SERVICE_UNAVAILABLE:
+                refusal.append(message)
+            else:
                 await send(message)
 
         try:
             await self._app(dict(scope), receive_again, send_unless_refused)
         except Exception:  # Starlette raises it again once it has answered
-            if is_last or not refused:
+            if not refusal:
                 raise
-        return refused
+        return refusal
+
+
+def _is_small(scope: Scope) -> bool:
+    """Whether the body of a request has at most so many bytes, or none."""
+    length = (_header(scope, b"content-length") or "0").encode()
+    return _header(scope, b"transfer-encoding") is None and length.isdigit() and int(length) <= _LARGEST_TRIED_AGAIN
 
 
 def _name_and_port(url: str) -> tuple[str, int | None] | None:

@@ -71,7 +71,7 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             process = keep("server", "daycast.service.prefect_server", *served, sockets=[bound])
             server = Server(url, auth)
             _wait(process, server)
-            create_server_objects(server, settings.live, sys.executable)
+            create_server_objects(server, settings.live)
             alerts = Alerts(server, settings.live.quiet_hours)
             alerts.update(clock())
             crash_orphaned_runs(server)
@@ -205,7 +205,8 @@ def _environment(settings: Settings, config: Path | None, home: Path, url: str) 
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # delete old ones
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 24 * 3600),
         "DO_NOT_TRACK": "1",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",  # how often a worker asks for runs; each hour has two that follow another one
+        # how often a worker asks for runs: each hour has two that follow another one. A worker gives up after a dozen failures
+        "PREFECT_WORKER_QUERY_SECONDS": "3",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; a run without heartbeats has lost its process
         "DAYCAST_DATA": str(settings.data),
     }

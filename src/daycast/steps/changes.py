@@ -14,7 +14,7 @@ from daycast.model.fit import choose_reported
 from daycast.model.forecaster import Header
 from daycast.settings import Settings
 from daycast.steps.serving import read_serving_stations
-from daycast.times import EPOCH, HORIZON_HOURS, HOUR, floor_hour, hours_between
+from daycast.times import FIRST_TIME, HORIZON_HOURS, HOUR, floor_hour, hours_between
 from daycast.warehouse.observations import count_hours, read_extent, read_first_values, read_stations
 
 _FIRST_LOOK = timedelta(days=7)
@@ -72,7 +72,7 @@ def _new_stations(con: duckdb.DuckDBPyConnection, header: Header, serving: pl.Da
         return []
     least = 1 if len(unseen) == len(serving) else _LEAST_H
     learnable, left = set[str](), unseen
-    for since in (now - _FIRST_LOOK, EPOCH):  # the newest hours are enough for most
+    for since in (now - _FIRST_LOOK, FIRST_TIME):  # the newest hours are enough for most
         hours = count_hours(con, left, since, now)
         learnable |= {station for station, count in hours.items() if count >= least}
         left = left.filter(~pl.col("station_id").is_in(learnable))

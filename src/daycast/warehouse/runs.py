@@ -98,6 +98,10 @@ def correct_written_times(con: duckdb.DuckDBPyConnection, now: datetime, latest:
     if len(ahead):
         counts["forecasts"] = _count(con, statement("delete_future_forecasts"), {"latest": latest})
         touch(con, "forecasts", ahead)
+    scored = read_frame(con, "select_times_of_future_scores", latest=latest)["scored_at"]
+    if len(scored):
+        counts["scores"] = _count(con, "update scores set scored_at = $now where scored_at > $latest", times)
+        touch(con, "scores", pl.concat([scored, pl.Series([now], dtype=scored.dtype)]))
     return {table: rows for table, rows in counts.items() if rows}
 
 

@@ -1,7 +1,6 @@
 """Under which names a server answers, and to whose pages."""
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,16 +116,8 @@ def test_a_server_without_a_report_leaves_its_address_to_prefect():
     assert shown("/report/file", None, KNOWS)[0] == 418
 
 
-@pytest.mark.parametrize(
-    ("refusals", "path", "answer", "tries"),
-    [
-        (3, "/api/flow_runs/", 200, 4),
-        (1000, "/api/flow_runs/", 503, 20),
-        (1000, "/api/ready", 503, 1),  # whoever watches is told at once
-    ],
-)
-def test_a_request_that_the_database_refuses_is_tried_again_for_a_while(refusals, path, answer, tries, monkeypatch):
-    monkeypatch.setattr(prefect_server, "_BETWEEN_TRIES_S", 0)
+def asked(refusals: int, path: str = "/api/flow_runs/", length: str = "7") -> tuple[list, list[bytes]]:
+    """What is answered if the database refuses so often, and the body that each try reads."""
     bodies, sent = [], []
 
     async def app(scope, receive, send):
@@ -135,9 +126,10 @@ def test_a_request_that_the_database_refuses_is_tried_again_for_a_while(refusals
         while parts[-1]["more_body"]:
             parts.append(await receive())
         bodies.append(b"".join(part["body"] for part in parts))
-        await send({"type": "http.response.start", "status": 503 if len(bodies) <= refusals else 200, "headers": []})
+        is_refused = len(bodies) <= refusals
+        await send({"type": "http.response.start", "status": 503 if is_refused else 200, "headers": []})
         await send({"type": "http.response.body", "body": b"said"})
-        if 1 < len(bodies) <= refusals and path != "/api/ready":
+        if is_refused and "ready" not in path and length == "7":
             raise OSError("database is locked")  # as Starlette does after the answer
 
     request = iter([(b"one ", True), (b"two", False)])
@@ -149,8 +141,38 @@ def test_a_request_that_the_database_refuses_is_tried_again_for_a_while(refusals
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "path": path}
-    with suppress(OSError):  # of the last try
-        asyncio.run(TriedAgain(app)(scope, receive, send))
-    assert [message.get("status", message.get("body")) for message in sent] == [answer, b"said"]
-    assert bodies == [b"one two"] * tries
+    scope = {"type": "http", "path": path, "headers": [(b"content-length", length.encode())]}
+    asyncio.run(TriedAgain(app)(scope, receive, send))
+    assert "seen" not in scope or len(bodies) == 1
+    return [message.get("status", message.get("body")) for message in sent], bodies
+
+
+def test_a_request_that_the_database_refuses_is_tried_again(monkeypatch):
+    monkeypatch.setattr(prefect_server, "_BETWEEN_TRIES_S", 0)
+    monkeypatch.setattr(prefect_server, "_TRY_FOR_S", 600)
+    assert asked(refusals=3) == ([200, b"said"], [b"one two"] * 4)
+
+
+def test_in_the_end_the_client_is_told(monkeypatch):
+    monkeypatch.setattr(prefect_server, "_TRY_FOR_S", 0.1)
+    answer, bodies = asked(refusals=10**6)
+    assert answer == [503, b"said"]
+    assert set(bodies) == {b"one two"}
+
+
+@pytest.mark.parametrize(
+    ("path", "length"), [("/api/ready", "7"), ("/api/flow_runs/", "1048577"), ("/api/flow_runs/", "-1")]
+)
+def test_whoever_watches_and_large_requests_are_answered_at_once(path, length):
+    assert asked(1, path, length) == ([503, b"said"], [b"one two"])
+
+
+def test_an_error_without_an_answer_stays_one():
+    async def app(_scope, _receive, _send):
+        raise OSError("away")
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    with pytest.raises(OSError, match="away"):
+        asyncio.run(TriedAgain(app)({"type": "http", "path": "/api/flows/", "headers": []}, receive, None))
