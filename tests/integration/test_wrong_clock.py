@@ -228,6 +228,7 @@ def test_scores_models_and_forecasts_of_a_clock_ahead_stop_nothing(trained, warn
     assert ask(settings, "select max(registered_at) from models") == [(now + 3 * HOUR,)]
     assert verify_forecasts(settings, now + 3 * HOUR) > 0
     ask(settings, f"update scores set scored_at = '{now + YEARS}'")
+    ask(settings, f"update models set registered_at = '{now + YEARS}'")  # a clock ahead writes more than scores
     ingest_source(settings, settings.sources[0], now + 9 * HOUR)
     assert ask(settings, "select max(scored_at) from scores") == [(now + 9 * HOUR,)]
     assert verify_forecasts(settings, now + 9 * HOUR) > 0
