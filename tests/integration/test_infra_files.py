@@ -144,7 +144,8 @@ def test_an_image_is_pinned_copies_what_there_is_and_does_not_run_as_root(target
 def test_an_image_has_the_settings_of_prefect_that_daycast_up_has(tmp_path):
     ours = _environment(Settings.model_validate({}, context={"folder": tmp_path}), None, tmp_path, "")
     told = {name: value for step in read_steps("cpu") if step.kind == "ENV" for name, value in variables_of(step)}
-    shared = {name for name in ours if name.startswith("PREFECT_SERVER_")} | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY"}
+    of_workers = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_WORKER_QUERY_SECONDS"}
+    shared = {name for name in ours if name.startswith("PREFECT_SERVER_")} | of_workers
     assert len(shared) > 2
     assert {name: told.get(name) for name in shared} == {name: ours[name] for name in shared}
 
