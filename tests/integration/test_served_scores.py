@@ -1,7 +1,7 @@
 """Served forecasts against what came: every score can be worked out from the tables by hand."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import chain
 from statistics import fmean
 
@@ -11,6 +11,7 @@ import pytest
 from daycast.errors import ConfigError, ModelError, NotEnoughDataError
 from daycast.settings import Settings
 from daycast.sources.batch import READING_KEYS
+from daycast.steps import verify
 from daycast.steps.backtest import backtest
 from daycast.steps.forecast import issue_forecasts, plan_forecasts
 from daycast.steps.ingest import ingest_source
@@ -164,6 +165,14 @@ def test_a_large_network_is_verified_in_turns_and_those_that_wait_longest_come_f
     assert changed in set.union(*turns[2:])
     assert_alike(rows_of(in_turns, now, scores), before)
     assert verify_forecasts(in_turns, now + 3 * HOUR) == 0
+
+
+def test_days_with_few_forecasts_have_their_turns_as_well():
+    stations = [f"s{number}" for number in range(10_000)]
+    due = pl.DataFrame({"station_id": stations, "day": [date(2026, 1, 1)] * len(stations), "rows": [1] * len(stations)})
+    chosen, left = verify._take_turns(due)
+    assert len(chosen) == -(-10_000 // 24)
+    assert chosen.vstack(left).equals(due)
 
 
 def test_days_that_wait_are_not_forgotten_by_a_verification_whose_clock_is_behind(verified, copy_of, monkeypatch):

@@ -42,6 +42,9 @@ from daycast.warehouse.observations import read_stations, read_versions
 
 _DAYS_AT_ONCE = 7  # of forecasts, with the week before them that the baselines read
 _ROWS_AT_ONCE = 1_000_000  # of forecasts, beside as many of each baseline
+_COST = pl.col("rows").clip(
+    2_000
+)  # of a station's day: the baselines read two weeks for it, however few its forecasts are
 _AT_ONCE, _TURNS = 500_000, 24  # more forecasts than this are verified in turns: so many verifications go round once
 _log = logging.getLogger("daycast")
 
@@ -73,8 +76,8 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
 
 def _take_turns(due: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The days to verify now, and those that are left for later, of days in the order of their turns."""
-    most = max(_AT_ONCE, int(due["rows"].sum()) // _TURNS)
-    is_first = (pl.col("rows").cum_sum() - pl.col("rows")) < most
+    most = max(_AT_ONCE, due.select(_COST.sum()).item() // _TURNS)
+    is_first = (_COST.cum_sum() - _COST) < most
     return due.filter(is_first), due.filter(~is_first)
 
 
@@ -113,7 +116,7 @@ def _score_days(settings: Settings, days: pl.DataFrame, now: datetime, until: da
 
 def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Days in parts of about as many rows as fit into memory, those of a station together."""
-    part = (pl.col("rows").cum_sum() - pl.col("rows")) // _ROWS_AT_ONCE
+    part = (_COST.cum_sum() - _COST) // _ROWS_AT_ONCE
     yield from days.sort("station_id").with_columns(part=part).partition_by("part", maintain_order=True)
 
 
