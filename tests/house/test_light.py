@@ -1,4 +1,4 @@
-"""What is asked of the command line, and what a run does, loads nothing heavy that it does not use."""
+"""Nothing heavy is loaded where it is not used: by `--help`, an ingest or a publication."""
 
 import subprocess
 import sys

@@ -4,9 +4,9 @@ Any page in a browser can send requests to a server on loopback, and a page whos
 can read the answers too. So this server asks for a password (PREFECT_SERVER_API_AUTH_STRING), answers only under its own names,
 and only requests from its own pages or from programs. It does not start without a password.
 
-`SameOriginOnly` checks each request, `TriedAgain` repeats one that the database refused, `main` serves. Beside Prefect's pages
-stand one that signs a browser in, and the report, to which the summaries of runs link. It is shown in a frame that can only
-draw, because its texts come from the sources.
+`SameOriginOnly` checks each request, `RetryRefused` tries one again that the database refused, and `main` serves. Beside
+Prefect's pages stand one that signs a browser in, and the report, to which the summaries of runs link. It is shown in a frame
+that can only draw, because its texts come from the sources.
 """
 
 import argparse
@@ -29,8 +29,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ENTRY = "/enter"
 REPORT, _REPORT_FILE = "/report", "/report/file"
 _OPEN = ("/api/health", "/api/ready")  # answered to everybody; they only say that the server runs
-_TRY_FOR_S, _BETWEEN_TRIES_S = 1.0, 0.05
-_LARGEST_TRIED_AGAIN = 2**20  # bytes of a body
+_RETRY_FOR_S, _BETWEEN_TRIES_S = 1.0, 0.05
+_LARGEST_RETRIED = 2**20  # bytes of a body
 _STOP_S = 5.0  # the server may take so long to end after its starter has ended
 _FRAMING = [(b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'")]
 _ENTRY_PAGE = b"""<!doctype html><meta charset="utf-8"><title>daycast</title><p id="said">&hellip;</p><script>
@@ -120,7 +120,7 @@ class SameOriginOnly:
         return page == asked or (both_loopback and page is not None and page[1] == asked[1])
 
 
-class TriedAgain:
+class RetryRefused:
     """An ASGI application that tries a request again for a second if the database refused it, before the client is told.
 
     SQLite refuses a transaction at once, whatever its timeout, if another one has written since it first read. Prefect undoes it
@@ -135,7 +135,7 @@ class TriedAgain:
         if scope["type"] != "http" or scope["path"] in _OPEN or not _is_small(scope):
             await self._app(scope, receive, send)
             return
-        request, until = [await receive()], time.monotonic() + _TRY_FOR_S
+        request, until = [await receive()], time.monotonic() + _RETRY_FOR_S
         while request[-1].get("more_body"):
             request.append(await receive())
         while refusal := await self._try(scope, request, receive, send):
@@ -170,7 +170,7 @@ class TriedAgain:
 def _is_small(scope: Scope) -> bool:
     """Whether the body of a request has at most so many bytes, or none."""
     length = (_header(scope, b"content-length") or "0").encode()
-    return _header(scope, b"transfer-encoding") is None and length.isdigit() and int(length) <= _LARGEST_TRIED_AGAIN
+    return _header(scope, b"transfer-encoding") is None and length.isdigit() and int(length) <= _LARGEST_RETRIED
 
 
 def _name_and_port(url: str) -> tuple[str, int | None] | None:
@@ -237,7 +237,7 @@ def main(arguments: list[str] | None = None) -> None:
     from prefect.settings import get_current_settings
 
     app = create_app(final=True)
-    app.middleware_stack = TriedAgain(
+    app.middleware_stack = RetryRefused(
         app.build_middleware_stack()
     )  # the server's own requests, for automations, pass it too
     api = get_current_settings().server.api

@@ -1,17 +1,15 @@
 """Warnings about stations, given once when the problem starts: a station fell silent, or its clock does not run on UTC.
 
-The flow `ingest` asks for them after each ingest, logs them, shows them in its summary and sends an event for each. What an
-ingest calls a problem of rows is no warning but a rejection or a doubt.
+The flow `ingest` asks for them after each ingest, logs them, shows them in its summary and sends an event for each. What
+is odd about rows is no such warning: bad rows are rejected, and doubtful ones become doubts.
 """
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from daycast.settings import Settings
-from daycast.times import parse_duration
+from daycast.times import FIRST_TIME, parse_duration
 from daycast.warehouse.warehouse import read_frame
-
-_BEFORE_EVERYTHING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def find_warnings(settings: Settings, now: datetime) -> list[StationWarning]:
     silence = parse_duration(settings.ingest.silent_after)
     with settings.warehouse.read(now) as con:
         before: datetime | None = read_frame(con, "select_previous_run", flow="ingest", now=now).item()
-        since_before = before - silence if before else _BEFORE_EVERYTHING
+        since_before = before - silence if before else FIRST_TIME
         silent = read_frame(
             con, "select_newly_silent_stations", now=now, since=now - silence, since_before=since_before
         )

@@ -41,10 +41,9 @@ from daycast.warehouse.models import (
 from daycast.warehouse.observations import read_stations, read_versions
 
 _DAYS_AT_ONCE = 7  # of forecasts, with the week before them that the baselines read
-_ROWS_AT_ONCE = 1_000_000  # of forecasts, beside as many of each baseline
-_COST = pl.col("rows").clip(
-    2_000
-)  # of a station's day: the baselines read two weeks for it, however few its forecasts are
+_ROWS_AT_ONCE = 1_000_000  # of forecasts, by their cost, beside as many of each baseline
+# of a station's day, in forecasts: however few it has, the baselines read the week before them and forecast for each issue
+_COST = pl.col("rows").clip(2_000)
 _AT_ONCE, _TURNS = 500_000, 24  # more forecasts than this are verified in turns: so many verifications go round once
 _log = logging.getLogger("daycast")
 
@@ -115,7 +114,7 @@ def _score_days(settings: Settings, days: pl.DataFrame, now: datetime, until: da
 
 
 def _split(days: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Days in parts of about as many rows as fit into memory, those of a station together."""
+    """Days in parts of about as much work as fits into memory, those of a station together."""
     part = (_COST.cum_sum() - _COST) // _ROWS_AT_ONCE
     yield from days.sort("station_id").with_columns(part=part).partition_by("part", maintain_order=True)
 

@@ -1,12 +1,15 @@
 """Under which names a server answers, and to whose pages."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from daycast.service import prefect_server
-from daycast.service.prefect_server import SameOriginOnly, TriedAgain
+from daycast.service.prefect_server import RetryRefused, SameOriginOnly
 
 NAMES = ["127.0.0.1", "localhost", "::1", "weather.example.org"]
 
@@ -117,7 +120,7 @@ def test_a_server_without_a_report_leaves_its_address_to_prefect():
 
 
 def asked(refusals: int, path: str = "/api/flow_runs/", length: str = "7") -> tuple[list, list[bytes]]:
-    """What is answered if the database refuses so often, and the body that each try reads."""
+    """Status and body of the answer if the database refuses so often, and the request's body as each try reads it."""
     bodies, sent = [], []
 
     async def app(scope, receive, send):
@@ -142,19 +145,19 @@ def asked(refusals: int, path: str = "/api/flow_runs/", length: str = "7") -> tu
         sent.append(message)
 
     scope = {"type": "http", "path": path, "headers": [(b"content-length", length.encode())]}
-    asyncio.run(TriedAgain(app)(scope, receive, send))
+    asyncio.run(RetryRefused(app)(scope, receive, send))
     assert "seen" not in scope or len(bodies) == 1
     return [message.get("status", message.get("body")) for message in sent], bodies
 
 
 def test_a_request_that_the_database_refuses_is_tried_again(monkeypatch):
     monkeypatch.setattr(prefect_server, "_BETWEEN_TRIES_S", 0)
-    monkeypatch.setattr(prefect_server, "_TRY_FOR_S", 600)
+    monkeypatch.setattr(prefect_server, "_RETRY_FOR_S", 600)
     assert asked(refusals=3) == ([200, b"said"], [b"one two"] * 4)
 
 
 def test_in_the_end_the_client_is_told(monkeypatch):
-    monkeypatch.setattr(prefect_server, "_TRY_FOR_S", 0.1)
+    monkeypatch.setattr(prefect_server, "_RETRY_FOR_S", 0.1)
     answer, bodies = asked(refusals=10**6)
     assert answer == [503, b"said"]
     assert set(bodies) == {b"one two"}
@@ -175,4 +178,21 @@ def test_an_error_without_an_answer_stays_one():
         return {"type": "http.request", "body": b"", "more_body": False}
 
     with pytest.raises(OSError, match="away"):
-        asyncio.run(TriedAgain(app)({"type": "http", "path": "/api/flows/", "headers": []}, receive, None))
+        asyncio.run(RetryRefused(app)({"type": "http", "path": "/api/flows/", "headers": []}, receive, None))
+
+
+def test_the_server_retries_what_clients_ask_and_what_it_asks_itself(tmp_path):
+    code = """
+import uvicorn
+from daycast.service.prefect_server import main
+def run(server, sockets):
+    from prefect.server.api.server import create_app
+    print(type(create_app().middleware_stack).__name__, server.config.app._app is create_app())
+uvicorn.Server.run = run
+main(["--port", "0"])
+"""
+    secret = {"PREFECT_SERVER_API_AUTH_STRING": "nobody:knows", "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | secret, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "RetryRefused True\n"
