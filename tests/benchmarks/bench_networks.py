@@ -178,7 +178,6 @@ def check_same_forecasts(block, opponent: dict[str, np.ndarray]) -> None:
 
 def print_table(rows: list[dict[str, object]]) -> None:
     """The figures as a Markdown table, means over seeds."""
-    table = pl.DataFrame(rows, infer_schema_length=None).group_by("network", "variable", maintain_order=True).mean()
     columns = [
         "mae",
         "crps",
@@ -192,6 +191,8 @@ def print_table(rows: list[dict[str, object]]) -> None:
         "covered_90",
     ]
     columns += ["worst_lead_off", "minutes"]
+    by_variable = pl.DataFrame(rows, infer_schema_length=None).group_by("network", "variable", maintain_order=True)
+    table = by_variable.agg(pl.col(columns).mean())
     print(f"| network | variable | {' | '.join(columns)} |\n| --- | --- |{' --- |' * len(columns)}")
     for row in table.iter_rows(named=True):
         figures = " | ".join("–" if row[name] is None else f"{row[name]:.3f}" for name in columns)

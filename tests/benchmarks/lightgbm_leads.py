@@ -3,10 +3,13 @@
     python lightgbm_leads.py TRAIN.npz TEST.npz BORDER FORECASTS.npz
 
 The number of trees is found by stopping early on what was issued from BORDER on, whose residuals give the quantiles; then
-everything is fitted with a tenth more.
+everything is fitted with a tenth more. Each lead is kept in a folder beside FORECASTS until all are there, so that it goes on
+where it was interrupted.
 """
 
+import shutil
 import sys
+from pathlib import Path
 
 import lightgbm
 import numpy as np
@@ -30,9 +33,22 @@ LEVELS = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 
 def main(train: str, test: str, border: str, out: str) -> None:
     known, asked = np.load(train), np.load(test)
-    leads = [forecast(known, asked, np.datetime64(border), lead) for lead in range(known["by_lead"].shape[1])]
-    forecasts, residuals = zip(*leads, strict=True)
-    np.savez(out, forecast=np.stack(forecasts, axis=1), residuals=np.stack(residuals))
+    folder = Path(out).with_suffix("")
+    folder.mkdir(exist_ok=True)
+    kept = [folder / f"{lead}.npz" for lead in range(known["by_lead"].shape[1])]
+    for lead, path in enumerate(kept):
+        if not path.exists():
+            forecasts, residuals = forecast(known, asked, np.datetime64(border), lead)
+            draft = path.with_suffix(".draft.npz")
+            np.savez(draft, forecast=forecasts, residuals=residuals)
+            draft.replace(path)
+    leads = [np.load(path) for path in kept]
+    np.savez(
+        out,
+        forecast=np.stack([lead["forecast"] for lead in leads], axis=1),
+        residuals=[lead["residuals"] for lead in leads],
+    )
+    shutil.rmtree(folder)
 
 
 def forecast(known, asked, border: np.datetime64, lead: int) -> tuple[np.ndarray, np.ndarray]:
