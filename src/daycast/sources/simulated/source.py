@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from daycast.sources.batch import EXTERNAL_FORECAST_KEYS, READING_KEYS, SourceBatch, mapping_text, no_problems
-from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, measure, stamp_times
+from daycast.sources.simulated.faults import ROW_FAULTS, VALUE_FAULTS, Codes, Index, Measurements, measure, stamp_times
 from daycast.sources.simulated.places import (
     BLOCK,
     EPOCH,
@@ -113,19 +113,22 @@ PART = 4000  # stations made at once: a block of them has two million rows
 
 _ORDER = "order"  # received_at, then station, as one number
 _ORDER_STRIDE = 4096  # above PART
+_SECOND = timedelta(seconds=1)
 _EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 
 
-@lru_cache(maxsize=1)  # hourly fetches ask for the same block again
-def block_readings(config: SimulationConfig, block: int, *, faults: bool) -> pl.DataFrame:
-    """All readings received in one block (start, end], ordered by received_at, then station.
+def block_readings(
+    config: SimulationConfig, block: int, first: datetime, last: datetime, *, faults: bool
+) -> pl.DataFrame:
+    """All readings received in (first, last], which lies in one block, ordered by received_at, then station.
 
     Late ones may have been observed in the block before: no delay is longer than a block.
     """
+    span = (first - EPOCH) // _SECOND, (last - EPOCH) // _SECOND
     # the block before is probably still cached, so ask for it first
-    before = [_measured_frames(config, block - 1, faults=faults)[1]] if faults else []
-    in_time, extras = _measured_frames(config, block, faults=faults)
-    others = pl.concat([*before, extras]).filter(pl.col(_ORDER).is_between(*_orders(block), closed="left"))
+    blocks = (block - 1, block) if faults else (block,)
+    others = pl.concat([_extra_readings(config, one, span, faults=faults) for one in blocks])
+    in_time = _readings_in_time(config, block, span, faults=faults)
     return in_time.merge_sorted(others.sort(_ORDER, maintain_order=True), key=_ORDER).drop(_ORDER)
 
 
@@ -146,23 +149,36 @@ def block_truth(config: SimulationConfig, block: int, *, faults: bool) -> pl.Dat
     return pl.DataFrame(columns)
 
 
-@lru_cache(maxsize=2)  # a block needs the one before it
-def _measured_frames(config: SimulationConfig, block: int, *, faults: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The readings of one block received in time, in order; and the late, doubled and corrected ones, in no order."""
-    measured = measure(config, block, weather(config, block), faults=faults)
-    row_faults = {fault: measured.row_faults == number for number, fault in enumerate(ROW_FAULTS)}
-    in_time = _by_reception(config)
-    in_time = in_time[~(row_faults["missing"] | row_faults["outage"] | row_faults["late"])[in_time]]
-    extra = np.flatnonzero(row_faults["late"] | row_faults["duplicate"])
-    corrected_rows = row_faults["corrected"][measured.corrected]  # not those lost in an outage
-    right = {name: values[corrected_rows] for name, values in measured.right.items()}
-    extra_values = {name: values[extra] for name, values in measured.values.items()}
-    extras = [
-        _frame(config, block, extra, measured.received[extra], extra_values),
-        _frame(config, block, measured.corrected[corrected_rows], measured.corrected_received[corrected_rows], right),
+@lru_cache(maxsize=2)  # a block needs the one before it, and hourly fetches ask for the same block again
+def _measured(config: SimulationConfig, block: int, *, faults: bool) -> Measurements:
+    return measure(config, block, weather(config, block), faults=faults)
+
+
+def _readings_in_time(config: SimulationConfig, block: int, span: tuple[int, int], *, faults: bool) -> pl.DataFrame:
+    """The readings of a block that were received without delay, within the span [seconds after EPOCH], in order."""
+    measured, rows = _measured(config, block, faults=faults), _by_reception(config)
+    never = [ROW_FAULTS.index(fault) for fault in ("missing", "outage", "late")]
+    is_wanted = _within(measured.received, span) & ~np.isin(measured.row_faults, never)
+    rows = rows[is_wanted[rows]]
+    return _frame(config, block, rows, measured.received, measured.values, rows)
+
+
+def _extra_readings(config: SimulationConfig, block: int, span: tuple[int, int], *, faults: bool) -> pl.DataFrame:
+    """The late, doubled and corrected readings of a block that were received within the span, in no order."""
+    measured = _measured(config, block, faults=faults)
+    again = [ROW_FAULTS.index(fault) for fault in ("late", "duplicate")]
+    rows = np.flatnonzero(np.isin(measured.row_faults, again) & _within(measured.received, span))
+    is_corrected = (measured.row_faults == ROW_FAULTS.index("corrected"))[measured.corrected]  # not lost in an outage
+    at = np.flatnonzero(is_corrected & _within(measured.corrected_received, span))
+    frames = [
+        _frame(config, block, rows, measured.received, measured.values, rows),
+        _frame(config, block, measured.corrected[at], measured.corrected_received, measured.right, at),
     ]
-    values = {name: values[in_time] for name, values in measured.values.items()}
-    return _frame(config, block, in_time, measured.received[in_time], values), pl.concat(extras)
+    return pl.concat(frames)
+
+
+def _within(received: Index, span: tuple[int, int]) -> NDArray[np.bool_]:
+    return (received > span[0]) & (received <= span[1])
 
 
 def _by_reception(config: SimulationConfig) -> Index:
@@ -172,23 +188,19 @@ def _by_reception(config: SimulationConfig) -> Index:
     return (stations[None, :] * BLOCK + np.arange(BLOCK)[:, None]).ravel()
 
 
-def _frame(config: SimulationConfig, block: int, rows: Index, received: Index, values: Values) -> pl.DataFrame:
-    """Readings of some rows of a block; `values` belong to these rows, NaN becomes null."""
-    station = rows // BLOCK
+def _frame(
+    config: SimulationConfig, block: int, rows: Index, received: Index, values: Values, at: Index
+) -> pl.DataFrame:
+    """Readings of some rows of a block, from the positions `at` of `received` and `values`; NaN becomes null."""
+    station, hour = np.divmod(rows, BLOCK)
     columns = {
         "station_id": station_ids(config).gather(station),
-        "observed_at": _times(stamp_times(config, block).ravel()[rows]),
-        "received_at": _times(received),
-        **{name: pl.Series(values[name], nan_to_null=True) for name in VARIABLES},
-        _ORDER: received * _ORDER_STRIDE + station,
+        "observed_at": _times((block * BLOCK + 1 + hour) * 3600 - places(config).offset_s[station]),
+        "received_at": _times(received[at]),
+        **{name: pl.Series(values[name][at], nan_to_null=True) for name in VARIABLES},
+        _ORDER: received[at] * _ORDER_STRIDE + station,
     }
     return pl.DataFrame(columns)
-
-
-def _orders(block: int) -> tuple[int, int]:
-    """The order of the first row that may be received in a block, and of the first row after the block."""
-    first, last = (block * BLOCK * 3600 + 1, (block + 1) * BLOCK * 3600)  # seconds; (start, end]
-    return first * _ORDER_STRIDE, (last + 1) * _ORDER_STRIDE
 
 
 def _times(seconds: Index) -> pl.Series:
@@ -240,17 +252,12 @@ class SimulatedSource(BaseModel):
         """
         start = floor_hour(until) - self.history if since is None else since
         columns = [*READING_KEYS, *(name for name in VARIABLES if name in variables)]
-        received = pl.col("received_at")
         for part, block in product(self._parts, _blocks(start, until)):
             first, last = max(start, EPOCH + block * BLOCK_SPAN), min(until, EPOCH + (block + 1) * BLOCK_SPAN)
             fingerprint = self._fingerprint(first, last, columns, part)
             if fingerprint in seen:
                 continue
-            readings = (
-                block_readings(part, block, faults=self.faults)
-                .filter((received > first) & (received <= last))
-                .select(columns)
-            )
+            readings = block_readings(part, block, first, last, faults=self.faults).select(columns)
             if readings.height:
                 origin = f"{self.name} {first:%Y-%m-%dT%H:%MZ}..{last:%Y-%m-%dT%H:%MZ}"
                 yield SourceBatch(origin, fingerprint, readings, raw=readings, problems=no_problems(), complete=True)
