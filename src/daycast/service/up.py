@@ -76,7 +76,8 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             alerts.update(clock())
             crash_orphaned_runs(server)
             free_slots(server)
-            workers = {pool: keep(f"worker-{pool}", "prefect", "worker", "start", "--pool", pool) for pool in POOLS}
+            start = "daycast.service.worker", "start", "--pool"
+            workers = {pool: keep(f"worker-{pool}", *start, pool) for pool in POOLS}
             _deploy(environment, home)
             if not settings.published.exists():
                 trigger(server, "pipeline", [], dry_run=False)

@@ -472,6 +472,9 @@ def a_forecast_whose_process_is_killed_is_made_again(place: Place) -> None:
             place.wait_until(lambda: any(run["state_type"] == "COMPLETED" for run in others()))
         place.hears_what_was_sent()
         assert len(others()) == more
+    assert (
+        "libtorch" not in Path(f"/proc/{place.service('worker-cpu')}/maps").read_text()
+    )  # nor has the worker loaded it for good
 
 
 def down_leaves_no_process(place: Place) -> None:
