@@ -3,8 +3,10 @@
 S stations, P of them with a position.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from os import cpu_count
 from typing import Any
 
 import numpy as np
@@ -100,21 +102,28 @@ def surrounding_stations(stations: pl.DataFrame) -> NDArray[np.int32]:
     found, placed = np.full((len(stations), SURROUNDING), NOBODY, np.int32), _placed(stations)
     angles = _angles(stations)[placed]
     at_once = max(_PAIRS_AT_ONCE // max(len(placed), 1), 1)
-    for first in range(0, len(placed), at_once):
-        own = np.arange(first, min(first + at_once, len(placed)))
-        east, north = (offset.astype(np.float32) for offset in _offset_km(angles[own], angles))  # (n, P) each
-        squared = east**2 + north**2
-        squared[own - first, own] = np.inf
-        eighth = (east > 0) * np.int8(4) + (north > 0) * np.int8(2) + (np.abs(east) > np.abs(north))
-        inner = np.float32(-1)
-        for ring, outer in enumerate(np.square(RINGS_KM, dtype=np.float32)):
-            here = np.where((squared > inner) & (squared <= outer), squared, _TOO_FAR)
-            for sector in range(_SECTORS):
-                there = np.maximum(here, (eighth != sector) * _TOO_FAR)  # several times as fast as `where`
-                nearest = there.argmin(axis=1)
-                valid = there[own - first, nearest] < _TOO_FAR
-                found[placed[own], _SECTORS * ring + sector] = np.where(valid, placed[nearest], NOBODY)
-            inner = outer
+    some = [np.arange(first, min(first + at_once, len(placed))) for first in range(0, len(placed), at_once)]
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        for own, around in zip(some, threads.map(partial(_look_around, angles), some), strict=True):
+            found[placed[own]] = np.where(around == NOBODY, NOBODY, placed[around])
+    return found
+
+
+def _look_around(angles: NDArray[np.float64], own: NDArray[np.integer]) -> NDArray[np.int32]:
+    """What `surrounding_stations` finds for some (n,) of the stations with angles (P, 2), as rows of these. (n, SURROUNDING)"""
+    found, each = np.full((len(own), SURROUNDING), NOBODY, np.int32), np.arange(len(own))
+    east, north = (offset.astype(np.float32) for offset in _offset_km(angles[own], angles))  # (n, P) each
+    squared = east**2 + north**2
+    squared[each, own] = np.inf
+    eighth = (east > 0) * np.int8(4) + (north > 0) * np.int8(2) + (np.abs(east) > np.abs(north))
+    inner = np.float32(-1)
+    for ring, outer in enumerate(np.square(RINGS_KM, dtype=np.float32)):
+        here = np.where((squared > inner) & (squared <= outer), squared, _TOO_FAR)
+        for sector in range(_SECTORS):
+            there = np.maximum(here, (eighth != sector) * _TOO_FAR)  # several times as fast as `where`
+            nearest = there.argmin(axis=1)
+            found[:, _SECTORS * ring + sector] = np.where(there[each, nearest] < _TOO_FAR, nearest, NOBODY)
+        inner = outer
     return found
 
 

@@ -26,7 +26,7 @@ from daycast.model.config import ModelConfig
 from daycast.model.linear.ridge import linear_forecast, path_features, ridge_features
 from daycast.model.network.seq2seq import Seq2Seq
 from daycast.model.physical_limits import apply_physical_limits, find_implausible, per_level
-from daycast.model.training.parallel import run_parallel, threads_for
+from daycast.model.training.parallel import map_parallel, threads_for
 from daycast.model.windows import Batch, Windows
 from daycast.times import HISTORY_HOURS, HORIZON_HOURS
 
@@ -204,8 +204,7 @@ class Forecaster:
 
         at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
-        for some in range(0, len(parts), threads):
-            yield from run_parallel(forecast_part, parts[some : some + threads], threads)
+        yield from map_parallel(forecast_part, parts, min(threads, len(parts)))
 
     def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
         """The forecast of one forecaster, scaled. A baseline adds quantiles of its residuals to a point forecast. (B, H, V, Q)

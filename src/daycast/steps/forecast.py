@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -23,7 +24,9 @@ from daycast.model.baselines import BASE
 from daycast.model.calibration.calibration import from_rows
 from daycast.model.checkpoint import load_checkpoint, read_header
 from daycast.model.config import MEDIAN
+from daycast.model.device import choose_device
 from daycast.model.forecaster import Forecaster, Header
+from daycast.model.training.parallel import map_parallel, threads_for
 from daycast.model.windows import REGIMES, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS, forecasts_contract, validate_frame
 from daycast.quality.flags import keep_usable
@@ -268,6 +271,8 @@ def _forecast(
     issue = Issue(t0, checkpoint, settings.model.device, inputs.calibrated)
     most = settings.compute.block_stations
     blocks = make_blocks(issue, panel, inputs.external_forecasts, selected, servers, imputed, most)
+    if map_blocks is map and len(selected) > most:  # a block has too few windows for many cores
+        map_blocks = partial(map_parallel, threads=threads_for(choose_device(settings.model.device)))
     return pl.concat(map_blocks(forecast_block, blocks)).with_columns(
         model_id=pl.lit(inputs.model.model_id),
         created_at=pl.lit(now, UTC_TIME),

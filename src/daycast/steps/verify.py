@@ -17,6 +17,7 @@ from daycast.features.panel import make_panel, with_neighbours
 from daycast.model.baselines import BASELINES
 from daycast.model.checkpoint import load_checkpoint
 from daycast.model.forecaster import Forecaster
+from daycast.model.training.parallel import run_parallel, threads_for
 from daycast.model.windows import Windows, find_neighbours
 from daycast.quality.contracts import QUANTILE_COLUMNS
 from daycast.quality.flags import keep_usable
@@ -211,9 +212,11 @@ def _score_baselines(opened: _Opened, names: list[str], served: pl.DataFrame) ->
     for part, forecast, _, _ in opened.forecaster.predict(windows, issues["at"].to_numpy(), t0, names):
         for name in names:
             quantiles[name].append(forecast[name][is_known[part]].astype(np.float64))
-    return {
-        name: score_groups(np.concatenate(parts), truth[is_known], group[is_known]) for name, parts in quantiles.items()
-    }
+
+    def score(name: str) -> pl.DataFrame:
+        return score_groups(np.concatenate(quantiles.pop(name)), truth[is_known], group[is_known])
+
+    return dict(zip(names, run_parallel(score, names, threads_for(opened.forecaster.device)), strict=True))
 
 
 @dataclass(frozen=True)

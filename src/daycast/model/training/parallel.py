@@ -1,4 +1,4 @@
-"""Threads and processes: `run_parallel` shares work among threads of a CPU, `Ranks` is a process's place in distributed training.
+"""Threads and processes: `run_parallel` and `map_parallel` share work among threads of a CPU, `Ranks` is for several processes.
 
 Why a thread each: a recurrent network is a chain of small operations. Two threads that share every operation are hardly faster
 than one, and on a busy machine many times slower, because each waits for the other. Two threads that work on a network or a
@@ -9,8 +9,9 @@ a hundred times as long for each: training would take four times as long.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -45,6 +46,27 @@ def run_parallel(work: Callable[[Part], Result], parts: Sequence[Part], threads:
     pool = _start_threads(min(threads, len(parts)), max(torch.get_num_threads() // threads, 1))
     try:
         return list(pool.map(work, parts))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def map_parallel(work: Callable[[Part], Result], parts: Iterable[Part], threads: int) -> Iterator[Result]:
+    """As `run_parallel`, but yields each result as it is asked for; only a few parts are taken ahead of that, to bound memory."""
+    if threads <= 1:
+        for part in parts:
+            with _flush_subnormals():
+                result = work(part)
+            yield result
+        return
+    pool = _start_threads(threads, max(torch.get_num_threads() // threads, 1))
+    begun: deque[Future[Result]] = deque()
+    try:
+        for part in parts:
+            begun.append(pool.submit(work, part))
+            if len(begun) > threads:  # one more than are worked on, so that no thread waits for the caller
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

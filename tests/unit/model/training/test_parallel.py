@@ -1,11 +1,12 @@
 """Threads that work in parallel: results in order, torch's threads divided among them, and no waiting after an interruption."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-from daycast.model.training.parallel import run_parallel, threads_for
+from daycast.model.training.parallel import map_parallel, run_parallel, threads_for
 
 
 def in_another_thread() -> int:
@@ -28,6 +29,35 @@ def test_the_results_stand_in_the_order_of_the_parts_whichever_was_first() -> No
         return 10 * part
 
     assert run_parallel(work, [1, 2, 3], 2) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_that_are_asked_for_one_by_one_are_made_a_few_ahead(threads: int) -> None:
+    taken = list[int]()
+
+    def parts() -> Iterator[int]:
+        for part in range(20):
+            taken.append(part)
+            yield part
+
+    for asked, result in enumerate(map_parallel(lambda part: 10 * part, parts(), threads), 1):
+        assert result == 10 * (asked - 1)
+        assert len(taken) == min(asked if threads == 1 else asked + threads, 20)
+    assert asked == 20
+    assert list(map_parallel(lambda part: part, [], threads)) == []
+
+
+def test_an_error_of_a_part_comes_in_its_turn_and_torch_has_its_threads_back() -> None:
+    def work(part: int) -> int:
+        if part == 1:
+            raise ValueError("the second part")
+        return part
+
+    results, threads = map_parallel(work, range(9), 2), torch.get_num_threads()
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="the second part"):
+        next(results)
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(("threads", "each"), [(1, 4), (2, 2), (3, 1), (8, 1)])
