@@ -26,63 +26,40 @@ where days.station_id = scores.station_id
     and days.day = scores.valid_on;
 
 -- name: delete_unverified_days
--- The days of stations in the frame `days`, and those whose forecasts were deleted, which would wait for ever.
+-- What a verification as of $as_of has seen: what was marked up to $seen. Days that had not begun are left to later ones, and days
+-- whose forecasts were deleted are left to nobody.
 delete from unverified_days
-where (station_id, day) in (select (station_id, day) from days)
+where (since <= $seen and day <= $as_of::date)
     or day < (select min(valid_at)::date from forecasts);
 
 -- name: select_changed_days
--- The days of stations with a new reading, a correction, another flag or a new forecast since the last verification, from the
--- first forecast on; without station_id, days of all stations.
--- A reading ingested later than its received_at can also change flags, backdated, up to a day before and after it, also those of
--- neighbours.
+-- The days of stations with observations or forecasts of after the last verification. What was dated before that and written
+-- since, such as a flag from a reading that came late, is in unverified_days.
 with last_verification as (
     select coalesce(arg_max(as_of, (scored_at, as_of)), '-infinity'::timestamptz) as until
     from verifications
     where scored_at <= $now  -- ignores those of a clock that ran ahead: they would hide all changes until then
-),
-new_readings as (
-    select
-        station_id,
-        date_trunc('hour', observed_at + interval 1 hour - interval 1 microsecond)::date as day,
-        received_at <= (select until from last_verification) as backdated
-    from readings
-    join batches using (batch_id)
-    where batches.ingested_at > (select until from last_verification)
-),
-changed_days as (  -- of all stations
-    select day + shift as day
-    from new_readings
-    cross join (values (-1), (0), (1)) as around (shift)
-    where backdated
-    union
-    select date_trunc('hour', observed_at + interval 1 hour - interval 1 microsecond)::date + shift as day
-    from retracted_readings
-    cross join (values (-1), (0), (1)) as around (shift)
-    where retracted_at > (select until from last_verification)
-),
-changed as (
-    select station_id, day
-    from new_readings
-    union
-    select station_id, observed_at::date as day
-    from observation_versions
-    where known_from > (select until from last_verification)
-    union
-    select station_id, make_timestamp(epoch_us(valid_at))::date as day  -- ten times as fast as a time zone conversion
-    from forecasts
-    where created_at > (select until from last_verification)
 )
-select station_id, day
-from (from changed union select null as station_id, day from changed_days) as found
-where day >= (select min(valid_at)::date from forecasts);
+select station_id, observed_at::date as day
+from observation_versions
+where known_from > (select until from last_verification)
+    and observed_at >= (select min(valid_at) from forecasts)
+union
+select station_id, make_timestamp(epoch_us(valid_at))::date as day  -- ten times as fast as a time zone conversion
+from forecasts
+where created_at > (select until from last_verification);
 
 -- name: select_days_to_verify
--- The days of stations in the frame `changed` and those that the last verification left for later, with their number of
--- forecasts valid up to $as_of. Days that are over come first, for they need it but once, then those that wait longest.
-with hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
+-- The days of stations in the frame `changed` and those that wait to be verified, with their number of forecasts valid up to
+-- $as_of. Days that are over come first, for they need it but once, then those that wait longest.
+with waiting as (
+    select station_id, day, min(since) as since
+    from unverified_days
+    group by all
+),
+hours as (  -- hours, not days: a join on the bare column valid_at reads only the matching rows
     select unnest(range(day::timestamptz, (day + 1)::timestamptz, interval 1 hour)) as valid_at
-    from (select day from changed union select day from unverified_days) as days
+    from (select day from changed union select day from waiting) as days
 ),
 counted as (
     select station_id, make_timestamp(epoch_us(valid_at))::date as day, count(*) as rows
@@ -91,20 +68,20 @@ counted as (
     where valid_at <= $as_of
     group by all
 ),
-final as (
-    select
-        counted.*,
-        coalesce(unverified_days.since, $now) as since
+due as (
+    select counted.*, coalesce(waiting.since, $now) as since
     from counted
-    left join unverified_days using (station_id, day)
+    left join waiting using (station_id, day)
     left join changed using (station_id, day)
-    left join (select day from changed where station_id is null) as of_all using (day)
-    where unverified_days.day is not null
+    where waiting.day is not null
         or changed.day is not null
-        or of_all.day is not null
 )
-select * from final
+from due
 order by day >= $as_of::date, since, day, station_id;
+
+-- name: select_newest_unverified
+select max(since)
+from unverified_days;
 
 -- name: select_external_forecast_count
 select

@@ -23,6 +23,17 @@ where ranges.station_id = stale_hours.station_id
     and stale_hours.since >= ranges.since
     and stale_hours.until <= ranges.until;
 
+-- name: insert_unverified_days
+-- The days of the frame `hours` for which there are forecasts. Each call has a later time than all before it, whatever the clock
+-- says: so a verification knows which of them it has seen.
+insert into unverified_days by name
+select distinct
+    station_id,
+    make_timestamp(epoch_us(observed_at))::date as day,
+    greatest($now, (select max(since) + interval 1 microsecond from unverified_days)) as since
+from hours
+where observed_at >= (select min(valid_at) from forecasts);
+
 -- name: insert_stale_hours_after
 -- All existing observations from `boundary` on of each station in the frame `later`: their climatology changed.
 insert into stale_hours by name

@@ -152,7 +152,7 @@ def verify_all_but(settings, now: datetime, waiting: float) -> None:
 
     def left() -> float:
         with settings.warehouse.read(now) as con:
-            return len(read_days_to_verify(con, now, now)) / len(read_stations(con))
+            return len(read_days_to_verify(con, now, now)[0]) / len(read_stations(con))
 
     while left() > waiting:
         verify_forecasts(settings, now)

@@ -152,7 +152,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         ]
         days = pl.concat(scored).select("station_id", day="valid_on").unique()
         replace_scores(con, pl.concat(scored).with_columns(scored_at=span["until"]), days)
-        write_verification(con, span["until"], span["until"], days, days.clear().with_columns(since=span["until"]))
+        write_verification(con, span["until"], span["until"], days.clear().with_columns(since=span["until"]), None)
         con.execute(
             OBSERVED.format(values=values), {"stations": FEWER, "since": span["until"], "until": T0 + last * HOUR}
         )
@@ -160,7 +160,7 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         con.execute("checkpoint")
         begin = time.perf_counter()
         now = T0 + last * HOUR
-        days = read_days_to_verify(con, now, now)
+        days, _ = read_days_to_verify(con, now, now)
         found = read_forecasts_of_days(con, days, now)
         replace_scores(con, scores_of(found).with_columns(scored_at=now), days)
         return time.perf_counter() - begin, len(found)

@@ -3,20 +3,21 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import duckdb
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from daycast.settings import Settings
-from daycast.sources.batch import READING_KEYS
 from daycast.steps.backtest import backtest
 from daycast.steps.evaluate import evaluate_holdout
 from daycast.steps.forecast import issue_forecasts
 from daycast.steps.ingest import ingest_source
 from daycast.steps.train import write_snapshot
 from daycast.steps.verify import verify_forecasts
-from daycast.times import DAY, HOUR
-from integration.by_hand import ByHand, by_hand
+from daycast.times import DAY, HOUR, UTC_TIME
+from daycast.warehouse.forecasts import replace_scores
+from daycast.warehouse.observations import mark_unverified, replace_versions
 from integration.conftest import Trained
 
 pytestmark = pytest.mark.slow
@@ -114,23 +115,51 @@ def test_truth_that_is_suspect_is_scored_as_it_is(verified: tuple[Settings, date
     assert_frame_equal(errors_of(settings, now), errors, check_exact=True)
 
 
-def test_a_flag_that_a_late_reading_of_the_next_day_gave_is_found(
+def test_a_flag_that_is_dated_before_the_last_scoring_is_found(
     verified: tuple[Settings, datetime, datetime],
 ) -> None:
-    """The reading says that it was received before the last scoring, so the flag is dated before that too."""
+    """As one from a reading that came late, but says that it was received before, gives it to an hour near by."""
     settings, t0, now = verified
-    day = t0.replace(hour=0) + DAY
-    struck = "station_id = 'S0001' and observed_at = "
-    change(settings, now, FAILED, f"{struck} '{day + 3 * HOUR}'")
+    hour = t0.replace(hour=0) + DAY + 3 * HOUR
+    ranges = pl.DataFrame({"station_id": ["S0001"], "since": [hour], "until": [hour]})
+    ranges = ranges.with_columns(pl.col("since", "until").cast(UTC_TIME))
     assert verify_forecasts(settings, now + HOUR) == 0
-    row = ("S0001", day + DAY + 0.5 * HOUR, day + DAY + 0.6 * HOUR, 5.0)
-    reading = pl.DataFrame([row], schema={**READING_KEYS, "air_temperature_c": pl.Float64()}, orient="row")
-    ingest_source(settings, ByHand((by_hand(reading),)), now + HOUR)
-    change(settings, now, FAILED, f"{struck} '{day + 3 * HOUR}'")
-    assert verify_forecasts(settings, now + HOUR) > 0
-    lead = (day + 3 * HOUR - t0) // HOUR
+    held = rows_of(settings, now, f"from observation_versions where station_id = 'S0001' and observed_at = '{hour}'")
+    other = held.with_columns(air_temperature_c=pl.lit(None, pl.Float64), air_temperature_c_flag=pl.lit(4, pl.UInt8))
+    for versions, changed in ((held, False), (other, True)):
+        with settings.warehouse.write(now) as con:
+            replace_versions(con, versions, ranges, ranges.clear(), ranges.clear(), now)
+        assert (verify_forecasts(settings, now + HOUR) > 0) == changed
+    lead = (hour - t0) // HOUR
     left = f"from scores where station_id = 'S0001' and variable = 'air_temperature_c' and lead_hours = {lead}"
     assert rows_of(settings, now, left).is_empty()
+
+
+def test_what_changes_while_a_verification_computes_is_left_to_the_next_one(
+    verified: tuple[Settings, datetime, datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the clock of the one who changes it says, which may have begun before the verification."""
+    settings, t0, now = verified
+    scores = scores_of(settings, now)
+    everything, first = f"observed_at >= '{t0}'", "S0001"
+    hours = rows_of(settings, now, f"select station_id, observed_at from observation_versions where {everything}")
+    with settings.warehouse.write(now) as con:
+        con.execute("delete from scores")
+        mark_unverified(con, hours, now - HOUR)
+
+    def change_then_replace(con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame) -> None:
+        replace_scores(con, scored, days)
+        mark_unverified(con, hours.filter(pl.col("station_id") == first), now - HOUR)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("daycast.steps.verify.replace_scores", change_then_replace)
+        assert verify_forecasts(settings, now + HOUR) > 0
+    assert_frame_equal(scores_of(settings, now), scores, check_exact=True)
+    waiting = rows_of(settings, now, "from unverified_days")
+    assert set(waiting["station_id"]) == {first}
+    assert verify_forecasts(settings, now + HOUR) > 0
+    assert rows_of(settings, now, "from unverified_days").is_empty()
+    assert verify_forecasts(settings, now + HOUR) == 0
 
 
 def test_a_backtest_scores_no_failed_truth_and_all_other_truth_as_before(trained: Trained) -> None:

@@ -196,7 +196,7 @@ def _observe_chunk(
     most = len(rewritten) if map_blocks is map else settings.compute.block_stations
     flagged = pl.concat(map_blocks(flag_block, split_block(block, most)))
     validate_frame(flagged, observations_contract(variables.values()), "observations")
-    changed = replace_versions(con, flagged, rewritten, chunk, _still_pending(chunk, now))
+    changed = replace_versions(con, flagged, rewritten, chunk, _still_pending(chunk, now), now)
     current = changed.filter(pl.col("known_until").is_null())
     return sum((_count_checks(current[check_column(name)]) for name in variables), Counter())
 

@@ -60,15 +60,13 @@ def verify_forecasts(settings: Settings, now: datetime, until: datetime | None =
     (`scored_at`) and `until` (`as_of`); after a verification as of a past moment, the next call starts from that moment.
     """
     with settings.warehouse.read(now) as con:
-        due = read_days_to_verify(con, now, until or now)
-    if due.is_empty():
-        return 0
+        due, seen = read_days_to_verify(con, now, until or now)
     chosen, left = _take_turns(due)
     week = pl.col("day").cast(pl.Int32) // _DAYS_AT_ONCE  # days that are far apart would have all between them read
     weeks = chosen.with_columns(week=week).sort("week", maintain_order=True).partition_by("week", maintain_order=True)
     scored = sum(_score_days(settings, some, now, until) for some in weeks)
     with settings.warehouse.write(now) as con:
-        write_verification(con, now, until or now, due, left)
+        write_verification(con, now, until or now, left, seen)
     if len(left):
         _log.info("%s of %s days of stations wait for the next verifications", f"{len(left):,}", f"{len(due):,}")
     return scored

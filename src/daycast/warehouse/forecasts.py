@@ -31,17 +31,20 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, forecasts: pl.DataFrame) -
     return written
 
 
-def read_days_to_verify(con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime) -> pl.DataFrame:
-    """The days (UTC) of stations whose readings, observations or forecasts changed since the last verification.
+def read_days_to_verify(
+    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime
+) -> tuple[pl.DataFrame, datetime | None]:
+    """The days (UTC) of stations whose observations or forecasts changed since they were verified.
 
     Columns: station_id, day, rows (how many forecasts up to `as_of`, at least one), since (when it was first found to be due).
     Days that are over come first, then those that wait longest. Verifications that went through later than `now`, by a wrong
-    clock, are ignored.
+    clock, are ignored. Returns also until when changes are in it, as whoever wrote them marked them; None if nobody did.
     """
     # a query of its own: DuckDB knows the size of a frame, and does not build its join on all forecasts
     changed = read_frame(con, "select_changed_days", now=now)
+    seen = con.execute(statement("select_newest_unverified")).fetchone()
     with frames(con, changed=changed):
-        return read_frame(con, "select_days_to_verify", now=now, as_of=as_of)
+        return read_frame(con, "select_days_to_verify", now=now, as_of=as_of), seen[0] if seen else None
 
 
 def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -51,18 +54,17 @@ def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, a
 
 
 def write_verification(
-    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, due: pl.DataFrame, left: pl.DataFrame
+    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, left: pl.DataFrame, seen: datetime | None
 ) -> None:
-    """Record that the scores of the days `due` are up to date with what was known by `as_of`, but for the days `left`.
+    """Record that all scores are up to date with what was known by `as_of`, but for the days `left` (station_id, day, since).
 
-    due, left: station_id, day, since. The clock may be behind that of an earlier call: what that one left and this one did not
-    see stays left, and the next call starts from `as_of` of this one.
+    seen: from `read_days_to_verify`; what changed since that was read stays due. The clock may be behind that of an earlier call:
+    days that had not begun stay due, too, and the next call starts from `as_of` of this one.
     """
     with transaction(con):
         con.execute(statement("delete_later_verifications"), {"scored_at": now})
         con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
-        with frames(con, days=due.select("station_id", "day")):
-            con.execute(statement("delete_unverified_days"))
+        con.execute(statement("delete_unverified_days"), {"as_of": as_of, "seen": seen})
         insert(con, "unverified_days", left.select("station_id", "day", "since"))
 
 

@@ -157,17 +157,20 @@ def replace_versions(
     rewritten: pl.DataFrame,
     done: pl.DataFrame,
     left: pl.DataFrame,
+    now: datetime,
 ) -> pl.DataFrame:
     """Replace the stored versions of the hours of `rewritten` by `versions`. Returns the versions that are new or different.
 
     Only hours that differ are written. In the same transaction: the ranges `done` stop being stale, the ranges `left` become
-    stale, and the statistics of all months that `rewritten` touches are deleted. Ranges are frames station_id, since, until.
+    stale, the statistics of all months that `rewritten` touches are deleted, and the days of what differs are to be verified
+    again, since `now`. Ranges are frames station_id, since, until.
     """
     with transaction(con):
         held = _in_ranges(con, "select_versions_of_ranges", rewritten)
-        fresh = versions if held.is_empty() else _replace_differing(con, versions, held)
+        hours, fresh = _replace_differing(con, versions, held)
         insert(con, "observation_versions", fresh)
-        touch(con, "observation_versions", fresh["observed_at"])
+        touch(con, "observation_versions", hours["observed_at"])
+        mark_unverified(con, hours, now)
         with frames(con, ranges=rewritten):
             con.execute(statement("delete_month_statistics"))
         with frames(con, ranges=done):
@@ -176,16 +179,25 @@ def replace_versions(
     return fresh
 
 
-def _replace_differing(con: duckdb.DuckDBPyConnection, versions: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Delete the held hours that differ from `versions`. Returns the versions of hours that differ or were not held."""
+def mark_unverified(con: duckdb.DuckDBPyConnection, hours: pl.DataFrame, now: datetime) -> None:
+    """Have the forecasts for the days of these hours (station_id, observed_at) scored again. Call inside a transaction."""
+    with frames(con, hours=hours):
+        con.execute(statement("insert_unverified_days"), {"now": now})
+
+
+def _replace_differing(
+    con: duckdb.DuckDBPyConnection, versions: pl.DataFrame, held: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Delete the held hours that differ from `versions`. Returns the hours that differ or were not held, and their versions."""
     again = versions.join(held, on=_HOUR_KEY, how="semi", maintain_order="left")
     both = pl.concat([held.select(versions.columns), again])
     hours = both.filter(~pl.struct(pl.all()).is_duplicated()).select(_HOUR_KEY).unique()
-    with frames(con, hours=hours):
-        con.execute(statement("delete_observation_versions"))
-    touch(con, "observation_versions", hours["observed_at"])
+    if len(hours):
+        with frames(con, hours=hours):
+            con.execute(statement("delete_observation_versions"))
+    new = versions.join(held, on=_HOUR_KEY, how="anti", maintain_order="left")
     differs = again.join(hours, on=_HOUR_KEY, how="semi", maintain_order="left")
-    return pl.concat([versions.join(held, on=_HOUR_KEY, how="anti", maintain_order="left"), differs])
+    return pl.concat([hours, new.select(_HOUR_KEY).unique()]), pl.concat([new, differs])
 
 
 def _in_ranges(
