@@ -58,6 +58,28 @@ def test_the_mean_with_the_base_network_is_that_of_its_weights(checkpoint: Path,
     np.testing.assert_allclose(made[0.5]["gru"][:, :, ~dry], middle[:, :, ~dry], atol=1e-3)
 
 
+def test_in_a_season_that_the_networks_never_saw_the_base_network_forecasts(checkpoint: Path, network: Panel) -> None:
+    forecaster = load_checkpoint(checkpoint, "cpu")
+    header = replace(forecaster.header, base_weights=(0.0,) * len(forecaster.header.targets), learned_from="")
+    issued = network.time_of(170)
+
+    def learned(first: float, last: float) -> np.ndarray:
+        """What is forecast by networks that learned between so many days before."""
+        since, until = ((issued - days * DAY).isoformat() for days in (first, last))
+        forecaster.header = replace(header, learned_from=since, refreshed_until=until)
+        return forecasts(forecaster, network)["gru"][::3]  # one of the hours of issue
+
+    forecaster.header = header
+    made = forecasts(forecaster, network)
+    own, base = made["gru"][::3], made["base"][::3]
+    for known in ((120, -30), (120, 13), (360, 200), (365 + 90, 90)):  # the third began five days on, a year ago
+        np.testing.assert_array_equal(learned(*known), own)
+    for strange in ((120, 43), (365.2425 - 43, 200)):
+        np.testing.assert_allclose(learned(*strange), base, atol=1e-4)
+    dry = np.array([trace > 0 for trace in header.traces])
+    np.testing.assert_allclose(learned(120, 28)[:, :, ~dry], ((own + base) / 2)[:, :, ~dry], atol=1e-3)
+
+
 def test_a_reloaded_checkpoint_forecasts_bit_for_bit_the_same(checkpoint: Path, network: Panel, tmp_path: Path) -> None:
     first = load_checkpoint(checkpoint, "cpu")
     save_checkpoint(first, tmp_path / "again" / "copy.safetensors")

@@ -48,6 +48,7 @@ from daycast.variables import Variable
 
 VALIDATION_WINDOWS, _VALIDATED_AT_ONCE = 3_000, 250  # windows; the latter for each thread
 _FOLDS_OF_RIDGE = 3
+_YEAR_H, _USUAL_BASE_WEIGHT = 365 * 24, 0.3
 _NAIVE_NEEDS_H, _BASE_NEEDS_H = 2 * HORIZON_HOURS + 1, HORIZON_HOURS  # hours of history
 _log = logging.getLogger("daycast")
 
@@ -185,6 +186,8 @@ class _Fit:
             lambda batch: base_quantiles(base, batch, self.panel.channels, names, self.scale),
             validation,
         )
+        if self.split.train.end - self.split.train.start >= _YEAR_H:  # validation knows one season only
+            weights = tuple((weight + _USUAL_BASE_WEIGHT) / 2 for weight in weights)
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in zip(names, weights, strict=True))
         _log.info("share of the base network in the forecasts: %s", shares)
         return weights
@@ -282,6 +285,7 @@ class _Fit:
             trained_until=trained_until.isoformat(),
             calibrated_until=self.panel.time_of(self.split.validation.end).isoformat(),
             refreshed_until=self.panel.time_of(self.panel.hours).isoformat(),
+            learned_from=self.panel.time_of(0).isoformat(),
             validation_loss=losses,
             manifest=manifest,
             external_forecasts=self.panel.external_forecasts.channels if self.panel.external_forecasts else (),

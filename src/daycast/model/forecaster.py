@@ -7,6 +7,7 @@ N windows, S stations, H leads, V targets, Q quantiles; a batch has B windows, C
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -28,8 +29,13 @@ from daycast.model.network.seq2seq import Seq2Seq
 from daycast.model.physical_limits import apply_physical_limits, find_implausible, per_level
 from daycast.model.training.parallel import map_parallel, threads_for
 from daycast.model.windows import Batch, Windows
-from daycast.times import HISTORY_HOURS, HORIZON_HOURS
+from daycast.times import DAY, EPOCH, HISTORY_HOURS, HORIZON_HOURS
 
+_YEAR_D = 365.2425
+_KNOWN_D, _STRANGE_D = (
+    14,
+    42,
+)  # days from the nearest day of the year that the networks learned from, see `strangeness_of`
 _AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU for each thread; bounds memory
 
 
@@ -75,6 +81,7 @@ class Header:
     base_weights: tuple[float, ...] = ()  # of the base network in the mean with the networks, for each target
     base_weights_alone: tuple[float, ...] = ()  # the same at leads without an external forecast; (): those above
     departures: tuple[float, ...] = ()  # mean absolute ones of the targets from their climatology; () before 0.1.0
+    learned_from: str = ""  # no row before it was used; "" before 0.1.0
 
     @property
     def has_holdout(self) -> bool:
@@ -199,17 +206,21 @@ class Forecaster:
             masks = () if outages is None else (mask[part].to(self.device) for mask in outages)
             batch = windows.gather(at, t0, *masks)
             cells = self.cells_of(windows.panel, t0)
-            quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells) for name in names}
+            strange = self.strangeness_of(windows.panel, t0)
+            quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells, strange) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
         at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
         yield from map_parallel(forecast_part, parts, min(threads, len(parts)))
 
-    def scaled_quantiles(self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor]) -> Tensor:
+    def scaled_quantiles(
+        self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor], strange: Tensor
+    ) -> Tensor:
         """The forecast of one forecaster, scaled. A baseline adds quantiles of its residuals to a point forecast. (B, H, V, Q)
 
-        rows (B,): of `climatology_rows`; cells: of `cells_of`. Raises KeyError for an unknown name.
+        rows (B,): of `climatology_rows`; cells: of `cells_of`; strange (B,): of `strangeness_of`. Raises KeyError for an unknown
+        name.
         """
         V = len(self.header.targets)
         if name == "persistence":
@@ -222,12 +233,12 @@ class Forecaster:
             point = linear_forecast(self.weights.ridge, batch, V, ridge_features)
         elif name == BASE and self.base is not None:
             quantiles, known = self._base_quantiles(batch)
-            unknown = self.scaled_quantiles("climatology", batch, rows, cells)
+            unknown = self.scaled_quantiles("climatology", batch, rows, cells, strange)
             return torch.where(known[:, None, :, None], quantiles, unknown)
         elif name == self.header.cell and self.weights is not None and self.weights.network is not None:
             path = cast(Tensor, self.weights.path)  # networks have one
             quantiles = cast(Tensor, self.weights.network(batch, linear_forecast(path, batch, V, path_features)))
-            return self._add_base(quantiles, batch)
+            return self._add_base(quantiles, batch, strange)
         else:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]
@@ -237,16 +248,21 @@ class Forecaster:
             cast(BaseNetwork, self.base), batch, self.header.channels, self.header.targets, self.scale
         )
 
-    def _add_base(self, quantiles: Tensor, batch: Batch) -> Tensor:
-        """The mean of the networks' quantiles (B, H, V, Q) and those of the base network, which has a weight for each target."""
-        header = self.header
-        if self.base is None or not any((*header.base_weights, *header.base_weights_alone)):
+    def _add_base(self, quantiles: Tensor, batch: Batch, strange: Tensor) -> Tensor:
+        """The mean of the networks' quantiles (B, H, V, Q) and those of the base network, which has a weight for each target.
+
+        In a season that is strange (B,) to the networks, the base network's weight rises to 1.
+        """
+        header, is_strange = self.header, bool(strange.any())
+        if self.base is None or not (is_strange or any((*header.base_weights, *header.base_weights_alone))):
             return quantiles
         base, known = self._base_quantiles(batch)
-        weights = quantiles.new_tensor(header.base_weights)  # (V,)
+        weights = quantiles.new_tensor(header.base_weights or [0.0] * len(header.targets))  # (V,)
         if batch.external_forecasts is not None and header.base_weights_alone:
             alone = quantiles.new_tensor(header.base_weights_alone)
             weights = torch.where(batch.external_forecasts.missing[..., None], alone, weights)  # (B, H, V)
+        if is_strange:
+            weights = torch.lerp(weights, torch.ones_like(weights), strange[:, None, None])  # (B, 1 or H, V)
         return torch.lerp(quantiles, base, (weights * known[:, None])[..., None])
 
     def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
@@ -273,6 +289,23 @@ class Forecaster:
         month = times.astype("datetime64[M]").astype(np.int64) % 12
         hour = (times - times.astype("datetime64[D]")).astype(np.int64)
         return torch.from_numpy(month).to(self.device), torch.from_numpy(hour).to(self.device)
+
+    def strangeness_of(self, panel: Panel, origins: Tensor) -> Tensor:
+        """How strange the season of each window is to what was learned here, from 0 to 1. (B,)
+
+        The networks know a season if they have learned from a day of it within two weeks, in any year. Six weeks away they are
+        lost: heat, light and rain lie outside all they have seen. Forecasters that do not tell since when they learned know all.
+        """
+        if not self.header.learned_from:
+            return torch.zeros(len(origins), device=self.device)
+        first, end = (datetime.fromisoformat(text) for text in (self.header.learned_from, self.header.refreshed_until))
+        issued = panel.hours_since_1970(origins.cpu().numpy()) / 24
+        days, since = (end - first) / DAY, (issued - (first - EPOCH) / DAY) % _YEAR_D
+        away = np.where(
+            since <= days, 0.0, np.minimum(since - days, _YEAR_D - since)
+        )  # from the nearest day of the year
+        share = np.clip((away - _KNOWN_D) / (_STRANGE_D - _KNOWN_D), 0.0, 1.0)
+        return torch.from_numpy(share.astype(np.float32)).to(self.device)
 
     def _in_units(self, quantiles: Tensor) -> Tensor:
         """Turn scaled, sorted quantiles (..., V, Q) into units, within the physical limits."""
