@@ -14,6 +14,7 @@ from daycast.errors import StorageError, WarehouseError
 from daycast.files import explained
 from daycast.model.calibration.calibration import from_rows
 from daycast.quality.contracts import QUANTILE_COLUMNS
+from daycast.times import DAY, HOUR
 from daycast.variables import BUILT_IN, Variable, check_column, flag_column
 from daycast.warehouse import migrations as module
 from daycast.warehouse.migrations import add_variable_columns, create_views, migrate
@@ -320,3 +321,36 @@ def test_which_source_delivered_a_station_is_read_from_what_was_ingested_before(
     migrate(con, NOW)
     rows = con.execute("select source, station_id from station_sources order by all").fetchall()
     assert rows == [("noaa", "B"), ("roof", "A"), ("roof", "B")]
+
+
+def test_days_around_readings_that_came_late_since_the_last_verification_wait_for_the_next(
+    con: duckdb.DuckDBPyConnection, folder
+) -> None:
+    released = sorted((RELEASED / "migrations").glob("*.sql"))
+    for path in released:
+        if path.stem < "0027":
+            (folder / path.name).write_text(path.read_text())
+    migrate(con, NOW)
+    con.execute(f"insert into forecasts by name {OLD_FORECAST}", {"at": NOW - DAY, "model": "m"})
+    con.execute("insert into verifications by name select $1 as scored_at, $1 as as_of", [NOW])
+    for station in ("A", "B"):
+        con.execute("insert into stations by name select $1 as station_id", [station])
+    for batch, ingested in (("before", -1), ("after", 1)):
+        con.execute(
+            "insert into batches by name select $1 as batch_id, '' as source, '' as origin, '' as fingerprint, true as complete, "
+            "$2 as received_until, 1 as rows_delivered, 1 as rows_kept, 0 as rows_repeated, 0 as rows_revised, "
+            "0 as rows_refused, $2 as ingested_at",
+            [batch, NOW + ingested * HOUR],
+        )
+        for observed, received in ((-HOUR / 2, -HOUR / 3), (10 * HOUR, HOUR / 2)):
+            con.execute(
+                "insert into readings by name select 'A' as station_id, $1 as observed_at, $2 as received_at, $3 as batch_id, "
+                "0 as row_number",
+                [NOW + observed, NOW + received, batch],
+            )
+    (marked,) = (path for path in released if path.stem == "0027_changed_days")
+    (folder / marked.name).write_text(marked.read_text())
+    migrate(con, NOW)
+    days = [(NOW + shift * DAY).date() for shift in (-1, 0, 1)]
+    expected = [(station, day, NOW) for station in ("A", "B") for day in days]
+    assert con.execute("from unverified_days order by all").fetchall() == expected

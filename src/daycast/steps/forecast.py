@@ -272,7 +272,8 @@ def _forecast(
     most = settings.compute.block_stations
     blocks = make_blocks(issue, panel, inputs.external_forecasts, selected, servers, imputed, most)
     if map_blocks is map and len(selected) > most:  # a block has too few windows for many cores
-        map_blocks = partial(map_parallel, threads=threads_for(choose_device(settings.model.device)))
+        cores = threads_for(choose_device(settings.model.device))
+        map_blocks = partial(map_parallel, threads=min(cores, -(-len(selected) // most)))
     return pl.concat(map_blocks(forecast_block, blocks)).with_columns(
         model_id=pl.lit(inputs.model.model_id),
         created_at=pl.lit(now, UTC_TIME),
