@@ -38,7 +38,7 @@ ISSUES = 30  # hours of issue that are held, more than one hour's observations v
 # days of each station that wait to be verified, over a day of hourly verifications on average: the one that is not over, whose
 # observations change each hour, and those of the day before that have not had their turn
 WAITING = 1.4
-EVERY_S, PATIENCE_S = 0.25, 3_600
+WATCH_S, ASK_S, PATIENCE_S = 0.5, 1.0, 3_600  # seldom enough that watching takes little of the cores
 CONFIG = """
 [[sources]]
 kind = "simulated"
@@ -227,7 +227,7 @@ def wait_until(condition) -> None:
     while not condition():
         if time.monotonic() > until:
             raise TimeoutError(f"not within {PATIENCE_S} s")
-        time.sleep(EVERY_S)
+        time.sleep(ASK_S)
 
 
 def at(text: str) -> datetime:
@@ -251,7 +251,7 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(EVERY_S):
+        while not self._over.wait(WATCH_S):
             held = [size for process in psutil.process_iter() if (size := self._size(process))]
             self.most, self.largest = max(self.most, sum(held)), max(self.largest, *held, 0.0)
 
