@@ -6,6 +6,7 @@ insert into unverified_days by name
 with last_verification as (
     select arg_max(as_of, (scored_at, as_of)) as until
     from verifications
+    where scored_at <= now()  -- not by a clock that ran ahead
 ),
 moments as (
     select observed_at

@@ -79,9 +79,12 @@ due as (
 from due
 order by day >= $as_of::date, since, day, station_id;
 
--- name: select_newest_unverified
-select max(since)
-from unverified_days;
+-- name: select_verification_state
+-- Until when days are marked as unverified, and which verification is the last: how many there are, and when it was.
+select
+    (select max(since) from unverified_days) as marked_until,
+    (select count(*) from verifications) as recorded,
+    (select max(scored_at) from verifications) as last_scored_at;
 
 -- name: select_external_forecast_count
 select

@@ -31,6 +31,7 @@ from measurement import say
 from daycast.variables import BUILT_IN
 from daycast.warehouse.append_only import touch
 from daycast.warehouse.forecasts import (
+    VerificationState,
     read_days_to_verify,
     read_forecasts_of_days,
     replace_scores,
@@ -152,7 +153,8 @@ def verify_last_day(path: Path, first: int, last: int) -> tuple[float, int]:
         ]
         days = pl.concat(scored).select("station_id", day="valid_on").unique()
         replace_scores(con, pl.concat(scored).with_columns(scored_at=span["until"]), days)
-        write_verification(con, span["until"], span["until"], days.clear().with_columns(since=span["until"]), None)
+        none_left, at_first = days.clear().with_columns(since=span["until"]), VerificationState(None, 0, None)
+        write_verification(con, span["until"], span["until"], none_left, at_first)
         con.execute(
             OBSERVED.format(values=values), {"stations": FEWER, "since": span["until"], "until": T0 + last * HOUR}
         )

@@ -16,7 +16,7 @@ from daycast.steps.ingest import ingest_source
 from daycast.steps.train import write_snapshot
 from daycast.steps.verify import verify_forecasts
 from daycast.times import DAY, HOUR, UTC_TIME
-from daycast.warehouse.forecasts import replace_scores
+from daycast.warehouse.forecasts import read_days_to_verify, replace_scores, write_verification
 from daycast.warehouse.observations import mark_unverified, replace_versions
 from integration.conftest import Trained
 
@@ -160,6 +160,35 @@ def test_what_changes_while_a_verification_computes_is_left_to_the_next_one(
     assert verify_forecasts(settings, now + HOUR) > 0
     assert rows_of(settings, now, "from unverified_days").is_empty()
     assert verify_forecasts(settings, now + HOUR) == 0
+
+
+def test_of_two_verifications_at_once_the_first_that_ends_is_recorded(
+    verified: tuple[Settings, datetime, datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other cannot tell what has been marked meanwhile by a clock that is behind, and leaves all marks to the next one."""
+    settings, t0, now = verified
+    hours = rows_of(
+        settings, now, f"select station_id, observed_at from observation_versions where observed_at >= '{t0}'"
+    )
+    mine, others = hours.filter(pl.col("station_id") == "S0001"), hours.filter(pl.col("station_id") == "S0002")
+    with settings.warehouse.write(now) as con:
+        mark_unverified(con, mine, now)
+
+    def verified_by_another_then_replace(
+        con: duckdb.DuckDBPyConnection, scored: pl.DataFrame | None, days: pl.DataFrame
+    ) -> None:
+        due, seen = read_days_to_verify(con, now + HOUR / 2, now + HOUR / 2)
+        write_verification(con, now + HOUR / 2, now + HOUR / 2, due.clear(), seen)
+        assert con.sql("from unverified_days").fetchall() == []
+        mark_unverified(con, others, now - DAY)
+        replace_scores(con, scored, days)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("daycast.steps.verify.replace_scores", verified_by_another_then_replace)
+        assert verify_forecasts(settings, now + HOUR) > 0
+    assert set(rows_of(settings, now, "from unverified_days")["station_id"]) == {"S0002"}
+    assert verify_forecasts(settings, now + HOUR) > 0
+    assert rows_of(settings, now, "from unverified_days").is_empty()
 
 
 def test_a_backtest_scores_no_failed_truth_and_all_other_truth_as_before(trained: Trained) -> None:

@@ -187,7 +187,8 @@ class _Fit:
             validation,
         )
         if self.split.train.end - self.split.train.start >= _YEAR_H:  # validation knows one season only
-            weights = tuple((weight + _USUAL_BASE_WEIGHT) / 2 for weight in weights)
+            usual = [_USUAL_BASE_WEIGHT if name in TARGETS else 0.0 for name in names]
+            weights = tuple((weight + other) / 2 for weight, other in zip(weights, usual, strict=True))
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in zip(names, weights, strict=True))
         _log.info("share of the base network in the forecasts: %s", shares)
         return weights

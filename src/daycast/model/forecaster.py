@@ -212,7 +212,7 @@ class Forecaster:
 
         at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
         parts = [slice(start, min(start + at_once, len(stations))) for start in range(0, len(stations), at_once)]
-        yield from map_parallel(forecast_part, parts, min(threads, len(parts)))
+        yield from map_parallel(forecast_part, parts, threads)
 
     def scaled_quantiles(
         self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor], strange: Tensor

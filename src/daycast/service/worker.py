@@ -8,11 +8,13 @@ hooks for a crashed run, for which the worker itself would load the flow and kee
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 from prefect.cli import app
 from prefect.client.schemas.objects import FlowRun
 from prefect.flows import Flow
+from prefect.runner._starter_engine import EngineCommandStarter
 from prefect.workers import process
 
 
@@ -31,6 +33,9 @@ async def _without_hooks(_run: FlowRun) -> Flow[[], None]:
 def main() -> None:
     """Start a worker, as `prefect worker` does with these arguments."""
     process.ProcessWorker.job_configuration = _Configuration
+    # in a process group of its own, so that all of its processes end with a run
+    start = partial(EngineCommandStarter, isolate_process_group=True)
+    process.EngineCommandStarter = start  # type: ignore[assignment, attr-defined]
     process.load_flow_from_flow_run = _without_hooks  # type: ignore[assignment, attr-defined]
     sys.argv[1:1] = ["worker"]
     app()

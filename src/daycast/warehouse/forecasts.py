@@ -4,6 +4,7 @@ Times are UTC. Functions that write an append-only table also record what change
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import duckdb
@@ -31,20 +32,32 @@ def replace_forecasts(con: duckdb.DuckDBPyConnection, forecasts: pl.DataFrame) -
     return written
 
 
+@dataclass(frozen=True)
+class VerificationState:
+    """How far verification has come."""
+
+    marked_until: datetime | None  # the newest mark of a day that changed, by whoever wrote its observations
+    recorded: int  # verifications
+    last_scored_at: datetime | None  # of the last one
+
+
 def read_days_to_verify(
     con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime
-) -> tuple[pl.DataFrame, datetime | None]:
-    """The days (UTC) of stations whose observations or forecasts changed since they were verified.
+) -> tuple[pl.DataFrame, VerificationState]:
+    """The days (UTC) of stations whose observations or forecasts changed since they were verified; and what that is based on.
 
     Columns: station_id, day, rows (how many forecasts up to `as_of`, at least one), since (when it was first found to be due).
     Days that are over come first, then those that wait longest. Verifications that went through later than `now`, by a wrong
-    clock, are ignored. Returns also until when changes are in it, as whoever wrote them marked them; None if nobody did.
+    clock, are ignored.
     """
     # a query of its own: DuckDB knows the size of a frame, and does not build its join on all forecasts
-    changed = read_frame(con, "select_changed_days", now=now)
-    seen = con.execute(statement("select_newest_unverified")).fetchone()
+    changed, state = read_frame(con, "select_changed_days", now=now), _read_state(con)
     with frames(con, changed=changed):
-        return read_frame(con, "select_days_to_verify", now=now, as_of=as_of), seen[0] if seen else None
+        return read_frame(con, "select_days_to_verify", now=now, as_of=as_of), state
+
+
+def _read_state(con: duckdb.DuckDBPyConnection) -> VerificationState:
+    return VerificationState(*read_frame(con, "select_verification_state").row(0))
 
 
 def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -54,17 +67,20 @@ def read_forecasts_of_days(con: duckdb.DuckDBPyConnection, days: pl.DataFrame, a
 
 
 def write_verification(
-    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, left: pl.DataFrame, seen: datetime | None
+    con: duckdb.DuckDBPyConnection, now: datetime, as_of: datetime, left: pl.DataFrame, seen: VerificationState
 ) -> None:
     """Record that all scores are up to date with what was known by `as_of`, but for the days `left` (station_id, day, since).
 
-    seen: from `read_days_to_verify`; what changed since that was read stays due. The clock may be behind that of an earlier call:
-    days that had not begun stay due, too, and the next call starts from `as_of` of this one.
+    seen: from `read_days_to_verify`; what was marked since then stays due. If another verification was recorded meanwhile, this
+    one is not: which of them saw which marks is not known, and the next one starts from that other one. The clock may be behind
+    that of an earlier call: days that had not begun stay due, too, and the next call starts from `as_of` of this one.
     """
     with transaction(con):
+        if replace(_read_state(con), marked_until=seen.marked_until) != seen:
+            return
         con.execute(statement("delete_later_verifications"), {"scored_at": now})
         con.execute(statement("insert_verification"), {"scored_at": now, "as_of": as_of})
-        con.execute(statement("delete_unverified_days"), {"as_of": as_of, "seen": seen})
+        con.execute(statement("delete_unverified_days"), {"as_of": as_of, "seen": seen.marked_until})
         insert(con, "unverified_days", left.select("station_id", "day", "since"))
 
 

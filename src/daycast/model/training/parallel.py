@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TypeVar
 
 import torch
@@ -25,7 +26,8 @@ from daycast.model.device import choose_device
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 _start_lock = threading.Lock()
-_thread_state = threading.local()  # `flushes`: whether this thread flushes subnormal numbers to zero
+# `flushes`: whether this thread flushes subnormal numbers to zero; `outermost`: torch's number before any of these threads
+_thread_state = threading.local()
 
 
 def threads_for(device: torch.device) -> int:
@@ -58,10 +60,14 @@ def map_parallel(work: Callable[[Part], Result], parts: Iterable[Part], threads:
                 result = work(part)
             yield result
         return
-    pool = _start_threads(threads, max(torch.get_num_threads() // threads, 1))
+    parts = iter(parts)
+    first = list(islice(parts, threads))
+    if not first:
+        return
+    pool = _start_threads(len(first), max(torch.get_num_threads() // threads, 1))
     begun: deque[Future[Result]] = deque()
     try:
-        for part in parts:
+        for part in chain(first, parts):
             begun.append(pool.submit(work, part))
             if len(begun) > threads:  # one more than are worked on, so that no thread waits for the caller
                 yield begun.popleft().result()
@@ -88,22 +94,25 @@ def _flush_subnormals() -> Iterator[None]:
 def _start_threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
     """Start threads with `torch_threads` of torch's threads each.
 
-    Setting torch's number in one thread also sets what threads that start later begin with. Therefore the caller sets its own
-    number again at once.
+    Setting torch's number in one thread also sets what threads that start later begin with. Therefore that is set again at once,
+    to what it was before the outermost of threads within threads, in one more thread.
     """
     pool, ready = ThreadPoolExecutor(count), threading.Barrier(count + 1)
+    outermost = getattr(_thread_state, "outermost", torch.get_num_threads())
 
     def configure() -> None:
         torch.get_num_threads()  # the first call in a thread sets its number to the default of all
         torch.set_num_threads(torch_threads)
-        _thread_state.flushes = torch.set_flush_denormal(True)
+        _thread_state.flushes, _thread_state.outermost = torch.set_flush_denormal(True), outermost
         ready.wait()
 
     with _start_lock:
         for _ in range(count):
             pool.submit(configure)
         ready.wait()
-        torch.set_num_threads(torch.get_num_threads())
+        again = threading.Thread(target=torch.set_num_threads, args=[outermost])
+        again.start()
+        again.join()
     return pool
 
 

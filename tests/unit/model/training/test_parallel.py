@@ -68,6 +68,26 @@ def test_torchs_threads_are_divided_and_given_back(threads: int, each: int) -> N
     assert (torch.get_num_threads(), in_another_thread()) == (4, 4)
 
 
+@pytest.mark.parametrize(("parts", "threads", "each"), [(1, 4, 1), (1, 2, 2), (9, 4, 1), (2, 8, 1)])
+@pytest.mark.parametrize("torch_threads", [4], indirect=True)
+@pytest.mark.usefixtures("torch_threads")
+def test_a_part_has_the_same_share_of_torchs_threads_however_few_there_are(parts: int, threads: int, each: int) -> None:
+    """Else a small forecast would share each operation, and be other than in a large one by rounding."""
+    seen = list(map_parallel(lambda _: torch.get_num_threads(), range(parts), threads))
+    assert seen == [each] * parts
+    assert seen == run_parallel(lambda _: torch.get_num_threads(), range(parts), threads)
+
+
+@pytest.mark.parametrize("torch_threads", [8], indirect=True)
+@pytest.mark.usefixtures("torch_threads")
+def test_threads_within_threads_leave_torchs_number_as_it_was() -> None:
+    def work(_: int) -> list[int]:
+        return list(map_parallel(lambda _: torch.get_num_threads(), range(3), torch.get_num_threads()))
+
+    assert list(map_parallel(work, range(3), 3)) == [[1, 1, 1]] * 3
+    assert (torch.get_num_threads(), in_another_thread()) == (8, 8)
+
+
 @pytest.mark.parametrize("torch_threads", [4], indirect=True)
 @pytest.mark.usefixtures("torch_threads")
 def test_a_cpu_gets_a_part_for_each_of_torchs_threads_and_a_gpu_one() -> None:
