@@ -74,8 +74,8 @@ def test_in_a_season_that_the_networks_never_saw_the_base_network_forecasts(chec
     own, base = made["gru"][::3], made["base"][::3]
     for known in ((120, -30), (120, 13), (360, 200), (365 + 90, 90)):  # the third began five days on, a year ago
         np.testing.assert_array_equal(learned(*known), own)
-    for strange in ((120, 43), (365.2425 - 43, 200)):
-        np.testing.assert_allclose(learned(*strange), base, atol=1e-4)
+    for unseen in ((120, 43), (365.2425 - 43, 200)):
+        np.testing.assert_allclose(learned(*unseen), base, atol=1e-4)
     dry = np.array([trace > 0 for trace in header.traces])
     np.testing.assert_allclose(learned(120, 28)[:, :, ~dry], ((own + base) / 2)[:, :, ~dry], atol=1e-3)
 

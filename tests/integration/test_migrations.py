@@ -55,6 +55,13 @@ def columns(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     return [name for (name,) in con.execute(query, {"table": table}).fetchall()]
 
 
+def release_before(number: str, folder: Path) -> None:
+    """Put the migrations before this number into the folder."""
+    for path in (RELEASED / "migrations").glob("*.sql"):
+        if path.stem < number:
+            (folder / path.name).write_text(path.read_text())
+
+
 def test_a_fresh_file_gets_every_table_once(con: duckdb.DuckDBPyConnection) -> None:
     assert migrate(con, NOW) == sorted(path.stem for path in (sql_folder() / "migrations").glob("*.sql"))
     assert set(PUBLIC_TABLES) | {
@@ -242,9 +249,7 @@ def test_forecasts_from_before_say_who_made_them_as_far_as_their_model_is_known(
 def test_calibrations_of_three_hours_each_become_those_of_every_hour(
     con: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for released in (sql_folder() / "migrations").glob("*.sql"):
-        if released.stem < "0011":
-            (folder / released.name).write_text(released.read_text())
+    release_before("0011", folder)
     migrate(con, NOW)
     shape = {"shift": (8, 24), "stretch": (8, 24, 7), "widening": (5, 24, 7)}
     old = {part: np.random.default_rng(0).random(size).astype(np.float32) for part, size in shape.items()}
@@ -265,9 +270,7 @@ def test_calibrations_of_three_hours_each_become_those_of_every_hour(
 def test_tables_get_the_names_of_the_field_and_keep_the_old_ones_as_views(
     con: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for released in (sql_folder() / "migrations").glob("*.sql"):
-        if released.stem < "0014":
-            (folder / released.name).write_text(released.read_text())
+    release_before("0014", folder)
     migrate(con, NOW)
     con.execute(f"insert into models by name {OLD_MODEL}, 'judgement' as promoted_by", {"at": NOW})
     con.execute("""update models set decision = '{"substitutes": {"gru": []}}'""")
@@ -299,10 +302,7 @@ def test_tables_get_the_names_of_the_field_and_keep_the_old_ones_as_views(
 def test_which_source_delivered_a_station_is_read_from_what_was_ingested_before(
     con: duckdb.DuckDBPyConnection, folder
 ) -> None:
-    released = sorted((RELEASED / "migrations").glob("*.sql"))
-    for path in released:
-        if path.stem < "0020":
-            (folder / path.name).write_text(path.read_text())
+    release_before("0020", folder)
     migrate(con, NOW)
     for source, station in (("roof", "A"), ("roof", "B"), ("noaa", "B")):
         con.execute(
@@ -316,8 +316,7 @@ def test_which_source_delivered_a_station_is_read_from_what_was_ingested_before(
             "0 as row_number",
             [source, station, NOW],
         )
-    (sources,) = (path for path in released if path.stem == "0020_sources")
-    (folder / sources.name).write_text(sources.read_text())
+    release_before("0021", folder)
     migrate(con, NOW)
     rows = con.execute("select source, station_id from station_sources order by all").fetchall()
     assert rows == [("noaa", "B"), ("roof", "A"), ("roof", "B")]
@@ -326,10 +325,7 @@ def test_which_source_delivered_a_station_is_read_from_what_was_ingested_before(
 def test_days_around_readings_that_came_late_since_the_last_verification_wait_for_the_next(
     con: duckdb.DuckDBPyConnection, folder
 ) -> None:
-    released = sorted((RELEASED / "migrations").glob("*.sql"))
-    for path in released:
-        if path.stem < "0027":
-            (folder / path.name).write_text(path.read_text())
+    release_before("0027", folder)
     migrate(con, NOW)
     con.execute(f"insert into forecasts by name {OLD_FORECAST}", {"at": NOW - DAY, "model": "m"})
     con.execute("insert into verifications by name select $1 as scored_at, $1 as as_of", [NOW])
@@ -348,8 +344,7 @@ def test_days_around_readings_that_came_late_since_the_last_verification_wait_fo
                 "0 as row_number",
                 [NOW + observed, NOW + received, batch],
             )
-    (marked,) = (path for path in released if path.stem == "0027_changed_days")
-    (folder / marked.name).write_text(marked.read_text())
+    release_before("0028", folder)
     migrate(con, NOW)
     days = [(NOW + shift * DAY).date() for shift in (-1, 0, 1)]
     expected = [(station, day, NOW) for station in ("A", "B") for day in days]

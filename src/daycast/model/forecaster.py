@@ -32,10 +32,8 @@ from daycast.model.windows import Batch, Windows
 from daycast.times import DAY, EPOCH, HISTORY_HOURS, HORIZON_HOURS
 
 _YEAR_D = 365.2425
-_KNOWN_D, _STRANGE_D = (
-    14,
-    42,
-)  # days from the nearest day of the year that the networks learned from, see `strangeness_of`
+# days from the nearest day of the year that the networks learned from, see `unseen_season`
+_SEEN_D, _UNSEEN_D = 14, 42
 _AT_ONCE_ON_CPU, _AT_ONCE = 256, 2048  # windows of one forward pass, on a CPU for each thread; bounds memory
 
 
@@ -206,8 +204,8 @@ class Forecaster:
             masks = () if outages is None else (mask[part].to(self.device) for mask in outages)
             batch = windows.gather(at, t0, *masks)
             cells = self.cells_of(windows.panel, t0)
-            strange = self.strangeness_of(windows.panel, t0)
-            quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells, strange) for name in names}
+            unseen = self.unseen_season(windows.panel, t0)
+            quantiles = {name: self.scaled_quantiles(name, batch, rows[at], cells, unseen) for name in names}
             return part, batch, {name: own.sort(dim=-1).values for name, own in quantiles.items()}
 
         at_once = _AT_ONCE_ON_CPU if self.device.type == "cpu" else _AT_ONCE
@@ -215,11 +213,11 @@ class Forecaster:
         yield from map_parallel(forecast_part, parts, threads)
 
     def scaled_quantiles(
-        self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor], strange: Tensor
+        self, name: str, batch: Batch, rows: Tensor, cells: tuple[Tensor, Tensor], unseen: Tensor
     ) -> Tensor:
         """The forecast of one forecaster, scaled. A baseline adds quantiles of its residuals to a point forecast. (B, H, V, Q)
 
-        rows (B,): of `climatology_rows`; cells: of `cells_of`; strange (B,): of `strangeness_of`. Raises KeyError for an unknown
+        rows (B,): of `climatology_rows`; cells: of `cells_of`; unseen (B,): of `unseen_season`. Raises KeyError for an unknown
         name.
         """
         V = len(self.header.targets)
@@ -233,12 +231,12 @@ class Forecaster:
             point = linear_forecast(self.weights.ridge, batch, V, ridge_features)
         elif name == BASE and self.base is not None:
             quantiles, known = self._base_quantiles(batch)
-            unknown = self.scaled_quantiles("climatology", batch, rows, cells, strange)
+            unknown = self.scaled_quantiles("climatology", batch, rows, cells, unseen)
             return torch.where(known[:, None, :, None], quantiles, unknown)
         elif name == self.header.cell and self.weights is not None and self.weights.network is not None:
             path = cast(Tensor, self.weights.path)  # networks have one
             quantiles = cast(Tensor, self.weights.network(batch, linear_forecast(path, batch, V, path_features)))
-            return self._add_base(quantiles, batch, strange)
+            return self._add_base(quantiles, batch, unseen)
         else:
             raise KeyError(name)
         return point[..., None] + self.residuals[name]
@@ -248,21 +246,21 @@ class Forecaster:
             cast(BaseNetwork, self.base), batch, self.header.channels, self.header.targets, self.scale
         )
 
-    def _add_base(self, quantiles: Tensor, batch: Batch, strange: Tensor) -> Tensor:
+    def _add_base(self, quantiles: Tensor, batch: Batch, unseen: Tensor) -> Tensor:
         """The mean of the networks' quantiles (B, H, V, Q) and those of the base network, which has a weight for each target.
 
-        In a season that is strange (B,) to the networks, the base network's weight rises to 1.
+        Where the season is `unseen` (B,), the base network's weight rises to 1.
         """
-        header, is_strange = self.header, bool(strange.any())
-        if self.base is None or not (is_strange or any((*header.base_weights, *header.base_weights_alone))):
+        header, is_unseen = self.header, bool(unseen.any())
+        if self.base is None or not (is_unseen or any((*header.base_weights, *header.base_weights_alone))):
             return quantiles
         base, known = self._base_quantiles(batch)
         weights = quantiles.new_tensor(header.base_weights or [0.0] * len(header.targets))  # (V,)
         if batch.external_forecasts is not None and header.base_weights_alone:
             alone = quantiles.new_tensor(header.base_weights_alone)
             weights = torch.where(batch.external_forecasts.missing[..., None], alone, weights)  # (B, H, V)
-        if is_strange:
-            weights = torch.lerp(weights, torch.ones_like(weights), strange[:, None, None])  # (B, 1 or H, V)
+        if is_unseen:
+            weights = torch.lerp(weights, torch.ones_like(weights), unseen[:, None, None])  # (B, 1 or H, V)
         return torch.lerp(quantiles, base, (weights * known[:, None])[..., None])
 
     def implausible(self, panel: Panel, stations: NDArray[np.integer], t0: int, medians: np.ndarray) -> np.ndarray:
@@ -290,8 +288,8 @@ class Forecaster:
         hour = (times - times.astype("datetime64[D]")).astype(np.int64)
         return torch.from_numpy(month).to(self.device), torch.from_numpy(hour).to(self.device)
 
-    def strangeness_of(self, panel: Panel, origins: Tensor) -> Tensor:
-        """How strange the season of each window is to what was learned here, from 0 to 1. (B,)
+    def unseen_season(self, panel: Panel, origins: Tensor) -> Tensor:
+        """How far the season of each window is from those that were learned from: 0, seen, to 1, unseen. (B,)
 
         The networks know a season if they have learned from a day of it within two weeks, in any year. Six weeks away they are
         lost: heat, light and rain lie outside all they have seen. Forecasters that do not tell since when they learned know all.
@@ -304,7 +302,7 @@ class Forecaster:
         away = np.where(
             since <= days, 0.0, np.minimum(since - days, _YEAR_D - since)
         )  # from the nearest day of the year
-        share = np.clip((away - _KNOWN_D) / (_STRANGE_D - _KNOWN_D), 0.0, 1.0)
+        share = np.clip((away - _SEEN_D) / (_UNSEEN_D - _SEEN_D), 0.0, 1.0)
         return torch.from_numpy(share.astype(np.float32)).to(self.device)
 
     def _in_units(self, quantiles: Tensor) -> Tensor:

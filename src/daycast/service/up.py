@@ -30,6 +30,7 @@ from daycast.settings import Settings, clock
 
 USUAL_PORT = 4200  # of Prefect
 _SERVER_START_S = 120
+_WORKER = ("daycast.service.worker", "start", "--pool")
 _CHECK_EVERY_S = 0.5
 _DETACHED_START_S = 300
 _DETACHED_CHECK_EVERY_S = 0.1
@@ -76,8 +77,7 @@ def up(settings: Settings, config: Path | None, port: int | None, announce: Call
             alerts.update(clock())
             crash_orphaned_runs(server)
             free_slots(server)
-            start = "daycast.service.worker", "start", "--pool"
-            workers = {pool: keep(f"worker-{pool}", *start, pool) for pool in POOLS}
+            workers = {pool: keep(f"worker-{pool}", *_WORKER, pool) for pool in POOLS}
             _deploy(environment, home)
             if not settings.published.exists():
                 trigger(server, "pipeline", [], dry_run=False)
